@@ -1,0 +1,25 @@
+"""The one exception for what a user can mend."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """Something a user can mend: one line that says what is wrong, the value received, and what would be right.
+
+    The command line prints it on standard error and exits with code 2; every other exception is a bug.
+    """
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
+    """An error for a name that is not one of `known`: lists them and suggests the nearest.
+
+    >>> str(unknown("method", "nrhc", ["nrch", "ucch"]))
+    "unknown method 'nrhc'; did you mean 'nrch'? known: nrch, ucch"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return UserError(f"unknown {what} '{name}'{hint} known: {', '.join(names)}")
