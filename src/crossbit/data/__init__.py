@@ -1,0 +1,1 @@
+"""Paired data: the type, its files, splits and noise."""

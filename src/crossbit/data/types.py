@@ -1,0 +1,358 @@
+"""Paired data: what every layout is read into and every method is trained on. All checks of data live here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from crossbit.errors import UserError, unknown
+
+SPLITS = ("train", "query", "retrieval", "validation")
+RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path"})
+_BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
+
+
+@dataclass(frozen=True, eq=False)
+class PairedData:
+    """Pairs of a picture, a text (or any other modalities), their labels and their splits; row i of everything is pair i.
+
+    Attributes:
+        name: what reports call it.
+        modalities: per modality float (n, d) vectors, uint8 (n, h, w, 3) pictures, or unicode (n,) words. Never copied.
+        label: the truth, (n, c) 0/1 (held as uint8) or (n,) classes from 0 (held as int64); None where there are no labels.
+        splits: row numbers under "train", "query", "retrieval" and, optionally, "validation". Queries are in no other split.
+        observed_label: what training may see instead of `label`, in the same form.
+        modality_label: the truth where modalities were labelled apart.
+        modality_observed_label: what training may see of one modality.
+        label_names: a name for each class.
+        caption: (n,) unicode, a line about each pair.
+        path: (n,) unicode, where each pair came from.
+
+    Raises:
+        UserError: anything in it that does not fit, in one line with the array, the value received, and what would be right.
+
+    >>> data = PairedData(
+    ...     "toy", {"image": np.zeros((3, 4), np.float32), "text": np.array(["a", "b", "c"])}, label=np.array([0, 1, 1]),
+    ...     splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]})
+    >>> data.n, data.classes, data.kind("text"), data.train["text"].tolist()
+    (3, 2, 'words', ['b', 'c'])
+    """
+
+    name: str
+    modalities: dict[str, np.ndarray]
+    label: np.ndarray | None
+    splits: dict[str, np.ndarray]
+    observed_label: np.ndarray | None = None
+    modality_label: dict[str, np.ndarray] = field(default_factory=dict)
+    modality_observed_label: dict[str, np.ndarray] = field(default_factory=dict)
+    label_names: list[str] | None = None
+    caption: np.ndarray | None = None
+    path: np.ndarray | None = None
+    _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
+
+    def __post_init__(self) -> None:
+        _set(self, modalities=_check_modalities(self.modalities, self._seen), _seen=())
+        _set(self, splits=_check_splits(self.splits, self.n))
+        _check_labels(self)
+        for name in ("caption", "path"):
+            if (strings := getattr(self, name)) is not None:
+                _set(self, **{name: _check_strings(name, strings, self.n)})
+
+    @property
+    def n(self) -> int:
+        """Number of pairs."""
+        return len(next(iter(self.modalities.values())))
+
+    @cached_property
+    def classes(self) -> int:
+        """Number of classes: the labels' width, or the names', or one more than the largest class; 0 without labels."""
+        arrays = [array for _, array in _label_arrays(self)]
+        if arrays and arrays[0].ndim == 2:
+            return int(arrays[0].shape[1])
+        if arrays and self.label_names is None:
+            return 1 + max(int(array.max()) for array in arrays)
+        return len(self.label_names or ())
+
+    @cached_property
+    def multi_label(self) -> bool:
+        """Whether some pair has other than exactly one label; False for a (n, c) matrix with a single 1 in every row."""
+        arrays = [array for _, array in _label_arrays(self) if array.ndim == 2]
+        return any(bool((array.sum(axis=1, dtype=np.int64) != 1).any()) for array in arrays)
+
+    def kind(self, modality: str) -> str:
+        """What a modality holds: "vectors", "pictures" or "words"."""
+        return _kind(modality, self[modality])
+
+    def __getitem__(self, modality: str) -> np.ndarray:
+        """All rows of a modality, not copied."""
+        if modality not in self.modalities:
+            raise unknown("modality", modality, self.modalities)
+        return self.modalities[modality]
+
+    @property
+    def train(self) -> Rows:
+        """The rows that methods train on."""
+        return self._rows("train")
+
+    @property
+    def query(self) -> Rows:
+        """The rows that only evaluation may see."""
+        return self._rows("query")
+
+    @property
+    def retrieval(self) -> Rows:
+        """The database that queries search."""
+        return self._rows("retrieval")
+
+    @property
+    def validation(self) -> Rows:
+        """The rows that choose an epoch; empty where the data names none."""
+        return self._rows("validation")
+
+    def with_observed(self, observed: np.ndarray | Mapping[str, np.ndarray]) -> PairedData:
+        """A copy whose training sees `observed`: one array for all modalities, or one per modality; older ones are dropped."""
+        if isinstance(observed, Mapping):
+            return self.replace(observed_label=None, modality_observed_label=dict(observed))
+        return self.replace(observed_label=observed, modality_observed_label={})
+
+    def replace(self, **changes: Any) -> PairedData:
+        """A checked copy with some attributes changed; feature arrays that stay are shared, and not read again."""
+        return dataclasses.replace(self, **{"_seen": tuple(self.modalities.values()), **changes})
+
+    def _rows(self, split: str) -> Rows:
+        return Rows(self, self.splits.get(split, np.empty(0, np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of paired data, fetched when asked for.
+
+    >>> data = PairedData("toy", {"x": np.eye(3)}, label=np.array([0, 1, 1]),
+    ...                   splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]}, observed_label=np.array([0, 1, 0]))
+    >>> len(data.train), data.train["x"].tolist(), data.train.label.tolist(), data.train.observed().tolist()
+    (2, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [1, 1], [1, 0])
+    """
+
+    data: PairedData
+    index: np.ndarray  # (rows,) int64, row numbers of `data`
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, modality: str) -> np.ndarray:
+        """These rows of a modality, as a new array in memory."""
+        return np.asarray(self.data[modality][self.index])
+
+    @property
+    def label(self) -> np.ndarray | None:
+        """The truth for these rows, for evaluation only."""
+        return _take(self.data.label, self.index)
+
+    @property
+    def caption(self) -> np.ndarray | None:
+        """The captions of these rows."""
+        return _take(self.data.caption, self.index)
+
+    def observed(self, modality: str | None = None) -> np.ndarray | None:
+        """The labels that training may see, of one modality or (None) of the pair; None where there are no labels.
+
+        The first that exists of: the modality's observed labels, the observed labels, the modality's labels, the labels.
+
+        Raises:
+            UserError: the modality is unknown; or None was asked for and only per-modality labels exist (never falls
+                back on the truth behind them).
+        """
+        data = self.data
+        if modality is not None:
+            data[modality]  # refuses an unknown one
+            choices = [
+                data.modality_observed_label.get(modality),
+                data.observed_label,
+                data.modality_label.get(modality),
+                data.label,
+            ]
+        else:
+            choices = [data.observed_label, None if data.modality_observed_label else data.label]
+        label = next((choice for choice in choices if choice is not None), None)
+        if modality is None and label is None and (data.modality_observed_label or data.modality_label):
+            raise UserError(
+                f"{data.name}: labels are given per modality only; this needs one label array for all modalities (noise without ':each')"
+            )
+        return _take(label, self.index)
+
+
+def _set(data: PairedData, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(data, name, value)
+
+
+def _take(array: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
+    return None if array is None else np.asarray(array[index])
+
+
+def _kind(name: str, array: np.ndarray) -> str:
+    if array.ndim == 2 and array.dtype.kind == "f" and array.dtype.itemsize <= 8 and array.shape[1] > 0:
+        return "vectors"
+    if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 3 and min(array.shape[1:]) > 0:
+        return "pictures"
+    if array.ndim == 1 and array.dtype.kind == "U":
+        return "words"
+    raise UserError(
+        f"modality '{name}' is {array.dtype} of shape {array.shape}; it must be float16/32/64 (n, d) vectors, "
+        "uint8 (n, h, w, 3) pictures, or unicode (n,) words"
+    )
+
+
+def _check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+    if not modalities:
+        raise UserError(
+            "there is no modality; give at least one array of vectors, pictures or words, such as 'image' or 'text'"
+        )
+    arrays = {}
+    for name, array in modalities.items():
+        if (
+            not (isinstance(name, str) and name.isidentifier())
+            or name in RESERVED
+            or name.startswith(("label_", "observed_label_"))
+        ):
+            raise UserError(
+                f"a modality cannot be called {name!r}; take a plain word such as 'image' that is not a name of the data format"
+            )
+        arrays[name] = np.asanyarray(array)
+        if _kind(name, arrays[name]) == "vectors" and not any(arrays[name] is known for known in seen):
+            _check_finite(name, arrays[name])
+    first, *others = arrays
+    for name in others:
+        _check_rows(f"modality '{name}'", arrays[name], len(arrays[first]), f"modality '{first}'")
+    return arrays
+
+
+def _check_finite(name: str, array: np.ndarray) -> None:
+    """Vectors (n, d) must be finite in float32, which all methods compute in."""
+    rows = max(1, _BLOCK_BYTES // (array.shape[1] * array.itemsize))
+    for start in range(0, len(array), rows):
+        block = np.asarray(array[start : start + rows])
+        with np.errstate(over="ignore"):
+            bad = ~np.isfinite(block.astype(np.float32, copy=False))
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise UserError(
+                f"modality '{name}' holds {block[row, column]} in row {start + row}, column {column}; features must be finite (in float32)"
+            )
+
+
+def _check_rows(what: str, array: np.ndarray, n: int, other: str = "the modalities") -> None:
+    if array.shape[:1] != (n,):
+        have = f"{len(array)} rows" if array.ndim else "no rows"
+        raise UserError(
+            f"{what} has {have} but {other} {'has' if other.startswith('modality ') else 'have'} {n}; row i of every array must be pair i"
+        )
+
+
+def _check_splits(splits: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
+    for name in splits:
+        if name not in SPLITS:
+            raise unknown("split", name, SPLITS)
+    for name in SPLITS[:3]:
+        if name not in splits:
+            raise UserError(
+                f"there is no '{name}' split; give the row numbers of train, query and retrieval (validation is optional)"
+            )
+    checked = {name: _check_split(name, splits[name], n) for name in SPLITS if name in splits}
+    if not len(checked["train"]):
+        raise UserError("split 'train' is empty; give the row numbers to train on")
+    for name, rows in checked.items():
+        if name != "query" and len(shared := np.intersect1d(checked["query"], rows)):
+            raise UserError(
+                f"split 'query' shares {len(shared)} rows with '{name}' (the first: {shared[0]}); queries must be in no other split"
+            )
+    return checked
+
+
+def _check_split(name: str, rows: Any, n: int) -> np.ndarray:
+    index = np.asarray(rows)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise UserError(
+            f"split '{name}' is {index.dtype} of shape {index.shape}; it must be integer row numbers of shape (rows,)"
+        )
+    if index.size and not (0 <= index.min() and index.max() < n):
+        worst = index.min() if index.min() < 0 else index.max()
+        raise UserError(f"split '{name}' names row {worst}; there are {n} rows, numbered 0 to {n - 1}")
+    values, counts = np.unique(index, return_counts=True)
+    if len(values) < len(index):
+        raise UserError(
+            f"split '{name}' names row {values[counts > 1][0]} more than once; every row number may stand there once"
+        )
+    return index.astype(np.int64)
+
+
+def _label_arrays(data: PairedData) -> Iterator[tuple[str, np.ndarray]]:
+    named = [("label", data.label), ("observed_label", data.observed_label)]
+    named += [(f"label_{name}", array) for name, array in data.modality_label.items()]
+    named += [(f"observed_label_{name}", array) for name, array in data.modality_observed_label.items()]
+    yield from ((name, array) for name, array in named if array is not None)
+
+
+def _check_labels(data: PairedData) -> None:
+    for name in ("label", "observed_label"):
+        if (array := getattr(data, name)) is not None:
+            _set(data, **{name: _check_label(name, array, data.n)})
+    for name, prefix in (("modality_label", "label"), ("modality_observed_label", "observed_label")):
+        for modality in getattr(data, name):
+            data[modality]  # refuses an unknown one
+        _set(
+            data,
+            **{name: {m: _check_label(f"{prefix}_{m}", array, data.n) for m, array in getattr(data, name).items()}},
+        )
+    arrays = list(_label_arrays(data))
+    for name, array in arrays[1:]:
+        if array.shape[1:] != arrays[0][1].shape[1:]:
+            raise UserError(
+                f"{name} has shape {array.shape} but {arrays[0][0]} has {arrays[0][1].shape}; all label arrays must have one form"
+            )
+    if data.label_names is not None:
+        _check_label_names(data, arrays)
+
+
+def _check_label(name: str, label: Any, n: int) -> np.ndarray:
+    array = np.asarray(label)
+    _check_rows(name, array, n)
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        if array.size and array.min() < 0:
+            raise UserError(f"{name} holds class {array.min()}; classes are counted from 0")
+        return array.astype(np.int64, copy=False)
+    if array.ndim == 2 and array.dtype.kind in "iufb" and array.shape[1] > 0:
+        if (wrong := (array != 0) & (array != 1)).any():
+            hint = "; one class number per row has shape (n,)" if array.shape[1] == 1 else ""
+            raise UserError(f"{name} holds {array[wrong][0]}; a (n, classes) label matrix may hold only 0 and 1{hint}")
+        return array.astype(np.uint8, copy=False)
+    raise UserError(
+        f"{name} is {array.dtype} of shape {array.shape}; it must be a 0/1 matrix (n, classes) or integer classes (n,)"
+    )
+
+
+def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -> None:
+    _set(data, label_names=[str(name) for name in np.asarray(data.label_names).ravel()])
+    names = len(data.label_names or ())
+    for name, array in arrays:
+        if array.ndim == 2 and array.shape[1] != names:
+            raise UserError(
+                f"label_names has {names} names but {name} has {array.shape[1]} classes; give one name per class"
+            )
+        if array.ndim == 1 and array.max() >= names:
+            raise UserError(
+                f"label_names has {names} names but {name} holds class {array.max()}; give a name for each of 0 to {array.max()}"
+            )
+
+
+def _check_strings(name: str, strings: Any, n: int) -> np.ndarray:
+    array = np.asarray(strings)
+    if array.ndim != 1 or array.dtype.kind != "U":
+        raise UserError(f"{name} is {array.dtype} of shape {array.shape}; it must be unicode strings of shape (n,)")
+    _check_rows(name, array, n)
+    return array
