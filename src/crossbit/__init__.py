@@ -1,0 +1,64 @@
+"""crossbit: short binary codes that let a text find images and an image find texts.
+
+The names below load their modules when they are first used, so `import crossbit` costs next to nothing.
+
+>>> import crossbit
+>>> "train" in dir(crossbit)
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from crossbit.data import load_data
+    from crossbit.data.types import PairedData
+    from crossbit.errors import UserError
+    from crossbit.evaluation import evaluate
+    from crossbit.index import open_index
+    from crossbit.model import Model, load_model
+    from crossbit.training import train
+
+    __version__: str
+
+__all__ = [
+    "Model",
+    "PairedData",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "load_data",
+    "load_model",
+    "open_index",
+    "train",
+]
+
+_HOMES = {
+    "Model": "crossbit.model",
+    "PairedData": "crossbit.data.types",
+    "UserError": "crossbit.errors",
+    "evaluate": "crossbit.evaluation",
+    "load_data": "crossbit.data",
+    "load_model": "crossbit.model",
+    "open_index": "crossbit.index",
+    "train": "crossbit.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # alone it would be half of the import's time
+
+        value: Any = version("crossbit")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'crossbit' has no attribute {name!r}")
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

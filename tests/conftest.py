@@ -1,0 +1,52 @@
+"""What every test may use: the shared files, optional packages, and limits that keep two workers out of each other's way."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import settings
+
+IN_CI = os.environ.get("CI", "").lower() == "true"
+ROOT = Path(__file__).resolve().parents[1]
+
+# Both are read when the libraries are imported, which is after this file. Under xdist every worker is a process of its own.
+THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(variable, THREADS)
+
+settings.register_profile("local", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.load_profile("ci" if IN_CI else "local")
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[str], ModuleType]:
+    """`faiss = need("faiss")`: the module; without it the test is skipped, but fails where everything must be there (CI)."""
+    return _need
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository: recorded values and specifications. Absent: skipped, but a failure in CI."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        _absent(f"{folder} is not there")
+    return folder
+
+
+def _need(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        _absent(f"needs {module}: {error}")
+
+
+def _absent(reason: str) -> None:
+    if IN_CI:
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
