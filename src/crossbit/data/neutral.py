@@ -1,0 +1,180 @@
+"""The neutral data file: an .npz without pickle, or a folder of .npy with the same names, which is memory-mapped.
+
+Arrays: one per modality under its own name; `label`; `train`, `query`, `retrieval`, optionally `validation`; optionally
+`observed_label`, `label_<modality>`, `observed_label_<modality>`, `label_names`, `caption`, `path`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.data.types import RESERVED, SPLITS, PairedData
+from crossbit.errors import UserError
+from crossbit.files import refuse_existing, sync_folder, writing
+
+_BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # what damaged bytes raise
+_OBSERVED, _TRUTH = "observed_label_", "label_"
+
+
+def load_neutral(path: str | os.PathLike[str]) -> PairedData:
+    """Read a neutral `.npz` into memory, or memory-map a folder of `.npy`; the data is called after it.
+
+    Where there is a `caption` and no `text`, the captions are the text.
+
+    Raises:
+        UserError: the file is missing, damaged, not a data file, holds pickled objects, or its arrays do not fit.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> np.savez(folder / "toy.npz", image=np.eye(3), caption=["a", "b", "c"], label=[0, 1, 1],
+    ...          train=[1, 2], query=[0], retrieval=[1, 2])
+    >>> data = load_neutral(folder / "toy.npz")
+    >>> data.name, list(data.modalities)
+    ('toy', ['image', 'text'])
+    """
+    source = Path(path)
+    if not source.exists():
+        raise UserError(f"{source} does not exist; give a neutral data file (.npz) or a folder of .npy arrays")
+    arrays = _read_folder(source) if source.is_dir() else _read_npz(source)
+    if "caption" in arrays:
+        arrays.setdefault("text", arrays["caption"])
+    try:
+        return _assemble(source.resolve().name.removesuffix(".npz"), arrays)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from error
+
+
+def save_neutral(data: PairedData, path: str | os.PathLike[str]) -> None:
+    """Write data whole or not at all: `.npz` gives a file, no ending a folder of `.npy`. All but the name comes back.
+
+    Raises:
+        UserError: something is there already, it cannot be written, or the path has another ending.
+
+    >>> import tempfile
+    >>> data = PairedData("toy", {"image": np.eye(3)}, np.array([0, 1, 1]),
+    ...                   {"train": [1, 2], "query": [0], "retrieval": [1, 2]})
+    >>> target = Path(tempfile.mkdtemp()) / "toy.npz"
+    >>> save_neutral(data, target)
+    >>> load_neutral(target).query["image"]
+    array([[1., 0., 0.]])
+    """
+    target = refuse_existing(path)
+    if target.suffix not in ("", ".npz"):
+        raise UserError(
+            f"{target} ends in '{target.suffix}'; end it in .npz for a file, or give no ending for a folder"
+        )
+    write = _write_npz if target.suffix else _write_folder
+    try:
+        write(target, _arrays(data))
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
+    def named(prefix: str) -> dict[str, np.ndarray]:
+        return {key.removeprefix(prefix): array for key, array in arrays.items() if _prefix(key) == prefix}
+
+    return PairedData(
+        name,
+        modalities={key: array for key, array in arrays.items() if key not in RESERVED and not _prefix(key)},
+        label=arrays.get("label"),
+        splits={key: arrays[key] for key in SPLITS if key in arrays},
+        observed_label=arrays.get("observed_label"),
+        modality_label=named(_TRUTH),
+        modality_observed_label=named(_OBSERVED),
+        label_names=arrays.get("label_names"),  # type: ignore[arg-type]  # made a list there
+        caption=arrays.get("caption"),
+        path=arrays.get("path"),
+    )
+
+
+def _arrays(data: PairedData) -> dict[str, np.ndarray]:
+    single = {key: getattr(data, key) for key in ("label", "observed_label", "label_names", "caption", "path")}
+    arrays = {**data.modalities, **data.splits, **{key: value for key, value in single.items() if value is not None}}
+    arrays |= {_TRUTH + modality: array for modality, array in data.modality_label.items()}
+    arrays |= {_OBSERVED + modality: array for modality, array in data.modality_observed_label.items()}
+    return {key: np.asarray(array) for key, array in arrays.items()}
+
+
+def _prefix(key: str) -> str:
+    if key in RESERVED:
+        return ""
+    return next((prefix for prefix in (_OBSERVED, _TRUTH) if key.startswith(prefix)), "")
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name.removesuffix(".npy"): _read_member(path, archive, name) for name in archive.namelist()}
+    except UserError:
+        raise
+    except _BROKEN as error:
+        what = error.strerror if isinstance(error, OSError) else "damaged, or not written by numpy.savez"
+        raise UserError(f"{path} is not a data file that can be read: {what}; give a neutral .npz") from error
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    if not name.endswith(".npy"):
+        raise UserError(f"{path} is a zip file with '{name}' in it; a neutral .npz holds .npy arrays only")
+    with archive.open(name) as member:
+        return _read(f"{path}: array '{name.removesuffix('.npy')}'", lambda: np.lib.format.read_array(member))
+
+
+def _read_folder(path: Path) -> dict[str, np.ndarray]:
+    files = sorted(path.glob("*.npy"))
+    if not files:
+        raise UserError(f"{path} is a folder without .npy arrays; give a neutral data file (.npz) or a folder of .npy")
+    return {file.stem: _read(str(file), lambda file=file: _map(file)) for file in files}  # type: ignore[misc]
+
+
+def _map(file: Path) -> np.ndarray:
+    """Map features and strings; read what is small and may be empty, as an empty file cannot be mapped."""
+    mode: Any = None if file.stem in SPLITS else "r"
+    with open(file, "rb") as opened:
+        np.lib.format.read_magic(opened)  # else numpy takes any other file for a pickle
+    return np.load(file, mmap_mode=mode, allow_pickle=False)
+
+
+def _read(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
+    try:
+        return read()
+    except MemoryError as error:
+        raise UserError(f"{what} does not fit in memory; a folder of .npy is memory-mapped instead") from error
+    except _BROKEN as error:
+        if "bject" in str(
+            error
+        ):  # numpy: "Object arrays cannot be loaded", "Array can't be memory-mapped: Python objects"
+            raise UserError(
+                f"{what} holds pickled objects, which are never read; save numbers or unicode strings"
+            ) from error
+        raise UserError(f"{what} is damaged ({error}); write it again with numpy.save or numpy.savez") from error
+
+
+def _write_npz(target: Path, arrays: dict[str, np.ndarray]) -> None:
+    """As numpy.savez, which cannot write a modality called 'file', and dates its members."""
+    with writing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _write_folder(target: Path, arrays: dict[str, np.ndarray]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, array in arrays.items():
+            with writing(beside / "data" / f"{name}.npy") as temporary:
+                np.save(temporary, array, allow_pickle=False)
+        os.replace(beside / "data", target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
