@@ -1,4 +1,4 @@
-"""What every test may use: the shared files, optional packages, and limits that keep two workers out of each other's way."""
+"""What every test may use: the shared files, optional packages, and as many threads as suit parallel workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import settings
 IN_CI = os.environ.get("CI", "").lower() == "true"
 ROOT = Path(__file__).resolve().parents[1]
 
-# Both are read when the libraries are imported, which is after this file. Under xdist every worker is a process of its own.
+# Read when the libraries are imported, which is after this file. Under xdist every worker is a process of its own.
 THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, THREADS)
@@ -26,13 +26,13 @@ settings.load_profile("ci" if IN_CI else "local")
 
 @pytest.fixture(scope="session")
 def need() -> Callable[[str], ModuleType]:
-    """`faiss = need("faiss")`: the module; without it the test is skipped, but fails where everything must be there (CI)."""
+    """`faiss = need("faiss")`: the module; where it is absent the test is skipped, but fails in CI."""
     return _need
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder `shared` beside the repository: recorded values and specifications. Absent: skipped, but a failure in CI."""
+    """The folder `shared` beside the repository, with recorded values; where it is absent, as `need`."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         _absent(f"{folder} is not there")
