@@ -1,0 +1,187 @@
+"""What every method is: settings, encoders, one training epoch over a view, and a state that is flat."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from crossbit.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is built for: feature widths by modality, the number of classes, the code length."""
+
+    dims: dict[str, int]
+    classes: int
+    bits: int
+    multi_label: bool = True
+
+
+def _backward(loss: Tensor) -> None:
+    loss.backward()
+
+
+@dataclass
+class View:
+    """What a method sees of the data during one epoch: the rows it trains on, and nothing else.
+
+    Attributes:
+        features: float32 (n, d) by modality, on the device.
+        labels: observed labels, float32 0/1 (n, classes), on the device; None for a method that sees no labels.
+        rows: (n,) row numbers in the data.
+        epoch, epochs: the epoch to train, from 0, and how many there will be.
+        seed: of the run; `batches` and `generator` depend on (seed, epoch, pass) alone, so that a resumed run repeats.
+        backward: called with the loss, in place of `loss.backward()`.
+        tick: called with the finished share of the current pass.
+    """
+
+    features: dict[str, Tensor]
+    labels: Tensor | None
+    rows: np.ndarray
+    epochs: int
+    seed: int
+    epoch: int = 0
+    backward: Callable[[Tensor], Any] = _backward
+    tick: Callable[[float], Any] = field(default=lambda share: None)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.features.values())).device
+
+    def observed(self) -> Tensor:
+        """The observed labels; a method that declares `sees_labels = False` must not ask."""
+        if self.labels is None:
+            raise RuntimeError("this view has no labels")
+        return self.labels
+
+    def random_seed(self, number: int = 0) -> int:
+        """A seed for use `number` in this epoch, from (run seed, epoch, number)."""
+        return int(np.random.SeedSequence([self.seed, self.epoch, number]).generate_state(1)[0])
+
+    def batches(self, size: int, *, number: int = 0, shuffle: bool = True) -> Iterator[Tensor]:
+        """Row positions (<= size,) of pass `number`, every row once; the last batch may be smaller."""
+        n = len(self)
+        generator = torch.Generator().manual_seed(self.random_seed(number))
+        order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
+        order = order.to(self.device)
+        for start in range(0, n, size):
+            yield order[start : start + size]
+            self.tick(min(1.0, (start + size) / n))
+
+
+class Method(ABC):
+    """A method: one file beside its paper. Subclasses set the class attributes and the three abstract methods.
+
+    `networks` holds everything that is trained, `optimizers` one optimiser or more over it; what else a method keeps between epochs
+    (a memory bank, buffers) goes into `buffers`. Together they are the whole state, so a resumed run continues to the bit.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]  # the paper, in one line
+    Settings: ClassVar[type]
+    rows: ClassVar[str] = "train"  # or "retrieval": the rows it trains on
+    sees_labels: ClassVar[bool] = True
+
+    def __init__(self, settings: Any, task: Task) -> None:
+        self.settings = settings
+        self.task = task
+        self.networks = nn.ModuleDict()
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.buffers: dict[str, Tensor] = {}
+        self.networks.update(self.build_encoders(settings, task))
+
+    @classmethod
+    def choose_modalities(cls, modalities: list[str]) -> list[str]:
+        """Which of the data's modalities to train on: image and text where they are there, else the first two."""
+        if len(modalities) < 2:
+            raise UserError(f"{cls.name} needs two modalities, the data has only: {', '.join(modalities)}")
+        preferred = [m for m in ("image", "text") if m in modalities]
+        return (preferred + [m for m in modalities if m not in preferred])[:2]
+
+    @classmethod
+    @abstractmethod
+    def build_encoders(cls, settings: Any, task: Task) -> Mapping[str, nn.Module]:
+        """An encoder (n, dim) -> (n, bits) for each modality of the task."""
+
+    @abstractmethod
+    def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """The optimisers, made when the networks are on their device."""
+
+    @abstractmethod
+    def train_epoch(self, view: View) -> dict[str, Any]:
+        """Train one epoch. Returns figures: numbers for the history ("loss" among them); arrays with one entry a row of the view
+        (a boolean one is compared with the truth by the training loop, where the truth is known); small JSON values."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The whole state: flat tensors, and JSON (the optimisers' changing numbers)."""
+        tensors = {f"networks.{key}": value for key, value in self.networks.state_dict().items()}
+        tensors |= {f"buffers.{key}": value for key, value in self.buffers.items()}
+        numbers: dict[str, Any] = {}
+        for name, optimizer in self.optimizers.items():
+            state = optimizer.state_dict()
+            for index, entry in state["state"].items():
+                tensors |= {f"optimizers.{name}.{index}.{key}": value for key, value in entry.items()}
+            numbers[name] = [group["lr"] for group in state["param_groups"]]
+        return tensors, numbers
+
+    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Put a state back, in place."""
+        part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
+        self.networks.load_state_dict(part("networks."))
+        for key, value in part("buffers.").items():
+            self.buffers[key] = value.to(self.buffers[key].device)
+        for name, optimizer in self.optimizers.items():
+            state = optimizer.state_dict()
+            entries: dict[int, dict[str, Tensor]] = {}
+            for key, value in part(f"optimizers.{name}.").items():
+                index, entry = key.split(".", 1)
+                entries.setdefault(int(index), {})[entry] = value
+            for group, lr in zip(state["param_groups"], numbers[name], strict=True):
+                group["lr"] = lr
+            optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
+
+
+def make_settings(cls: type[Method], given: Mapping[str, Any]) -> Any:
+    """The method's settings with `given` values in place of the defaults; text is read as the default's type.
+
+    Raises:
+        UserError: an unknown key (the known ones are listed) or a value of another kind.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls.Settings)}
+    values = {}
+    for key, value in given.items():
+        if key not in fields:
+            raise unknown(f"setting of {cls.name}", key, fields)
+        values[key] = _read_value(f"{cls.name}'s setting {key}", value, fields[key].default)
+    return cls.Settings(**values)
+
+
+def _read_value(what: str, value: Any, default: Any) -> Any:
+    kind = type(default)
+    try:
+        if kind is bool:
+            return value if isinstance(value, bool) else {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+        if kind is int and float(value) != int(float(value)):
+            raise ValueError
+        return int(float(value)) if kind is int else kind(value)
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{what} is {value!r}; it must be of type {kind.__name__}, like {default!r}") from None
+
+
+def setting_docs(cls: type[Method]) -> list[tuple[str, Any, str]]:
+    """(name, default, meaning) of each setting; the meaning is the comment that stands behind the default in the source."""
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(cls.Settings), re.MULTILINE))
+    return [(f.name, f.default, comments.get(f.name, "")) for f in dataclasses.fields(cls.Settings)]

@@ -1,0 +1,229 @@
+"""NRCH against recorded values of the published code, the specification's worked values, and awkward input."""
+
+import numpy as np
+import pytest
+import torch
+
+from crossbit.errors import UserError
+from crossbit.methods import Task, View, get, make_settings
+from crossbit.methods.nrch import (
+    Settings,
+    class_code_loss,
+    clean_posterior,
+    robust_contrastive_loss,
+    sample_losses,
+    threshold_at,
+)
+
+EYE = torch.eye(2, dtype=torch.float64)
+U = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]], dtype=torch.float64)
+V = torch.tensor([[0.8, 0.6], [0.6, 0.8], [-0.6, 0.8]], dtype=torch.float64)
+LABELS = torch.tensor([[1.0, 0, 0], [0, 1, 0], [1, 0, 1]], dtype=torch.float64)
+W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]], dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def golden(shared):
+    with np.load(shared / "golden" / "nrch.npz") as recorded:
+        return {key: torch.from_numpy(recorded[key]) for key in recorded.files}
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.6, 1.0])
+def test_loss_and_gradients_equal_the_published_code(golden, balance):
+    keys = [key for key in golden if key.startswith("loss_lambda_") and float(key.rsplit("_", 1)[1]) == balance]
+    assert len(keys) == 1
+    name = keys[0].removeprefix("loss_")
+    u, v = golden["u"].clone().requires_grad_(), golden["v"].clone().requires_grad_()
+    loss = robust_contrastive_loss(u, v, golden["labels"].float(), balance=balance, form="official")
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), golden[keys[0]].reshape(()), rtol=1e-4, atol=1e-6, check_dtype=False)
+    torch.testing.assert_close(u.grad, golden[f"grad_u_{name}"], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(v.grad, golden[f"grad_v_{name}"], rtol=1e-4, atol=1e-6)
+
+
+def test_separator_and_class_codes_equal_the_published_code(golden):
+    arguments = golden["u"], golden["v"], golden["labels"].float(), golden["centers"]
+    torch.testing.assert_close(sample_losses(*arguments), golden["dns_sample_loss"], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(class_code_loss(*arguments), golden["center_loss"].reshape(()), rtol=1e-4, atol=1e-6, check_dtype=False)
+
+
+@pytest.mark.parametrize("form", ["paper", "official"])
+@pytest.mark.parametrize(
+    ("balance", "same", "value"),
+    [(1.0, False, 0.7745681351), (1.0, True, 1.2892229199), (0.0, False, 0.5029688740), (0.6, False, 0.6659284307), (0.6, True, 0.9747213015)],
+)
+def test_worked_values_of_two_pairs(form, balance, same, value):
+    labels = torch.ones_like(EYE) if same else EYE
+    loss = robust_contrastive_loss(EYE, EYE, labels, balance=balance, form=form)
+    assert loss.item() == pytest.approx(value, abs=2e-10)
+
+
+@pytest.mark.parametrize(
+    ("form", "balance", "value"),
+    [
+        ("official", 1.0, 2.1743429262),
+        ("paper", 1.0, 1.9899721109),
+        ("official", 0.0, 0.1881726126),
+        ("paper", 0.0, 0.1881726126),
+        ("official", 0.6, 1.3798748008),
+        ("paper", 0.6, 1.2692523116),
+    ],
+)
+def test_worked_values_of_three_pairs(form, balance, value):
+    loss = robust_contrastive_loss(U, V, LABELS, balance=balance, form=form)
+    assert loss.item() == pytest.approx(value, abs=2e-10)
+
+
+def loop_oracle(u, v, labels, margin, shift, temperature, balance, form):
+    """Eqs. 2-10 and section 3.1 of the specification, sample by sample, in float64."""
+    u, v, labels = np.tanh(u), np.tanh(v), labels
+    n, bits = u.shape
+    total = 0.0
+    for i in range(n):
+        sums = []
+        for direction in range(2):
+            column = direction == 1 and form == "paper"
+            exponentials = 0.0
+            for j in range(n):
+                m = u[j] @ v[i] if column else u[i] @ v[j]
+                own = u[i] @ v[i]
+                e = m if m >= own - margin else m - shift
+                if i == j:
+                    e = max(own, 0.0)
+                if i != j and (labels[i] * labels[j]).sum() > 0:
+                    e = 0.0
+                exponentials += np.exp(e / temperature)
+            sums.append(-own + temperature * np.log(exponentials) + margin)
+        q = ((np.abs(u[i]) - bits**-0.5) ** 2).mean() + ((np.abs(v[i]) - bits**-0.5) ** 2).mean()
+        total += balance * sum(sums) + (1 - balance) * q
+    return total / n
+
+
+@pytest.mark.parametrize("form", ["paper", "official"])
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_loss_equals_a_loop(form, temperature):
+    rng = np.random.default_rng(1)
+    u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in rng.normal(size=(2, 9, 8)))
+    labels = (rng.random((9, 4)) < 0.3).astype(float)
+    options = {"margin": 0.3, "shift": 0.7, "temperature": temperature, "balance": 0.4, "form": form}
+    loss = robust_contrastive_loss(torch.tensor(u), torch.tensor(v), torch.tensor(labels), **options)
+    assert loss.item() == pytest.approx(loop_oracle(u, v, labels, *options.values()), rel=1e-12)
+
+
+def test_pairs_that_share_a_label_are_not_pushed():
+    u, v = U.requires_grad_(), V.requires_grad_()
+    robust_contrastive_loss(u, v, torch.ones(3, 1, dtype=torch.float64), balance=1.0).backward()
+    similarity = (U.tanh() @ V.tanh().t()).diagonal()
+    expected = 2 * (0.2 - similarity + (similarity.clamp(min=0).exp() + 2).log())
+    loss = robust_contrastive_loss(U, V, torch.ones(3, 1, dtype=torch.float64), balance=1.0)
+    assert loss.item() == pytest.approx(expected.mean().item(), rel=1e-12)
+
+
+def test_gradients_are_finite_where_an_entry_is_zero():
+    u = EYE.clone().requires_grad_()
+    robust_contrastive_loss(u, EYE, EYE, balance=0.0).backward()
+    assert torch.isfinite(u.grad).all()
+
+
+def test_worked_separator_values():
+    losses = sample_losses(U, V, LABELS, W)
+    np.testing.assert_allclose(losses, [0.2095031183, 0.3053315437, 4.8502770653], atol=2e-10)
+    assert class_code_loss(U, V, LABELS, W).item() == pytest.approx(2.9475052951, abs=2e-10)
+
+
+def test_class_code_loss_trains_the_class_codes_only():
+    u, v, w = (x.clone().requires_grad_() for x in (U, V, W))
+    class_code_loss(u, v, LABELS, w).backward()
+    assert u.grad is None and v.grad is None and w.grad.abs().sum() > 0
+
+
+def test_a_sample_without_labels_has_loss_zero():
+    assert sample_losses(U, V, torch.zeros(3, 3, dtype=torch.float64), W).tolist() == [0, 0, 0]
+
+
+def test_separator_splits_two_clusters():
+    rng = np.random.default_rng(0)
+    losses = np.concatenate([rng.normal(0.8, 0.05, 300), rng.normal(0.1, 0.05, 700)])
+    posterior, mixture = clean_posterior(losses, seed=3)
+    assert posterior[:300].max() < 0.01 and posterior[300:].min() > 0.99
+    assert mixture["means"][0] < mixture["means"][1] and mixture["weights"][0] == pytest.approx(0.7, abs=0.02)
+
+
+@pytest.mark.parametrize("losses", [np.full(50, 0.7), np.zeros(50), np.array([0.3])])
+def test_losses_that_do_not_differ_are_all_trusted(losses):
+    posterior, mixture = clean_posterior(losses, seed=0)
+    assert (posterior == 1).all() and mixture is None
+
+
+def test_two_distinct_losses_give_no_nan():
+    posterior, _ = clean_posterior(np.array([0.1] * 40 + [0.9]), seed=0)
+    assert np.isfinite(posterior).all() and posterior[:40].min() > 0.5
+
+
+def test_threshold_schedules():
+    paper, official = Settings(), Settings(form="official")
+    assert [threshold_at(e, official) for e in (0, 18, 19, 99)] == [0, 0, 0.3, 0.3]
+    np.testing.assert_allclose([threshold_at(e, paper) for e in (0, 18, 19, 99, 150)], [0, 0, 0.3 * 19 / 99, 0.3, 0.3])
+    assert threshold_at(19, Settings(schedule="step")) == 0.3
+
+
+def toy(n=40, classes=3, bits=16, **settings):
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(classes, (n,), generator=generator)
+    features = {m: torch.nn.functional.one_hot(label, classes) + 0.1 * torch.randn(n, classes, generator=generator) for m in ("image", "text")}
+    cls = get("nrch")
+    torch.manual_seed(0)
+    method = cls(make_settings(cls, {"width": 16, "batch": 16, **settings}), Task({"image": classes, "text": classes}, classes, bits))
+    method.optimizers = method.build_optimizers()
+    view = View(features, torch.nn.functional.one_hot(label, classes).float(), np.arange(n), epochs=5, seed=0)
+    return method, view
+
+
+def test_an_empty_trusted_set_skips_cleanly():
+    method, view = toy(warmup=0, threshold=1.0, schedule="step")
+    before = [p.clone() for p in method.networks.parameters()]
+    view.labels[:] = 0
+    view.labels[:2, 0] = 1  # the others have loss 0; nobody reaches posterior 1 but in a degenerate fit
+    method.separate = lambda view: (torch.zeros(len(view), dtype=torch.bool), {})
+    figures = method.train_epoch(view)
+    assert figures["steps"] == 0 and np.isnan(figures["loss"])
+    assert all(torch.equal(a, b) for a, b in zip(before, method.networks.parameters(), strict=True))
+
+
+def test_only_trusted_rows_are_trained_on():
+    method, view = toy()
+    seen = []
+    method.step = lambda view, rows: seen.append(rows) or torch.tensor(0.0)
+    trusted = torch.arange(40) % 3 == 0
+    method.separate = lambda view: (trusted, {})
+    method.train_epoch(view)
+    assert sorted(torch.cat(seen).tolist()) == torch.arange(40)[trusted].tolist()
+
+
+def test_more_classes_than_bits():
+    method, view = toy(n=80, classes=40, bits=8, warmup=0)
+    assert np.isfinite(method.train_epoch(view)["loss"])
+
+
+def test_samples_without_labels_train():
+    method, view = toy(warmup=0, schedule="step")
+    view.labels[::2] = 0
+    figures = method.train_epoch(view)
+    assert np.isfinite(figures["loss"]) and figures["trusted"][::2].all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"form": "papr"}, "did you mean 'paper'"),
+        ({"wdith": 3}, "did you mean 'width'"),
+        ({"width": "wide"}, "must be of type int"),
+        ({"width": 0}, "at least 1"),
+        ({"threshold": 1.5}, "between 0 and 1"),
+        ({"lr": 0}, "above 0"),
+        ({"schedule": "slow"}, "unknown schedule"),
+    ],
+)
+def test_bad_settings_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        make_settings(get("nrch"), settings)
