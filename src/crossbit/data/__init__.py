@@ -1,1 +1,109 @@
-"""Paired data: the type, its files, splits and noise."""
+"""Paired data: the type, its files, the built-in sets, splits and noise."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.data.neutral import load_neutral, save_neutral
+from crossbit.data.types import PairedData, Rows
+from crossbit.errors import UserError, unknown
+
+__all__ = ["PairedData", "Rows", "builtins", "describe", "load_data", "load_neutral", "save_neutral"]
+
+
+def load_data(name_or_path: str | Path) -> PairedData:
+    """Data by the name of a built-in set, or by the path of a neutral `.npz` or folder of `.npy`.
+
+    Raises:
+        UserError: neither; or the file cannot be read (see `load_neutral`).
+
+    >>> load_data("glyph")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    crossbit.errors.UserError: unknown data 'glyph'; did you mean 'glyphs'? known: ...; or give the path of an .npz or...
+    """
+    name = str(name_or_path)
+    modules = _builtin_modules()
+    if name in modules:
+        return importlib.import_module(modules[name][0]).load()
+    if not Path(name).exists() and Path(name).name == name and not Path(name).suffix:
+        raise UserError(f"{unknown('data', name, modules)}; or give the path of an .npz or a folder")
+    return load_neutral(name)
+
+
+def builtins() -> dict[str, str]:
+    """The built-in sets: name to one line about each. Nothing is loaded.
+
+    >>> "glyphs" in builtins()
+    True
+    """
+    return {name: line for name, (_, line) in _builtin_modules().items()}
+
+
+def describe(data: PairedData) -> dict[str, Any]:
+    """What there is in data, as plain values for JSON and for people.
+
+    `observed_differs` holds, per array of observed labels, in how many training rows it differs from the truth.
+
+    >>> data = PairedData("toy", {"image": np.eye(3)}, np.array([0, 1, 1]),
+    ...                   {"train": [1, 2], "query": [0], "retrieval": [1, 2]}, observed_label=np.array([0, 1, 0]))
+    >>> described = describe(data)
+    >>> described["modalities"], described["observed_differs"]
+    ({'image': {'kind': 'vectors', 'shape': [3, 3], 'dtype': 'float64'}}, {'observed_label': 1})
+    """
+    return {
+        "name": data.name,
+        "pairs": data.n,
+        "modalities": {
+            name: {"kind": data.kind(name), "shape": list(array.shape), "dtype": str(array.dtype)}
+            for name, array in data.modalities.items()
+        },
+        "splits": {name: len(rows) for name, rows in data.splits.items()},
+        "classes": data.classes,
+        "multi_label": data.multi_label,
+        "labels_per_pair": _labels_per_pair(data.label),
+        "label_names": data.label_names,
+        "observed_differs": _observed_differs(data),
+        "captions": data.caption is not None,
+        "paths": data.path is not None,
+    }
+
+
+def _labels_per_pair(label: np.ndarray | None) -> dict[str, float] | None:
+    if label is None:
+        return None
+    sizes = label.sum(axis=1, dtype=np.int64) if label.ndim == 2 else np.ones(len(label), np.int64)
+    return {"mean": float(sizes.mean()), "smallest": int(sizes.min()), "largest": int(sizes.max())}
+
+
+def _observed_differs(data: PairedData) -> dict[str, int]:
+    pairs = {"observed_label": (data.observed_label, data.label)}
+    for name, observed in data.modality_observed_label.items():
+        pairs[f"observed_label_{name}"] = (observed, data.modality_label.get(name, data.label))
+    train = data.splits["train"]
+    return {
+        name: int((observed[train] != truth[train]).reshape(len(train), -1).any(axis=1).sum())
+        for name, (observed, truth) in pairs.items()
+        if observed is not None and truth is not None
+    }
+
+
+def _builtin_modules() -> dict[str, tuple[str, str]]:
+    """Name: (module, its first line) of every module here that says `BUILTIN = "name"`.
+
+    Read from the source, because importing a set may load heavy libraries.
+    """
+    found = {}
+    for info in pkgutil.iter_modules(__path__):
+        source = Path(str(getattr(info.module_finder, "path", "")), f"{info.name}.py")
+        tree = ast.parse(source.read_bytes()) if source.is_file() else ast.Module([], [])
+        line = (ast.get_docstring(tree) or "").partition("\n")[0]
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["BUILTIN"]:
+                found[ast.literal_eval(node.value)] = (f"{__name__}.{info.name}", line)
+    return found

@@ -118,7 +118,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except _BROKEN as error:
-        what = error.strerror if isinstance(error, OSError) else "damaged, or not written by numpy.savez"
+        what = getattr(error, "strerror", None) or "it is damaged, or was not written by numpy.savez"
         raise UserError(f"{path} is not a data file that can be read: {what}; give a neutral .npz") from error
 
 
@@ -156,7 +156,8 @@ def _read(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
             raise UserError(
                 f"{what} holds pickled objects, which are never read; save numbers or unicode strings"
             ) from error
-        raise UserError(f"{what} is damaged ({error}); write it again with numpy.save or numpy.savez") from error
+        why = str(error).partition("\n")[0]
+        raise UserError(f"{what} is damaged ({why}); write it again with numpy.save or numpy.savez") from error
 
 
 def _write_npz(target: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -14,18 +14,19 @@ from crossbit.errors import UserError, unknown
 
 SPLITS = ("train", "query", "retrieval", "validation")
 RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path"})
+_FLOATS = (np.float16, np.float32, np.float64)
 _BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
 
 
 @dataclass(frozen=True, eq=False)
 class PairedData:
-    """Pairs of a picture, a text (or any other modalities), their labels and their splits; row i of everything is pair i.
+    """Pairs of a picture, a text (or any other modalities), their labels and splits; row i of everything is pair i.
 
     Attributes:
         name: what reports call it.
         modalities: per modality float (n, d) vectors, uint8 (n, h, w, 3) pictures, or unicode (n,) words. Never copied.
-        label: the truth, (n, c) 0/1 (held as uint8) or (n,) classes from 0 (held as int64); None where there are no labels.
-        splits: row numbers under "train", "query", "retrieval" and, optionally, "validation". Queries are in no other split.
+        label: the truth, (n, c) 0/1 (held as uint8) or (n,) classes from 0 (held as int64); None without labels.
+        splits: row numbers under "train", "query", "retrieval", optionally "validation"; no query is in another split.
         observed_label: what training may see instead of `label`, in the same form.
         modality_label: the truth where modalities were labelled apart.
         modality_observed_label: what training may see of one modality.
@@ -34,10 +35,10 @@ class PairedData:
         path: (n,) unicode, where each pair came from.
 
     Raises:
-        UserError: anything in it that does not fit, in one line with the array, the value received, and what would be right.
+        UserError: something does not fit; one line with the array, the value received, and what would be right.
 
     >>> data = PairedData(
-    ...     "toy", {"image": np.zeros((3, 4), np.float32), "text": np.array(["a", "b", "c"])}, label=np.array([0, 1, 1]),
+    ...     "toy", {"image": np.zeros((3, 4)), "text": np.array(["a", "b", "c"])}, label=np.array([0, 1, 1]),
     ...     splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]})
     >>> data.n, data.classes, data.kind("text"), data.train["text"].tolist()
     (3, 2, 'words', ['b', 'c'])
@@ -80,7 +81,7 @@ class PairedData:
 
     @cached_property
     def multi_label(self) -> bool:
-        """Whether some pair has other than exactly one label; False for a (n, c) matrix with a single 1 in every row."""
+        """Whether some pair has other than one label; False for an (n, c) matrix with a single 1 in every row."""
         arrays = [array for _, array in _label_arrays(self) if array.ndim == 2]
         return any(bool((array.sum(axis=1, dtype=np.int64) != 1).any()) for array in arrays)
 
@@ -115,7 +116,7 @@ class PairedData:
         return self._rows("validation")
 
     def with_observed(self, observed: np.ndarray | Mapping[str, np.ndarray]) -> PairedData:
-        """A copy whose training sees `observed`: one array for all modalities, or one per modality; older ones are dropped."""
+        """A copy whose training sees `observed`, one array or one per modality, instead of what it saw before."""
         if isinstance(observed, Mapping):
             return self.replace(observed_label=None, modality_observed_label=dict(observed))
         return self.replace(observed_label=observed, modality_observed_label={})
@@ -133,7 +134,8 @@ class Rows:
     """Some rows of paired data, fetched when asked for.
 
     >>> data = PairedData("toy", {"x": np.eye(3)}, label=np.array([0, 1, 1]),
-    ...                   splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]}, observed_label=np.array([0, 1, 0]))
+    ...                   splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]},
+    ...                   observed_label=np.array([0, 1, 0]))
     >>> len(data.train), data.train["x"].tolist(), data.train.label.tolist(), data.train.observed().tolist()
     (2, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [1, 1], [1, 0])
     """
@@ -161,7 +163,7 @@ class Rows:
     def observed(self, modality: str | None = None) -> np.ndarray | None:
         """The labels that training may see, of one modality or (None) of the pair; None where there are no labels.
 
-        The first that exists of: the modality's observed labels, the observed labels, the modality's labels, the labels.
+        The first there is of: the modality's observed labels, observed labels, the modality's labels, labels.
 
         Raises:
             UserError: the modality is unknown; or None was asked for and only per-modality labels exist (never falls
@@ -170,19 +172,14 @@ class Rows:
         data = self.data
         if modality is not None:
             data[modality]  # refuses an unknown one
-            choices = [
-                data.modality_observed_label.get(modality),
-                data.observed_label,
-                data.modality_label.get(modality),
-                data.label,
-            ]
+            own, seen = data.modality_label.get(modality), data.modality_observed_label.get(modality)
+            choices = [seen, data.observed_label, own, data.label]
         else:
             choices = [data.observed_label, None if data.modality_observed_label else data.label]
         label = next((choice for choice in choices if choice is not None), None)
-        if modality is None and label is None and (data.modality_observed_label or data.modality_label):
-            raise UserError(
-                f"{data.name}: labels are given per modality only; this needs one label array for all modalities (noise without ':each')"
-            )
+        if label is None and (data.modality_observed_label or data.modality_label):
+            wanted = "one label array for all modalities; noise without ':each' gives that"
+            raise UserError(f"data '{data.name}' has labels per modality only; this needs {wanted}")
         return _take(label, self.index)
 
 
@@ -196,40 +193,41 @@ def _take(array: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
 
 
 def _kind(name: str, array: np.ndarray) -> str:
-    if array.ndim == 2 and array.dtype.kind == "f" and array.dtype.itemsize <= 8 and array.shape[1] > 0:
+    if array.ndim == 2 and array.dtype in _FLOATS and array.shape[1] > 0:
         return "vectors"
     if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 3 and min(array.shape[1:]) > 0:
         return "pictures"
     if array.ndim == 1 and array.dtype.kind == "U":
         return "words"
-    raise UserError(
-        f"modality '{name}' is {array.dtype} of shape {array.shape}; it must be float16/32/64 (n, d) vectors, "
-        "uint8 (n, h, w, 3) pictures, or unicode (n,) words"
-    )
+    right = "float16/32/64 (n, d) vectors, uint8 (n, h, w, 3) pictures, or unicode (n,) words"
+    raise UserError(f"modality '{name}' is {_form(array)}; it must be {right}")
+
+
+def _form(array: np.ndarray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 def _check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
     if not modalities:
-        raise UserError(
-            "there is no modality; give at least one array of vectors, pictures or words, such as 'image' or 'text'"
-        )
+        raise UserError("there is no modality; give at least one array, such as 'image' or 'text'")
     arrays = {}
     for name, array in modalities.items():
-        if (
-            not (isinstance(name, str) and name.isidentifier())
-            or name in RESERVED
-            or name.startswith(("label_", "observed_label_"))
-        ):
-            raise UserError(
-                f"a modality cannot be called {name!r}; take a plain word such as 'image' that is not a name of the data format"
-            )
+        _check_name(name)
         arrays[name] = np.asanyarray(array)
         if _kind(name, arrays[name]) == "vectors" and not any(arrays[name] is known for known in seen):
             _check_finite(name, arrays[name])
     first, *others = arrays
     for name in others:
-        _check_rows(f"modality '{name}'", arrays[name], len(arrays[first]), f"modality '{first}'")
+        _check_rows(f"modality '{name}'", arrays[name], len(arrays[first]), f"modality '{first}' has")
     return arrays
+
+
+def _check_name(name: Any) -> None:
+    """A modality's name becomes an array's name in files, so it may not be another array's."""
+    plain = isinstance(name, str) and name.isidentifier()
+    if not plain or name in RESERVED or name.startswith(("label_", "observed_label_")):
+        right = "take a plain word such as 'image' that the data format does not use itself"
+        raise UserError(f"a modality cannot be called {name!r}; {right}")
 
 
 def _check_finite(name: str, array: np.ndarray) -> None:
@@ -241,17 +239,13 @@ def _check_finite(name: str, array: np.ndarray) -> None:
             bad = ~np.isfinite(block.astype(np.float32, copy=False))
         if bad.any():
             row, column = np.argwhere(bad)[0]
-            raise UserError(
-                f"modality '{name}' holds {block[row, column]} in row {start + row}, column {column}; features must be finite (in float32)"
-            )
+            held = f"{block[row, column]} in row {start + row}, column {column}"
+            raise UserError(f"modality '{name}' holds {held}; features must be finite float32 numbers")
 
 
-def _check_rows(what: str, array: np.ndarray, n: int, other: str = "the modalities") -> None:
+def _check_rows(what: str, array: np.ndarray, n: int, other: str = "the modalities have") -> None:
     if array.shape[:1] != (n,):
-        have = f"{len(array)} rows" if array.ndim else "no rows"
-        raise UserError(
-            f"{what} has {have} but {other} {'has' if other.startswith('modality ') else 'have'} {n}; row i of every array must be pair i"
-        )
+        raise UserError(f"{what} has shape {array.shape} but {other} {n} rows; row i of every array must be pair i")
 
 
 def _check_splits(splits: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
@@ -260,34 +254,27 @@ def _check_splits(splits: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
             raise unknown("split", name, SPLITS)
     for name in SPLITS[:3]:
         if name not in splits:
-            raise UserError(
-                f"there is no '{name}' split; give the row numbers of train, query and retrieval (validation is optional)"
-            )
+            raise UserError(f"split '{name}' is missing; give the row numbers of train, query and retrieval")
     checked = {name: _check_split(name, splits[name], n) for name in SPLITS if name in splits}
     if not len(checked["train"]):
         raise UserError("split 'train' is empty; give the row numbers to train on")
     for name, rows in checked.items():
         if name != "query" and len(shared := np.intersect1d(checked["query"], rows)):
-            raise UserError(
-                f"split 'query' shares {len(shared)} rows with '{name}' (the first: {shared[0]}); queries must be in no other split"
-            )
+            what = f"split 'query' shares {len(shared)} rows with '{name}', such as {shared[0]}"
+            raise UserError(f"{what}; queries must be in no other split")
     return checked
 
 
 def _check_split(name: str, rows: Any, n: int) -> np.ndarray:
     index = np.asarray(rows)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise UserError(
-            f"split '{name}' is {index.dtype} of shape {index.shape}; it must be integer row numbers of shape (rows,)"
-        )
+        raise UserError(f"split '{name}' is {_form(index)}; it must be integer row numbers of shape (rows,)")
     if index.size and not (0 <= index.min() and index.max() < n):
         worst = index.min() if index.min() < 0 else index.max()
         raise UserError(f"split '{name}' names row {worst}; there are {n} rows, numbered 0 to {n - 1}")
     values, counts = np.unique(index, return_counts=True)
     if len(values) < len(index):
-        raise UserError(
-            f"split '{name}' names row {values[counts > 1][0]} more than once; every row number may stand there once"
-        )
+        raise UserError(f"split '{name}' names row {values[counts > 1][0]} more than once; once is right")
     return index.astype(np.int64)
 
 
@@ -301,27 +288,27 @@ def _label_arrays(data: PairedData) -> Iterator[tuple[str, np.ndarray]]:
 def _check_labels(data: PairedData) -> None:
     for name in ("label", "observed_label"):
         if (array := getattr(data, name)) is not None:
-            _set(data, **{name: _check_label(name, array, data.n)})
-    for name, prefix in (("modality_label", "label"), ("modality_observed_label", "observed_label")):
-        for modality in getattr(data, name):
-            data[modality]  # refuses an unknown one
-        _set(
-            data,
-            **{name: {m: _check_label(f"{prefix}_{m}", array, data.n) for m, array in getattr(data, name).items()}},
-        )
+            _set(data, **{name: check_label(name, array, data.n)})
+        apart = getattr(data, f"modality_{name}")
+        if strangers := [f"{name}_{modality}" for modality in apart if modality not in data.modalities]:
+            known = {*RESERVED, *(f"{name}_{modality}" for modality in data.modalities)}
+            raise unknown("array", strangers[0], known)
+        checked = {modality: check_label(f"{name}_{modality}", array, data.n) for modality, array in apart.items()}
+        _set(data, **{f"modality_{name}": checked})
     arrays = list(_label_arrays(data))
     for name, array in arrays[1:]:
         if array.shape[1:] != arrays[0][1].shape[1:]:
-            raise UserError(
-                f"{name} has shape {array.shape} but {arrays[0][0]} has {arrays[0][1].shape}; all label arrays must have one form"
-            )
+            other = f"{arrays[0][0]} has {arrays[0][1].shape}"
+            raise UserError(f"{name} has shape {array.shape} but {other}; all label arrays must have one form")
     if data.label_names is not None:
         _check_label_names(data, arrays)
 
 
-def _check_label(name: str, label: Any, n: int) -> np.ndarray:
+def check_label(name: str, label: Any, n: int | None = None) -> np.ndarray:
+    """Labels as uint8 (n, classes) of 0 and 1 or int64 (n,) classes from 0; UserError where they are neither."""
     array = np.asarray(label)
-    _check_rows(name, array, n)
+    if n is not None:
+        _check_rows(name, array, n)
     if array.ndim == 1 and array.dtype.kind in "iu":
         if array.size and array.min() < 0:
             raise UserError(f"{name} holds class {array.min()}; classes are counted from 0")
@@ -331,28 +318,24 @@ def _check_label(name: str, label: Any, n: int) -> np.ndarray:
             hint = "; one class number per row has shape (n,)" if array.shape[1] == 1 else ""
             raise UserError(f"{name} holds {array[wrong][0]}; a (n, classes) label matrix may hold only 0 and 1{hint}")
         return array.astype(np.uint8, copy=False)
-    raise UserError(
-        f"{name} is {array.dtype} of shape {array.shape}; it must be a 0/1 matrix (n, classes) or integer classes (n,)"
-    )
+    raise UserError(f"{name} is {_form(array)}; it must be a 0/1 matrix (n, classes) or integer classes (n,)")
 
 
 def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -> None:
-    _set(data, label_names=[str(name) for name in np.asarray(data.label_names).ravel()])
-    names = len(data.label_names or ())
+    given = np.asarray(data.label_names)
+    if given.ndim != 1 or given.dtype.kind != "U":
+        raise UserError(f"label_names is {_form(given)}; it must be unicode strings of shape (classes,)")
+    _set(data, label_names=given.tolist())
     for name, array in arrays:
-        if array.ndim == 2 and array.shape[1] != names:
-            raise UserError(
-                f"label_names has {names} names but {name} has {array.shape[1]} classes; give one name per class"
-            )
-        if array.ndim == 1 and array.max() >= names:
-            raise UserError(
-                f"label_names has {names} names but {name} holds class {array.max()}; give a name for each of 0 to {array.max()}"
-            )
+        if array.ndim == 2 and array.shape[1] != len(given):
+            raise UserError(f"label_names has {len(given)} names but {name} {array.shape[1]} classes; give one each")
+        if array.ndim == 1 and array.max() >= len(given):
+            raise UserError(f"label_names has {len(given)} names but {name} holds class {array.max()}; give one each")
 
 
 def _check_strings(name: str, strings: Any, n: int) -> np.ndarray:
     array = np.asarray(strings)
     if array.ndim != 1 or array.dtype.kind != "U":
-        raise UserError(f"{name} is {array.dtype} of shape {array.shape}; it must be unicode strings of shape (n,)")
+        raise UserError(f"{name} is {_form(array)}; it must be unicode strings of shape (n,)")
     _check_rows(name, array, n)
     return array

@@ -1,0 +1,259 @@
+"""Wrong labels and wrong pairs on purpose, seeded, with a mask of what they hit. A new rule is one decorated function.
+
+"50 % noise" means different things in different papers; a rule's name and rate, `RULE:RATE`, say which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossbit.data.split import generator
+from crossbit.data.types import PairedData, Rows, check_label
+from crossbit.errors import UserError, unknown
+
+Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a rule makes of the labels of the chosen rows, and whether it is for one label a row only."""
+
+    change: Change  # (labels (rows, classes) 0/1 or (rows,) integers, number of classes, generator) -> labels
+    single: bool
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(name: str, *, single: bool = False) -> Callable[[Change], Change]:
+    """Register a noise rule; `single` rules get integers, also where the data holds a matrix with one 1 per row."""
+
+    def register(change: Change) -> Change:
+        RULES[name] = Rule(change, single)
+        return change
+
+    return register
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A noise rule with its rate; `each` draws once per modality. Prints as it is written: `RULE:RATE[:each]`."""
+
+    rule: str
+    rate: float
+    each: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise unknown("noise rule", self.rule, RULES)
+        _check_rate(self.rate)
+
+    def __str__(self) -> str:
+        rate = int(self.rate) if self.rate in (0, 1) else self.rate
+        return f"{self.rule}:{rate}" + ":each" * self.each
+
+
+def parse_noise(text: str | Noise) -> Noise:
+    """Read `RULE:RATE` or `RULE:RATE:each`.
+
+    Raises:
+        UserError: another form, an unknown rule, or a rate outside [0, 1].
+
+    >>> parse_noise("flip:0.6:each")
+    Noise(rule='flip', rate=0.6, each=True)
+    >>> str(parse_noise("swap-one:.5"))
+    'swap-one:0.5'
+    """
+    if isinstance(text, Noise):
+        return text
+    name, *rest = str(text).split(":")
+    if name not in RULES:
+        raise unknown("noise rule", name, RULES)
+    try:
+        rate = float(rest[0])
+    except (IndexError, ValueError):
+        raise UserError(f"noise '{text}' has no rate that is a number; write RULE:RATE, such as '{name}:0.5'") from None
+    if rest[1:] not in ([], ["each"]):
+        raise UserError(
+            f"noise '{text}' ends in '{':'.join(rest[1:])}'; only ':each' (per modality) may follow the rate"
+        )
+    return Noise(name, rate, bool(rest[1:]))
+
+
+def corrupt(
+    labels: np.ndarray, noise: str | Noise, seed: int, *, classes: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Corrupt int(n * rate) randomly chosen rows of labels; `:each` is the caller's to mind (see `corrupt_data`).
+
+    Args:
+        labels: (n, classes) 0/1 or (n,) integer classes from 0; not changed.
+        noise: `RULE:RATE`.
+        seed: the same seed gives the same noise.
+        classes: how many there are, for integer labels; one more than the largest if None.
+
+    Returns:
+        The observed labels, in the form and type of `labels`, and a mask bool (n,) of the rows that really changed.
+
+    Raises:
+        UserError: the rule, the rate or the labels are not what they must be.
+
+    >>> labels = np.eye(4, dtype=np.uint8)
+    >>> observed, changed = corrupt(labels, "swap-one:0.5", seed=0)
+    >>> changed.sum(), observed.sum(axis=1).tolist()
+    (np.int64(2), [1, 1, 1, 1])
+    """
+    noise = parse_noise(noise)
+    truth = check_label("labels", labels)
+    classes = truth.shape[1] if truth.ndim == 2 else max(classes or 0, int(truth.max(initial=-1)) + 1)
+    if classes < 2:
+        raise UserError(f"labels have {classes} classes; noise needs at least two")
+    single = RULES[noise.rule].single
+    values = _classes_of(truth, noise.rule) if single else truth
+    rng = generator(seed)
+    chosen = rng.choice(len(values), int(len(values) * noise.rate), replace=False)
+    observed = values.copy()
+    observed[chosen] = RULES[noise.rule].change(values[chosen], classes, rng)
+    changed = (observed != values).reshape(len(values), -1).any(axis=1)
+    if single and truth.ndim == 2:
+        observed = observed[:, None] == np.arange(classes)
+    return observed.astype(np.asarray(labels).dtype), changed
+
+
+def corrupt_data(
+    data: PairedData, noise: str | Noise, seed: int
+) -> tuple[PairedData, np.ndarray | dict[str, np.ndarray]]:
+    """Corrupt what training sees of the training rows; the truth and every other row stay as they are.
+
+    Noise comes on top of observed labels that the data has already.
+
+    Returns:
+        The data with its observed labels, and a mask bool (n,) of the rows that really changed; with `:each` the
+        observed labels and the masks are per modality.
+
+    Raises:
+        UserError: as `corrupt`; or the data has no labels, or has them per modality and the noise lacks `:each`.
+
+    >>> data = PairedData("toy", {"x": np.eye(4)}, np.array([0, 1, 0, 1]),
+    ...                   {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]})
+    >>> noisy, changed = corrupt_data(data, "swap-one:1", seed=0)
+    >>> noisy.train.observed().tolist(), noisy.train.label.tolist(), changed.tolist()
+    ([0, 1, 0], [1, 0, 1], [False, True, True, True])
+    """
+    noise = parse_noise(noise)
+    if noise.each:
+        seeds = generator(seed).integers(1 << 32, size=len(data.modalities))
+        draws = {name: _corrupt_train(data, noise, own, name) for name, own in zip(data.modalities, seeds, strict=True)}
+        observed = {name: labels for name, (labels, _) in draws.items()}
+        return data.with_observed(observed), {name: changed for name, (_, changed) in draws.items()}
+    if data.modality_observed_label or (data.label is None and data.modality_label):
+        raise UserError(f"data '{data.name}' has labels per modality; write '{noise}:each' to corrupt each of them")
+    labels, changed = _corrupt_train(data, noise, seed, None)
+    return data.with_observed(labels), changed
+
+
+def shuffle_pairs(n: int, rate: float, seed: int) -> np.ndarray:
+    """Wrong pairs: int(n * rate) randomly chosen rows exchange their texts, so that none of them keeps its own.
+
+    One chosen row has nobody to exchange with and keeps its text.
+
+    Returns:
+        int64 (n,), for each image row the row of its text.
+
+    Raises:
+        UserError: the rate is outside [0, 1].
+
+    >>> text = shuffle_pairs(6, 0.5, seed=0)
+    >>> int((text != np.arange(6)).sum()), sorted(text.tolist())
+    (3, [0, 1, 2, 3, 4, 5])
+    """
+    _check_rate(rate)
+    rng = generator(seed)
+    text = np.arange(n)
+    chosen = rng.choice(n, int(n * rate), replace=False)
+    if len(chosen) > 1:
+        moved = rng.permutation(chosen)
+        while (moved == chosen).any():  # a permutation has no fixed point with probability 1/e
+            moved = rng.permutation(chosen)
+        text[chosen] = moved
+    return text
+
+
+@rule("swap-one")
+def _swap_one(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """NRCH: one random 1 becomes 0 and one random 0 becomes 1; a class becomes another one.
+
+    A row without a 1 gains one; a row of nothing but 1s has nothing to gain and stays.
+    """
+    if labels.ndim == 1:
+        return (labels + rng.integers(1, classes, len(labels))) % classes
+    score = rng.random(labels.shape, np.float32)
+    rows = np.flatnonzero((labels == 0).any(axis=1))
+    lost = np.where(labels == 1, score, -1).argmax(axis=1)  # column 0, which is 0 already, in a row without a 1
+    gained = np.where(labels == 0, score, -1).argmax(axis=1)
+    swapped = labels.copy()
+    swapped[rows, lost[rows]] = 0
+    swapped[rows, gained[rows]] = 1
+    return swapped
+
+
+@rule("resample")
+def _resample(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """A random label set of the same size, which may be the same set."""
+    if labels.ndim == 1:
+        return rng.integers(classes, size=len(labels))
+    place = rng.permuted(np.broadcast_to(np.arange(classes), labels.shape), axis=1)
+    return (place < labels.sum(axis=1, dtype=np.int64)[:, None]).astype(labels.dtype)
+
+
+@rule("flip", single=True)
+def _flip(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """MRL: uniform over all classes, the true one too, so a share (classes - 1) / classes really changes."""
+    return rng.integers(classes, size=len(labels))
+
+
+@rule("asymmetric", single=True)
+def _asymmetric(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """MRL: a random half of the classes is taken for the other half, one for one; the rest stays."""
+    order = rng.permutation(classes)
+    half = classes // 2
+    becomes = np.arange(classes)
+    becomes[order[:half]] = order[half : 2 * half]
+    return becomes[labels]
+
+
+@rule("shuffle-pairs")
+def _shuffle_pairs(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Wrong image-text pairs, hence no rule for labels."""
+    right = "crossbit.data.noise.shuffle_pairs(n, rate, seed) gives each image row the row of its text"
+    raise UserError(f"noise 'shuffle-pairs' permutes pairs, not labels; {right}")
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise UserError(f"noise rate is {rate}; it must be from 0 to 1")
+
+
+def _classes_of(labels: np.ndarray, name: str) -> np.ndarray:
+    """Integer classes (n,) of labels that are already so, or a matrix with one 1 per row."""
+    if labels.ndim == 1:
+        return labels
+    sizes = labels.sum(axis=1, dtype=np.int64)
+    if (sizes != 1).any():
+        row = int(np.flatnonzero(sizes != 1)[0])
+        raise UserError(
+            f"noise '{name}' is for one label per row, row {row} has {sizes[row]}; take 'swap-one' or 'resample'"
+        )
+    return labels.argmax(axis=1)
+
+
+def _corrupt_train(data: PairedData, noise: Noise, seed: int, modality: str | None) -> tuple[np.ndarray, np.ndarray]:
+    labels = Rows(data, np.arange(data.n)).observed(modality)
+    if labels is None:
+        raise UserError(f"data '{data.name}' has no labels that noise could corrupt")
+    train = data.splits["train"]
+    changed = np.zeros(data.n, bool)
+    labels[train], changed[train] = corrupt(labels[train], noise, seed, classes=data.classes)
+    return labels, changed
