@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
@@ -46,7 +47,7 @@ def _need(module: str) -> ModuleType:
         _absent(f"needs {module}: {error}")
 
 
-def _absent(reason: str) -> None:
+def _absent(reason: str) -> NoReturn:
     if IN_CI:
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

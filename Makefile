@@ -1,0 +1,55 @@
+# `make` alone lists the targets. PYTHON makes .venv the first time; afterwards everything runs in .venv.
+PYTHON ?= python3
+WORKERS ?= 2
+PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
+PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast check docs bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.made ## install, then train, evaluate and search the built-in set; the report is in demo/
+	@if [ -e .venv/.demo ]; then rm -rf demo; elif [ ! -e demo ]; then touch .venv/.demo; fi
+	.venv/bin/crossbit demo --out demo
+
+test: check ## everything that is checked before a change goes in
+	$(PYTEST)
+
+fast: .venv/.made-dev ## the tests that take less than a minute together
+	$(PYTEST) -m "not slow"
+
+check: .venv/.made-dev ## format, lint, types, import directions
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest -q tests/test_imports.py
+
+docs: .venv/.made-docs ## build the documentation into site/
+	.venv/bin/mkdocs build --strict --quiet
+
+bench: .venv/.made-dev ## run every script of benchmarks/, one after another
+	@for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script" || exit 1; done
+
+clean: ## remove what the other targets made, .venv too
+	@if [ -e .venv/.demo ]; then rm -rf demo; fi
+	rm -rf .venv site build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Stamps: made again when a requirement changes, instant otherwise.
+.venv/.made: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing crossbit and what it needs into .venv (minutes the first time)"
+	$(PIP) .
+	@touch $@
+
+.venv/.made-%: .venv/.made
+	$(PIP) '.[$*]'
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "crossbit needs Python 3.11 or newer, and $(PYTHON) is not; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo \
+	  "$(PYTHON) cannot make virtual environments; install its venv module (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
