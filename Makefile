@@ -27,7 +27,7 @@ check: .venv/.made-dev ## format, lint, types, import directions
 	.venv/bin/python -m pytest -q tests/test_imports.py
 
 docs: .venv/.made-docs ## build the documentation into site/
-	.venv/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 bench: .venv/.made-dev ## run every script of benchmarks/, one after another
 	@for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script" || exit 1; done
