@@ -115,9 +115,10 @@ def test_wheel_holds_every_file(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
     source = tmp_path / "src" / "crossbit"
     shutil.copytree(ROOT / "src" / "crossbit", source, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    for ending in ("html", "css", "js", "json"):  # a page would stand in a folder without Python files
-        (source / "evaluation" / "page").mkdir(exist_ok=True)
-        (source / "evaluation" / "page" / f"made-up.{ending}").touch()
+    page = source / "data" / "page"  # as a page will be: beside code, in a folder without any
+    page.mkdir()
+    for ending in ("html", "css", "js", "json"):
+        (page / f"made-up.{ending}").touch()
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "wheel", "."]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "PIP_NO_INDEX": "1"})
     [wheel] = (tmp_path / "wheel").glob("*.whl")
