@@ -19,8 +19,8 @@ LAYERS = [
     {"evaluation", "data", "networks"},
     {"features"},
     {"methods"},
-    {"training", "model"},
-    {"index", "audit"},
+    {"training", "model", "checkpoint", "plan"},
+    {"index", "audit", "retrieval"},
     {"bench", "serve"},
     {"demo", "cli", "__main__"},
 ]
