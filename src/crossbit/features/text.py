@@ -1,0 +1,112 @@
+"""Texts to vectors with nothing downloaded: tf-idf over words and over character n-grams, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from crossbit.errors import UserError
+
+Texts = Sequence[str] | NDArray[np.str_]
+
+PARTS: dict[str, dict[str, Any]] = {  # words for meaning, pieces of words for misspelt and unseen ones
+    "words": {"analyzer": "word", "token_pattern": r"(?u)\b\w+\b"},  # one-letter words count
+    "pieces": {"analyzer": "char_wb", "ngram_range": (3, 4)},
+}
+LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent first
+RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
+
+
+class WordsFeaturiser:
+    """Two tf-idf parts, each row of length 1 (0 where nothing is known), joined.
+
+    Args:
+        vocabularies: per part, its words or pieces in column order.
+        tensors: per part, `<part>_idf` (columns,).
+
+    >>> texts = ["a red fox", "a red car", "the old car", "the old fox"]
+    >>> featuriser = WordsFeaturiser.fit(texts)
+    >>> featuriser.known("foxes"), featuriser.known("zebu")
+    (True, False)
+    """
+
+    kind = "words"
+
+    def __init__(self, vocabularies: dict[str, list[str]], tensors: dict[str, NDArray[np.float32]]) -> None:
+        self.vocabularies = vocabularies
+        self.parts = {}
+        for part, vocabulary in vocabularies.items():
+            vectoriser = _vectoriser(part, vocabulary=vocabulary)
+            vectoriser.idf_ = np.ascontiguousarray(tensors[f"{part}_idf"], dtype=np.float32)
+            self.parts[part] = vectoriser
+
+    @classmethod
+    def fit(cls, texts: Texts, *, seed: int = 0) -> WordsFeaturiser:
+        """Choose the vocabulary and its weights from texts (n,); nothing is random, `seed` is not used.
+
+        Raises:
+            UserError: no word occurs in two texts.
+        """
+        texts, least = as_texts(texts), max(2, round(RARE * len(texts)))
+        vocabularies, tensors = {}, {}
+        for part, limit in LIMITS.items():
+            try:
+                vectoriser = _vectoriser(part, min_df=least, max_features=limit).fit(texts)
+            except ValueError:  # nothing is frequent enough
+                continue
+            vocabularies[part] = vectoriser.get_feature_names_out().tolist()
+            tensors[f"{part}_idf"] = vectoriser.idf_
+        if not vocabularies:
+            raise UserError(f"no word occurs in {least} of the {len(texts)} texts; give more texts, or vectors")
+        return cls(vocabularies, tensors)
+
+    @property
+    def dim(self) -> int:
+        """Numbers per text."""
+        return sum(map(len, self.vocabularies.values()))
+
+    def transform(self, x: Texts) -> NDArray[np.float32]:
+        """Texts (n,) to float32 (n, dim).
+
+        Raises:
+            UserError: `x` does not hold texts.
+        """
+        texts = as_texts(x)
+        if not texts:
+            return np.empty((0, self.dim), dtype=np.float32)
+        joined = sparse.hstack([vectoriser.transform(texts) for vectoriser in self.parts.values()])
+        return np.asarray(joined.toarray(), dtype=np.float32)
+
+    def known(self, text: str) -> bool:
+        """Whether `text` holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
+        return bool(self.transform([text]).any())
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """JSON-able vocabularies and the weights' arrays, enough for `from_state`."""
+        weights = {f"{part}_idf": vectoriser.idf_ for part, vectoriser in self.parts.items()}
+        return {"kind": self.kind, "vocabularies": self.vocabularies}, weights
+
+    @classmethod
+    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> WordsFeaturiser:
+        """The featuriser that `state` was taken from, equal to the bit."""
+        return cls(config["vocabularies"], tensors)
+
+
+def as_texts(x: Texts) -> list[str]:
+    """Texts as a list, or UserError: one text alone and other types are refused."""
+    if isinstance(x, str):
+        raise UserError(f"texts must be a list or an array of strings, not one string {x!r:.60}")
+    texts = x.tolist() if isinstance(x, np.ndarray) else list(x)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UserError(f"texts must be strings, not {type(text).__name__} {text!r:.60}")
+    return texts
+
+
+def _vectoriser(part: str, **settings: Any) -> TfidfVectorizer:
+    return TfidfVectorizer(**PARTS[part], sublinear_tf=True, dtype=np.float32, **settings)

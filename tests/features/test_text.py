@@ -1,0 +1,69 @@
+"""Text features against a count with loops, and what is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from crossbit.errors import UserError
+from crossbit.features.text import LIMITS, WordsFeaturiser
+
+TEXTS = ["a red red fox", "a green fox", "the red car", "the old car", "a fox", "old green tree"]
+
+
+def test_word_weights_with_loops() -> None:
+    featuriser = WordsFeaturiser.fit(TEXTS)
+    words = featuriser.vocabularies["words"]
+    assert words == sorted(w for w in set(" ".join(TEXTS).split()) if sum(w in t.split() for t in TEXTS) >= 2)
+    row = np.zeros(len(words))
+    for column, word in enumerate(words):
+        count = TEXTS[0].split().count(word)
+        frequency = sum(word in text.split() for text in TEXTS)
+        if count:
+            row[column] = (1 + math.log(count)) * (math.log((1 + len(TEXTS)) / (1 + frequency)) + 1)
+    expected = row / math.sqrt((row**2).sum())
+    np.testing.assert_allclose(featuriser.transform(TEXTS[:1])[0, : len(words)], expected, atol=1e-6)
+
+
+def test_pieces_bring_a_misspelt_word_near() -> None:
+    featuriser = WordsFeaturiser.fit(TEXTS)
+    greeen, green, car = featuriser.transform(["greeen", "green", "car"])
+    assert greeen @ green > greeen @ car
+
+
+def test_known() -> None:
+    featuriser = WordsFeaturiser.fit(TEXTS)
+    assert featuriser.known("RED balloon")
+    assert not featuriser.known("zzz")
+    assert not featuriser.known("")
+
+
+def test_other_scripts() -> None:
+    featuriser = WordsFeaturiser.fit(["красная лиса", "красная машина", "старая машина", "зелёное дерево"])
+    assert featuriser.known("лисы и машина")
+    assert not featuriser.known("fox")
+
+
+def test_the_vocabulary_is_limited_and_rare_words_left_out() -> None:
+    random = np.random.default_rng(0)
+    texts = [" ".join(f"w{int(number)}" for number in random.zipf(1.3, 12) % 10_000) for _ in range(3000)]
+    vocabularies = WordsFeaturiser.fit(texts).vocabularies
+    assert len(vocabularies["pieces"]) == LIMITS["pieces"]
+    least = min(sum(word in text.split() for text in texts) for word in vocabularies["words"])
+    assert least == 6  # 0.002 of 3,000
+
+
+def test_a_list_and_an_array_are_the_same() -> None:
+    featuriser = WordsFeaturiser.fit(np.array(TEXTS))
+    np.testing.assert_array_equal(featuriser.transform(TEXTS), featuriser.transform(np.array(TEXTS)))
+
+
+@pytest.mark.parametrize(("wrong", "message"), [("one text", "not one string"), ([1, 2], "not int 1")])
+def test_other_things_are_refused(wrong, message) -> None:
+    with pytest.raises(UserError, match=message):
+        WordsFeaturiser.fit(TEXTS).transform(wrong)
+
+
+def test_texts_without_a_common_word_are_refused() -> None:
+    with pytest.raises(UserError, match="no word occurs in 2 of the 2 texts"):
+        WordsFeaturiser.fit(["xyz", "qrs"])
