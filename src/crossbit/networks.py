@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -30,12 +31,13 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [dim, *hidden, bits]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Linear(before, after), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.normalize(self.layers(features).tanh().float(), dim=1)
+        outputs = self.layers(features).tanh()
+        return F.normalize(outputs.to(torch.promote_types(outputs.dtype, torch.float32)), dim=1)
 
 
 def rmsprop(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> torch.optim.Optimizer:

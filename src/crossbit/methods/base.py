@@ -7,6 +7,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,7 +25,6 @@ class Task:
     dims: dict[str, int]
     classes: int
     bits: int
-    multi_label: bool = True
 
 
 def _backward(loss: Tensor) -> None:
@@ -41,6 +41,7 @@ class View:
         rows: (n,) row numbers in the data.
         epoch, epochs: the epoch to train, from 0, and how many there will be.
         seed: of the run; `batches` and `generator` depend on (seed, epoch, pass) alone, so that a resumed run repeats.
+        autocast: the precision that encoders run in, as a context (losses stay in float32).
         backward: called with the loss, in place of `loss.backward()`.
         tick: called with the finished share of the current pass.
     """
@@ -51,6 +52,7 @@ class View:
     epochs: int
     seed: int
     epoch: int = 0
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     backward: Callable[[Tensor], Any] = _backward
     tick: Callable[[float], Any] = field(default=lambda share: None)
 
@@ -85,8 +87,9 @@ class View:
 class Method(ABC):
     """A method: one file beside its paper. Subclasses set the class attributes and the three abstract methods.
 
-    `networks` holds everything that is trained, `optimizers` one optimiser or more over it; what else a method keeps between epochs
-    (a memory bank, buffers) goes into `buffers`. Together they are the whole state, so a resumed run continues to the bit.
+    `networks` holds everything that is trained, `optimizers` one optimiser or more over it; what else a method keeps
+    between epochs (a memory bank, say) goes into `buffers`. Together they are its whole state, so that a resumed run
+    continues to the bit.
     """
 
     name: ClassVar[str]
@@ -122,8 +125,11 @@ class Method(ABC):
 
     @abstractmethod
     def train_epoch(self, view: View) -> dict[str, Any]:
-        """Train one epoch. Returns figures: numbers for the history ("loss" among them); arrays with one entry a row of the view
-        (a boolean one is compared with the truth by the training loop, where the truth is known); small JSON values."""
+        """Train one epoch and return its figures.
+
+        Figures are numbers for the history ("loss" among them), small JSON values, and arrays with an entry for each
+        row of the view; a boolean one is compared with the truth by the training loop, where the truth is known.
+        """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The whole state: flat tensors, and JSON (the optimisers' changing numbers)."""
@@ -173,7 +179,11 @@ def _read_value(what: str, value: Any, default: Any) -> Any:
     kind = type(default)
     try:
         if kind is bool:
-            return value if isinstance(value, bool) else {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+            return (
+                value
+                if isinstance(value, bool)
+                else {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+            )
         if kind is int and float(value) != int(float(value)):
             raise ValueError
         return int(float(value)) if kind is int else kind(value)
@@ -182,6 +192,6 @@ def _read_value(what: str, value: Any, default: Any) -> Any:
 
 
 def setting_docs(cls: type[Method]) -> list[tuple[str, Any, str]]:
-    """(name, default, meaning) of each setting; the meaning is the comment that stands behind the default in the source."""
+    """(name, default, meaning) of each setting; the meaning is the comment behind the default in the source."""
     comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(cls.Settings), re.MULTILINE))
     return [(f.name, f.default, comments.get(f.name, "")) for f in dataclasses.fields(cls.Settings)]

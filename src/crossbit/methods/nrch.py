@@ -1,9 +1,9 @@
 """NRCH: Robust Contrastive Cross-modal Hashing with Noisy Labels (L. Wang et al., ACM Multimedia 2024).
 
-Robust contrastive hashing (RCH) takes only the homologous image-text pair as positive and uses the noisy labels only to take
-same-class pairs out of the negatives. The dynamic noise separator (DNS) fits a two-component Gaussian mixture to per-sample losses
-before every epoch and trains on the samples that it trusts. Where paper and published code disagree, `form` says which is meant;
-docs/nrch.md lists the differences.
+Robust contrastive hashing (RCH) takes only the homologous image-text pair as positive and uses the noisy labels only
+to take same-class pairs out of the negatives. The dynamic noise separator (DNS) fits a two-component Gaussian mixture
+to per-sample losses before every epoch and trains on the samples that it trusts. Where paper and published code
+disagree, `form` says which is meant; docs/nrch.md lists the differences.
 
 Shapes: n pairs in a batch, c classes; u, v (n, bits) the unit rows of the image and the text encoder.
 """
@@ -48,7 +48,9 @@ class Settings:
     balance: float = 0.6  # lambda, Eq. 9: contrastive part against quantisation
     warmup: int = 19  # first epochs that trust every sample (code: epoch + 1 < 20)
     threshold: float = 0.3  # end value of the posterior from which a sample is trusted; 0: no separator
-    schedule: str = "auto"  # after the warm-up: "ramp" (paper), "step" (code: at once the end value); "auto": as `form` says
+    schedule: str = (
+        "auto"  # after the warm-up: "ramp" (paper), "step" (code: at once the end value); "auto": as `form` says
+    )
     ramp: int = 100  # epochs from 0 to the end value, counted from the first epoch
 
     def __post_init__(self) -> None:
@@ -56,7 +58,15 @@ class Settings:
             raise unknown("form", self.form, FORMS)
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
-        for name, least in {"epochs": 1, "batch": 1, "width": 1, "image_layers": 1, "text_layers": 1, "ramp": 1, "warmup": 0}.items():
+        for name, least in {
+            "epochs": 1,
+            "batch": 1,
+            "width": 1,
+            "image_layers": 1,
+            "text_layers": 1,
+            "ramp": 1,
+            "warmup": 0,
+        }.items():
             if getattr(self, name) < least:
                 raise UserError(f"nrch's setting {name} is {getattr(self, name)}; it must be at least {least}")
         for name in ("threshold", "balance"):
@@ -81,13 +91,17 @@ def robust_contrastive_loss(
     balance: float = 0.6,
     form: str = "paper",
 ) -> Tensor:
-    """RCH loss, Eq. 9: `balance` * (both directions' contrastive terms) + (1 - `balance`) * quantisation; a scalar, mean over the batch.
+    """RCH loss, Eq. 9: `balance` * (contrastive terms of both directions) + (1 - `balance`) * quantisation.
 
     Args:
         u, v: (n, bits) unit rows; tanh is applied once more, as in the published code.
-        labels: (n, c) noisy labels, 0/1. Pairs that share one are no negatives: they add the constant 1 to the sum of exponentials.
+        labels: (n, c) noisy labels, 0/1. Pairs that share one are no negatives: they add the constant 1 to the sum of
+            exponentials.
         margin, shift, temperature: m, xi, tau of Eqs. 2-8.
-        form: "paper" runs the second direction over the columns; "official" repeats the first, as the published code does.
+        form: "paper" runs the second direction over the columns; "official" repeats the first, as published.
+
+    Returns:
+        A scalar, the mean over the batch.
 
     >>> eye = torch.eye(2)
     >>> robust_contrastive_loss(eye, eye, eye, balance=1.0).item()  # 2 (.2 + log(1 + e^(-1 - tanh(1)^2)))
@@ -105,7 +119,9 @@ def robust_contrastive_loss(
     return (balance * contrast + (1 - balance) * quantisation).mean()
 
 
-def _log_sum_exp(similarity: Tensor, own: Tensor, shared: Tensor, margin: float, shift: float, temperature: float) -> Tensor:
+def _log_sum_exp(
+    similarity: Tensor, own: Tensor, shared: Tensor, margin: float, shift: float, temperature: float
+) -> Tensor:
     """tau log sum_j exp(E_ij (1 - T_ij) / tau) for each row i, Eqs. 3-8; masks carry no gradient. (n,)"""
     inside = similarity >= (own - margin).unsqueeze(1)
     shifted = torch.where(inside, similarity, similarity - shift)  # S, Eq. 3
@@ -114,7 +130,7 @@ def _log_sum_exp(similarity: Tensor, own: Tensor, shared: Tensor, margin: float,
     return temperature * torch.logsumexp(exponents.masked_fill(shared, 0.0) / temperature, dim=1)
 
 
-# --- class codes and the dynamic noise separator ------------------------------------------------------------------------
+# --- class codes and the dynamic noise separator ----------------------------------------------------------------------
 
 
 def _squared_errors(u: Tensor, v: Tensor, labels: Tensor, class_codes: Tensor) -> Tensor:
@@ -153,12 +169,13 @@ def clean_posterior(losses: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str
     """Posterior of each sample to be clean: the component with the smaller mean of a two-component Gaussian mixture.
 
     Args:
-        losses: (n,) per-sample losses; they are scaled to [0, 1] first (section 3.3 of the code: tol 0.5, at most 10 steps).
+        losses: (n,) per-sample losses; they are scaled to [0, 1] first. At most 10 steps, tolerance .5, as published.
         seed: of the mixture's k-means start.
 
     Returns:
-        Posteriors (n,) in [0, 1], and the mixture as {"means", "variances", "weights", "low", "high"} (clean component first; `low` and
-        `high` are the losses that were scaled to 0 and 1). Losses that do not differ cannot be separated: posteriors 1, mixture None.
+        Posteriors (n,) in [0, 1], and the mixture as {"means", "variances", "weights", "low", "high"}: the clean
+        component first; `low` and `high` are the losses that were scaled to 0 and 1. Losses that do not differ cannot
+        be separated: posteriors 1, mixture None.
 
     >>> losses = np.array([0.1] * 50 + [0.8] * 50) + np.linspace(0, 0.05, 100)
     >>> posterior, mixture = clean_posterior(losses, seed=0)
@@ -174,12 +191,22 @@ def clean_posterior(losses: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str
         warnings.simplefilter("ignore", ConvergenceWarning)
         posterior = mixture.fit(scaled).predict_proba(scaled)
     order = mixture.means_[:, 0].argsort()
-    fitted = {"means": mixture.means_[order, 0], "variances": mixture.covariances_[order, 0, 0], "weights": mixture.weights_[order]}
+    fitted = {
+        "means": mixture.means_[order, 0],
+        "variances": mixture.covariances_[order, 0, 0],
+        "weights": mixture.weights_[order],
+    }
     return posterior[:, order[0]], {key: value.tolist() for key, value in fitted.items()} | {"low": low, "high": high}
 
 
 def threshold_at(epoch: int, settings: Settings) -> float:
-    """The posterior from which a sample is trusted in `epoch` (from 0): 0 in the warm-up, then the ramp (paper) or the step (code)."""
+    """The posterior from which a sample is trusted in `epoch` (from 0).
+
+    0 in the warm-up, then the ramp (paper) or the step (code).
+
+    >>> threshold_at(0, Settings()), threshold_at(99, Settings())
+    (0.0, 0.3)
+    """
     if epoch < settings.warmup:
         return 0.0
     step = settings.schedule == "step" or (settings.schedule == "auto" and settings.form == "official")
@@ -187,7 +214,7 @@ def threshold_at(epoch: int, settings: Settings) -> float:
     return settings.threshold * rise
 
 
-# --- the method ----------------------------------------------------------------------------------------------------------
+# --- the method -------------------------------------------------------------------------------------------------------
 
 
 class Nrch(Method):
@@ -218,21 +245,27 @@ class Nrch(Method):
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
         first = [*self.networks[self.first].parameters(), self.class_codes]
-        return {"first": rmsprop(first, **options), "second": rmsprop(self.networks[self.second].parameters(), **options)}
+        return {
+            "first": rmsprop(first, **options),
+            "second": rmsprop(self.networks[self.second].parameters(), **options),
+        }
 
     def forward(self, view: View, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """u, v (n, bits) and the observed labels (n, c) of these rows."""
-        u = self.networks[self.first](view.features[self.first][rows])
-        v = self.networks[self.second](view.features[self.second][rows])
+        with view.autocast():
+            u = self.networks[self.first](view.features[self.first][rows])
+            v = self.networks[self.second](view.features[self.second][rows])
         return u, v, view.observed()[rows]
 
     @torch.no_grad()
     def separate(self, view: View) -> tuple[Tensor, dict[str, Any]]:
-        """The trusted rows of this epoch (n,), and figures. With threshold 0 everything is trusted and nothing need be computed."""
+        """The trusted rows of this epoch, bool (n,), and figures. Threshold 0 trusts everything at no cost."""
         threshold = threshold_at(view.epoch, self.settings)
         if threshold <= 0:
             return torch.ones(len(view), dtype=torch.bool, device=view.device), {"threshold": 0.0}
-        batches = [sample_losses(*self.forward(view, rows), self.class_codes) for rows in view.batches(1024, shuffle=False)]
+        batches = [
+            sample_losses(*self.forward(view, rows), self.class_codes) for rows in view.batches(1024, shuffle=False)
+        ]
         losses = torch.cat(batches).cpu().numpy()
         posterior, mixture = clean_posterior(losses, view.random_seed())
         trusted = torch.from_numpy(posterior >= threshold).to(view.device)
@@ -242,7 +275,13 @@ class Nrch(Method):
         """One training step on these rows; returns the loss, detached."""
         s = self.settings
         u, v, labels = self.forward(view, rows)
-        options = {"margin": s.margin, "shift": s.shift, "temperature": s.temperature, "balance": s.balance, "form": s.form}
+        options = {
+            "margin": s.margin,
+            "shift": s.shift,
+            "temperature": s.temperature,
+            "balance": s.balance,
+            "form": s.form,
+        }
         loss = robust_contrastive_loss(u, v, labels, **options) + class_code_loss(u, v, labels, self.class_codes)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()

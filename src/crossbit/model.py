@@ -1,0 +1,207 @@
+"""A trained model: encoders and featurisers together, so that new pictures and texts can be encoded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from crossbit.bits import pack
+from crossbit.errors import UserError, unknown
+from crossbit.features import Featuriser, featuriser_from_state
+from crossbit.files import read_json, refuse_existing, write_json, writing
+from crossbit.methods import Task, get, make_settings
+
+FORMAT = 1
+CHUNK = 2048  # rows featurised and encoded at a time
+MODEL_FILES = ("config.json", "featurisers.json", "model.safetensors")
+
+
+class Model:
+    """Encoders and featurisers of one run.
+
+    Attributes:
+        config: what the run was made with, as JSON: "method", "settings", "bits", "noise", "seed", "data" and more.
+        encoders: a module per modality, features (n, dim) -> (n, bits).
+        featurisers: per modality, raw rows -> float32 features.
+        history: a dict per epoch, as in `history.jsonl`.
+        rows: per-row figures of the last epoch (such as "sample_loss"), their row numbers in the data under "row";
+            empty if the method has none.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        encoders: Mapping[str, nn.Module],
+        featurisers: Mapping[str, Featuriser],
+        *,
+        history: list[dict[str, Any]] | None = None,
+        rows: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.config = config
+        self.encoders = {modality: encoder.eval() for modality, encoder in encoders.items()}
+        self.featurisers = dict(featurisers)
+        self.history = history or []
+        self.rows = rows or {}
+
+    @property
+    def method(self) -> str:
+        return str(self.config["method"])
+
+    @property
+    def bits(self) -> int:
+        return int(self.config["bits"])
+
+    @property
+    def modalities(self) -> list[str]:
+        return list(self.encoders)
+
+    def _encoder(self, modality: str) -> nn.Module:
+        if modality not in self.encoders:
+            raise unknown("modality", modality, self.encoders)
+        return self.encoders[modality]
+
+    @torch.inference_mode()
+    def embed(self, modality: str, rows: Any) -> np.ndarray:
+        """Real-valued codes before the sign.
+
+        Args:
+            modality: one of `modalities`.
+            rows: what the modality holds: uint8 (n, h, w, 3) pictures, n texts, or (n, d) vectors.
+
+        Returns:
+            float32 (n, bits).
+
+        Raises:
+            UserError: an unknown modality, or rows of another kind or width.
+        """
+        encoder, featuriser = self._encoder(modality), self.featurisers[modality]
+        device = next(encoder.parameters()).device
+        chunks = [np.empty((0, self.bits), np.float32)]
+        for start in range(0, len(rows), CHUNK):
+            features = torch.from_numpy(featuriser.transform(rows[start : start + CHUNK]))
+            chunks.append(encoder(features.to(device)).float().cpu().numpy())
+        return np.concatenate(chunks)
+
+    def encode(self, modality: str, rows: Any) -> np.ndarray:
+        """Packed codes, uint8 (n, bits // 8), `np.packbits` order; arguments and errors as `embed`."""
+        return pack(self.embed(modality, rows)) if len(rows) else np.empty((0, self.bits // 8), np.uint8)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write config.json, featurisers.json, model.safetensors, the history and the per-row figures, to a new folder.
+
+        Raises:
+            UserError: `path` exists already or cannot be written.
+        """
+        folder = refuse_existing(path)
+        write_json(folder / "config.json", self.config)
+        self.write_into(folder)
+
+    def write_into(self, folder: Path) -> None:
+        """Write all but config.json; model.safetensors last, so that a folder with it is complete."""
+        tensors: dict[str, Tensor] = {}
+        kinds: dict[str, Any] = {}
+        for modality, encoder in self.encoders.items():
+            tensors |= {
+                f"encoders.{modality}.{k}": v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()
+            }
+            kinds[modality], arrays = self.featurisers[modality].state()
+            tensors |= {
+                f"featurisers.{modality}.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()
+            }
+        write_json(folder / "featurisers.json", kinds)
+        write_history(folder, self.history)
+        if self.rows:
+            with writing(folder / "rows.npz") as temporary, open(temporary, "wb") as file:
+                np.savez_compressed(file, **self.rows)
+        with writing(folder / "model.safetensors") as temporary:
+            save_file(tensors, temporary)
+
+
+def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
+    """history.jsonl: a line per epoch."""
+    with writing(folder / "history.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Load a model or run folder.
+
+    Raises:
+        UserError: no such folder, an incomplete one (it says how to go on), another format version, or damaged files.
+    """
+    folder = Path(path)
+    config = read_config(folder)
+    missing = [name for name in MODEL_FILES if not (folder / name).exists()]
+    if missing:
+        raise UserError(
+            f"run folder {folder} is incomplete ({', '.join(missing)} missing); finish it with the same train command "
+            "and --resume"
+        )
+    tensors = _read_tensors(folder / "model.safetensors")
+    try:
+        featurisers = {
+            modality: featuriser_from_state(kind, _arrays(tensors, f"featurisers.{modality}."))
+            for modality, kind in read_json(folder / "featurisers.json").items()
+        }
+        cls = get(config["method"])
+        task = Task({modality: f.dim for modality, f in featurisers.items()}, config["classes"], config["bits"])
+        encoders = cls.build_encoders(make_settings(cls, config["settings"]), task)
+        for modality, encoder in encoders.items():
+            encoder.load_state_dict(_part(tensors, f"encoders.{modality}."))
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise UserError(f"run folder {folder} is damaged: {str(error).splitlines()[0]}") from error
+    return Model(config, encoders, featurisers, history=read_history(folder), rows=_read_rows(folder / "rows.npz"))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run folder, its format checked."""
+    if not folder.is_dir():
+        raise UserError(f"no run folder at {folder}; make one with: crossbit train DATA --out {folder}")
+    if not (folder / "config.json").exists():
+        raise UserError(f"{folder} is not a run folder: it has no config.json")
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        version = config.get("format") if isinstance(config, dict) else None
+        raise UserError(
+            f"run folder {folder} has format {version!r}, this crossbit reads format {FORMAT}; train it again, or "
+            "use the version that made it"
+        )
+    return config
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The lines of history.jsonl; none where there is no such file."""
+    path = folder / "history.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _read_rows(path: Path) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files}
+
+
+def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in _part(tensors, prefix).items()}
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,191 @@
+"""What a training will do, checked and drawn before anything is written: rows, noise, validation, settings."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossbit.bits import check_bits
+from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError, unknown
+from crossbit.methods import Method, get, make_settings
+from crossbit.model import FORMAT
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}  # ours -> Fabric's
+# What a resumed run must share with the run that it continues.
+SAME = ("method", "settings", "bits", "noise", "seed", "validation", "precision", "device", "fingerprint")
+VERSIONED = ("crossbit", "torch", "numpy", "scikit-learn")
+
+
+@dataclass
+class Plan:
+    """Everything that is decided before training.
+
+    Attributes:
+        cls, settings: the method and its settings.
+        data: with the observed labels that training will see.
+        modalities: those to train on, in the method's order.
+        rows: row numbers of the data that are trained on.
+        validation_rows: row numbers that choose the epoch; empty for none.
+        pairing: for each of `rows` the position in `rows` of its partner in the other modalities (wrong pairs on purpose).
+        noise_mask: bool, for each of `rows`: its label or its pair was changed by the noise rule.
+        config: the run's config.json.
+    """
+
+    cls: type[Method]
+    settings: Any
+    data: PairedData
+    modalities: list[str]
+    rows: np.ndarray
+    validation_rows: np.ndarray
+    pairing: np.ndarray
+    noise_mask: np.ndarray
+    config: dict[str, Any]
+
+    def observed(self, rows: np.ndarray) -> np.ndarray:
+        """Observed labels of these rows as float32 0/1 (rows, classes)."""
+        data = self.data
+        observed = data.observed_label if data.observed_label is not None else data.label
+        if observed is None:
+            raise UserError(f"data '{data.name}' has no labels")
+        labels = observed[rows]
+        return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
+
+    def clean(self) -> np.ndarray | None:
+        """Bool (rows,): true label and true pair; None where nothing is known to be wrong."""
+        data, clean = self.data, ~self.noise_mask
+        if data.label is not None and data.observed_label is not None:
+            same = data.label[self.rows] == data.observed_label[self.rows]
+            clean &= same if same.ndim == 1 else same.all(axis=1)
+        return None if clean.all() else clean
+
+
+def make_plan(
+    data: PairedData,
+    *,
+    method: str,
+    bits: int,
+    noise: str | None,
+    seed: int,
+    epochs: int | None,
+    settings: Mapping[str, Any],
+    validation: float | None,
+    precision: str,
+    device: str,
+) -> Plan:
+    """Check the arguments of `crossbit.train` and draw the noise; touches no file."""
+    cls = get(method)
+    chosen = make_settings(cls, settings if epochs is None else {**settings, "epochs": epochs})
+    check_bits(bits)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise UserError(f"seed is {seed!r}; it must be a whole number from 0")
+    if cls.sees_labels and data.label is None and data.observed_label is None:
+        raise UserError(f"{method} learns from labels, one set a pair, and data '{data.name}' has none")
+    modalities = cls.choose_modalities(list(data.modalities))
+    rule = None if noise is None else parse_noise(noise)
+    rows, validation_rows = _split_validation(data, cls, validation, seed)
+    data, pairing, mask = _draw_noise(data, rule, rows, seed)
+    config = {
+        "format": FORMAT,
+        "method": method,
+        "settings": asdict(chosen),
+        "bits": bits,
+        "noise": None if rule is None else str(rule),
+        "seed": seed,
+        "validation": validation,
+        "selection": _selection(validation_rows, validation),
+        "precision": precision,
+        "device": device,
+        "data": data.name,
+        "fingerprint": fingerprint(data),
+        "classes": data.classes,
+        "multi_label": data.multi_label,
+        "label_names": data.label_names,
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
+    }
+    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, mask, config)
+
+
+def _draw_noise(
+    data: PairedData, rule: Noise | None, rows: np.ndarray, seed: int
+) -> tuple[PairedData, np.ndarray, np.ndarray]:
+    """The data with its observed labels, the pairing of `rows`, and the mask of `rows` that were changed."""
+    straight = np.arange(len(rows))
+    if rule is None:
+        return data, straight, np.zeros(len(rows), bool)
+    if rule.rule == "shuffle-pairs":
+        pairing = shuffle_pairs(len(rows), rule.rate, seed)
+        return data, pairing, pairing != straight
+    data, changed = corrupt_data(data, rule, seed)
+    if isinstance(changed, dict):
+        raise UserError(f"noise '{rule}' is drawn per modality; the method takes one label a pair: leave out ':each'")
+    return data, straight, changed[rows]
+
+
+def _split_validation(
+    data: PairedData, cls: type[Method], share: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to train on and the validation rows (empty for none)."""
+    rows = data.splits[cls.rows]
+    if share is None:
+        chosen = data.splits.get("validation", np.empty(0, np.int64))
+        return rows[~np.isin(rows, chosen)], chosen
+    if not 0 < share < 1:
+        raise UserError(f"validation is {share}; it must be a share of the training rows between 0 and 1, such as 0.1")
+    labelled = data.splits["train"]
+    count = int(len(labelled) * share)
+    if count < 2 or count > len(labelled) - 2:
+        raise UserError(
+            f"validation {share} of {len(labelled)} training rows is {count} rows; at least 2 must go, and 2 stay"
+        )
+    chosen = np.sort(np.random.default_rng([seed, 1]).permutation(labelled)[:count])
+    return rows[~np.isin(rows, chosen)], chosen
+
+
+def _selection(rows: np.ndarray, share: float | None) -> str:
+    """How the epoch is chosen, in words."""
+    if not len(rows):
+        return "last epoch"
+    source = "cut out of the training rows" if share is not None else "of the data's validation split"
+    return f"best epoch by mAP among {len(rows):,} rows {source}, by the labels they were given"
+
+
+def fingerprint(data: PairedData) -> str:
+    """A short hash of splits, labels, shapes and a sample of the features: tells one data set from another."""
+    digest = hashlib.blake2b(digest_size=16)
+    parts: dict[str, Any] = {**data.splits, "label": data.label, "observed": data.observed_label}
+    for name, array in data.modalities.items():
+        parts |= {name: array[:: max(1, len(array) // 256)], f"{name} shape": np.array(array.shape)}
+    for name, array in parts.items():
+        if array is not None:
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to resume a run with other settings or data.
+
+    Raises:
+        UserError: names everything that differs.
+    """
+    differing = []
+    for key in SAME:
+        old, new = before.get(key), now[key]
+        if isinstance(old, dict) and isinstance(new, dict):
+            differing += [f"{k} was {old.get(k)}, is {new.get(k)}" for k in {**old, **new} if old.get(k) != new.get(k)]
+        elif old != new:
+            differing.append("the data differ" if key == "fingerprint" else f"{key} was {old}, is {new}")
+    if differing:
+        raise UserError(f"cannot resume with other settings: {'; '.join(differing)}")
