@@ -1,0 +1,115 @@
+"""Real vectors ranked by cosine similarity; equal similarities are ties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.errors import UserError
+from crossbit.evaluation.rankings import NAMES, Array, Block, check_both_labels
+
+_SIMILARITIES = 1 << 21  # held at a time
+
+
+@dataclass(frozen=True)
+class CosineRanking:
+    """Database vectors ranked by cosine similarity (float64) to each query's vector; that of a zero vector is 0.
+
+    Equal database rows are compared once, so their similarities are equal to the last bit.
+    """
+
+    query: Array  # float64 (m, d), unit rows
+    distinct: Array  # float64 (u, d), unit rows
+    place: Array  # int64 (n,), the row of `distinct` that each database item is
+    query_labels: Array
+    database_labels: Array
+
+    @classmethod
+    def of(
+        cls,
+        query: npt.ArrayLike,
+        database: npt.ArrayLike,
+        query_labels: npt.ArrayLike,
+        database_labels: npt.ArrayLike,
+        names: tuple[str, str, str, str] = NAMES,
+    ) -> CosineRanking:
+        """The ranking of vectors (m, d) and (n, d) with labels 0/1 (rows, classes) or classes (rows,).
+
+        Raises:
+            UserError: vectors or labels that do not fit, NaN or infinite values.
+
+        >>> CosineRanking.of([[1.0, 0.0]], [[2.0, 0.0], [2.0, 0.0]], [1], [1, 0]).place.tolist()
+        [0, 0]
+        """
+        vectors, other = _unit(query, names[0]), _unit(database, names[1])
+        if vectors.shape[1] != other.shape[1]:
+            raise UserError(
+                f"{names[0]} has vectors of length {vectors.shape[1]} but {names[1]} of {other.shape[1]}; "
+                "both must have the same length"
+            )
+        labels = check_both_labels(query_labels, database_labels, len(vectors), len(other), names)
+        distinct, place = np.unique(other, axis=0, return_inverse=True)
+        return cls(vectors, distinct, place.reshape(-1), *labels)
+
+    @property
+    def items(self) -> int:
+        """How many vectors are in the database."""
+        return len(self.place)
+
+    def blocks(self) -> Iterator[Block]:
+        """Tie groups are the distinct similarities of each query."""
+        step = max(1, _SIMILARITIES // max(self.items, 1))
+        for start in range(0, len(self.query), step):
+            yield self._block(slice(start, start + step))
+
+    def _block(self, rows: slice) -> Block:
+        similarity = (self.query[rows] @ self.distinct.T)[:, self.place]
+        order = np.argsort(-similarity, axis=1, kind="stable")
+        ranked = np.take_along_axis(similarity, order, axis=1)
+        relevant = np.take_along_axis(_relevance(self.query_labels[rows], self.database_labels), order, axis=1)
+        group = np.zeros(ranked.shape, np.int64)
+        np.cumsum(ranked[:, 1:] < ranked[:, :-1], axis=1, out=group[:, 1:])
+        group += np.arange(len(group))[:, None] * self.items  # bins of its own for every query
+
+        def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
+            return _hits_in_order(relevant, k, of_relevant)
+
+        size, hits = (
+            np.bincount(items, minlength=group.size).reshape(group.shape) for items in (group.ravel(), group[relevant])
+        )
+        return Block(size, hits, in_order)
+
+
+def _unit(vectors: npt.ArrayLike, what: str) -> Array:
+    """Rows of length 1 (zero rows stay zero), float64 (n, d)."""
+    array = np.asarray(vectors)
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
+        raise UserError(f"{what} is {array.dtype} of shape {array.shape}; vectors must be real numbers (n, dimensions)")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        raise UserError(f"{what} holds NaN or infinite values; vectors must be finite")
+    largest = np.abs(array).max(axis=1, initial=0.0, keepdims=True)
+    array /= np.where(largest > 0, largest, 1.0)  # first by the largest entry: squares neither overflow nor vanish
+    length = np.linalg.norm(array, axis=1, keepdims=True)
+    return array / np.where(length > 0, length, 1.0)
+
+
+def _relevance(query: Array, database: Array) -> Array:
+    """bool (m, n): the labels share a class, or are equal."""
+    if query.ndim == 1:
+        return query[:, None] == database
+    return query.astype(np.float32) @ database.astype(np.float32).T > 0
+
+
+def _hits_in_order(relevant: Array, k: list[int], of_relevant: bool) -> tuple[Array, Array]:
+    """As `order.hits_in_order`, from the relevance bool (m, n) of each rank."""
+    hits = relevant.cumsum(axis=1)
+    ranks = np.arange(1, relevant.shape[1] + 1)
+    precision = np.where(relevant, hits / ranks, 0.0)
+    place = hits if of_relevant else np.broadcast_to(ranks, hits.shape)
+    found = [(relevant & (place <= cut)).sum(axis=1) for cut in k]
+    sums = [np.where(place <= cut, precision, 0.0).sum(axis=1) for cut in k]
+    return np.stack(found, axis=1), np.stack(sums, axis=1)

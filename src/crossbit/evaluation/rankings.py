@@ -1,0 +1,136 @@
+"""Rankings of a database for every query, as what the measures need: counts per tie group, and hits in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.bits import check_codes, distance_histograms, planes
+from crossbit.errors import UserError
+from crossbit.evaluation.order import hits_in_order
+
+Array = npt.NDArray[Any]
+NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")  # of the arguments, for messages
+
+_COUNTS = 1 << 22  # counts held at a time, so that a million queries need no more memory than a few thousand
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rankings of some of the queries."""
+
+    size: Array  # int64 (queries, groups): items in each tie group, nearest group first
+    relevant: Array  # int64 (queries, groups): relevant ones among them
+    in_order: Callable[[list[int], bool], tuple[Array, Array]]  # ties by position; `hits_in_order` of (k, of_relevant)
+
+
+class Ranking(Protocol):
+    """What the measures are computed from: every query's ranking of the same items."""
+
+    @property
+    def items(self) -> int:
+        """How many items each query ranks."""
+
+    def blocks(self) -> Iterator[Block]:
+        """The rankings of all queries, in order, some at a time."""
+
+
+@dataclass(frozen=True)
+class HammingRanking:
+    """Database codes ranked by Hamming distance to each query's code.
+
+    >>> ranking = HammingRanking.of([[0]], [[3], [1]], [5], [5, 6])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    crossbit.errors.UserError: query_codes: packed codes are uint8 (n, bits // 8), got int64 of shape (1, 1); ...
+    """
+
+    query: Array  # uint8 (m, bytes)
+    database: Array  # uint64 (words, n)
+    query_labels: Array
+    database_labels: Array
+
+    @classmethod
+    def of(
+        cls,
+        query: npt.ArrayLike,
+        database: npt.ArrayLike,
+        query_labels: npt.ArrayLike,
+        database_labels: npt.ArrayLike,
+        names: tuple[str, str, str, str] = NAMES,
+    ) -> HammingRanking:
+        """The ranking of codes uint8 (m, bytes), (n, bytes) with labels 0/1 (rows, classes) or classes (rows,)."""
+        codes, other = check_codes(query, names[0]), check_codes(database, names[1])
+        if codes.shape[1] != other.shape[1]:
+            raise UserError(
+                f"{names[0]} has codes of {8 * codes.shape[1]} bits but {names[1]} of {8 * other.shape[1]}; "
+                "both must have the same length"
+            )
+        labels = check_both_labels(query_labels, database_labels, len(codes), len(other), names)
+        return cls(codes, planes(other), *labels)
+
+    @property
+    def items(self) -> int:
+        """How many codes are in the database."""
+        return self.database.shape[1]
+
+    def blocks(self) -> Iterator[Block]:
+        """Tie groups are the distances 0..bits."""
+        step = max(1, _COUNTS // (8 * self.query.shape[1] + 1))
+        for start in range(0, len(self.query), step):
+            yield self._block(slice(start, start + step))
+
+    def _block(self, rows: slice) -> Block:
+        query, labels = self.query[rows], self.query_labels[rows]
+        size, relevant = distance_histograms(query, self.database, labels, self.database_labels)
+
+        def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
+            both = labels, self.database_labels
+            return hits_in_order(planes(query), self.database, *both, size, relevant, k=k, of_relevant=of_relevant)
+
+        return Block(size, relevant, in_order)
+
+
+def check_both_labels(
+    query: npt.ArrayLike, database: npt.ArrayLike, m: int, n: int, names: tuple[str, str, str, str] = NAMES
+) -> tuple[Array, Array]:
+    """Labels of m queries and n database items in the form that `distance_histograms` takes.
+
+    Raises:
+        UserError: wrong type, shape or values, or the two sides differ in form or in the number of classes.
+
+    >>> [side.dtype.name for side in check_both_labels([[True, False]], [[0.0, 1.0]], 1, 1)]
+    ['uint8', 'uint8']
+    """
+    labels, other = check_labels(query, names[2]), check_labels(database, names[3])
+    for array, rows, what, codes in ((labels, m, names[2], names[0]), (other, n, names[3], names[1])):
+        if len(array) != rows:
+            raise UserError(f"{what} has {len(array)} rows but {codes} has {rows}; row i of both must be item i")
+    if labels.shape[1:] != other.shape[1:]:
+        raise UserError(
+            f"{names[2]} has shape {labels.shape} but {names[3]} has {other.shape}; "
+            "both must be (rows, the same classes) or both (rows,) class numbers"
+        )
+    return labels, other
+
+
+def check_labels(labels: npt.ArrayLike, what: str) -> Array:
+    """Labels as uint8 0/1 (n, c) or int64 (n,); UserError names them `what`.
+
+    >>> check_labels([3, 0], "labels").dtype
+    dtype('int64')
+    """
+    array = np.asarray(labels)
+    if array.ndim == 1 and array.dtype.kind in "iu":
+        if array.size and array.min() < 0:
+            raise UserError(f"{what} holds class {array.min()}; classes are counted from 0")
+        return array.astype(np.int64, copy=False)
+    if array.ndim == 2 and array.dtype.kind in "iufb" and array.shape[1] > 0:
+        if (wrong := (array != 0) & (array != 1)).any():
+            hint = "; one class number per row has shape (n,)" if array.shape[1] == 1 else ""
+            raise UserError(f"{what} holds {array[wrong][0]}; a (n, classes) label matrix may hold only 0 and 1{hint}")
+        return array.astype(np.uint8, copy=False)
+    raise UserError(f"{what} is {array.dtype} of shape {array.shape}; it must be 0/1 (n, classes) or integers (n,)")
