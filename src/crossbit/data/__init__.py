@@ -25,7 +25,7 @@ def load_data(name_or_path: str | Path) -> PairedData:
 
     >>> load_data("glyph")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    crossbit.errors.UserError: unknown data 'glyph'; did you mean 'glyphs'? known: ...; or give the path of an .npz or...
+    crossbit.errors.UserError: unknown data 'glyph'; did you mean 'glyphs'? known: ...; or give the path of ...
     """
     name = str(name_or_path)
     modules = _builtin_modules()

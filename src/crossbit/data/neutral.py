@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from crossbit.data.types import RESERVED, SPLITS, PairedData
 from crossbit.errors import UserError
 from crossbit.files import refuse_existing, sync_folder, writing
 
-_BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # what damaged bytes raise
+# What damaged bytes raise in zipfile and in numpy, which parses headers as Python.
+_BROKEN = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
 _OBSERVED, _TRUTH = "observed_label_", "label_"
 
 
@@ -83,6 +85,9 @@ def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
     def named(prefix: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(prefix): array for key, array in arrays.items() if _prefix(key) == prefix}
 
+    for key in arrays:
+        if not key.isidentifier():
+            raise UserError(f"an array is called {key!r}; its name must be a plain word, such as 'image'")
     return PairedData(
         name,
         modalities={key: array for key, array in arrays.items() if key not in RESERVED and not _prefix(key)},
@@ -118,15 +123,15 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except _BROKEN as error:
-        what = getattr(error, "strerror", None) or "it is damaged, or was not written by numpy.savez"
+        what = getattr(error, "strerror", None) or "it is damaged, or no zip file"
         raise UserError(f"{path} is not a data file that can be read: {what}; give a neutral .npz") from error
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
     if not name.endswith(".npy"):
-        raise UserError(f"{path} is a zip file with '{name}' in it; a neutral .npz holds .npy arrays only")
+        raise UserError(f"{path} is a zip file with {name!r} in it; a neutral .npz holds .npy arrays only")
     with archive.open(name) as member:
-        return _read(f"{path}: array '{name.removesuffix('.npy')}'", lambda: np.lib.format.read_array(member))
+        return _read(f"{path}: array {name.removesuffix('.npy')!r}", lambda: np.lib.format.read_array(member))
 
 
 def _read_folder(path: Path) -> dict[str, np.ndarray]:
@@ -150,14 +155,11 @@ def _read(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
     except MemoryError as error:
         raise UserError(f"{what} does not fit in memory; a folder of .npy is memory-mapped instead") from error
     except _BROKEN as error:
-        if "bject" in str(
-            error
-        ):  # numpy: "Object arrays cannot be loaded", "Array can't be memory-mapped: Python objects"
-            raise UserError(
-                f"{what} holds pickled objects, which are never read; save numbers or unicode strings"
-            ) from error
-        why = str(error).partition("\n")[0]
-        raise UserError(f"{what} is damaged ({why}); write it again with numpy.save or numpy.savez") from error
+        if "bject" in str(error):  # numpy's two refusals: "Object arrays cannot ...", "... Python objects in dtype"
+            why = "holds pickled objects, which are never read; save numbers or unicode strings"
+        else:
+            why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is damaged, or no .npy array'}"
+        raise UserError(f"{what} {why}") from error
 
 
 def _write_npz(target: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -236,7 +236,7 @@ def _check_finite(name: str, array: np.ndarray) -> None:
     for start in range(0, len(array), rows):
         block = np.asarray(array[start : start + rows])
         with np.errstate(over="ignore"):
-            bad = ~np.isfinite(block.astype(np.float32, copy=False))
+            bad = ~np.isfinite(block if block.itemsize <= 4 else block.astype(np.float32))
         if bad.any():
             row, column = np.argwhere(bad)[0]
             held = f"{block[row, column]} in row {start + row}, column {column}"
@@ -328,9 +328,9 @@ def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -
     _set(data, label_names=given.tolist())
     for name, array in arrays:
         if array.ndim == 2 and array.shape[1] != len(given):
-            raise UserError(f"label_names has {len(given)} names but {name} {array.shape[1]} classes; give one each")
+            raise UserError(f"label_names has {len(given)} names but {name} has {array.shape[1]} classes; one each")
         if array.ndim == 1 and array.max() >= len(given):
-            raise UserError(f"label_names has {len(given)} names but {name} holds class {array.max()}; give one each")
+            raise UserError(f"label_names has {len(given)} names but {name} holds class {array.max()}; one each")
 
 
 def _check_strings(name: str, strings: Any, n: int) -> np.ndarray:
