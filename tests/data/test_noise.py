@@ -135,6 +135,12 @@ def test_form_and_type_stay(labels):
     assert (changed.dtype, changed.shape) == (bool, labels.shape[:1])
 
 
+def test_no_rows():
+    observed, changed = corrupt(np.zeros((0, 3), np.uint8), "swap-one:1", 0)
+    assert (observed.shape, changed.shape) == ((0, 3), (0,))
+    assert corrupt(np.zeros(0, int), "flip:1", 0, classes=3)[1].shape == (0,)
+
+
 @given(st.sampled_from(sorted(RULES)), rates, st.booleans())
 def test_noise_prints_as_it_is_read(name, rate, each):
     noise = Noise(name, rate, each)

@@ -102,8 +102,8 @@ def corrupt(
 
     >>> labels = np.eye(4, dtype=np.uint8)
     >>> observed, changed = corrupt(labels, "swap-one:0.5", seed=0)
-    >>> changed.sum(), observed.sum(axis=1).tolist()
-    (np.int64(2), [1, 1, 1, 1])
+    >>> changed.tolist(), observed.sum(axis=1).tolist()
+    ([False, False, True, True], [1, 1, 1, 1])
     """
     noise = parse_noise(noise)
     truth = check_label("labels", labels)
@@ -116,7 +116,7 @@ def corrupt(
     chosen = rng.choice(len(values), int(len(values) * noise.rate), replace=False)
     observed = values.copy()
     observed[chosen] = RULES[noise.rule].change(values[chosen], classes, rng)
-    changed = (observed != values).reshape(len(values), -1).any(axis=1)
+    changed = observed != values if values.ndim == 1 else (observed != values).any(axis=1)
     if single and truth.ndim == 2:
         observed = observed[:, None] == np.arange(classes)
     return observed.astype(np.asarray(labels).dtype), changed
