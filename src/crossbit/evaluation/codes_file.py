@@ -7,7 +7,6 @@ import zipfile
 import zlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -54,18 +53,24 @@ def score_file(
     >>> score_file(path).map
     {'image->text': 1.0, 'text->image': 1.0}
     """
-    options: dict[str, Any] = asdict(Measure(k, cutoff, ties, empty))
+    measure = Measure(k, cutoff, ties, empty)
     arrays = _read(Path(path))
+    try:
+        return _score(arrays, measure, Path(path).stem)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _score(arrays: dict[str, Array], measure: Measure, name: str) -> Report:
     modalities = _modalities(arrays)
     features = {f"{side}_{modality}": arrays[f"{side}_{modality}"] for side in SIDES for modality in modalities}
-    codes = {name: packed for name, array in features.items() if (packed := _as_codes(name, array)) is not None}
+    codes = {key: packed for key, array in features.items() if (packed := _as_codes(key, array)) is not None}
     chosen = codes if len(codes) == len(features) else _all_real(features, codes)
     query, retrieval = ({modality: chosen[f"{side}_{modality}"] for modality in modalities} for side in SIDES)
     sides = query, retrieval, arrays["query_label"], arrays["retrieval_label"]
-    name = Path(path).stem
     if chosen is codes:
-        return score_codes(*sides, **options, data=name)
-    return score_rankings(CosineRanking.of, *sides, Measure(**options), data=name, method="vectors", metric="cosine")
+        return score_codes(*sides, **asdict(measure), data=name)
+    return score_rankings(CosineRanking.of, *sides, measure, data=name, method="vectors", metric="cosine")
 
 
 def _read(path: Path) -> dict[str, Array]:
@@ -99,7 +104,10 @@ def _modalities(arrays: dict[str, Array]) -> list[str]:
         modalities = list(dict.fromkeys([*modalities, *USUAL]))
     needed = [*(f"{side}_{m}" for side in SIDES for m in modalities), *(f"{side}_label" for side in SIDES)]
     if missing := [name for name in needed if name not in arrays]:
-        raise UserError(f"the file lacks {', '.join(missing)}; it must hold {', '.join(needed)}")
+        raise UserError(
+            f"it lacks {', '.join(missing)}; needed are query_<modality> and retrieval_<modality> of two modalities "
+            "or more (usually image and text), query_label and retrieval_label"
+        )
     return modalities
 
 

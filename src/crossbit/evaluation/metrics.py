@@ -13,7 +13,7 @@ accident of the sort and of the order of the file. `ties` says what is done abou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import numpy as np
@@ -97,7 +97,7 @@ def precision_at(
     db_codes: npt.ArrayLike,
     query_labels: npt.ArrayLike,
     db_labels: npt.ArrayLike,
-    n: int | Sequence[int],
+    n: int | Iterable[int],
     *,
     ties: Ties = "expected",
 ) -> npt.NDArray[np.float64]:
@@ -114,7 +114,7 @@ def precision_at(
     """
     check_choice("ties", ties, get_args(Ties))
     ranking = _occupied(HammingRanking.of(query_codes, db_codes, query_labels, db_labels))
-    cuts = [min(check_cut("n", cut), ranking.items) for cut in np.atleast_1d(np.asarray(n))]
+    cuts = [min(check_cut("n", cut), ranking.items) for cut in (n if isinstance(n, Iterable) else [n])]
     hits = np.concatenate([_hits(block, cuts, ties) for block in ranking.blocks()])
     return hits.mean(axis=0) / cuts
 

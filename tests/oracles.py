@@ -1,0 +1,151 @@
+"""Slow, obvious versions of the measures: loops over ranks, and every order that ties allow."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+
+def hamming(query: np.ndarray, database: np.ndarray) -> list[list[int]]:
+    """Distances between codes of -1 and +1, (m, L) and (n, L): positions that differ, one by one."""
+    return [[sum(int(a != b) for a, b in zip(q, d, strict=True)) for d in database] for q in query]
+
+
+def is_relevant(label: np.ndarray, other: np.ndarray) -> bool:
+    """A shared class, or equal class numbers."""
+    if np.ndim(label) == 0:
+        return bool(label == other)
+    return any(a == 1 and b == 1 for a, b in zip(label, other, strict=True))
+
+
+def average_precision(ranking: Sequence[bool], k: int | None = None, cutoff: str = "topk-R") -> float:
+    """AP of one ranking, given as the relevance of each rank; NaN where nothing is relevant."""
+    k = len(ranking) if k is None else min(k, len(ranking))
+    total = sum(ranking)
+    if total == 0:
+        return float("nan")
+    precisions, ranks = [], []
+    for rank, relevant in enumerate(ranking, start=1):
+        if relevant:
+            ranks.append(rank)
+            precisions.append(len(ranks) / rank)
+    if cutoff == "first-k-relevant":
+        return sum(precisions[:k]) / len(precisions[:k])
+    found = [precision for precision, rank in zip(precisions, ranks, strict=True) if rank <= k]
+    if cutoff == "topk":
+        return sum(found) / len(found) if found else 0.0
+    return sum(found) / min(k, total)
+
+
+def precision_at(ranking: Sequence[bool], n: int) -> float:
+    """Share of relevant items among the first n, or among all where there are fewer."""
+    first = ranking[:n]
+    return sum(first) / len(first)
+
+
+def orders(groups: Sequence[tuple[int, int]]) -> Iterator[list[bool]]:
+    """Every ranking that tie groups (items, relevant items) allow, each as likely as any other."""
+    inside = []
+    for size, relevant in groups:
+        chosen = itertools.combinations(range(size), relevant)
+        inside.append([[place in places for place in range(size)] for places in chosen])
+    for parts in itertools.product(*inside):
+        yield [relevant for part in parts for relevant in part]
+
+
+def over_orders(groups: Sequence[tuple[int, int]], measure: object, ties: str) -> float:
+    """Mean ("expected"), maximum ("best") or minimum ("worst") of `measure(ranking)` over all orders."""
+    values = [measure(ranking) for ranking in orders(groups)]  # type: ignore[operator]
+    return {"expected": np.mean, "best": max, "worst": min}[ties](values)  # type: ignore[operator]
+
+
+def tie_groups(distances: Sequence[float], relevant: Sequence[bool]) -> list[tuple[int, int]]:
+    """Groups (items, relevant items) of equal distance, nearest first."""
+    return [
+        (sum(d == near for d in distances), sum(bool(r) for d, r in zip(distances, relevant, strict=True) if d == near))
+        for near in sorted(set(distances))
+    ]
+
+
+def stable(distances: Sequence[float], relevant: Sequence[bool]) -> list[bool]:
+    """The ranking by (distance, position)."""
+    order = sorted(range(len(distances)), key=lambda item: (distances[item], item))
+    return [bool(relevant[item]) for item in order]
+
+
+def average_precisions(
+    query: np.ndarray,
+    database: np.ndarray,
+    query_labels: np.ndarray,
+    database_labels: np.ndarray,
+    *,
+    k: int | None = None,
+    cutoff: str = "topk-R",
+    ties: str = "expected",
+) -> list[float]:
+    """AP of every query, codes of -1 and +1."""
+    values = []
+    for row, label in zip(hamming(query, database), query_labels, strict=True):
+        relevant = [is_relevant(label, other) for other in database_labels]
+        if ties == "index":
+            values.append(average_precision(stable(row, relevant), k, cutoff))
+        else:
+            groups = tie_groups(row, relevant)
+            values.append(over_orders(groups, lambda ranking: average_precision(ranking, k, cutoff), ties))
+    return values
+
+
+def stable_average_precisions(
+    query: np.ndarray, database: np.ndarray, query_labels: np.ndarray, database_labels: np.ndarray
+) -> np.ndarray:
+    """AP@all of every query as it is usually computed: a stable sort per query. For sizes where loops take too long."""
+    values = []
+    for code, label in zip(query, query_labels, strict=True):
+        distances = (database.shape[1] - database.astype(np.int64) @ code.astype(np.int64)) // 2
+        relevant = database_labels == label if np.ndim(label) == 0 else (database_labels * label).sum(axis=1) > 0
+        ranks = np.flatnonzero(relevant[np.argsort(distances, kind="stable")]) + 1
+        values.append(np.mean(np.arange(1, len(ranks) + 1) / ranks) if len(ranks) else np.nan)
+    return np.array(values)
+
+
+def expected_average_precision(groups: Sequence[tuple[int, int]]) -> float:
+    """McSherry & Najork's double sum over groups and places, for groups too large to enumerate."""
+    total, before, hits = 0.0, 0, 0
+    for size, relevant in groups:
+        for place in range(1, size + 1):
+            others = (place - 1) * (relevant - 1) / (size - 1) if size > 1 else 0.0
+            total += relevant / size * (hits + 1 + others) / (before + place)
+        before, hits = before + size, hits + relevant
+    return total / hits
+
+
+def precision_recall(
+    query: np.ndarray,
+    database: np.ndarray,
+    query_labels: np.ndarray,
+    database_labels: np.ndarray,
+    average: str,
+    empty_set: str,
+) -> tuple[list[float], list[float]]:
+    """Precision and recall within each radius; a query without relevant items has no recall."""
+    distances = hamming(query, database)
+    precision, recall = [], []
+    for radius in range(query.shape[1] + 1):
+        rows = []
+        for row, label in zip(distances, query_labels, strict=True):
+            relevant = [is_relevant(label, other) for other in database_labels]
+            inside = [r for d, r in zip(row, relevant, strict=True) if d <= radius]
+            rows.append((sum(inside), len(inside), sum(relevant)))
+        if average == "micro":
+            hits, retrieved, total = (sum(column) for column in zip(*rows, strict=True))
+            nothing = 0.0 if empty_set == "zero" else float("nan")
+            precision.append(hits / retrieved if retrieved else nothing)
+            recall.append(hits / total)
+        else:
+            kept = [h / n if n else 0.0 for h, n, _ in rows if n or empty_set == "zero"]
+            precision.append(sum(kept) / len(kept) if kept else float("nan"))
+            recalls = [h / total for h, _, total in rows if total]
+            recall.append(sum(recalls) / len(recalls))
+    return precision, recall
