@@ -48,9 +48,7 @@ class Settings:
     balance: float = 0.6  # lambda, Eq. 9: contrastive part against quantisation
     warmup: int = 19  # first epochs that trust every sample (code: epoch + 1 < 20)
     threshold: float = 0.3  # end value of the posterior from which a sample is trusted; 0: no separator
-    schedule: str = (
-        "auto"  # after the warm-up: "ramp" (paper), "step" (code: at once the end value); "auto": as `form` says
-    )
+    schedule: str = "auto"  # after the warm-up: "ramp" (paper), "step" to the end value (code), "auto": as `form`
     ramp: int = 100  # epochs from 0 to the end value, counted from the first epoch
 
     def __post_init__(self) -> None:
