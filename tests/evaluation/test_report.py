@@ -66,6 +66,17 @@ def test_each_modality_is_encoded_once():
     assert sorted(model.calls) == sorted((modality, 10) for modality in MODALITIES)
 
 
+def test_a_model_may_know_fewer_modalities_than_the_data_holds():
+    model = Model()
+    model.modalities = ["text", "image"]
+    apart = paired(label=None, modality_label={"image": LABEL, "text": LABEL})
+    assert evaluate(model, apart).map == {
+        direction: value
+        for direction, value in evaluate(Model(), paired()).map.items()
+        if direction in ("image->text", "text->image")
+    }
+
+
 def test_queries_against_themselves():
     report = evaluate(Model(), paired(), database="query")
     codes = side(QUERY)

@@ -135,7 +135,8 @@ def evaluate(
     """Encode the queries and the database of `data` with `model`, each modality once, and score the codes.
 
     Args:
-        model: anything with `encode(modality, rows) -> packed codes` and a name `method`.
+        model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
+            knows other ones than the data.
         data: PairedData. Evaluation uses its true labels, never the observed ones.
         database: "retrieval": the retrieval rows; "query": the queries against themselves, own pair included.
         k, cutoff, ties, empty: as for `mean_average_precision`.
@@ -145,12 +146,13 @@ def evaluate(
     """
     check_choice("database", database, DATABASES)
     options: dict[str, Any] = asdict(Measure(k, cutoff, ties, empty))
-    labels, other = (_true_labels(data, split) for split in ("query", database))
+    modalities = list(getattr(model, "modalities", data.modalities))  # it may know fewer than the data holds
+    labels, other = (_true_labels(data, split, modalities) for split in ("query", database))
     start = time.perf_counter()
-    query = {modality: model.encode(modality, data.query[modality]) for modality in data.modalities}
+    query = {modality: model.encode(modality, data.query[modality]) for modality in modalities}
     retrieval = query
     if database == "retrieval":
-        retrieval = {modality: model.encode(modality, data.retrieval[modality]) for modality in data.modalities}
+        retrieval = {modality: model.encode(modality, data.retrieval[modality]) for modality in modalities}
     seconds = time.perf_counter() - start
     options |= {"database": database, "data": data.name, "method": model.method}
     report = score_codes(query, retrieval, labels, other, **options)
@@ -246,12 +248,12 @@ def _labels_of(labels: Labels, modality: str) -> npt.ArrayLike:
     return labels[modality]
 
 
-def _true_labels(data: Any, split: str) -> dict[str, Array]:
+def _true_labels(data: Any, split: str, modalities: list[str]) -> dict[str, Array]:
     """The truth for a split's rows, per modality."""
     rows = getattr(data, split)
     if not len(rows):
         raise UserError(f"{data.name}: split '{split}' has no rows; evaluation needs queries and a database")
-    labels = {modality: data.modality_label.get(modality, data.label) for modality in data.modalities}
+    labels = {modality: data.modality_label.get(modality, data.label) for modality in modalities}
     if missing := [modality for modality, label in labels.items() if label is None]:
         raise UserError(
             f"{data.name} has no labels for {', '.join(missing)}; evaluation needs them to tell what is relevant"
