@@ -63,6 +63,21 @@ def refuse_existing(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def check_new(path: str | os.PathLike[str]) -> Path:
+    """Return `path` if nothing is there and something could be; asked before long work, so that it is not done in vain.
+
+    Raises:
+        UserError: something is there already, or the nearest folder above it cannot be written.
+    """
+    target = refuse_existing(path)
+    above = next(folder for folder in target.absolute().parents if folder.exists() or folder.is_symlink())
+    try:
+        tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {above}: {error.strerror or error}; choose another path") from error
+    return target
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     with writing(path) as temporary:
