@@ -15,10 +15,10 @@ from hypothesis import settings
 IN_CI = os.environ.get("CI", "").lower() == "true"
 ROOT = Path(__file__).resolve().parents[1]
 
-# Read when the libraries are imported, which is after this file. Under xdist every worker is a process of its own.
-THREADS = "1" if "PYTEST_XDIST_WORKER" in os.environ else "2"
+# Read when the libraries are imported, which is after this file. Tests are tiny: a second thread costs them more than
+# it gives, and under xdist every worker is a process of its own.
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(variable, THREADS)
+    os.environ.setdefault(variable, "1")
 
 settings.register_profile("local", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
