@@ -1,0 +1,77 @@
+"""The command line: a function per verb, a module per group. Verbs parse, call and print; heavy imports are inside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from crossbit.cli import data, demo, methods, search, train
+from crossbit.cli.output import Stopped, note
+from crossbit.errors import UserError
+
+HELP = """Short binary codes that let a text find images and an image find texts, also when many labels are wrong.
+
+\b
+From the whole to the parts:
+  crossbit demo --out demo          all of it on a built-in set, with a report
+  crossbit train glyphs --out run   learn codes
+  crossbit evaluate run             how good they are, by which protocol
+  crossbit index run                make them searchable
+  crossbit search run "greek alpha" words find pictures, --image finds words
+
+[dim]A mistake that you can mend ends in one line and exit code 2.
+`crossbit COMMAND --help` explains a command.[/dim]
+"""
+
+app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app.command()(demo.demo)
+app.add_typer(data.app, name="data")
+app.command()(train.train)
+app.command()(train.evaluate)
+app.command()(train.score)
+app.command()(search.encode)
+app.command()(search.index)
+app.command()(search.search)
+app.command()(methods.methods)
+
+INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # a user can mend these
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns 0, 2 after a user's mistake (one line on standard error), or 130 after Ctrl-C."""
+    args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    try:
+        code = app(args, prog_name="crossbit", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:  # a usage error: unknown command or option, missing argument, no number
+        return _refuse(f"{error.format_message().rstrip('.')} (see: {_command(error)} --help)")
+    except UserError as error:
+        return _refuse(str(error))
+    except Stopped as stop:
+        note(f"crossbit: {stop}")
+        return INTERRUPTED
+    except BrokenPipeError:  # who read our output has gone, which is no mistake
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        return _refuse(f"{error.filename or 'output'}: {error.strerror}")
+    if code == INTERRUPTED:
+        note("crossbit: interrupted; nothing was written")
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str) -> int:
+    note(f"crossbit: error: {' '.join(message.split())}")
+    return 2
+
+
+def _command(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "crossbit"

@@ -1,0 +1,154 @@
+"""`crossbit data`: list, show, convert, and corrupt on purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossbit.cli.output import Json, say, say_json, say_next, say_table
+from crossbit.errors import UserError
+from crossbit.files import check_new
+
+if TYPE_CHECKING:
+    from crossbit.data import PairedData
+
+app = typer.Typer(
+    help="""Look at data, convert it, corrupt its labels on purpose.
+
+    \b
+    Example:
+      crossbit data list
+      crossbit data show glyphs
+    """
+)
+
+Source = Annotated[
+    str, typer.Argument(metavar="DATA", help="A built-in name, an .npz, or a folder of .npy; see docs/data.md.")
+]
+Out = Annotated[
+    Path, typer.Argument(metavar="OUT", help="OUT.npz, or a folder of .npy if there is no ending; must not exist.")
+]
+
+
+@app.command("list")
+def list_() -> None:
+    """List the built-in sets.
+
+    \b
+    Example:
+      crossbit data list
+    """
+    from crossbit.data import builtins
+
+    say_table(["name", "what it is"], builtins().items())
+    say("\nYour own: give the path of an .npz or of a folder of .npy wherever DATA is asked for.")
+
+
+@app.command()
+def show(data: Source, as_json: Json = False) -> None:
+    """Say what is in a data set, after checking all of it.
+
+    \b
+    Examples:
+      crossbit data show glyphs
+      crossbit data show mine.npz --json
+    """
+    from crossbit.data import describe, load_data
+
+    described = describe(load_data(data))
+    if as_json:
+        return say_json(described)
+    say_table(["", described["name"]], _lines(described))
+    return None
+
+
+@app.command()
+def convert(
+    data: Source,
+    out: Out,
+    vectors: Annotated[
+        bool, typer.Option("--vectors", help="Write the float32 features that training would use; captions are kept.")
+    ] = False,
+) -> None:
+    """Write a data set as a neutral file or folder.
+
+    \b
+    Examples:
+      crossbit data convert glyphs glyphs.npz --vectors
+      crossbit data convert big.npz big            a folder, which is memory-mapped when read
+    """
+    _check_out(out)
+    from crossbit.data import load_data, save_neutral
+
+    loaded = load_data(data)
+    save_neutral(_as_vectors(loaded) if vectors else loaded, out)
+    say(f"{loaded.n:,} pairs in {out}")
+    say_next(f"crossbit data show {out}")
+
+
+@app.command()
+def noise(
+    data: Source,
+    rule: Annotated[str, typer.Argument(metavar="RULE:RATE", help="Such as swap-one:0.5; docs/data.md has the rules.")],
+    out: Out,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same noise.")] = 0,
+) -> None:
+    """Write a copy whose training rows have corrupted observed labels; the truth stays for evaluation.
+
+    \b
+    Examples:
+      crossbit data noise glyphs swap-one:0.5 noisy.npz
+      crossbit data noise mine.npz flip:0.6:each noisy.npz --seed 1
+    """
+    _check_out(out)
+    from crossbit.data import load_data, save_neutral
+    from crossbit.data.noise import corrupt_data, parse_noise
+
+    parsed = parse_noise(rule)
+    if parsed.rule == "shuffle-pairs":
+        raise UserError(f"shuffle-pairs makes wrong pairs, not labels: apply it with `crossbit train --noise {rule}`")
+    loaded = load_data(data)
+    noisy, changed = corrupt_data(loaded, parsed, seed)
+    save_neutral(noisy, out)
+    counts = {"": changed} if not isinstance(changed, dict) else {f" of {m}": mask for m, mask in changed.items()}
+    hit = ", ".join(f"{int(mask.sum()):,}{of}" for of, mask in counts.items())
+    say(f"labels of {hit} changed among {len(loaded.splits['train']):,} training rows; written to {out}")
+    say_next(f"crossbit train {out} --out run")
+
+
+def _check_out(out: Path) -> None:
+    check_new(out)
+    if out.suffix not in ("", ".npz"):
+        raise UserError(f"{out} ends in '{out.suffix}'; end it in .npz for a file, or give no ending for a folder")
+
+
+def _as_vectors(data: PairedData) -> PairedData:
+    """The same pairs with the features of every modality, and their words as captions."""
+    import numpy as np
+
+    from crossbit.features.paired import features_of, fit_featurisers
+
+    words = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
+    rows = np.arange(data.n)
+    fitted = fit_featurisers(data, list(data.modalities), seed=0)
+    vectors = {name: features_of(featuriser, data[name], rows) for name, featuriser in fitted.items()}
+    return data.replace(modalities=vectors, caption=words if data.caption is None else data.caption)
+
+
+def _lines(described: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `show` says, as (what, value)."""
+    lines = [("pairs", f"{described['pairs']:,}")]
+    for name, held in described["modalities"].items():
+        lines.append((name, f"{held['kind']}, {held['dtype']} {tuple(held['shape'])}"))
+    lines += [(name, f"{rows:,} rows") for name, rows in described["splits"].items()]
+    if (each := described["labels_per_pair"]) is not None:
+        many = f"{each['smallest']} to {each['largest']} a pair, {each['mean']:.2f} on average"
+        lines.append(("classes", f"{described['classes']}; {many if described['multi_label'] else 'one a pair'}"))
+    lines += [
+        (name, f"differs from the truth in {n:,} training rows") for name, n in described["observed_differs"].items()
+    ]
+    if described["label_names"]:
+        lines.append(("label names", ", ".join(described["label_names"])))
+    return lines

@@ -1,0 +1,52 @@
+"""What the verbs share: notes, tables, JSON, and the way a stop is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+
+
+class Stopped(Exception):
+    """Interrupted by the user; the text says what was kept."""
+
+
+def say(text: str = "") -> None:
+    """A line of the answer, on standard output."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """A line beside the answer, on standard error."""
+    typer.echo(text, err=True)
+
+
+def say_json(value: Any) -> None:
+    """The one JSON object of `--json`."""
+    say(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
+    """A table; the columns named in `right` are numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text  # so that brackets in what is shown are no markup
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def say_next(*commands: str) -> None:
+    """What to try next."""
+    say("\nnext:")
+    for command in commands:
+        say(f"  {command}")

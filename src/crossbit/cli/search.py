@@ -1,0 +1,201 @@
+"""`crossbit encode`, `index` and `search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
+from crossbit.cli.train import Run, data_of
+from crossbit.errors import UserError
+from crossbit.files import check_new, writing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from crossbit.retrieval import Found
+
+Uri = Annotated[str | None, typer.Option(metavar="URI", help="Folder of the index; RUN/index if not given.")]
+
+
+def encode(
+    run: Run,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="An .npy of vectors or pictures; a .txt with a text per line; a picture, or a folder of pictures; "
+            "or data, of which all rows are encoded.",
+        ),
+    ],
+    modality: Annotated[str, typer.Option(help="What INPUT holds: image, text, or what else the run was trained on.")],
+    out: Annotated[Path, typer.Option(metavar="CODES.npy", help="Packed codes, uint8 (n, bits / 8); must not exist.")],
+) -> None:
+    """Turn new pictures, texts or vectors into binary codes.
+
+    Pictures that cannot be read are named on standard error and left out; the names of those encoded are written
+    beside the codes, one per line.
+
+    \b
+    Examples:
+      crossbit encode run texts.txt --modality text --out texts.npy
+      crossbit encode run photos/ --modality image --out photos.npy
+    """
+    check_new(out)
+    if out.suffix != ".npy":
+        raise UserError(f"--out is {out}; codes are written as .npy")
+    files = _picture_files(source)
+    names_file = None if files is None else check_new(out.with_suffix(".txt"))
+    import crossbit
+    from crossbit.retrieval import encode_pictures
+
+    model = crossbit.load_model(run)
+    if files is None or names_file is None:
+        codes = model.encode(modality, _rows(source, modality))
+    else:
+        codes, names = encode_pictures(model, modality, files, skip=note)
+        if not names:
+            raise UserError(f"{source} holds no picture that can be read, among {len(files)} files")
+        with writing(names_file) as temporary:
+            temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    _save(out, codes)
+    say(
+        f"{len(codes):,} codes of {model.bits} bits in {out}" + (f", their names in {names_file}" if names_file else "")
+    )
+
+
+def index(
+    run: Run,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="The data the run was trained on, if not given.")
+    ] = None,
+    uri: Uri = None,
+) -> None:
+    """Encode the retrieval rows of every modality and write an index of each, with captions and labels.
+
+    \b
+    Examples:
+      crossbit index run
+      crossbit index run more.npz --uri more.index
+    """
+    target = uri or str(run / "index")
+    check_new(target)
+    import crossbit
+    from crossbit.retrieval import index_data
+
+    model = crossbit.load_model(run)
+    counts = index_data(model, data_of(run, model, data, f"crossbit index {run} DATA"), target, progress=note)
+    say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
+    where = f" --uri {uri}" if uri else ""
+    say_next(f'crossbit search {run} "some words"{where}', f"crossbit search {run} --image some.png{where}")
+
+
+def search(
+    run: Run,
+    words: Annotated[
+        str | None, typer.Argument(metavar='["some words"]', help="Words that describe what to find.")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture instead of words.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many to show.")] = 10,
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="EXPR", help="Only items for which this SQL holds: row, caption, path, label or labels."),
+    ] = None,
+    uri: Uri = None,
+    as_json: Json = False,
+) -> None:
+    """Find pictures by words, or texts by a picture.
+
+    \b
+    Examples:
+      crossbit search run "greek small letter alpha with tonos"
+      crossbit search run "arrow" --where "list_contains(labels, 'leftward')" -k 20
+      crossbit search run --image some.png --json
+    """
+    if (words is None) == (image is None):
+        raise UserError('give words or --image FILE, one of them, such as: crossbit search RUN "some words"')
+    import crossbit
+    from crossbit.retrieval import read_picture, search_picture, search_words
+
+    picture = None if image is None else read_picture(image)
+    model = crossbit.load_model(run)
+    place = uri or str(run / "index")
+    if picture is not None:
+        found = search_picture(model, place, picture, k, where)
+    else:
+        found = search_words(model, place, str(words), k, where)
+    if as_json:
+        return say_json({"query": words if picture is None else str(image), "hits": _flat(found)})
+    for modality, hits in _flat(found).items():
+        _say_hits(modality, hits)
+    return None
+
+
+def _picture_files(source: str) -> list[Path] | None:
+    """The files of a folder that is no folder of .npy, by name; None where `source` is anything else."""
+    from crossbit.data import builtins
+
+    path = Path(source)
+    if source in builtins() or not path.is_dir() or any(path.glob("*.npy")):
+        return None
+    return sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+
+
+def _rows(source: str, modality: str) -> Any:
+    """The rows to encode: an array, texts, a picture, or all rows of data."""
+    from crossbit.data import builtins, load_data
+    from crossbit.retrieval import read_picture
+
+    path = Path(source)
+    if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists():
+        return load_data(source)[modality]
+    read = {".npy": _read_array, ".txt": _read_lines}.get(path.suffix, read_picture)
+    return read(path)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is not an .npy array that can be read without pickle: {error}") from error
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
+
+
+def _save(out: Path, codes: np.ndarray) -> None:
+    import numpy as np
+
+    with writing(out) as temporary, open(temporary, "wb") as file:
+        np.save(file, codes, allow_pickle=False)
+
+
+def _flat(found: Found) -> dict[str, list[dict[str, Any]]]:
+    """By modality: rank, id, distance and all that the item says, in one mapping a hit."""
+    return {
+        modality: [
+            {"rank": rank, "id": id_, "distance": distance, **(item or {})}
+            for rank, (id_, distance, item) in enumerate(hits, start=1)
+        ]
+        for modality, hits in found.items()
+    }
+
+
+def _say_hits(modality: str, hits: list[dict[str, Any]]) -> None:
+    if not hits:
+        return say(f"nothing found in the {modality} index")
+    shown = [
+        key for key in ("rank", "distance", "caption", "labels", "label", "path", "row") if hits[0].get(key) is not None
+    ]
+    cells = [[", ".join(hit[key]) if isinstance(hit[key], list) else hit[key] for key in shown] for hit in hits]
+    say(f"{modality}, nearest first")
+    say_table(shown, cells, right=["rank", "distance", "row"])
+    return None

@@ -1,0 +1,241 @@
+"""`crossbit train`, `evaluate` and `score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossbit.cli.output import Json, Stopped, note, say, say_json, say_next, say_table
+from crossbit.errors import UserError
+from crossbit.files import check_new, write_json
+
+if TYPE_CHECKING:
+    from crossbit.data import PairedData
+    from crossbit.evaluation import Report
+    from crossbit.model import Model
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `crossbit train`.")]
+Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
+Empty = Annotated[str, typer.Option(help="Queries with nothing relevant to find: skip them, or count them as zero.")]
+Cut = Annotated[int | None, typer.Option("-k", help="Only the first K ranks count; all if not given.")]
+Cutoff = Annotated[
+    str, typer.Option(help="What mAP@K means: topk-R, topk or first-k-relevant; see docs/evaluation.md.")
+]
+
+
+def train(
+    data: Annotated[str, typer.Argument(metavar="DATA", help="A built-in name, an .npz, or a folder of .npy.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make; must not exist.")],
+    method: Annotated[str, typer.Option(help="`crossbit methods` lists them.")] = "nrch",
+    bits: Annotated[int, typer.Option(help="Code length: a multiple of 8 up to 1,024.")] = 64,
+    noise: Annotated[
+        str | None, typer.Option(metavar="RULE:RATE", help="Corrupt the training labels first, e.g. swap-one:0.5.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of noise, weights and batches.")] = 0,
+    epochs: Annotated[int | None, typer.Option(help="The method's own number if not given.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be given many times."),
+    ] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Cut this share out of the training rows; the epoch best on it is kept."),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="32, or bf16 for the encoders' products.")] = "32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, with the same settings.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+) -> None:
+    """Learn binary codes from pairs, and evaluate them.
+
+    Leaves a run folder that `evaluate`, `encode`, `index` and `search` take. Ctrl-C keeps the last finished epoch.
+
+    \b
+    Examples:
+      crossbit train glyphs --out run
+      crossbit train glyphs --noise swap-one:0.5 --set width=1024 --out run
+      crossbit train mine.npz --validation 0.1 --out run
+      crossbit train mine.npz --validation 0.1 --out run --resume
+    """
+    given = _settings(settings or [])
+    _check_out(out, resume)
+    import crossbit
+
+    loaded = crossbit.load_data(data)
+    chosen: dict[str, Any] = {
+        "method": method,
+        "bits": bits,
+        "noise": noise,
+        "seed": seed,
+        "epochs": epochs,
+        "settings": given,
+        "validation": validation,
+        "precision": precision,
+        "device": device,
+    }
+    try:
+        model = crossbit.train(_named(loaded, data), **chosen, out=out, resume=resume, progress=not quiet)
+    except KeyboardInterrupt:
+        raise Stopped(_kept(out)) from None
+    _report(model, loaded, out, quiet)
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Other data than the run was trained on, or where it is now.")
+    ] = None,
+    database: Annotated[
+        str, typer.Option(help="What is searched: the retrieval rows, or query: the queries against themselves.")
+    ] = "retrieval",
+    k: Cut = None,
+    cutoff: Cutoff = "topk-R",
+    ties: Ties = "expected",
+    empty: Empty = "skip",
+    as_json: Json = False,
+) -> None:
+    """Measure a run's codes: mean average precision in both directions, with the protocol behind the number.
+
+    \b
+    Examples:
+      crossbit evaluate run
+      crossbit evaluate run --ties index -k 50 --cutoff topk
+      crossbit evaluate run --json > figures.json
+    """
+    import crossbit
+    from crossbit.evaluation.measure import Measure
+
+    Measure(k, cutoff, ties, empty)  # type: ignore[arg-type]  # refuses an unknown choice before the work
+    model = crossbit.load_model(run)
+    loaded = data_of(run, model, data, "--data DATA")
+    choices: dict[str, Any] = {"database": database, "k": k, "cutoff": cutoff, "ties": ties, "empty": empty}
+    say_report(crossbit.evaluate(model, loaded, **choices), as_json)
+
+
+def score(
+    codes: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CODES.npz",
+            help="Arrays query_image, query_text, retrieval_image, retrieval_text, query_label, retrieval_label.",
+        ),
+    ],
+    k: Cut = None,
+    cutoff: Cutoff = "topk-R",
+    ties: Ties = "expected",
+    empty: Empty = "skip",
+    as_json: Json = False,
+) -> None:
+    """Measure anyone's codes by the same protocol; no model is needed.
+
+    uint8 arrays are packed codes (numpy.packbits); bool, 0/1 or -1/+1 in other types are one bit an entry; other
+    floats are real vectors, ranked by cosine.
+
+    \b
+    Examples:
+      crossbit score codes.npz
+      crossbit score codes.npz --ties index --json
+    """
+    from crossbit.evaluation import score_file
+
+    choices: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty}
+    say_report(score_file(codes, **choices), as_json)
+
+
+def data_of(run: Path, model: Model, given: str | None, how: str) -> PairedData:
+    """The data named, else the data that the run was trained on; `how` says how to name it on the command line.
+
+    Raises:
+        UserError: it is not there any more, or its splits are others now, so that a query may have been trained on.
+    """
+    from crossbit.data import load_data
+
+    if given is not None:
+        return load_data(given)
+    name = str(model.config["data"])
+    try:
+        data = load_data(name)
+    except UserError as error:
+        raise UserError(f"the data that {run} was trained on cannot be read ({error}); name it: {how}") from error
+    return _check_splits(data, run, how)
+
+
+def say_report(report: Report, as_json: bool) -> None:
+    """The numbers, each with its protocol."""
+    if as_json:
+        return say_json(report.to_dict())
+    rows = []
+    for direction, value in report.map.items():
+        bounds, chance = report.spread.get(direction), report.chance.get(direction)
+        between = f"{bounds['worst']:.4f} to {bounds['best']:.4f}" if bounds else ""
+        rows.append([direction, f"{value:.4f}", between, "" if chance is None else f"{chance:.4f}"])
+    size, many = report.protocol["database_size"], report.protocol["queries"]
+    against = f"a database of {size:,}" if report.protocol["database"] == "retrieval" else "the queries themselves"
+    bits = "" if report.bits is None else f", {report.bits} bits"
+    say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}\n")
+    say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
+    return None
+
+
+def _named(data: PairedData, source: str) -> PairedData:
+    """The data under the name by which it is found again: the built-in one, or an absolute path."""
+    from crossbit.data import builtins
+
+    return data if source in builtins() else data.replace(name=str(Path(source).resolve()))
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    if (out / "config.json").exists() and not resume:
+        raise UserError(f"{out} exists already; choose another path, or go on with that run by --resume")
+    if not (out.is_dir() and resume):
+        check_new(out)
+
+
+def _settings(given: list[str]) -> dict[str, str]:
+    """`key=value` texts as a mapping."""
+    for text in given:
+        if "=" not in text.strip("="):
+            raise UserError(f"--set {text!r} is not KEY=VALUE, such as --set width=1024")
+    return dict(text.split("=", 1) for text in given)
+
+
+def _kept(out: Path) -> str:
+    """What an interrupted training left."""
+    if not (out / "model.safetensors").exists():
+        return "interrupted before the first epoch was finished; the same command with --resume begins again"
+    return f"interrupted; the last finished epoch is in {out} and can be used; the same command with --resume goes on"
+
+
+def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
+    """Evaluate, write report.json, and say what to do next."""
+    import crossbit
+
+    if data.label is None and not data.modality_label:
+        note("not evaluated: the data has no labels")
+    elif not len(data.query) or not len(data.retrieval):
+        note("not evaluated: the data has no queries or no retrieval rows")
+    else:
+        report = crossbit.evaluate(model, data)
+        write_json(out / "report.json", report.to_dict())
+        if not quiet:
+            say_report(report, as_json=False)
+    if not quiet:
+        say_next(
+            f"crossbit evaluate {out} --ties index", f"crossbit index {out}", f'crossbit search {out} "some words"'
+        )
+
+
+def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:
+    import numpy as np
+
+    if (run / "data.npz").exists():
+        with np.load(run / "data.npz", allow_pickle=False) as before:
+            if not all(np.array_equal(before[split], data.splits[split]) for split in ("query", "retrieval")):
+                raise UserError(
+                    f"data '{data.name}' has other splits than when {run} was trained on it; name other data: {how}"
+                )
+    return data

@@ -1,0 +1,344 @@
+"""Every command end to end on tiny data."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import crossbit
+from crossbit.cli import app, main
+from crossbit.methods import Method, get
+from tiny import NAMES, TRAIN, Command, arrays, runner, vectors
+
+VERBS = [["demo"], ["train"], ["evaluate"], ["score"], ["encode"], ["index"], ["search"], ["methods"], ["data"]]
+DATA_VERBS = [["data", verb] for verb in ("list", "show", "convert", "noise")]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return runner(capsys)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with data, a trained and indexed run, and a picture; tests only add to it."""
+    folder = tmp_path_factory.mktemp("cli")
+    np.savez(folder / "toy.npz", **arrays())
+    np.savez(folder / "vectors.npz", **vectors())
+    Image.fromarray(arrays()["image"][0]).save(folder / "query.png")
+    assert main(["train", str(folder / "toy.npz"), "--out", str(folder / "run"), *TRAIN]) == 0
+    assert main(["index", str(folder / "run")]) == 0
+    return folder
+
+
+def one_json(text: str) -> Any:
+    """The JSON object that is all of `text`."""
+    value, end = json.JSONDecoder().raw_decode(text)
+    assert text[end:] == "\n"
+    return value
+
+
+# --- help -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_command_is_tested() -> None:
+    """The lists above are complete, so each of the tests that use them is."""
+    names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    names |= {group.name for group in app.registered_groups}
+    assert sorted(names) == sorted(words[0] for words in VERBS)
+
+
+@pytest.mark.parametrize("words", VERBS + DATA_VERBS, ids=" ".join)
+def test_help_teaches_by_example(words: list[str], command: Command) -> None:
+    ran = command(*words, "--help")
+    assert (ran.code, ran.errors) == (0, [])
+    _, _, after = ran.out.partition("Example")
+    assert re.search(rf"^ *crossbit {' '.join(words)}\b", after, re.MULTILINE)
+    assert all(len(line.rstrip()) <= 80 for line in ran.out.splitlines())
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]], ids=["nothing", "--help"])
+def test_top_level_help_shows_the_way(words: list[str], command: Command) -> None:
+    ran = command(*words)
+    assert ran.code == 0
+    shown = re.findall(r"^ +crossbit (\w+)", ran.out, re.MULTILINE)
+    assert shown == ["demo", "train", "evaluate", "index", "search"]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ["torch", "numba", "sklearn", "duckdb", "numpy", "PIL"]
+    code = (
+        f"import sys; from crossbit.cli import main; main(['train', '--help']); print(set({heavy}) & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "set()"
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+def test_data_list_names_the_built_in_sets(command: Command) -> None:
+    assert "glyphs" in command("data", "list").out
+
+
+def test_data_show(place: Path, command: Command) -> None:
+    told = command("data", "show", place / "toy.npz")
+    assert "pictures, uint8 (90, 16, 16, 3)" in told.out
+    shown = one_json(command("data", "show", place / "toy.npz", "--json").out)
+    assert (shown["pairs"], shown["splits"]["query"], shown["label_names"]) == (90, 15, NAMES)
+
+
+def test_data_convert_to_a_folder_and_back(place: Path, tmp_path: Path, command: Command) -> None:
+    assert command("data", "convert", place / "toy.npz", tmp_path / "folder").code == 0
+    assert command("data", "convert", tmp_path / "folder", tmp_path / "back.npz").code == 0
+    before, after = np.load(place / "toy.npz"), np.load(tmp_path / "back.npz")
+    assert sorted(before) == sorted(after)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_data_convert_to_vectors_keeps_what_training_would_see(place: Path, tmp_path: Path, command: Command) -> None:
+    assert command("data", "convert", place / "toy.npz", tmp_path / "v.npz", "--vectors").code == 0
+    data, converted = crossbit.load_data(place / "toy.npz"), crossbit.load_data(tmp_path / "v.npz")
+    featurisers = crossbit.load_model(place / "run").featurisers
+    for modality in ("image", "text"):
+        assert converted.kind(modality) == "vectors"
+        np.testing.assert_array_equal(converted[modality], featurisers[modality].transform(data[modality]))
+    assert converted.caption is not None
+    assert converted.caption.tolist() == data["text"].tolist()
+    assert converted.label_names == NAMES
+
+
+def test_data_noise_changes_what_training_sees(place: Path, tmp_path: Path, command: Command) -> None:
+    assert command("data", "noise", place / "toy.npz", "swap-one:0.5", tmp_path / "noisy.npz").code == 0
+    noisy = crossbit.load_data(tmp_path / "noisy.npz")
+    observed, label = noisy.train.observed(), noisy.train.label
+    assert observed is not None
+    assert label is not None
+    assert (observed != label).any(axis=1).sum() == len(noisy.train) // 2
+    np.testing.assert_array_equal(label, crossbit.load_data(place / "toy.npz").train.label)
+
+
+def test_data_noise_leaves_wrong_pairs_to_training(place: Path, tmp_path: Path, command: Command) -> None:
+    ran = command("data", "noise", place / "toy.npz", "shuffle-pairs:0.5", tmp_path / "noisy.npz")
+    assert ran.code == 2
+    assert "train --noise shuffle-pairs:0.5" in ran.errors[0]
+
+
+# --- train and evaluate ---------------------------------------------------------------------------------------------
+
+
+def test_train_tells_figures_with_their_protocol_and_what_comes_next(
+    place: Path, tmp_path: Path, command: Command
+) -> None:
+    ran = command("train", place / "vectors.npz", "--out", tmp_path / "run", *TRAIN[:-1])
+    assert ran.code == 0
+    assert "ties=expected, empty=skip" in ran.out
+    assert "15 queries against a database of 45" in ran.out
+    assert f"crossbit index {tmp_path / 'run'}" in ran.out
+    assert any("epoch 1/1" in line for line in ran.errors)
+
+
+def test_train_quietly_says_nothing(place: Path, tmp_path: Path, command: Command) -> None:
+    ran = command("train", place / "vectors.npz", "--out", tmp_path / "run", *TRAIN)
+    assert (ran.code, ran.out, ran.errors) == (0, "", [])
+
+
+def test_evaluate_finds_the_data_and_repeats_the_report(place: Path, command: Command) -> None:
+    shown = one_json(command("evaluate", place / "run", "--json").out)
+    assert {"data", "method", "bits", "map", "protocol", "seconds"} <= set(shown)
+    assert set(shown["map"]) == {"image->text", "text->image"}
+    assert {"k", "ties", "empty", "queries", "database"} <= set(shown["protocol"])
+    again = one_json(command("evaluate", place / "run", "--data", place / "toy.npz", "--json").out)
+    report = json.loads((place / "run" / "report.json").read_text(encoding="utf-8"))
+    without_times = [{key: value for key, value in each.items() if key != "seconds"} for each in (shown, again, report)]
+    assert without_times[0] == without_times[1] == without_times[2]
+
+
+def test_evaluate_is_the_same_from_another_folder(
+    place: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    assert command("train", "vectors.npz", "--out", tmp_path / "run", *TRAIN).code == 0
+    monkeypatch.chdir(tmp_path)
+    assert command("evaluate", "run").code == 0
+
+
+def test_evaluate_choices_reach_the_protocol(place: Path, command: Command) -> None:
+    words = ["--database", "query", "-k", "5", "--cutoff", "topk", "--ties", "index", "--empty", "zero"]
+    protocol = one_json(command("evaluate", place / "run", *words, "--json").out)["protocol"]
+    chosen = {"database": "query", "k": 5, "cutoff": "topk", "ties": "index", "empty": "zero", "queries": 15}
+    assert {key: protocol[key] for key in chosen} == chosen
+
+
+def test_evaluate_refuses_data_that_was_split_anew(place: Path, tmp_path: Path, command: Command) -> None:
+    np.savez(tmp_path / "mine.npz", **vectors())
+    assert command("train", tmp_path / "mine.npz", "--out", tmp_path / "run", *TRAIN).code == 0
+    rows = np.arange(60)[::-1]
+    np.savez(tmp_path / "mine.npz", **vectors(query=rows[:15], train=rows[15:45], retrieval=rows[15:]))
+    ran = command("evaluate", tmp_path / "run")
+    assert ran.code == 2
+    assert "other splits" in ran.errors[0]
+    assert command("evaluate", tmp_path / "run", "--data", tmp_path / "mine.npz").code == 0
+
+
+def test_the_seed_decides(place: Path, tmp_path: Path, command: Command) -> None:
+    for run, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        words = ["--noise", "swap-one:0.5", "--seed", seed, *TRAIN]
+        assert command("train", place / "vectors.npz", "--out", tmp_path / run, *words).code == 0
+    weights = [(tmp_path / run / "model.safetensors").read_bytes() for run in "abc"]
+    figures = [(tmp_path / run / "history.jsonl").read_text(encoding="utf-8") for run in "abc"]
+    noise = [np.load(tmp_path / run / "data.npz")["noise_mask"].tolist() for run in "abc"]
+    for same in (weights, figures, noise):
+        assert same[0] == same[1] != same[2]
+
+
+def test_ctrl_c_keeps_the_last_finished_epoch(
+    place: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", place / "vectors.npz", "--out", tmp_path / "run", *TRAIN, "--epochs", "3"]
+    train_epoch = get("nrch").train_epoch
+
+    def interrupted(self: Method, view: Any) -> dict[str, Any]:
+        if view.epoch == 1:
+            raise KeyboardInterrupt
+        return train_epoch(self, view)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(get("nrch"), "train_epoch", interrupted)
+        ran = command(*words)
+    assert ran.code == 130
+    assert len(ran.errors) == 1
+    assert "--resume" in ran.errors[0]
+    assert len(crossbit.load_model(tmp_path / "run").history) == 1
+    assert command(*words, "--resume").code == 0
+    assert len(crossbit.load_model(tmp_path / "run").history) == 3
+
+
+def test_ctrl_c_before_anything_was_finished(place: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("crossbit.evaluation.report.score_codes", interrupted)
+    ran = command("evaluate", place / "run", "--json")
+    assert (ran.code, ran.out, ran.errors) == (130, "", ["crossbit: interrupted; nothing was written"])
+
+
+# --- encode, score, index, search -----------------------------------------------------------------------------------
+
+
+def test_encode_and_score_agree_with_evaluate(place: Path, tmp_path: Path, command: Command) -> None:
+    data = crossbit.load_data(place / "toy.npz")
+    codes: dict[str, Any] = {"query_label": data.query.label, "retrieval_label": data.retrieval.label}
+    for modality in ("image", "text"):
+        out = tmp_path / f"{modality}.npy"
+        assert command("encode", place / "run", place / "toy.npz", "--modality", modality, "--out", out).code == 0
+        encoded = np.load(out)
+        assert (encoded.dtype, encoded.shape) == (np.uint8, (90, 2))
+        codes |= {
+            f"query_{modality}": encoded[data.query.index],
+            f"retrieval_{modality}": encoded[data.retrieval.index],
+        }
+    np.savez(tmp_path / "codes.npz", **codes)
+    scored = one_json(command("score", tmp_path / "codes.npz", "--ties", "index", "--json").out)
+    evaluated = one_json(command("evaluate", place / "run", "--ties", "index", "--json").out)
+    assert scored["map"] == evaluated["map"]
+    assert scored["protocol"] == evaluated["protocol"]
+
+
+def test_encode_reads_lines_of_text(place: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "texts.txt").write_text("level bar\nslanted line\n", encoding="utf-8")
+    words = ["--modality", "text", "--out", tmp_path / "codes.npy"]
+    assert command("encode", place / "run", tmp_path / "texts.txt", *words).code == 0
+    expected = crossbit.load_model(place / "run").encode("text", ["level bar", "slanted line"])
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+
+
+def test_encode_reads_arrays(place: Path, tmp_path: Path, command: Command) -> None:
+    pictures = arrays()["image"][:4]
+    np.save(tmp_path / "pictures.npy", pictures)
+    words = ["--modality", "image", "--out", tmp_path / "codes.npy"]
+    assert command("encode", place / "run", tmp_path / "pictures.npy", *words).code == 0
+    expected = crossbit.load_model(place / "run").encode("image", pictures)
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+
+
+def test_encode_skips_what_is_no_picture_and_says_so(place: Path, tmp_path: Path, command: Command) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, picture in zip("ab", arrays()["image"], strict=False):
+        Image.fromarray(picture).save(photos / f"{name}.png")
+    (photos / "aa.jpg").write_text("not a picture", encoding="utf-8")
+    ran = command("encode", place / "run", photos, "--modality", "image", "--out", tmp_path / "codes.npy")
+    assert ran.code == 0
+    assert [line.startswith(f"skipping {photos / 'aa.jpg'}") for line in ran.errors] == [True]
+    assert (tmp_path / "codes.txt").read_text(encoding="utf-8") == "a.png\nb.png\n"
+    expected = crossbit.load_model(place / "run").encode("image", arrays()["image"][:2])
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+
+
+def test_index_says_what_it_holds_and_keeps_progress_apart(place: Path, tmp_path: Path, command: Command) -> None:
+    ran = command("index", place / "run", place / "toy.npz", "--uri", tmp_path / "other")
+    assert ran.code == 0
+    assert "75 image codes, 75 text codes" in ran.out
+    assert ran.errors == ["image: 75 of 75 encoded", "text: 75 of 75 encoded"]
+    found = one_json(command("search", place / "run", "bar", "--uri", tmp_path / "other", "--json").out)
+    assert len(found["hits"]["image"]) == 10
+
+
+def test_search_by_words(place: Path, command: Command) -> None:
+    found = one_json(command("search", place / "run", "slanted line", "-k", "4", "--json").out)
+    assert found["query"] == "slanted line"
+    hits = found["hits"]["image"]
+    assert [hit["rank"] for hit in hits] == [1, 2, 3, 4]
+    assert all({"id", "distance", "row", "caption", "labels"} <= set(hit) for hit in hits)
+    assert min(hit["row"] for hit in hits) >= 15
+    shown = command("search", place / "run", "slanted line", "-k", "4").out
+    assert all(hit["caption"] in shown for hit in hits)
+
+
+def test_search_by_picture(place: Path, command: Command) -> None:
+    found = one_json(command("search", place / "run", "--image", place / "query.png", "-k", "3", "--json").out)
+    assert len(found["hits"]["text"]) == 3
+
+
+def test_search_where(place: Path, command: Command) -> None:
+    where = "row >= 60 AND list_contains(labels, 'level')"
+    found = one_json(command("search", place / "run", "bar", "-k", "99", "--where", where, "--json").out)
+    label = arrays()["label"]
+    assert sorted(hit["id"] for hit in found["hits"]["image"]) == [row for row in range(60, 90) if label[row, 1]]
+    assert "nothing found" in command("search", place / "run", "bar", "--where", "row < 0").out
+
+
+# --- methods, and the line itself -----------------------------------------------------------------------------------
+
+
+def test_methods_lists_and_explains(command: Command) -> None:
+    assert "nrch" in command("methods").out
+    assert "nrch" in one_json(command("methods", "--json").out)["methods"]
+    settings = one_json(command("methods", "nrch", "--json").out)["settings"]
+    assert {each["name"]: each["default"] for each in settings}["width"] == 8192
+    assert "width" in command("methods", "nrch").out
+
+
+def test_every_setting_is_explained(command: Command) -> None:
+    for name in one_json(command("methods", "--json").out)["methods"]:
+        settings = one_json(command("methods", name, "--json").out)["settings"]
+        assert [each["name"] for each in settings if not each["meaning"]] == []
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        words = [sys.executable, "-m", "crossbit", "data", "list"]
+        ran = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert (ran.returncode, ran.stderr) == (1, "")
