@@ -1,0 +1,352 @@
+"""The training loop: resume to the bit after any end, interruption, validation, refusals; and the model folder."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from crossbit import training
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.methods import get
+from crossbit.model import load_model
+from crossbit.training import summarise, train
+
+SMALL = {"width": 24, "batch": 16, "lr": 1e-3, "warmup": 1, "schedule": "step"}
+
+
+def toy(seed: int = 0, n: int = 120) -> PairedData:
+    """Two modalities that show one of four classes; 24 queries, 64 training pairs, every non-query pair in the database."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(4, size=n)
+    clean = [np.eye(4)[label] @ rng.normal(size=(4, d)) for d in (12, 9)]
+    image, text = (x + 0.3 * rng.normal(size=x.shape) for x in clean)
+    splits = {"query": np.arange(24), "train": np.arange(24, 88), "retrieval": np.arange(24, n)}
+    return PairedData("toy", {"image": image.astype(np.float32), "text": text.astype(np.float32)}, label, splits)
+
+
+def small(data: PairedData, **options) -> object:
+    options = {"bits": 16, "epochs": 4, "noise": "swap-one:0.5", "settings": SMALL, "progress": False} | options
+    return train(data, **options)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    with safe_open(folder / "model.safetensors", framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_the_same_seed_gives_the_same_run_folder_and_another_seed_another(tmp_path):
+    for name, seed in {"a": 0, "b": 0, "c": 1}.items():
+        small(toy(), seed=seed, out=tmp_path / name)
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    figures = {name: (tmp_path / name / "history.jsonl").read_text() for name in "abc"}
+    assert figures["a"] == figures["b"] != figures["c"]
+    with (
+        np.load(tmp_path / "a/data.npz") as a,
+        np.load(tmp_path / "b/data.npz") as b,
+        np.load(tmp_path / "c/data.npz") as c,
+    ):
+        assert all(np.array_equal(a[key], b[key]) for key in a.files)
+        assert not np.array_equal(a["observed_label"], c["observed_label"])
+        assert a["noise_mask"].sum() == 32
+
+
+def test_a_run_folder_holds_what_was_designed(tmp_path):
+    model = small(toy(), out=tmp_path / "run")
+    names = sorted(p.name for p in (tmp_path / "run").iterdir())
+    assert names == ["config.json", "data.npz", "featurisers.json", "history.jsonl", "model.safetensors", "rows.npz"]
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["method"], config["bits"], config["noise"], config["seed"]) == ("nrch", 16, "swap-one:0.5", 0)
+    assert config["settings"]["width"] == 24
+    assert config["selection"] == "last epoch"
+    assert len(model.history) == 4
+    last = model.history[-1]
+    assert {"epoch", "loss", "trusted", "trusted_precision", "trusted_recall", "mixture"} <= last.keys()
+    assert model.rows["sample_loss"].shape == model.rows["posterior"].shape == model.rows["row"].shape == (64,)
+
+
+def test_save_load_encode_gives_the_same_bits(tmp_path):
+    data = toy()
+    model = small(data)
+    model.save(tmp_path / "copy")
+    loaded = load_model(tmp_path / "copy")
+    for modality in ("image", "text"):
+        assert np.array_equal(
+            model.encode(modality, data.query[modality]), loaded.encode(modality, data.query[modality])
+        )
+    assert loaded.history == model.history
+    assert np.array_equal(loaded.rows["posterior"], model.rows["posterior"])
+
+
+def test_codes_learn_more_than_chance():
+    data = toy()
+    report = training.score_codes  # the evaluation that validation uses
+    model = small(data, noise=None, epochs=30, bits=32)
+    codes = [{m: model.encode(m, rows[m]) for m in model.modalities} for rows in (data.query, data.retrieval)]
+    result = report(*codes, data.query.label, data.retrieval.label)
+    assert min(result.map.values()) > 0.5  # chance is .25
+
+
+class Stop(Exception):
+    """Stands for the end of a process."""
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_resume_after_an_end_between_epochs_gives_the_same_weights(tmp_path, monkeypatch, after):
+    small(toy(), out=tmp_path / "whole")
+    cls, original = get("nrch"), get("nrch").train_epoch
+
+    def ends(self, view):
+        if view.epoch == after:
+            raise Stop
+        return original(self, view)
+
+    monkeypatch.setattr(cls, "train_epoch", ends)
+    with pytest.raises(Stop):
+        small(toy(), out=tmp_path / "broken")
+    assert not (tmp_path / "broken/model.safetensors").exists()
+    with pytest.raises(UserError, match="incomplete"):
+        load_model(tmp_path / "broken")
+    monkeypatch.setattr(cls, "train_epoch", original)
+    small(toy(), out=tmp_path / "broken", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+    assert (tmp_path / "whole/history.jsonl").read_text() == (tmp_path / "broken/history.jsonl").read_text()
+    with np.load(tmp_path / "whole/rows.npz") as a, np.load(tmp_path / "broken/rows.npz") as b:
+        assert all(np.array_equal(a[key], b[key]) for key in a.files)
+
+
+def test_interruption_keeps_the_last_finished_epoch_and_can_be_resumed(tmp_path, monkeypatch):
+    small(toy(), out=tmp_path / "whole")
+    cls, original = get("nrch"), get("nrch").step
+    calls = []
+
+    def interrupted(self, view, rows):
+        calls.append(view.epoch)
+        if calls.count(2) == 2:  # in the middle of the third epoch
+            raise KeyboardInterrupt
+        return original(self, view, rows)
+
+    monkeypatch.setattr(cls, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small(toy(), out=tmp_path / "run")
+    monkeypatch.setattr(cls, "step", original)
+    kept = load_model(tmp_path / "run")
+    assert [line["epoch"] for line in kept.history] == [1, 2]
+    two = small(toy(), epochs=2)
+    assert np.array_equal(kept.embed("image", toy().query["image"]), two.embed("image", toy().query["image"]))
+    small(toy(), out=tmp_path / "run", resume=True)
+    assert_same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    small(toy(), out=tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+    small(toy(), out=tmp_path / "run", resume=True)
+    assert before == {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"bits": 24}, "bits was 16, is 24"),
+        ({"settings": SMALL | {"margin": 0.3}}, "margin was 0.2, is 0.3"),
+        ({"epochs": 5}, "epochs was 4, is 5"),
+        ({"noise": "swap-one:0.2"}, "noise was swap-one:0.5, is swap-one:0.2"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(tmp_path, changes, message):
+    small(toy(), out=tmp_path / "run")
+    with pytest.raises(UserError, match=message):
+        small(toy(), out=tmp_path / "run", resume=True, **changes)
+
+
+def test_resuming_with_other_data_is_refused(tmp_path):
+    small(toy(), out=tmp_path / "run")
+    with pytest.raises(UserError, match="the data differ"):
+        small(toy(seed=1), out=tmp_path / "run", resume=True)
+
+
+def test_an_existing_folder_is_not_overwritten(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/precious.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        small(toy(), out=tmp_path / "run")
+    with pytest.raises(UserError, match="exists already"):
+        small(toy(), out=tmp_path / "run", resume=True)
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["precious.txt"]
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch):
+    original = get("nrch").train_epoch
+    monkeypatch.setattr(
+        get("nrch"), "train_epoch", lambda self, view: original(self, view) if view.epoch < 2 else 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        small(toy(), out=tmp_path / "run")
+    (tmp_path / "run/checkpoint/state.safetensors").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="is damaged"):
+        small(toy(), out=tmp_path / "run", resume=True)
+
+
+def test_validation_keeps_the_best_epoch_and_survives_resume(tmp_path, monkeypatch):
+    options = {"validation": 0.25, "epochs": 5}
+    model = small(toy(), out=tmp_path / "whole", **options)
+    scores = [line["validation_map"] for line in model.history]
+    assert "16 rows cut out of the training rows" in model.config["selection"]
+    with np.load(tmp_path / "whole/data.npz") as arrays:
+        assert not np.isin(arrays["validation"], arrays["rows"]).any()
+        assert len(arrays["rows"]) == 48
+    best = int(np.argmax(scores))
+    original = get("nrch").train_epoch
+    monkeypatch.setattr(
+        get("nrch"), "train_epoch", lambda self, view: original(self, view) if view.epoch <= best else 1 / 0
+    )
+    if best < 4:
+        with pytest.raises(ZeroDivisionError):
+            small(toy(), out=tmp_path / "broken", **options)
+        monkeypatch.setattr(get("nrch"), "train_epoch", original)
+        small(toy(), out=tmp_path / "broken", resume=True, **options)
+        assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_a_validation_split_in_the_data_is_used(tmp_path):
+    data = toy()
+    data = data.replace(splits={**data.splits, "validation": np.arange(100, 120)})
+    model = small(data)
+    assert "20 rows of the data's validation split" in model.config["selection"]
+    assert all(0 <= line["validation_map"] <= 1 for line in model.history)
+
+
+def test_wrong_pairs_reach_training_and_are_remembered(tmp_path):
+    small(toy(), noise="shuffle-pairs:0.5", out=tmp_path / "run")
+    with np.load(tmp_path / "run/data.npz") as arrays:
+        assert arrays["noise_mask"].sum() == 32
+        assert np.array_equal(arrays["noise_mask"], arrays["pairing"] != np.arange(64))
+
+
+def test_bf16_is_close_to_float32():
+    data = toy()
+    one, other = (
+        small(data, noise=None, epochs=2, precision=p).embed("image", data.query["image"]) for p in ("32", "bf16")
+    )
+    assert not np.array_equal(one, other)
+    assert np.abs(one - other).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "nrhc"}, "did you mean 'nrch'"),
+        ({"bits": 12}, "12"),
+        ({"bits": 2048}, "2048|2,048"),
+        ({"noise": "swapone:0.5"}, "did you mean 'swap-one'"),
+        ({"noise": "swap-one:1.5"}, "1.5"),
+        ({"noise": "swap-one:0.5:each"}, "leave out ':each'"),
+        ({"seed": -1}, "whole number"),
+        ({"epochs": 0}, "at least 1"),
+        ({"precision": "16"}, "unknown precision"),
+        ({"device": "quantum"}, "device 'quantum' cannot be used"),
+        ({"validation": 1.5}, "between 0 and 1"),
+        ({"validation": 0.001}, "at least 2"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options, message):
+    with pytest.raises(UserError, match=message):
+        small(toy(), out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_without_labels_is_refused():
+    with pytest.raises(UserError, match="learns from labels"):
+        small(toy().replace(label=None), noise=None)
+
+
+def test_figures_become_a_history_line():
+    figures = {"loss": float("nan"), "trusted": np.array([True, True, False]), "sample_loss": np.zeros(3)}
+    line, rows = summarise(4, figures, np.array([True, False, True]))
+    assert line == {"epoch": 5, "loss": None, "trusted": 2 / 3, "trusted_precision": 0.5, "trusted_recall": 0.5}
+    assert set(rows) == {"trusted", "sample_loss"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: (run / "config.json").unlink(), "not a run folder"),
+        (lambda run: (run / "featurisers.json").unlink(), "incomplete"),
+        (lambda run: (run / "model.safetensors").write_bytes(b"x"), "damaged"),
+        (lambda run: (run / "config.json").write_text("{"), "not a JSON file"),
+        (lambda run: (run / "config.json").write_text('{"format": 99}'), "format 99"),
+    ],
+)
+def test_a_damaged_run_folder_is_refused(tmp_path, damage, message):
+    small(toy(), epochs=1, out=tmp_path / "run")
+    damage(tmp_path / "run")
+    with pytest.raises(UserError, match=message):
+        load_model(tmp_path / "run")
+
+
+def test_no_run_folder():
+    with pytest.raises(UserError, match="no run folder"):
+        load_model("nowhere")
+
+
+KILLED = """
+import sys
+sys.path.insert(0, {here!r})
+import torch
+torch.set_num_threads(1)
+from test_training import small, toy, SMALL
+print("ready", flush=True)
+small(toy(), epochs=40, out={out!r}, resume=True)
+print("finished", flush=True)
+"""
+
+
+def killed_until_finished(out: Path, kills: int, seed: int) -> int:
+    """Run in a process that is killed with -9 at random moments, then let it end; how many kills hit it running."""
+    script = KILLED.format(here=str(Path(__file__).parent), out=str(out))
+    rng, hit = random.Random(seed), 0
+    for attempt in range(kills + 1):
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if attempt < kills:
+            time.sleep(rng.uniform(0, 0.6))
+            process.send_signal(signal.SIGKILL)
+        rest = process.stdout.read()
+        process.wait(timeout=120)
+        hit += process.returncode == -signal.SIGKILL and "finished" not in rest
+        assert attempt < kills or "finished" in rest
+    return hit
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kill_at_random_moments_then_resume_gives_the_same_weights(tmp_path, kills):
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    small(toy(), epochs=40, out=tmp_path / "whole")
+    torch.set_num_threads(before)
+    assert killed_until_finished(tmp_path / "killed", kills, seed=kills) >= kills // 2
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert (tmp_path / "whole/history.jsonl").read_text() == (tmp_path / "killed/history.jsonl").read_text()
