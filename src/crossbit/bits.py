@@ -6,9 +6,6 @@ bytes; L is a multiple of 8 from 8 to 1,024.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, overload
 
@@ -17,10 +14,12 @@ import numpy.typing as npt
 
 from crossbit import kernels
 from crossbit.errors import UserError
+from crossbit.kernels import run, thread_count
 
 MAX_BITS = 1024
 QUERIES = 64  # queries that a task takes through the database together
-ALONE = 1 << 21  # distances below which starting threads costs more than it saves
+CANDIDATES = 1 << 21  # that the queries of a task may hold together: 32 MiB
+ALONE = 1 << 19  # distances below which starting threads costs more than it saves
 
 Array = npt.NDArray[Any]
 
@@ -62,7 +61,7 @@ def check_codes(codes: npt.ArrayLike, what: str = "codes") -> Array:
 def _check_values(x: npt.ArrayLike) -> Array:
     array = np.asarray(x)
     if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.signedinteger)):
-        raise UserError(f"codes come from signs of real values, got {array.dtype}; 0/1 bits b are packed as 2 * b - 1.0")
+        raise UserError(f"codes are signs of real values, got {array.dtype}; give 0/1 bits b as 2.0 * b - 1")
     if np.isnan(array).any():
         raise UserError(f"{int(np.isnan(array).sum())} values are NaN and have no sign; codes need real values")
     return array
@@ -145,45 +144,23 @@ def _check_planes(words: Array, width: int) -> Array:
 
 
 def _comparable(query: npt.ArrayLike, database: npt.ArrayLike) -> tuple[Array, Array, int]:
-    """Both sides as contiguous words (words, m), (words, n) in one byte order, and the code length in bits."""
+    """Queries as rows (m, words), the database as planes (words, n), in one byte order, and the code length."""
     codes, other = check_codes(query, "query"), np.asarray(database)
     width = codes.shape[1]
     if other.dtype == np.uint64:
-        return planes(codes), np.ascontiguousarray(_check_planes(other, width)), 8 * width
+        return _words(codes, ">u8").T.astype(np.uint64, "C"), _frozen(_check_planes(other, width)), 8 * width
     other = check_codes(other, "database")
     if other.shape[1] != width:
         raise UserError(f"query codes have {8 * width} bits, database codes {8 * other.shape[1]}; they must be equal")
     # Hamming distance does not depend on the order of bits: reading natively spares a copy of 64-bit codes.
-    both = [np.ascontiguousarray(_words(c, "u8")) for c in (codes, other)]
-    return both[0], both[1], 8 * width
+    return _words(codes, "u8").T.astype(np.uint64, "C"), _frozen(_words(other, "u8")), 8 * width
 
 
-def thread_count(threads: int | None = None) -> int:
-    """Threads for search: the argument, else CROSSBIT_THREADS, else the processors this process may use.
-
-    >>> thread_count(3)
-    3
-    """
-    value = threads if threads is not None else os.environ.get("CROSSBIT_THREADS")
-    if value is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not str(value).isdecimal() or int(value) < 1:
-        raise UserError(f"the number of threads (CROSSBIT_THREADS) must be a whole number from 1, got {value!r}")
-    return int(value)
-
-
-def _run(tasks: Iterable[Callable[[], object]], threads: int) -> None:
-    """Run tasks that release the GIL; a pool of its own per call, so that forks and callers' threads are harmless."""
-    if threads == 1:
-        for task in tasks:
-            task()
-        return
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for future in [pool.submit(task) for task in tasks]:
-            future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _frozen(array: Array) -> Array:
+    """Contiguous, aligned and read-only: one compiled kernel serves arrays in memory and memory-mapped ones."""
+    view = np.require(array, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view
 
 
 def top_k(
@@ -215,52 +192,56 @@ def top_k(
     ([[0, 1]], [[0, 2]])
     """
     queries, words, _ = _comparable(query, database)
-    m, n = queries.shape[1], words.shape[1]
+    m, n = len(queries), words.shape[1]
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UserError(f"k is how many neighbours to return, a whole number from 1; got {k!r}")
     allowed = _check_mask(mask, n)
-    threads = 1 if m * n < ALONE else thread_count(threads)
-    if m < 8 * threads and threads > 1:
-        return _split_database(queries, words, allowed, int(k), threads)
-    distances, positions = np.empty((m, k), np.int32), np.empty((m, k), np.int64)
-    step = max(1, min(QUERIES, -(-m // threads)))
-    _run(
+    threads = _threads_for(m * n, threads)
+    # few queries: every thread takes its share of the database, and the shares' results are merged
+    shares = threads if m < 8 * threads else 1
+    distances, positions = np.empty((shares, m, k), np.int32), np.empty((shares, m, k), np.int64)
+    edges = np.linspace(0, n, shares + 1).astype(np.int64)
+    rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * int(k) + 64, n + 1)))
+    run(
         (
-            partial(kernels.top_k, queries[:, s : s + step], words, allowed, 0, n, distances[s : s + step], positions[s : s + step])
-            for s in range(0, m, step)
+            partial(kernels.top_k, queries[r], words, allowed, edges[t], edges[t + 1], distances[t, r], positions[t, r])
+            for r in rows
+            for t in range(shares)
         ),
         threads,
     )
-    return distances, positions
+    return (distances[0], positions[0]) if shares == 1 else _merge(distances, positions, int(k))
+
+
+def _merge(distances: Array, positions: Array, k: int) -> tuple[Array, Array]:
+    """The k nearest of several shares of a database, (shares, m, k) each, as (m, k)."""
+    near = distances.transpose(1, 0, 2).reshape(distances.shape[1], -1)
+    rows = positions.transpose(1, 0, 2).reshape(near.shape)
+    # positions grow from share to share, so a stable sort by distance alone leaves ties in order; -1, unsigned, is last
+    order = np.argsort(near.view(np.uint32), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(near, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _threads_for(distances: int, threads: int | None) -> int:
+    """The number of threads for so many distances."""
+    count = thread_count(threads)
+    return 1 if distances < ALONE else count
+
+
+def _chunks(m: int, threads: int, most: int) -> list[slice]:
+    """Slices of m queries, one for each task: enough to occupy all threads, none above QUERIES or `most` queries."""
+    step = max(1, min(QUERIES, most, -(-m // threads)))
+    return [slice(s, min(s + step, m)) for s in range(0, m, step)]
 
 
 def _check_mask(mask: npt.ArrayLike | None, n: int) -> Array:
     """The mask as an array; an empty one stands for all rows."""
     if mask is None:
-        return np.empty(0, np.bool_)
+        return _frozen(np.empty(0, np.bool_))
     array = np.asarray(mask)
     if array.dtype != np.bool_ or array.shape != (n,):
         raise UserError(f"the mask must be bool ({n},), one entry per database code; got {array.dtype} {array.shape}")
-    return np.ascontiguousarray(array)
-
-
-def _split_database(queries: Array, words: Array, mask: Array, k: int, threads: int) -> tuple[Array, Array]:
-    """Few queries: each thread searches its share of the database, then the shares' results are merged."""
-    m, n = queries.shape[1], words.shape[1]
-    edges = np.linspace(0, n, threads + 1).astype(np.int64)
-    distances, positions = np.empty((threads, m, k), np.int32), np.empty((threads, m, k), np.int64)
-    _run(
-        (
-            partial(kernels.top_k, queries, words, mask, edges[t], edges[t + 1], distances[t], positions[t])
-            for t in range(threads)
-        ),
-        threads,
-    )
-    near = distances.transpose(1, 0, 2).reshape(m, -1)
-    rows = positions.transpose(1, 0, 2).reshape(m, -1)
-    # positions grow from share to share, so a stable sort by distance alone leaves ties in order; -1 goes last
-    order = np.argsort(near.view(np.uint32), axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(near, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    return _frozen(array)
 
 
 @overload
@@ -307,47 +288,51 @@ def distance_histograms(
     ([1, 1, 1, 0], [1, 0, 1, 0])
     """
     queries, words, bits = _comparable(query, database)
-    m, n = queries.shape[1], words.shape[1]
-    equal, labels = False, [np.empty((0, m), np.uint64), np.empty((0, n), np.uint64)]
-    if query_labels is not None or database_labels is not None:
-        equal, labels = _label_words(query_labels, database_labels, m, n)
-    everything, relevant = np.zeros((m, bits + 1), np.int64), np.zeros((m, bits + 1), np.int64)
-    threads = 1 if m * n < ALONE else thread_count(threads)
-    step = max(1, min(QUERIES, -(-m // threads)))
-    parts = [slice(s, s + step) for s in range(0, m, step)]
-    _run(
+    m, n = len(queries), words.shape[1]
+    labelled = query_labels is not None or database_labels is not None
+    equal, left, right = _label_words(query_labels, database_labels, m, n) if labelled else _no_labels(m, n)
+    everything, relevant = np.empty((m, bits + 1), np.int64), np.empty((m, bits + 1), np.int64)
+    threads = _threads_for(m * n, threads)
+    run(
         (
-            partial(
-                kernels.histograms, queries[:, p], words, labels[0][:, p], labels[1], equal, everything[p], relevant[p]
-            )
-            for p in parts
+            partial(kernels.histograms, queries[r], words, left[r], right, equal, everything[r], relevant[r])
+            for r in _chunks(m, threads, QUERIES)
         ),
         threads,
     )
-    return everything if query_labels is None else (everything, relevant)
+    return (everything, relevant) if labelled else everything
 
 
-def _label_words(query: npt.ArrayLike | None, database: npt.ArrayLike | None, m: int, n: int) -> tuple[bool, list[Array]]:
-    """Whether labels are classes (else sets), and both sides' labels as uint64 (label words, rows)."""
+def _no_labels(m: int, n: int) -> tuple[bool, Array, Array]:
+    return False, np.empty((m, 0), np.uint64), _frozen(np.empty((0, n), np.uint64))
+
+
+def _label_words(
+    query: npt.ArrayLike | None, database: npt.ArrayLike | None, m: int, n: int
+) -> tuple[bool, Array, Array]:
+    """Whether labels are classes (else sets); the queries' as uint64 (m, words), the database's as (words, n)."""
     if query is None or database is None:
         raise UserError("labels of the queries and of the database belong together; one of them is missing")
     sides = [np.asarray(query), np.asarray(database)]
     for array, rows, what in zip(sides, (m, n), ("query", "database"), strict=True):
         if array.ndim not in (1, 2) or len(array) != rows:
-            raise UserError(f"{what} labels must be ({rows}, classes) 0/1 or ({rows},) integers, got shape {array.shape}")
+            raise UserError(f"{what} labels must be 0/1 ({rows}, classes) or integers ({rows},), got {array.shape}")
     if sides[0].shape[1:] != sides[1].shape[1:]:
-        raise UserError(f"query labels {sides[0].shape} and database labels {sides[1].shape} are of different kinds")
-    if sides[0].ndim == 1:
-        if not all(np.issubdtype(a.dtype, np.integer) for a in sides):
-            raise UserError(f"labels of the shape (n,) must be integers, got {sides[0].dtype} and {sides[1].dtype}")
-        return True, [a.astype(np.int64).view(np.uint64)[None] for a in sides]
-    return False, [_class_words(a) for a in sides]
+        raise UserError(f"query labels {sides[0].shape} and database labels {sides[1].shape} must be of one form")
+    words = [_set_words(a) if a.ndim == 2 else _class_words(a) for a in sides]
+    return sides[0].ndim == 1, words[0], _frozen(words[1].T)
 
 
 def _class_words(labels: Array) -> Array:
-    """0/1 labels (n, c) as bits of uint64 (ceil(c / 64), n)."""
+    """Integer classes (n,) as uint64 (n, 1)."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(f"labels of the shape (n,) must be integers, got {labels.dtype}")
+    return labels.astype(np.int64).view(np.uint64)[:, None]
+
+
+def _set_words(labels: Array) -> Array:
+    """Label sets 0/1 (n, classes) as bits of uint64 (n, ceil(classes / 64))."""
     ones = labels == 1
     if not np.all(ones | (labels == 0)):
-        raise UserError("labels of the shape (n, classes) must be 0 or 1; others were found")
-    packed = np.packbits(ones, axis=1)
-    return np.ascontiguousarray(_words(np.ascontiguousarray(packed), "u8"))
+        raise UserError("labels of the shape (n, classes) must be 0 or 1; other values were found")
+    return _words(np.packbits(ones, axis=1), "u8").T.astype(np.uint64, "C")

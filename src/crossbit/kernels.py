@@ -1,39 +1,46 @@
 """The compiled Hamming kernels: exact top-k and distance histograms over 64-bit words.
 
-Codes arrive as planes, uint64 (words, n): one contiguous array per word, so that XOR and popcount vectorise. The
-kernels release the GIL, allocate their own scratch memory and never start threads: `bits` calls them from a
-short-lived thread pool. That is safe from any number of caller's threads and after a fork, which numba's own
-`prange` is not (its portable threading layer allows one caller at a time).
+Database codes arrive as planes, uint64 (words, n): one contiguous array per word, so that XOR and popcount vectorise;
+queries as rows, uint64 (m, words). The kernels release the GIL, allocate their own scratch memory and start no
+threads: `bits` calls them from a pool (`run`) that lives as long as the call. That is safe from any number of a
+caller's threads and after a fork, which numba's `prange` is not (its portable threading layer allows one caller).
 
-Everything that a kernel calls lives in this file, because numba's cache notices changes of this file alone.
+Three rules keep them fast. Index slices of contiguous arrays (`a[s:e][j]`; `a[s + j]` keeps a wrap-around branch, and
+`a[:, s:e]` forgets that rows are contiguous, so that nothing vectorises). Inline what is called per block. Keep what a
+kernel calls in its file: numba's cache notices changes of that file alone.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
-from numba.core.errors import NumbaError
 from numba.extending import intrinsic
 
-BLOCK = 256  # codes whose distances are looked at together; a block without a hit is not looked at again
-TILE = 16384  # codes that stay in the cache while all queries of a task pass over them
+from crossbit.errors import UserError
+
+BLOCK = 256  # codes whose distances are computed together: 2 KiB in the first-level cache
+PART = 64  # codes looked at one by one where a block holds one that is near enough
+TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
+
+inline = njit(nogil=True, forceinline=True)
 
 
 class Kernel:
     """A compiled function whose disk cache is a convenience: where it cannot be read or written, do without.
 
     numba raises when it finds no folder for its cache (a read-only installation without a home folder), when the
-    disk is full, or when a cache file is damaged.
+    disk is full, and when a cache file is damaged.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
-        self.__doc__, self.__name__ = function.__doc__, function.__name__
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, function.__name__, function.__module__
         try:
             self.compiled = njit(nogil=True, cache=True)(function)
         except (RuntimeError, OSError):
@@ -42,16 +49,47 @@ class Kernel:
     def __call__(self, *arguments: Any) -> Any:
         try:
             return self.compiled(*arguments)
-        except NumbaError:
-            raise
-        except (OSError, EOFError, pickle.UnpicklingError):
+        except Exception as error:  # damage shows as almost anything; a mistake of the caller's is raised again below
+            cache = self.compiled.stats.cache_path
+            if cache is None:
+                raise
             self.compiled = njit(nogil=True)(self.function)
-            return self.compiled(*arguments)
+            result = self.compiled(*arguments)
+            warnings.warn(f"the cache of compiled code in {cache} is of no use: {error!r}; remove it", stacklevel=2)
+            return result
+
+
+def thread_count(threads: int | None = None) -> int:
+    """Threads for search: the argument, else CROSSBIT_THREADS, else the processors this process may use.
+
+    >>> thread_count(3)
+    3
+    """
+    value = threads if threads is not None else os.environ.get("CROSSBIT_THREADS")
+    if value is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not str(value).isdecimal() or int(value) < 1:
+        raise UserError(f"the number of threads (CROSSBIT_THREADS) must be a whole number from 1, got {value!r}")
+    return int(value)
+
+
+def run(tasks: Iterable[Callable[[], object]], threads: int) -> None:
+    """Run tasks that release the GIL, in a pool of their own: nothing is left over that a fork could break."""
+    if threads == 1:
+        for task in tasks:
+            task()
+        return
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for future in [pool.submit(task) for task in tasks]:
+            future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @intrinsic
 def popcount(typing_context, word):  # type: ignore[no-untyped-def]
-    """Number of one bits of a uint64, as uint64: the processor's instruction."""
+    """Number of one bits of a uint64, as uint64: the processor's instruction, which LLVM also vectorises."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.ctpop(arguments[0])
@@ -59,138 +97,182 @@ def popcount(typing_context, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), generate
 
 
-@njit(nogil=True)
-def _distances(query, tile, start, stop, out):  # type: ignore[no-untyped-def]
-    """out[:stop - start] = Hamming distances of one query (words,) to tile[:, start:stop]."""
-    out = out[: stop - start]
-    word, plane = query[0], tile[0, start:stop]
+@inline
+def _distances(query, planes, start, out):  # type: ignore[no-untyped-def]
+    """out[j] = Hamming distance of one query (words,) to code start + j of the planes."""
+    stop = start + len(out)
+    word, plane = query[0], planes[0, start:stop]
     for j in range(len(out)):
         out[j] = popcount(plane[j] ^ word)
     for w in range(1, len(query)):
-        word, plane = query[w], tile[w, start:stop]
+        word, plane = query[w], planes[w, start:stop]
         for j in range(len(out)):
             out[j] += popcount(plane[j] ^ word)
 
 
+@inline
+def _any_below(distances, limit):  # type: ignore[no-untyped-def]
+    """Whether a distance is below the limit: then their difference, modulo 2^64, has its highest bit set."""
+    highest = np.uint64(0)
+    for j in range(len(distances)):
+        highest |= distances[j] - limit
+    return (highest >> np.uint64(63)) != 0
+
+
 @njit(nogil=True)
 def _gather(planes, mask, start, stop, tile, rows):  # type: ignore[no-untyped-def]
-    """Copy the allowed codes of planes[:, start:stop] to the front of `tile`, their positions to `rows`."""
-    size = 0
-    allowed = mask[start:stop]
-    for j in range(len(allowed)):
-        if allowed[j]:
-            rows[size] = start + j
-            size += 1
+    """Copy the allowed codes among start..stop to the front of `tile` (words, TILE), their positions to `rows`."""
+    size = np.uint64(0)  # unsigned: no wrap-around branch
+    for s in range(start, stop, PART):
+        allowed = mask[s : min(s + PART, stop)]
+        some = False
+        for j in range(len(allowed)):
+            some |= allowed[j]
+        if not some:
+            continue
+        for j in range(len(allowed)):
+            rows[size] = s + j
+            size += np.uint64(allowed[j])  # without a branch: a row that is not allowed is overwritten by the next
     for w in range(len(planes)):
         plane, target = planes[w], tile[w]
         for j in range(size):
-            target[j] = plane[rows[j]]
-    return size
+            target[j] = plane[np.uint64(rows[j])]
+    return np.int64(size)
 
 
 @njit(nogil=True)
-def _sort(near, rows, size, keep, counts, spare_near, spare_rows):  # type: ignore[no-untyped-def]
-    """Stable counting sort of the first `size` candidates by distance; returns how many of `keep` there are."""
-    counts[:] = 0
+def _keep(candidates, size, k, levels):  # type: ignore[no-untyped-def]
+    """Sort the first `size` candidates, int64 (2, room), by distance, stably, keep the first k; return how many."""
+    near, rows = np.empty(size, np.int64), np.empty(size, np.int64)
+    places = np.zeros(levels + 1, np.int64)
     for j in range(size):
-        counts[near[j] + 1] += 1
-    for d in range(1, len(counts)):
-        counts[d] += counts[d - 1]
+        near[j], rows[j] = candidates[0, j], candidates[1, j]
+        places[near[j] + 1] += 1
+    for d in range(levels):
+        places[d + 1] += places[d]
     for j in range(size):
-        place = counts[near[j]]
-        counts[near[j]] += 1
-        spare_near[place], spare_rows[place] = near[j], rows[j]
-    size = min(size, keep)
-    near[:size], rows[:size] = spare_near[:size], spare_rows[:size]
-    return size
+        place = places[near[j]]
+        places[near[j]] += 1
+        if place < k:
+            candidates[0, place], candidates[1, place] = near[j], rows[j]
+    return min(size, k)
+
+
+@njit(nogil=True)
+def _offer(distances, first, rows, k, candidates, found, state):  # type: ignore[no-untyped-def]
+    """Take up the codes that are nearer than the k-th nearest so far. `state`: candidates, limit, how many below it.
+
+    `found` (levels,) counts what was taken up at each distance; so the limit is exact at every moment, and a code as
+    far as the k-th nearest is passed over: its position is higher.
+    """
+    for j in range(len(distances)):
+        d = np.int64(distances[j])
+        if d >= state[1]:
+            continue
+        if state[0] == candidates.shape[1]:
+            state[0] = _keep(candidates, state[0], k, len(found))
+        candidates[0, state[0]] = d
+        candidates[1, state[0]] = rows[first + j] if len(rows) else first + j
+        state[0] += 1
+        found[d] += 1
+        state[2] += 1
+        while state[2] >= k:
+            state[1] -= 1
+            state[2] -= found[state[1]]
+
+
+@njit(nogil=True)
+def _search(query, planes, start, stop, rows, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
+    """Offer codes start..stop to one query's candidates; rows[j] is code j's position, or none are given: j itself."""
+    for s in range(start, stop, BLOCK):
+        distances = block[: min(BLOCK, stop - s)]
+        _distances(query, planes, s, distances)
+        if _any_below(distances, np.uint64(state[1])):
+            for p in range(0, len(distances), PART):
+                part = distances[p : p + PART]
+                if _any_below(part, np.uint64(state[1])):
+                    _offer(part, s + p, rows, k, candidates, found, state)
 
 
 @Kernel
 def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ignore[no-untyped-def]
     """Fill `distances` int32 and `positions` int64, both (m, k), with each query's nearest codes.
 
-    Args: `queries` uint64 (words, m); `planes` uint64 (words, n); `mask` bool (n,), or empty where all rows are
+    Args: `queries` uint64 (m, words); `planes` uint64 (words, n); `mask` bool (n,), or empty where all rows are
     allowed; only rows start..stop are looked at. Ordered by (distance, position); -1 where there are fewer than k.
     """
-    words, m = queries.shape
-    k = distances.shape[1]
-    room = min(4 * k + 64, max(stop - start, 1))
-    near, rows = np.empty((m, room), np.int32), np.empty((m, room), np.int64)
-    spare_near, spare_rows = np.empty(room, np.int32), np.empty(room, np.int64)
-    counts, found = np.empty(64 * words + 2, np.int64), np.zeros((m, 64 * words + 1), np.int64)
-    size, limit, below = np.zeros(m, np.int64), np.full(m, 64 * words + 1), np.zeros(m, np.int64)
-    masked = len(mask) > 0
-    local = np.empty((words, TILE if masked else 0), np.uint64)
-    local_rows = np.empty(TILE if masked else 0, np.int64)
-    block = np.empty(BLOCK, np.uint64)
-    for tile_start in range(start, stop, TILE):
-        tile_stop = min(tile_start + TILE, stop)
-        length = tile_stop - tile_start
-        tile = planes[:, tile_start:tile_stop]
-        if masked:
-            length = _gather(planes, mask, tile_start, tile_stop, local, local_rows)
-            tile = local[:, :length]
-        for q in range(m):
-            query = queries[:, q].copy()
-            for s in range(0, length, BLOCK):
-                e = min(s + BLOCK, length)
-                _distances(query, tile, s, e, block)
-                ds = block[: e - s]
-                bound = np.uint64(limit[q])
-                hits = 0
-                for j in range(len(ds)):
-                    hits += ds[j] < bound
-                if hits == 0:
-                    continue
-                for j in range(len(ds)):
-                    d = np.int64(ds[j])
-                    if d < limit[q]:
-                        if size[q] == room:
-                            size[q] = _sort(near[q], rows[q], room, k, counts, spare_near, spare_rows)
-                        near[q, size[q]] = d
-                        rows[q, size[q]] = local_rows[s + j] if masked else tile_start + s + j
-                        size[q] += 1
-                        found[q, d] += 1
-                        below[q] += 1
-                        while below[q] >= k:
-                            limit[q] -= 1
-                            below[q] -= found[q, limit[q]]
+    (m, words), k = queries.shape, distances.shape[1]
+    levels = 64 * words + 1
+    candidates = np.empty((m, 2, max(min(4 * k + 64, stop - start), 1)), np.int64)
+    found, state = np.zeros((m, levels), np.int64), np.zeros((m, 3), np.int64)
+    block, masked = np.empty(BLOCK, np.uint64), len(mask) > 0
+    tile, rows = np.empty((words, TILE), np.uint64), np.empty(TILE if masked else 0, np.int64)
     for q in range(m):
-        filled = _sort(near[q], rows[q], size[q], k, counts, spare_near, spare_rows)
-        distances[q, :filled], positions[q, :filled] = near[q, :filled], rows[q, :filled]
-        distances[q, filled:], positions[q, filled:] = -1, -1
+        state[q, 1] = levels
+    for s in range(start, stop, TILE):
+        e = min(s + TILE, stop)
+        size = _gather(planes, mask, s, e, tile, rows) if masked else 0
+        for q in range(m):
+            if masked:
+                _search(queries[q], tile, 0, size, rows, block, k, candidates[q], found[q], state[q])
+            else:
+                _search(queries[q], planes, s, e, rows, block, k, candidates[q], found[q], state[q])
+    for q in range(m):
+        size = _keep(candidates[q], state[q, 0], k, levels)
+        for j in range(k):
+            distances[q, j] = candidates[q, 0, j] if j < size else -1
+            positions[q, j] = candidates[q, 1, j] if j < size else -1
+
+
+@inline
+def _compare(label, labels, start, equal, out):  # type: ignore[no-untyped-def]
+    """out[j] = not 0 where the labels of query and row start + j share a class, or, if `equal`, where they differ."""
+    for w in range(len(label)):
+        word, plane = label[w], labels[w, start : start + len(out)]
+        for j in range(len(out)):
+            mark = plane[j] ^ word if equal else plane[j] & word
+            out[j] = out[j] | mark if w else mark
+
+
+@inline
+def _count(distances, marks, counts):  # type: ignore[no-untyped-def]
+    """counts[:, 2 d + (mark != 0)] += 1, in four rows by turns: increments of one place wait for one another."""
+    one = np.uint64(1)
+    for j in range(len(distances)):
+        distances[j] = (distances[j] << one) + min(marks[j], one)
+    a, b, c, d = counts[0], counts[1], counts[2], counts[3]
+    fours = len(distances) // 4 * 4
+    for j in range(0, fours, 4):
+        a[distances[j]] += 1
+        b[distances[j + 1]] += 1
+        c[distances[j + 2]] += 1
+        d[distances[j + 3]] += 1
+    for j in range(fours, len(distances)):
+        a[distances[j]] += 1
 
 
 @Kernel
 def histograms(queries, planes, query_labels, labels, equal, everything, relevant):  # type: ignore[no-untyped-def]
-    """Add to `everything` and `relevant`, int64 (m, bits + 1), how many codes lie at each distance of each query.
+    """Fill `everything` and `relevant`, int64 (m, bits + 1): how many codes lie at each distance of each query.
 
-    Args: `queries` uint64 (words, m); `planes` uint64 (words, n); `query_labels` uint64 (label words, m); `labels`
+    Args: `queries` uint64 (m, words); `planes` uint64 (words, n); `query_labels` uint64 (m, label words); `labels`
     uint64 (label words, n); `equal`: labels are classes, relevant when equal, else sets, relevant when they meet.
-    No label words: `relevant` stays as it is.
     """
-    words, m = queries.shape
-    n = planes.shape[1]
-    label_words = len(labels)
-    block, shared = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
-    counts = np.zeros((m, 2, 64 * words + 1), np.int64)
-    for tile_start in range(0, n, TILE):
-        tile_stop = min(tile_start + TILE, n)
+    (m, words), n = queries.shape, planes.shape[1]
+    counts = np.zeros((m, 4, 2 * (64 * words + 1)), np.uint32)
+    block, marks = np.empty(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64)
+    for tile in range(0, n, TILE):
         for q in range(m):
-            query = queries[:, q].copy()
-            for s in range(tile_start, tile_stop, BLOCK):
-                e = min(s + BLOCK, tile_stop)
-                _distances(query, planes, s, e, block)
-                shared[:] = 0
-                for w in range(label_words):
-                    label, plane, out = query_labels[w, q], labels[w, s:e], shared[: e - s]
-                    for j in range(len(out)):
-                        out[j] |= (plane[j] ^ label) if equal else (plane[j] & label)
-                for j in range(e - s):
-                    hit = (shared[j] == 0) == equal
-                    counts[q, np.int64(hit), block[j]] += 1
+            for s in range(tile, min(tile + TILE, n), BLOCK):
+                size = min(BLOCK, n - s)
+                _distances(queries[q], planes, s, block[:size])
+                _compare(query_labels[q], labels, s, equal, marks[:size])
+                _count(block[:size], marks[:size], counts[q])
     for q in range(m):
         for d in range(everything.shape[1]):
-            everything[q, d] += counts[q, 0, d] + counts[q, 1, d]
-            if label_words:
-                relevant[q, d] += counts[q, 1, d]
+            unmarked, marked = np.int64(0), np.int64(0)
+            for row in range(4):
+                unmarked += counts[q, row, 2 * d]
+                marked += counts[q, row, 2 * d + 1]
+            everything[q, d] = unmarked + marked
+            relevant[q, d] = unmarked if equal else marked
