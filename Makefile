@@ -3,6 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
+RECORD := .venv/bin/python benchmarks/record.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast check docs bench clean
@@ -29,8 +30,10 @@ check: .venv/.made-dev ## format, lint, types, import directions
 docs: .venv/.made-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
-bench: .venv/.made-dev ## run every script of benchmarks/, one after another
-	@for script in benchmarks/*.py; do echo "== $$script"; .venv/bin/python "$$script" || exit 1; done
+bench: .venv/.made-dev ## measure again what needs no published code, and write BENCHMARKS.md
+	$(RECORD) nrch-speed -- benchmarks/nrch.py speed
+	$(RECORD) index -- benchmarks/index.py
+	.venv/bin/python benchmarks/render.py
 
 clean: ## remove what the other targets made, .venv too
 	@if [ -e .venv/.demo ]; then rm -rf demo; fi
