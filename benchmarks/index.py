@@ -1,0 +1,122 @@
+"""Rows per second into a local index, and the time of a search with and without a filter; one JSON object out.
+
+    python benchmarks/index.py [--bits 64] [--rows 1000000] [--batches 1000 10000 100000] [--adds 50] [--queries 100]
+
+Every add is one durable transaction with its check for ids that are there already; ids come in random order, which is
+the hard case for that check. A batch's time is the median over the adds, taken in turns with the other batch sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.index import LocalIndex
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def timed(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def item_columns(ids: np.ndarray) -> dict[str, list[Any]]:
+    """Four columns as of a picture collection: text, int, float, list of text."""
+    return {
+        "caption": [f"a picture of thing number {i % 1000}" for i in ids.tolist()],
+        "year": (1900 + ids % 125).tolist(),
+        "score": (ids % 97 / 97).tolist(),
+        "tags": [[f"tag {i % 10}", "picture"] for i in ids.tolist()],
+    }
+
+
+def as_dicts(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def bench_adds(folder: Path, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, dict[str, float]]:
+    """Rows per second by batch size, for codes alone, items as dicts and items as columns."""
+    forms: dict[str, Callable[[np.ndarray], Any]] = {
+        "codes": lambda ids: None,
+        "items as dicts": lambda ids: as_dicts(item_columns(ids)),
+        "items as columns": item_columns,
+    }
+    return {form: bench_form(folder / f"{n}.duckdb", make, args, rng) for n, (form, make) in enumerate(forms.items())}
+
+
+def bench_form(
+    path: Path, make: Callable[[np.ndarray], Any], args: argparse.Namespace, rng: np.random.Generator
+) -> dict[str, float]:
+    adds = {batch: max(3, min(args.adds, args.rows // batch)) for batch in args.batches}
+    order = [batch for turn in range(max(adds.values())) for batch in args.batches if turn < adds[batch]]
+    ids = rng.permutation(2 * sum(order))  # half of the range stays free
+    seconds: dict[int, list[float]] = {batch: [] for batch in args.batches}
+    with LocalIndex(path, bits=args.bits) as index:
+        taken = 0
+        for batch in order:
+            rows = ids[taken : taken + batch]
+            codes = rng.integers(0, 256, (batch, args.bits // 8), dtype=np.uint8)
+            items = make(rows)
+            seconds[batch].append(timed(lambda r=rows, c=codes, i=items: index.add(r, c, items=i)))
+            taken += batch
+    return {str(batch): round(batch / statistics.median(times)) for batch, times in seconds.items()}
+
+
+def bench_search(path: Path, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, float]:
+    """Seconds of one search, median of several, over an index of `rows` codes with items."""
+    ids = rng.permutation(args.rows)
+    codes = rng.integers(0, 256, (args.rows, args.bits // 8), dtype=np.uint8)
+    queries = rng.integers(0, 256, (args.queries, args.bits // 8), dtype=np.uint8)
+    with LocalIndex(path, bits=args.bits) as index:
+        index.add(ids, codes, items={"year": 1900 + ids % 125, "caption": [f"thing {i % 1000}" for i in ids.tolist()]})
+    with LocalIndex(path) as index:
+        calls: dict[str, Callable[[], Any]] = {
+            "no filter": lambda: index.search(queries),
+            "year = 1950": lambda: index.search(queries, where="year = 1950"),
+            "year < 1960": lambda: index.search(queries, where="year < 1960"),
+            "caption LIKE '%7%'": lambda: index.search(queries, where="caption LIKE '%7%'"),
+            "one query and its items": lambda: index.search(queries[:1])[0],
+        }
+        first = timed(lambda: index.search(queries[:1]))
+        times = {name: [timed(call) for _ in range(args.repeats)] for name, call in calls.items()}
+    return {"first search": first, **{name: statistics.median(values) for name, values in times.items()}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument(
+        "--rows", type=int, default=1_000_000, help="rows of the searched index, and at most per batch size"
+    )
+    parser.add_argument("--batches", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--adds", type=int, default=50, help="adds of each batch size, at most")
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=7, help="of every search")
+    parser.add_argument("--folder", type=Path, help="where the files are made (default: a temporary folder)")
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        with LocalIndex(Path(folder) / "warm.duckdb", bits=args.bits) as index:  # compiles the kernels
+            index.add([1], np.zeros((1, args.bits // 8), np.uint8))
+            index.search(np.zeros((1, args.bits // 8), np.uint8), where="id = 1")
+        rows_per_second = bench_adds(Path(folder), args, rng)
+        seconds = bench_search(Path(folder) / "search.duckdb", args, rng)
+    settings = {name: value for name, value in vars(args).items() if name != "folder"}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
+    print(json.dumps({**settings, **machine, "rows per second": rows_per_second, "search seconds": seconds}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

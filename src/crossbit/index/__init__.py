@@ -1,0 +1,56 @@
+"""Indexes: codes and the items they stand for, searched by Hamming distance.
+
+A backend is a module in this package with a `SCHEME` and a function `open_uri`; it is found by its scheme, so a new
+one is one new file.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+from importlib import import_module
+from types import ModuleType
+
+from crossbit.errors import unknown
+from crossbit.index.base import Hits, Index
+from crossbit.index.local import LocalIndex
+
+__all__ = ["Hits", "Index", "LocalIndex", "backends", "open_index"]
+
+
+def backends() -> dict[str, ModuleType]:
+    """The modules that can open an index, by the scheme of their addresses.
+
+    >>> backends()["file"].__name__
+    'crossbit.index.local'
+    """
+    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    return {module.SCHEME: module for module in modules if hasattr(module, "SCHEME")}
+
+
+def open_index(uri: str | os.PathLike[str], *, bits: int | None = None, read_only: bool = False) -> Index:
+    """Open an index, or make a new one.
+
+    Args:
+        uri: a path (a file on this machine), or `scheme://...` for another backend.
+        bits: the code length; needed to make a new index, checked against one that exists.
+        read_only: refuse changes; any number of processes may then read a local index at the same time.
+
+    Raises:
+        UserError: an unknown scheme; no index there and no `bits` to make one; an index of another code length;
+            something there that is not an index; an index that another process has open for writing.
+
+    >>> import tempfile, numpy as np
+    >>> with open_index(tempfile.mkdtemp() + "/codes.duckdb", bits=16) as index:
+    ...     index.add([7], np.array([[255, 0]], np.uint8), items=[{"name": "seven"}])
+    ...     index.search(np.array([[255, 1]], np.uint8))[0]
+    [(7, 1, {'name': 'seven'})]
+    """
+    scheme, separator, _ = str(uri).partition("://")
+    if not separator:
+        return LocalIndex(uri, bits=bits, read_only=read_only)
+    known = backends()
+    if scheme not in known:
+        raise unknown("index scheme", scheme, known)
+    index: Index = known[scheme].open_uri(str(uri), bits=bits, read_only=read_only)
+    return index

@@ -1,0 +1,97 @@
+"""Codes in memory in the order of their ids, cheap to extend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+Planes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Codes ordered by id; never changed in place, so a search may go on while the index grows.
+
+    Attributes:
+        ids: int64 (n,), ascending, all different.
+        planes: uint64 (words, n), as from `crossbit.bits.planes`.
+    """
+
+    ids: Ids
+    planes: Planes
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def find(self, ids: Ids) -> Ids:
+        """The position of each id, -1 where it is not there.
+
+        >>> Run(np.array([2, 5]), np.zeros((1, 2), np.uint64)).find(np.array([5, 3]))
+        array([ 1, -1])
+        """
+        if not len(self):
+            return np.full(len(ids), -1, np.int64)
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
+        return np.where(self.ids[at] == ids, at, -1)
+
+    def without(self, ids: Ids) -> Run:
+        """The same codes but for these ids."""
+        at = self.find(ids)
+        keep = np.ones(len(self), bool)
+        keep[at[at >= 0]] = False
+        return Run(self.ids[keep], np.compress(keep, self.planes, axis=1))
+
+
+def ordered(ids: Ids, planes: Planes) -> Run:
+    """A run from rows in any order."""
+    if np.all(ids[1:] > ids[:-1]):
+        return Run(ids, planes)
+    order = np.argsort(ids, kind="stable")  # linear where it is two runs end to end
+    return Run(ids[order], np.take(planes, order, axis=1))
+
+
+def merge(a: Run, b: Run) -> Run:
+    """Two runs without common ids as one."""
+    return ordered(np.concatenate([a.ids, b.ids]), np.concatenate([a.planes, b.planes], axis=1))
+
+
+class Codes:
+    """All codes of an index as a few runs of quickly falling lengths.
+
+    Merging each batch into one array would copy everything each time. Here a run is merged when the next is half as
+    long, so a row is copied about log2(rows / batch) times however it came in, and looking up ids visits as few runs.
+
+    >>> codes = Codes(ordered(np.array([4, 2]), np.zeros((1, 2), np.uint64)))
+    >>> codes.add(np.array([3]), np.ones((1, 1), np.uint64))
+    >>> codes.merged().ids, codes.has(np.array([3, 9]))
+    (array([2, 3, 4]), array([ True, False]))
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._runs = [run]
+
+    def has(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """Which of these ids are there, bool (n,)."""
+        there = np.zeros(len(ids), bool)
+        for run in self._runs:
+            there |= run.find(ids) >= 0
+        return there
+
+    def add(self, ids: Ids, planes: Planes) -> None:
+        """Add rows whose ids are not there yet."""
+        self._runs.append(ordered(ids, planes))
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            self._runs[-2:] = [merge(*self._runs[-2:])]
+
+    def remove(self, ids: Ids) -> None:
+        """Remove rows; ids that are not there are ignored."""
+        self._runs = [self.merged().without(ids)]
+
+    def merged(self) -> Run:
+        """Everything as one run."""
+        while len(self._runs) > 1:
+            self._runs[-2:] = [merge(*self._runs[-2:])]
+        return self._runs[0]

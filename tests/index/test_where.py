@@ -1,0 +1,228 @@
+"""`where` reads the items and nothing else: what is allowed works, every attack is refused before it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from crossbit.errors import UserError
+from crossbit.index import LocalIndex
+from crossbit.index import where as where_module
+
+CODE = np.zeros((1, 8), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIndex]:
+    items = [
+        {"name": "alpha", "size": 1, "tags": ["greek", "small"], "two words": "x", "day": "2024-01-02"},
+        {"name": "Beta", "size": 2, "tags": ["greek"], "two words": "y", "day": "2024-03-01"},
+        {"name": "50 % 'off'", "size": None, "tags": [], "two words": None, "day": None},
+    ]
+    with LocalIndex(tmp_path_factory.mktemp("where") / "index.duckdb", bits=64) as opened:
+        opened.add([1, 2, 3], np.zeros((3, 8), np.uint8), items=items)
+        yield opened
+
+
+def found(index: LocalIndex, where: str) -> list[int]:
+    hits = index.search(CODE, where=where)
+    return hits.ids[hits.distances >= 0].tolist()
+
+
+def refused(index: LocalIndex, where: str) -> str:
+    with pytest.raises(UserError) as error:
+        index.search(CODE, where=where)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        ("true", [1, 2, 3]),
+        ("false", []),
+        ("NULL", []),
+        ("id IN (1, 3)", [1, 3]),
+        ("id NOT IN (1, 3)", [2]),
+        ("NAME = 'alpha'", [1]),
+        ("name LIKE '%a' AND NOT size > 1", [1]),
+        ("name ILIKE 'b%' OR size IS NULL", [2, 3]),
+        ("name LIKE '50 !%%' ESCAPE '!'", [3]),
+        ("name = '50 % ''off'''", [3]),
+        ("name GLOB '*et*'", [2]),
+        ("lower(name) BETWEEN 'b' AND 'c'", [2]),
+        ("\"two words\" = 'y'", [2]),
+        ("list_contains(tags, 'greek')", [1, 2]),
+        ("'small' IN tags", [1]),
+        ("list_has_all(tags, ['greek', 'small'])", [1]),
+        ("len(tags) = 0", [3]),
+        ("tags[1] = 'greek'", [1, 2]),
+        ("CASE WHEN size IS NULL THEN 10 ELSE size END >= 2", [2, 3]),
+        ("coalesce(size, 5) % 2 = 1", [1, 3]),
+        ("-size < -1", [2]),
+        ("size / 2 = 0.5", [1]),
+        ("day::DATE > DATE '2024-02-01'", [2]),
+        ("TRY_CAST(name AS INTEGER) IS NULL", [1, 2, 3]),
+        ("size = 1 -- a remark", [1]),
+        ("size = 1 /* a remark */", [1]),
+        ("size IS DISTINCT FROM 1", [2, 3]),
+        ("starts_with(name, 'al')", [1]),
+        (f"id IN ({', '.join(map(str, range(2, 5000)))})", [2, 3]),
+    ],
+)
+def test_conditions_over_the_items(index: LocalIndex, where: str, ids: list[int]) -> None:
+    assert found(index, where) == ids
+
+
+def test_every_allowed_function_exists(index: LocalIndex) -> None:
+    """A name that DuckDB does not know would be an allowance for nothing, or for a macro that somebody defines."""
+    rows = duckdb.connect().execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
+    inlined = {"coalesce", "ifnull"}  # the parser turns these into operators
+    assert where_module.FUNCTIONS | where_module.OPERATORS <= {name for (name,) in rows} | inlined
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        # files and the network
+        ("(SELECT count(*) FROM read_csv('/etc/passwd')) > 0", "subquery"),
+        ("EXISTS (FROM '/etc/passwd')", "subquery"),
+        ("(SELECT content FROM read_text('/etc/passwd')) LIKE 'r%'", "subquery"),
+        ("id IN (SELECT id FROM 'https://example.com/x.parquet')", "subquery"),
+        ("(SELECT count(*) FROM glob('/*')) > 0", "subquery"),
+        # other tables, settings, the catalogue, the index's own columns
+        ("(SELECT bits FROM crossbit_index) = 64", "subquery"),
+        ("(SELECT count(*) FROM information_schema.tables) > 0", "subquery"),
+        ("(SELECT count(*) FROM duckdb_settings()) > 0", "subquery"),
+        ("(SELECT count(*) FROM duckdb_secrets()) > 0", "subquery"),
+        ("id IN (FROM pragma_database_list())", "subquery"),
+        ("id = (SELECT max(id) FROM items)", "subquery"),
+        ("id = ANY (SELECT id FROM items)", "subquery"),
+        ("id IN (VALUES (1))", "subquery"),
+        ("(FROM query('SELECT 1')) = 1", "subquery"),
+        ("current_setting('temp_directory') = ''", "current_setting"),
+        ("getvariable('x') = 1", "getvariable"),
+        ("getenv('HOME') = '/root'", "getenv"),
+        ("current_database() = 'x'", "current_database"),
+        ("version() LIKE 'v%'", "version"),
+        ("_word0 = 0", "_word0"),
+        ("rowid = 0", "rowid"),
+        ("items._word0 = 0", "items._word0"),
+        ("COLUMNS(*) = 1", "star"),
+        ("#1 = 1", "positional reference"),
+        ("items = items", "items"),
+        ("given.id = 1", "given.id"),
+        # a second statement, another clause
+        ("1=1); DROP TABLE items; --", "wrong"),
+        ("true); DROP TABLE items; SELECT id FROM items WHERE (true", "wrong"),
+        ("true); SELECT id FROM items WHERE (true", "one"),
+        ("true; DROP TABLE items", "wrong"),
+        ("true) UNION SELECT bits FROM crossbit_index WHERE (true", "one"),
+        ("true) GROUP BY ALL HAVING (true", "one"),
+        ("true) QUALIFY (row_number() OVER () = 1", "one"),
+        ("true) ORDER BY (id", "wrong"),
+        ("true) LIMIT 1 --", "wrong"),
+        ("", "SQL expression"),
+        ("  \n", "SQL expression"),
+        ("id = 1\0", "SQL expression"),
+        ("/*", "wrong"),
+        ("'", "wrong"),
+        ("-- ", "unknown"),
+        ("COPY items TO '/tmp/x'", "wrong"),
+        ("ATTACH '/tmp/x'", "attach"),
+        ("PRAGMA database_list", "wrong"),
+        ("SET enable_external_access = true", "wrong"),
+        # side effects
+        ("nextval('s') = 1", "nextval"),
+        ("setseed(0.5) IS NULL", "setseed"),
+        ("write_log('x') IS NULL", "write_log"),
+        ("random() > 0.5", "random"),
+        # memory and time
+        ("len(range(100000000000)) > 0", "range"),
+        ("len(repeat(name, 1000000000)) > 0", "repeat"),
+        ("len(lpad(name, 1000000000, 'x')) > 0", "lpad"),
+        ("list_sum(list_transform(tags, t -> 1)) > 0", "list_sum"),
+        ("[t FOR t IN tags] = tags", "list_apply"),
+        ("regexp_matches(name, '((a{1,30}){1,30}){1,30}')", "regexp_matches"),
+        ("name ~ 'a'", "regexp"),
+        ("name SIMILAR TO 'a'", "regexp"),
+        ("levenshtein(name, name) > 0", "levenshtein"),
+        ("(SELECT count(*) FROM range(100000000000)) > 0", "subquery"),
+        ("sum(size) > 1", "sum"),
+        ("row_number() OVER () = 1", "window"),
+        # parameters, types, other catalogues
+        ("id = ?", "parameter"),
+        ("id = $x", "parameter"),
+        ("main.lower(name) = 'alpha'", "lower"),
+        ("name::main.items IS NULL", "items"),
+        ("name::JSON IS NULL", "JSON"),
+        ("CAST(name AS ENUM('a')) IS NULL", "enum"),
+        ("name COLLATE nocase = 'ALPHA'", "collate"),
+        # wrong ones
+        ("sise > 1", "did you mean 'size'"),
+        ("name > 1 AND", "wrong"),
+        ("size = 'many'", "many"),
+        ("lowr(name) = 'a'", "did you mean 'lower'"),
+        ("abs(name) = 1", "abs"),
+        ("NOT " * 300 + "true", "nested"),
+        ("NOT " * 5000 + "true", "nested"),
+        ("(" * 20_000 + "true" + ")" * 20_000, "nested"),
+        ("id = 1 OR " * 20_000 + "true", "100,000 characters"),
+        ("name = '\ud800'", "wrong"),
+        (" AND ".join(["size + 1 = 2"] * 101), "over 100 functions"),
+    ],
+)
+def test_everything_else_is_refused_in_one_line(index: LocalIndex, where: str, words: str) -> None:
+    assert words.lower() in refused(index, where).lower()
+    assert len(index) == 3
+
+
+def test_where_is_text(index: LocalIndex) -> None:
+    assert "SQL expression" in refused(index, 5)  # type: ignore[arg-type]
+
+
+def test_long_filters_are_quoted_short(index: LocalIndex) -> None:
+    assert len(refused(index, "size = 1 AND " * 1000)) < 300
+
+
+def test_a_filter_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    n = 20_000
+    slow = " AND ".join(f"upper(lower(strip_accents(upper(lower(name))))) LIKE '%A{'%' * i}B%'" for i in range(16))
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as large:
+        large.add(np.arange(n), np.zeros((n, 8), np.uint8), items={"name": [f"{'a' * 200}b{i}" for i in range(n)]})
+        monkeypatch.setattr(where_module, "TIME_LIMIT", 0.001)
+        assert "took more than 0.001 s" in refused(large, slow)
+        monkeypatch.undo()
+        assert large.search(CODE, k=1, where="name LIKE '%b1'").ids.tolist() == [[1]]
+
+
+def test_the_connection_itself_reaches_nothing_beyond_the_file(index: LocalIndex, tmp_path: Path) -> None:
+    """The second wall: were an expression to get through, the engine would refuse these too."""
+    (tmp_path / "secret.csv").write_text("a\n1\n")
+    numbers = np.arange(3)  # a variable that DuckDB would find by its name
+    connection = index._open()
+    for statement in (
+        f"FROM read_csv('{tmp_path}/secret.csv')",
+        f"FROM read_text('{tmp_path}/secret.csv')",
+        f"FROM '{tmp_path}/secret.csv'",
+        f"FROM glob('{tmp_path}/*')",
+        f"COPY items TO '{tmp_path}/out.csv'",
+        f"ATTACH '{tmp_path}/other.duckdb'",
+        f"EXPORT DATABASE '{tmp_path}/out'",
+        "INSTALL httpfs",
+        f"LOAD '{tmp_path}/x.duckdb_extension'",
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "RESET python_enable_replacements",
+        "FROM numbers",
+    ):
+        with pytest.raises(duckdb.Error, match=r"disabled|locked|does not exist|Cannot"):
+            connection.execute(statement)
+    assert os.listdir(tmp_path) == ["secret.csv"]
+    assert len(numbers) == 3
