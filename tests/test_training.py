@@ -25,7 +25,7 @@ SMALL = {"width": 24, "batch": 16, "lr": 1e-3, "warmup": 1, "schedule": "step"}
 
 
 def toy(seed: int = 0, n: int = 120) -> PairedData:
-    """Two modalities that show one of four classes; 24 queries, 64 training pairs, every non-query pair in the database."""
+    """Two modalities that show one of four classes; 24 queries, 64 training pairs, all non-queries the database."""
     rng = np.random.default_rng(seed)
     label = rng.integers(4, size=n)
     clean = [np.eye(4)[label] @ rng.normal(size=(4, d)) for d in (12, 9)]

@@ -19,6 +19,7 @@ from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, featuriser_from_state
 from crossbit.files import read_json, refuse_existing, write_json, writing
 from crossbit.methods import Task, get, make_settings
+from crossbit.npz import read_npz, write_npz
 
 FORMAT = 1
 CHUNK = 2048  # rows featurised and encoded at a time
@@ -120,8 +121,7 @@ class Model:
         write_json(folder / "featurisers.json", kinds)
         write_history(folder, self.history)
         if self.rows:
-            with writing(folder / "rows.npz") as temporary, open(temporary, "wb") as file:
-                np.savez_compressed(file, **self.rows)
+            write_npz(folder / "rows.npz", self.rows, compress=True)
         with writing(folder / "model.safetensors") as temporary:
             save_file(tensors, temporary)
 
@@ -159,7 +159,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             encoder.load_state_dict(_part(tensors, f"encoders.{modality}."))
     except (KeyError, RuntimeError, TypeError) as error:
         raise UserError(f"run folder {folder} is damaged: {str(error).splitlines()[0]}") from error
-    return Model(config, encoders, featurisers, history=read_history(folder), rows=_read_rows(folder / "rows.npz"))
+    rows = read_npz(folder / "rows.npz", "a run's file", "train it again") if (folder / "rows.npz").exists() else {}
+    return Model(config, encoders, featurisers, history=read_history(folder), rows=rows)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -190,13 +191,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
-
-
-def _read_rows(path: Path) -> dict[str, np.ndarray]:
-    if not path.exists():
-        return {}
-    with np.load(path) as file:
-        return {key: file[key] for key in file.files}
 
 
 def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:

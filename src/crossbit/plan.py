@@ -35,7 +35,7 @@ class Plan:
         modalities: those to train on, in the method's order.
         rows: row numbers of the data that are trained on.
         validation_rows: row numbers that choose the epoch; empty for none.
-        pairing: for each of `rows` the position in `rows` of its partner in the other modalities (wrong pairs on purpose).
+        pairing: for each of `rows` the position in `rows` of its partner in the other modalities.
         noise_mask: bool, for each of `rows`: its label or its pair was changed by the noise rule.
         config: the run's config.json.
     """

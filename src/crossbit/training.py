@@ -19,9 +19,10 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import score_codes
 from crossbit.features.paired import features_of, fit_featurisers
-from crossbit.files import refuse_existing, write_json, writing
+from crossbit.files import refuse_existing, write_json
 from crossbit.methods import Task, View
 from crossbit.model import Model, load_model, read_config, write_history
+from crossbit.npz import write_npz
 from crossbit.plan import PRECISIONS, Plan, check_same, make_plan
 from crossbit.progress import EpochProgress
 
@@ -194,8 +195,7 @@ class _Run:
             arrays["validation"] = plan.validation_rows
         if observed is not None:
             arrays["observed_label"] = observed
-        with writing(folder / "data.npz") as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        write_npz(folder / "data.npz", arrays, compress=True)
         write_json(folder / "config.json", plan.config)
 
     def _save_checkpoint(self, folder: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 from crossbit.errors import UserError
 from crossbit.methods import Task, View, get, make_settings
 from crossbit.methods.nrch import (
-    Settings,
+    NrchSettings,
     class_code_loss,
     clean_posterior,
     robust_contrastive_loss,
@@ -175,10 +175,10 @@ def test_two_distinct_losses_give_no_nan():
 
 
 def test_threshold_schedules():
-    paper, official = Settings(), Settings(form="official")
+    paper, official = NrchSettings(), NrchSettings(form="official")
     assert [threshold_at(e, official) for e in (0, 18, 19, 99)] == [0, 0, 0.3, 0.3]
     np.testing.assert_allclose([threshold_at(e, paper) for e in (0, 18, 19, 99, 150)], [0, 0, 0.3 * 19 / 99, 0.3, 0.3])
-    assert threshold_at(19, Settings(schedule="step")) == 0.3
+    assert threshold_at(19, NrchSettings(schedule="step")) == 0.3
 
 
 def toy(n=40, classes=3, bits=16, **settings):

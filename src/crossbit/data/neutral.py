@@ -9,11 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -21,9 +17,8 @@ import numpy as np
 from crossbit.data.types import RESERVED, SPLITS, PairedData
 from crossbit.errors import UserError
 from crossbit.files import refuse_existing, sync_folder, writing
+from crossbit.npz import read_array, read_npz, write_npz
 
-# What damaged bytes raise in zipfile and in numpy, which parses headers as Python.
-_BROKEN = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
 _OBSERVED, _TRUTH = "observed_label_", "label_"
 
 
@@ -44,9 +39,8 @@ def load_neutral(path: str | os.PathLike[str]) -> PairedData:
     ('toy', ['image', 'text'])
     """
     source = Path(path)
-    if not source.exists():
-        raise UserError(f"{source} does not exist; give a neutral data file (.npz) or a folder of .npy arrays")
-    arrays = _read_folder(source) if source.is_dir() else _read_npz(source)
+    hint = "give a neutral data file (.npz) or a folder of .npy arrays"
+    arrays = _read_folder(source) if source.is_dir() else read_npz(source, "a data file", hint)
     if "caption" in arrays:
         arrays.setdefault("text", arrays["caption"])
     try:
@@ -74,7 +68,7 @@ def save_neutral(data: PairedData, path: str | os.PathLike[str]) -> None:
         raise UserError(
             f"{target} ends in '{target.suffix}'; end it in .npz for a file, or give no ending for a folder"
         )
-    write = _write_npz if target.suffix else _write_folder
+    write = write_npz if target.suffix else _write_folder
     try:
         write(target, _arrays(data))
     except OSError as error:
@@ -116,29 +110,11 @@ def _prefix(key: str) -> str:
     return next((prefix for prefix in (_OBSERVED, _TRUTH) if key.startswith(prefix)), "")
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy"): _read_member(path, archive, name) for name in archive.namelist()}
-    except UserError:
-        raise
-    except _BROKEN as error:
-        what = getattr(error, "strerror", None) or "it is damaged, or no zip file"
-        raise UserError(f"{path} is not a data file that can be read: {what}; give a neutral .npz") from error
-
-
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    if not name.endswith(".npy"):
-        raise UserError(f"{path} is a zip file with {name!r} in it; a neutral .npz holds .npy arrays only")
-    with archive.open(name) as member:
-        return _read(f"{path}: array {name.removesuffix('.npy')!r}", lambda: np.lib.format.read_array(member))
-
-
 def _read_folder(path: Path) -> dict[str, np.ndarray]:
     files = sorted(path.glob("*.npy"))
     if not files:
         raise UserError(f"{path} is a folder without .npy arrays; give a neutral data file (.npz) or a folder of .npy")
-    return {file.stem: _read(str(file), lambda file=file: _map(file)) for file in files}  # type: ignore[misc]
+    return {file.stem: read_array(str(file), lambda file=file: _map(file)) for file in files}  # type: ignore[misc]
 
 
 def _map(file: Path) -> np.ndarray:
@@ -147,27 +123,6 @@ def _map(file: Path) -> np.ndarray:
     with open(file, "rb") as opened:
         np.lib.format.read_magic(opened)  # else numpy takes any other file for a pickle
     return np.load(file, mmap_mode=mode, allow_pickle=False)
-
-
-def _read(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    try:
-        return read()
-    except MemoryError as error:
-        raise UserError(f"{what} does not fit in memory; a folder of .npy is memory-mapped instead") from error
-    except _BROKEN as error:
-        if "bject" in str(error):  # numpy's two refusals: "Object arrays cannot ...", "... Python objects in dtype"
-            why = "holds pickled objects, which are never read; save numbers or unicode strings"
-        else:
-            why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is damaged, or no .npy array'}"
-        raise UserError(f"{what} {why}") from error
-
-
-def _write_npz(target: Path, arrays: dict[str, np.ndarray]) -> None:
-    """As numpy.savez, which cannot write a modality called 'file', and dates its members."""
-    with writing(target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _write_folder(target: Path, arrays: dict[str, np.ndarray]) -> None:

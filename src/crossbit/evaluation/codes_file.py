@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,9 +15,9 @@ from crossbit.evaluation.measure import Empty, Measure
 from crossbit.evaluation.rankings import Array
 from crossbit.evaluation.report import Report, score_codes, score_rankings
 from crossbit.evaluation.ties import Cutoff, Ties
+from crossbit.npz import read_npz
 
 SIDES = ("query", "retrieval")
-_BROKEN = (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # what damaged bytes raise
 USUAL = ("image", "text")  # the modalities to ask for where a file names none
 
 
@@ -54,7 +52,8 @@ def score_file(
     {'image->text': 1.0, 'text->image': 1.0}
     """
     measure = Measure(k, cutoff, ties, empty)
-    arrays = _read(Path(path))
+    hint = "give an .npz of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
+    arrays = read_npz(Path(path), "a file of codes", hint, wanted=lambda name: name.startswith(SIDES))
     try:
         return _score(arrays, measure, Path(path).stem)
     except UserError as error:
@@ -71,29 +70,6 @@ def _score(arrays: dict[str, Array], measure: Measure, name: str) -> Report:
     if chosen is codes:
         return score_codes(*sides, **asdict(measure), data=name)
     return score_rankings(CosineRanking.of, *sides, measure, data=name, method="vectors", metric="cosine")
-
-
-def _read(path: Path) -> dict[str, Array]:
-    """The file's arrays whose names begin with query or retrieval."""
-    if not path.exists():
-        raise UserError(f"{path} does not exist; give an .npz file of codes")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            wanted = [name for name in archive.namelist() if name.startswith(SIDES) and name.endswith(".npy")]
-            return {name.removesuffix(".npy"): _read_array(path, archive, name) for name in wanted}
-    except UserError:
-        raise
-    except _BROKEN as error:
-        what = getattr(error, "strerror", None) or "it is damaged, or no .npz file"
-        raise UserError(f"{path} is not a file of codes that can be read: {what}") from error
-
-
-def _read_array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    try:
-        with archive.open(name) as member:
-            return np.lib.format.read_array(member, allow_pickle=False)
-    except ValueError as error:
-        raise UserError(f"{path}: {name.removesuffix('.npy')} is damaged, or pickled, which is never read") from error
 
 
 def _modalities(arrays: dict[str, Array]) -> list[str]:

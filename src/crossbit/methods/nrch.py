@@ -31,7 +31,7 @@ SCHEDULES = ("auto", "ramp", "step")
 
 
 @dataclass(frozen=True)
-class Settings:
+class NrchSettings:
     """NRCH's settings. The paper's text gives few numbers; those marked "code" are the published code's."""
 
     form: str = "paper"  # "paper": both directions of RCH, threshold ramp; "official": what the published code computes
@@ -197,12 +197,12 @@ def clean_posterior(losses: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str
     return posterior[:, order[0]], {key: value.tolist() for key, value in fitted.items()} | {"low": low, "high": high}
 
 
-def threshold_at(epoch: int, settings: Settings) -> float:
+def threshold_at(epoch: int, settings: NrchSettings) -> float:
     """The posterior from which a sample is trusted in `epoch` (from 0).
 
     0 in the warm-up, then the ramp (paper) or the step (code).
 
-    >>> threshold_at(0, Settings()), threshold_at(99, Settings())
+    >>> threshold_at(0, NrchSettings()), threshold_at(99, NrchSettings())
     (0.0, 0.3)
     """
     if epoch < settings.warmup:
@@ -220,25 +220,22 @@ class Nrch(Method):
 
     name = "nrch"
     title = "Robust Contrastive Cross-modal Hashing with Noisy Labels (ACM MM 2024)"
-    Settings = Settings
+    Settings = NrchSettings
 
-    def __init__(self, settings: Settings, task: Task) -> None:
+    def __init__(self, settings: NrchSettings, task: Task) -> None:
         super().__init__(settings, task)
         self.first, self.second = task.dims
         codes = nn.init.orthogonal_(torch.empty(task.classes, task.bits))  # columns orthonormal where c > bits
-        self.networks["class_codes"] = nn.ParameterList([nn.Parameter(codes)])
+        self.class_codes = nn.Parameter(codes)
+        self.networks["class_codes"] = nn.ParameterList([self.class_codes])
 
     @classmethod
-    def build_encoders(cls, settings: Settings, task: Task) -> Mapping[str, nn.Module]:
+    def build_encoders(cls, settings: NrchSettings, task: Task) -> Mapping[str, nn.Module]:
         depths = settings.image_layers, settings.text_layers
         return {
             modality: Encoder(dim, [settings.width] * (depth - 1), task.bits)
             for (modality, dim), depth in zip(task.dims.items(), depths, strict=True)
         }
-
-    @property
-    def class_codes(self) -> Tensor:
-        return self.networks["class_codes"][0]
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
