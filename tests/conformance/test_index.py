@@ -268,9 +268,9 @@ def test_an_index_that_is_not_there_needs_bits(uri: str) -> None:
 
 def test_read_only_refuses_changes(uri: str) -> None:
     with open_index(uri, bits=BITS) as index:
-        index.add([1], codes_of(1))
+        index.add([1], codes_of(1), items=[{"name": "a"}])
     with open_index(uri, read_only=True) as index:
-        assert index.search(codes_of(1), k=1).ids.tolist() == [[1]]
+        assert index.search(codes_of(1), where="name = 'a'")[0] == [(1, 0, {"name": "a"})]
         for change in (lambda: index.add([2], codes_of(2)), lambda: index.remove([1])):
             with pytest.raises(UserError, match="read-only"):
                 change()

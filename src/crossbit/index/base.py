@@ -56,17 +56,18 @@ class Hits:
         if not 0 <= row < len(self):
             raise IndexError(f"query {query} of {len(self)}")
         found = self._found(slice(row, row + 1))
-        if not self._items.keys() >= set(found):
-            self._load(row - row % ROWS_AT_ONCE)
-        return [(i, int(d), self._items[i]) for i, d in zip(found, self.distances[row], strict=False)]
+        items = self._items
+        if not items.keys() >= set(found):
+            items = self._items = self._block(row - row % ROWS_AT_ONCE)
+        return [(i, int(d), items[i]) for i, d in zip(found, self.distances[row], strict=False)]
 
     def __iter__(self) -> Iterator[list[Hit]]:
         return (self[row] for row in range(len(self)))
 
-    def _load(self, start: int) -> None:
-        """Fetch the items of a block of rows, in place of those held so far: memory stays bounded."""
+    def _block(self, start: int) -> dict[int, Item | None]:
+        """The items of a block of rows; only the last block is kept, so memory stays bounded."""
         wanted = sorted(set(self._found(slice(start, start + ROWS_AT_ONCE))))
-        self._items = dict.fromkeys(wanted) | dict(self._fetch(wanted))
+        return dict.fromkeys(wanted) | dict(self._fetch(wanted))
 
     def _found(self, rows: slice) -> list[int]:
         ids: list[int] = self.ids[rows][self.distances[rows] >= 0].tolist()

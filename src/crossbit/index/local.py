@@ -71,13 +71,13 @@ class LocalIndex(Index):
         self._codes: Codes | None = None
         self._kinds: dict[str, str] | None = None
         with _opening:
-            place = os.path.realpath(self.path)
-            if place in _writers:
+            self._place = os.path.realpath(self.path)
+            if self._place in _writers:
                 raise busy(self.path)
             self._connection: duckdb.DuckDBPyConnection | None
             self._connection, self.bits = open_file(self.path, bits, read_only)
             if not read_only:
-                _writers[place] = self
+                _writers[self._place] = self
         self._words = word_columns(self.bits)
 
     def __repr__(self) -> str:
@@ -97,7 +97,7 @@ class LocalIndex(Index):
             there = held.has(wanted)
             if there.any() and not replace:
                 raise UserError(
-                    f"id {wanted[there][0]} is in {self.path} already ({there.sum()} such); replace overwrites"
+                    f"id {wanted[there][0]} is in {self.path} already ({there.sum()} such); replace=True overwrites"
                 )
             values, insert = insertion({"id": wanted, **dict(zip(self._words, words, strict=True))}, columns)
             with self._given(values), self._transaction() as connection:
@@ -118,7 +118,7 @@ class LocalIndex(Index):
             absent = wanted[~held.has(wanted)]
             if len(absent) and not missing_ok:
                 raise UserError(
-                    f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok passes over them"
+                    f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
                 )
             with self._given({"id": wanted}), self._transaction() as connection:
                 connection.execute(DELETE)
@@ -148,9 +148,9 @@ class LocalIndex(Index):
 
     def __getitem__(self, id: int) -> tuple[npt.NDArray[np.uint8], Item]:
         """See `Index.__getitem__`."""
-        if id not in self:
-            raise KeyError(id)
         with self._lock:
+            if id not in self:
+                raise KeyError(id)
             run = self._loaded().merged()
             at = run.find(np.array([id], np.int64))
             return kernels.from_planes(np.take(run.planes, at, axis=1), self.bits)[0], self._items([int(id)])[int(id)]
@@ -160,7 +160,8 @@ class LocalIndex(Index):
         with self._lock, _opening:
             if self._connection is not None:
                 self._connection.close()
-                _writers.pop(os.path.realpath(self.path), None) if not self.read_only else None
+                if not self.read_only:
+                    del _writers[self._place]
             self._connection = self._codes = self._kinds = None
 
     # What is in the file.
