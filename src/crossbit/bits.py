@@ -215,7 +215,7 @@ def top_k(
 
 def _merge(distances: Array, positions: Array, k: int) -> tuple[Array, Array]:
     """The k nearest of several shares of a database, (shares, m, k) each, as (m, k)."""
-    near = distances.transpose(1, 0, 2).reshape(distances.shape[1], -1)
+    near = distances.transpose(1, 0, 2).reshape(distances.shape[1], len(distances) * k)
     rows = positions.transpose(1, 0, 2).reshape(near.shape)
     # positions grow from share to share, so a stable sort by distance alone leaves ties in order; -1, unsigned, is last
     order = np.argsort(near.view(np.uint32), axis=1, kind="stable")[:, :k]
