@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -110,15 +112,35 @@ def stable_average_precisions(
     return np.array(values)
 
 
-def expected_average_precision(groups: Sequence[tuple[int, int]]) -> float:
-    """McSherry & Najork's double sum over groups and places, for groups too large to enumerate."""
+def expected_sum(groups: Sequence[tuple[int, int]], k: int | None = None) -> float:
+    """McSherry & Najork's double sum over groups and places, up to rank k, for groups too large to enumerate."""
     total, before, hits = 0.0, 0, 0
     for size, relevant in groups:
         for place in range(1, size + 1):
             others = (place - 1) * (relevant - 1) / (size - 1) if size > 1 else 0.0
-            total += relevant / size * (hits + 1 + others) / (before + place)
+            if k is None or before + place <= k:
+                total += relevant / size * (hits + 1 + others) / (before + place)
         before, hits = before + size, hits + relevant
-    return total / hits
+    return total
+
+
+def expected_average_precision(groups: Sequence[tuple[int, int]], k: int | None = None) -> float:
+    """Expected AP, cut at k as "topk-R"."""
+    relevant = sum(hits for _, hits in groups)
+    return expected_sum(groups, k) / (relevant if k is None else min(k, relevant))
+
+
+def expected_mean_of_found(groups: Sequence[tuple[int, int]], k: int) -> float:
+    """Expected AP cut at k as "topk": over all numbers of relevant items that the straddling group may put before k."""
+    before = list(itertools.accumulate((size for size, _ in groups), initial=0))
+    split = max(t for t in range(len(groups)) if before[t] <= k)
+    whole, (size, relevant), places = list(groups[:split]), groups[split], k - before[split]
+    found, value = sum(hits for _, hits in whole), 0.0
+    for x in range(min(places, relevant) + 1):
+        ways = math.comb(relevant, x) * math.comb(size - relevant, places - x)
+        if ways and found + x:
+            value += float(Fraction(ways, math.comb(size, places))) * expected_sum([*whole, (places, x)]) / (found + x)
+    return value
 
 
 def precision_recall(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from crossbit.evaluation import (
     precision_at,
     precision_recall_by_radius,
 )
+from crossbit.evaluation.ties import average_precision_of_counts
 
 CUTOFFS = ["topk-R", "topk", "first-k-relevant"]
 TIES = ["expected", "best", "worst", "index"]
@@ -122,18 +125,27 @@ def test_recorded_values(shared: Path):
 def test_every_order_of_ties_is_enumerated(drawn):
     groups, k = drawn
     sides = coded(groups)
-    for cutoff in CUTOFFS:
-        for ties in ("expected", "best", "worst"):
-            if (cutoff, ties) == ("first-k-relevant", "expected") and k < sum(size for size, _ in groups):
-                continue
-            value = mean_average_precision(*sides, k=k, cutoff=cutoff, ties=ties)
-            oracle = oracles.over_orders(
-                groups, lambda ranking, c=cutoff: oracles.average_precision(ranking, k, c), ties
-            )
-            assert value == pytest.approx(oracle, abs=1e-13), (cutoff, ties)
+    check_all_orders(groups, k, lambda **options: mean_average_precision(*sides, k=k, **options))
     for ties in ("expected", "best", "worst"):
         oracle = oracles.over_orders(groups, lambda ranking: oracles.precision_at(ranking, k), ties)
         assert precision_at(*sides, [k], ties=ties)[0] == pytest.approx(oracle, abs=1e-14)
+
+
+def test_every_order_of_every_two_small_groups():
+    group = [(size, relevant) for size in range(1, 5) for relevant in range(size + 1)]
+    for pair in itertools.product(group, repeat=2):
+        size, relevant = np.array(pair).T
+        for k in range(1, size.sum() if relevant.any() else 1):
+            counts = size[None], relevant[None]
+            check_all_orders(pair, k, lambda c=counts, k=k, **o: average_precision_of_counts(*c, k=k, **o)[0])
+
+
+def check_all_orders(groups: Sequence[tuple[int, int]], k: int, value: Callable[..., float]) -> None:
+    for cutoff, ties in itertools.product(CUTOFFS, ("expected", "best", "worst")):
+        if (cutoff, ties) == ("first-k-relevant", "expected") and k < sum(size for size, _ in groups):
+            continue
+        oracle = oracles.over_orders(groups, lambda ranking, c=cutoff: oracles.average_precision(ranking, k, c), ties)
+        assert abs(value(cutoff=cutoff, ties=ties) - oracle) < 1e-13, (groups, k, cutoff, ties)
 
 
 @pytest.mark.parametrize("bits", [8, 24, 64, 72, 128])
@@ -169,19 +181,24 @@ def test_large_groups_against_the_double_sum():
     assert value == pytest.approx(oracles.expected_average_precision(groups), rel=1e-12)
 
 
-@pytest.mark.parametrize("cutoff", ["topk", "topk-R"])
-def test_large_straddling_group_against_samples(cutoff):
-    """Too many orders to enumerate: the mean over random ones must agree within five standard errors."""
-    rng = np.random.default_rng(1)
-    groups, k = [(30, 3), (400, 120), (50, 50)], 130
-    samples = []
-    for _ in range(3000):
-        order = [rng.permutation(np.arange(size) < relevant) for size, relevant in groups]
-        samples.append(oracles.average_precision(np.concatenate(order).tolist(), k, cutoff))
-    error = np.std(samples) / math.sqrt(len(samples))
-    value = mean_average_precision(*coded(groups), k=k, cutoff=cutoff)
-    assert abs(value - np.mean(samples)) < 5 * error
-    assert error < 0.002
+def test_without_ties_there_is_nothing_to_expect():
+    """Every item a group of its own, deep in a long ranking, where H_n - H_(n-1) would drown in rounding."""
+    relevant = np.random.default_rng(0).random(200_000) < 0.3
+    relevant[:150_000] = False
+    oracle = oracles.average_precision(relevant.tolist())
+    counts = np.ones((1, 200_000), np.int64), relevant.astype(np.int64)[None]
+    for ties in ("expected", "best", "worst"):
+        assert average_precision_of_counts(*counts, ties=ties)[0] == pytest.approx(oracle, rel=1e-13)
+
+
+@pytest.mark.parametrize("k", [31, 200, 900, 1029])
+def test_large_straddling_group(k):
+    """Too many orders to enumerate; the oracle sums over the exact hypergeometric probabilities."""
+    groups = [(30, 3), (1000, 300), (50, 50)]
+    value = mean_average_precision(*coded(groups), k=k, cutoff="topk")
+    assert value == pytest.approx(oracles.expected_mean_of_found(groups, k), rel=1e-12)
+    value = mean_average_precision(*coded(groups), k=k, cutoff="topk-R")
+    assert value == pytest.approx(oracles.expected_average_precision(groups, k), rel=1e-12)
 
 
 @pytest.mark.parametrize("average", ["micro", "macro"])

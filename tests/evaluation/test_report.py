@@ -290,11 +290,12 @@ def test_order_of_real_vectors_does_not_matter_to_expected_values(tmp_path):
 
 def test_equal_vectors_are_ties_to_the_last_bit(tmp_path):
     """A matrix product may round equal rows differently at different places."""
-    vectors, classes = np.random.default_rng(0).normal(size=(1, 100)), np.arange(1001) % 3
-    same = np.repeat(vectors[:, ::-1], 1001, axis=0)
-    path = saved(tmp_path, query_image=vectors, query_text=vectors, retrieval_image=same, retrieval_text=same,
-                 query_label=np.array([1]), retrieval_label=classes)  # fmt: skip
-    assert score_file(path).map["image->text"] == chance_level([1], classes)
+    classes = np.arange(1003) % 3
+    for vectors in np.random.default_rng(0).normal(size=(5, 2, 1, 100)):
+        same = np.repeat(vectors[1], len(classes), axis=0)
+        path = saved(tmp_path, query_image=vectors[0], query_text=vectors[0], retrieval_image=same, retrieval_text=same,
+                     query_label=np.array([0]), retrieval_label=classes)  # fmt: skip
+        assert score_file(path).map["image->text"] == chance_level([0], classes)
 
 
 def test_extreme_vectors_keep_their_direction(tmp_path):
