@@ -68,10 +68,11 @@ def write_runs(folder: Path) -> None:
     assert main(["train", str(folder / "good.npz"), "--out", str(folder / "short"), *TRAIN, "--bits", "8"]) == 0
     assert main(["index", str(folder / "run")]) == 0
     assert main(["index", str(folder / "short")]) == 0
-    for name in ("incomplete", "another", "broken", "moved"):
+    for name in ("incomplete", "another", "broken", "moved", "rowless"):
         shutil.copytree(folder / "short", folder / name)
     (folder / "incomplete" / "model.safetensors").unlink()
     (folder / "broken" / "model.safetensors").write_bytes(b"no tensors at all")
+    (folder / "rowless" / "data.npz").write_bytes(b"no arrays at all")
     for name, change in (("another", {"format": 99}), ("moved", {"data": str(folder / "gone.npz")})):
         config = json.loads((folder / name / "config.json").read_text(encoding="utf-8"))
         (folder / name / "config.json").write_text(json.dumps(config | change), encoding="utf-8")
@@ -94,9 +95,12 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "missing input": (["encode", "run", "gone.npy", "--modality", "text", "--out", "new.npy"], ["gone.npy"]),
     "data gone since": (["evaluate", "moved"], ["gone.npz", "does not exist", "name it: --data DATA"]),
     # not a data file
-    "text file as data": (train("text.npz"), ["text.npz is not a data file"]),
-    "cut data": (["data", "show", "cut.npz"], ["cut.npz is not a data file"]),
-    "picture as data": (["data", "convert", "photo.png", "new.npz"], ["photo.png is not a data file"]),
+    "text file as data": (train("text.npz"), ["text.npz is not a data file", "give a neutral"]),
+    "cut data": (["data", "show", "cut.npz"], ["cut.npz is not a data file", "give a neutral"]),
+    "picture as data": (
+        ["data", "convert", "photo.png", "new.npz"],
+        ["photo.png is not a data file", "give a neutral"],
+    ),
     "folder without data": (["data", "show", "empty"], ["empty is a folder without .npy"]),
     "text file as codes": (["score", "text.npz"], ["text.npz is not a file of codes"]),
     "data as codes": (["score", "good.npz"], ["lacks query_image", "query_label"]),
@@ -105,7 +109,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "folder as run": (["evaluate", "empty"], ["empty is not a run folder"]),
     "picture as array": (
         ["encode", "run", "codes.npy", "--modality", "image", "--out", "new.npy"],
-        ["codes.npy is not an .npy array"],
+        ["codes.npy cannot be read", "no .npy array"],
     ),
     "no picture in folder": (
         ["encode", "run", "empty", "--modality", "image", "--out", "new.npy"],
@@ -167,6 +171,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "incomplete run": (["evaluate", "incomplete"], ["incomplete (model.safetensors missing)", "--resume"]),
     "run of another version": (["evaluate", "another"], ["another has format 99", "reads format"]),
     "broken run": (["index", "broken", "--uri", "new"], ["broken", "damaged"]),
+    "run without its rows": (["evaluate", "rowless"], [f"rowless{os.sep}data.npz is not a run's file"]),
     # resuming with other settings
     "resume with other bits": (train("good.npz", "--bits", "16", "--resume", "--out", "short"), ["bits was 8, is 16"]),
     "resume with other seed": (

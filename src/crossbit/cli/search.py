@@ -158,10 +158,10 @@ def _rows(source: str, modality: str) -> Any:
 def _read_array(path: Path) -> np.ndarray:
     import numpy as np
 
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is not an .npy array that can be read without pickle: {error}") from error
+    from crossbit.npz import read_array
+
+    with open(path, "rb") as file:
+        return read_array(str(path), lambda: np.lib.format.read_array(file, allow_pickle=False))
 
 
 def _read_lines(path: Path) -> list[str]:

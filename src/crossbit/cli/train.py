@@ -232,10 +232,11 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
 def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:
     import numpy as np
 
+    from crossbit.npz import read_npz
+
     if (run / "data.npz").exists():
-        with np.load(run / "data.npz", allow_pickle=False) as before:
-            if not all(np.array_equal(before[split], data.splits[split]) for split in ("query", "retrieval")):
-                raise UserError(
-                    f"data '{data.name}' has other splits than when {run} was trained on it; name other data: {how}"
-                )
+        splits = ("query", "retrieval")
+        before = read_npz(run / "data.npz", "a run's file", "train it again", wanted=splits.__contains__)
+        if not all(np.array_equal(rows, data.splits[split]) for split, rows in before.items()):
+            raise UserError(f"data '{data.name}' has other splits than {run} was trained on; name other data: {how}")
     return data
