@@ -3,7 +3,8 @@
     python benchmarks/index.py [--bits 64] [--rows 1000000] [--batches 1000 10000 100000] [--adds 50] [--queries 100]
 
 Every add is one durable transaction with its check for ids that are there already; ids come in random order, which is
-the hard case for that check. A batch's time is the median over the adds, taken in turns with the other batch sizes.
+the hard case for that check. A batch's time is the median over its adds, which take turns with the other batch sizes
+and forms.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.bits import planes
 from crossbit.index import LocalIndex
-
-Rows = tuple[np.ndarray, np.ndarray]
+from crossbit.index.duckfile import open_file
 
 
 def timed(call: Callable[[], Any]) -> float:
@@ -46,32 +47,57 @@ def as_dicts(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def bench_adds(folder: Path, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, dict[str, float]]:
-    """Rows per second by batch size, for codes alone, items as dicts and items as columns."""
-    forms: dict[str, Callable[[np.ndarray], Any]] = {
-        "codes": lambda ids: None,
-        "items as dicts": lambda ids: as_dicts(item_columns(ids)),
-        "items as columns": item_columns,
+class Bare:
+    """The same rows into the same table by DuckDB alone: no check of ids, nothing in memory. What an index adds to."""
+
+    def __init__(self, path: Path, bits: int) -> None:
+        self.connection, _ = open_file(path, bits, False)
+        self.columns = ", ".join(f"_word{word}" for word in range(-(-bits // 64)))
+
+    def add(self, ids: np.ndarray, codes: np.ndarray, items: None) -> None:
+        words = {f"_word{i}": words for i, words in enumerate(planes(codes))}
+        self.connection.register("given", {"id": ids, **words})
+        self.connection.execute(f"INSERT INTO items (id, {self.columns}) SELECT * FROM given")
+
+
+def bench_adds(folder: Path, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, Any]:
+    """By what is added and batch size: rows per second, and per second of processor time (on a busy machine)."""
+    forms: dict[str, tuple[Any, Callable[[np.ndarray], Any]]] = {
+        "DuckDB alone": (Bare, lambda ids: None),
+        "codes": (LocalIndex, lambda ids: None),
+        "items as dicts": (LocalIndex, lambda ids: as_dicts(item_columns(ids))),
+        "items as columns": (LocalIndex, item_columns),
     }
-    return {form: bench_form(folder / f"{n}.duckdb", make, args, rng) for n, (form, make) in enumerate(forms.items())}
-
-
-def bench_form(
-    path: Path, make: Callable[[np.ndarray], Any], args: argparse.Namespace, rng: np.random.Generator
-) -> dict[str, float]:
+    seconds: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    indexes = {form: make(folder / f"{form}.duckdb", bits=args.bits) for form, (make, _) in forms.items()}
     adds = {batch: max(3, min(args.adds, args.rows // batch)) for batch in args.batches}
     order = [batch for turn in range(max(adds.values())) for batch in args.batches if turn < adds[batch]]
-    ids = rng.permutation(2 * sum(order))  # half of the range stays free
-    seconds: dict[int, list[float]] = {batch: [] for batch in args.batches}
-    with LocalIndex(path, bits=args.bits) as index:
-        taken = 0
-        for batch in order:
-            rows = ids[taken : taken + batch]
-            codes = rng.integers(0, 256, (batch, args.bits // 8), dtype=np.uint8)
-            items = make(rows)
-            seconds[batch].append(timed(lambda r=rows, c=codes, i=items: index.add(r, c, items=i)))
-            taken += batch
-    return {str(batch): round(batch / statistics.median(times)) for batch, times in seconds.items()}
+    ids, taken = rng.permutation(2 * sum(order)), 0  # half of the range stays free
+    for batch in order:
+        rows, taken = ids[taken : taken + batch], taken + batch
+        codes = rng.integers(0, 256, (batch, args.bits // 8), dtype=np.uint8)
+        for form, (_, make_items) in forms.items():
+            items = make_items(rows)
+            wall, cpu = time.perf_counter(), time.process_time()
+            indexes[form].add(rows, codes, items)
+            times = time.perf_counter() - wall, time.process_time() - cpu
+            seconds.setdefault((form, batch), []).append(times)
+    speeds: dict[str, Any] = {form: {} for form in forms}
+    for (form, batch), times in seconds.items():
+        wall, cpu = (batch / statistics.median(column) for column in zip(*times, strict=True))
+        speeds[form][str(batch)] = {"rows per second": round(wall), "rows per processor second": round(cpu)}
+    return speeds
+
+
+def sync_seconds(folder: Path) -> float:
+    """What the disk takes to make a small write durable, which every add waits for once; median of several."""
+    with open(folder / "sync", "wb") as file:
+        times = []
+        for _ in range(21):
+            file.write(bytes(32_000))
+            file.flush()
+            times.append(timed(lambda: os.fdatasync(file.fileno())))
+    return statistics.median(times)
 
 
 def bench_search(path: Path, args: argparse.Namespace, rng: np.random.Generator) -> dict[str, float]:
@@ -111,11 +137,12 @@ def main() -> None:
         with LocalIndex(Path(folder) / "warm.duckdb", bits=args.bits) as index:  # compiles the kernels
             index.add([1], np.zeros((1, args.bits // 8), np.uint8))
             index.search(np.zeros((1, args.bits // 8), np.uint8), where="id = 1")
-        rows_per_second = bench_adds(Path(folder), args, rng)
+        adds = bench_adds(Path(folder), args, rng)
+        sync = sync_seconds(Path(folder))
         seconds = bench_search(Path(folder) / "search.duckdb", args, rng)
     settings = {name: value for name, value in vars(args).items() if name != "folder"}
     machine = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}
-    print(json.dumps({**settings, **machine, "rows per second": rows_per_second, "search seconds": seconds}, indent=1))
+    print(json.dumps({**settings, **machine, "sync seconds": sync, "adds": adds, "search seconds": seconds}, indent=1))
 
 
 if __name__ == "__main__":

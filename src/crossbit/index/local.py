@@ -93,21 +93,16 @@ class LocalIndex(Index):
         columns = typed_columns(items, len(wanted))
         with self._lock:
             new, columns = self._fit(columns)
-            held = self._loaded()
-            there = held.has(wanted)
-            if there.any() and not replace:
-                raise UserError(
-                    f"id {wanted[there][0]} is in {self.path} already ({there.sum()} such); replace=True overwrites"
-                )
+            held, batch = self._loaded(), ordered(wanted, words)
+            there = batch.ids[held.has(batch.ids)]
+            if len(there) and not replace:
+                raise UserError(f"id {there[0]} is in {self.path} already ({len(there)} such); replace=True overwrites")
             values, insert = insertion({"id": wanted, **dict(zip(self._words, words, strict=True))}, columns)
-            with self._given(values), self._transaction() as connection:
-                for name, kind in new.items():
-                    connection.execute(f"ALTER TABLE items ADD COLUMN {_quoted(name)} {kind}")
-                if there.any():
-                    connection.execute(DELETE)
-                    held.remove(wanted[there])
-                connection.execute(insert)
-                held.add(wanted, words)
+            alter = [f"ALTER TABLE items ADD COLUMN {_quoted(name)} {kind}" for name, kind in new.items()]
+            with self._change(values, [*alter, *([DELETE] if len(there) else []), insert]):
+                if len(there):
+                    held.remove(there)
+                held.add(batch)
                 self._kinds = self._columns() | new
 
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> None:
@@ -120,8 +115,7 @@ class LocalIndex(Index):
                 raise UserError(
                     f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
                 )
-            with self._given({"id": wanted}), self._transaction() as connection:
-                connection.execute(DELETE)
+            with self._change({"id": wanted}, [DELETE]):
                 held.remove(wanted)
 
     def search(self, codes: npt.ArrayLike, k: int = 10, where: str | None = None) -> Hits:
@@ -236,21 +230,36 @@ class LocalIndex(Index):
             connection.unregister("given")
 
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """All or nothing, in the file and in memory: after an error, memory is read from the file again."""
+    def _change(self, values: dict[str, npt.NDArray[Any]], statements: list[str]) -> Iterator[None]:
+        """One transaction over the table `given`, then, in the body, the same change in memory.
+
+        An error in either makes memory be read from the file again, which is always right.
+        """
         if self.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
         connection = self._open()
-        connection.begin()
         try:
-            with trouble(self.path, "write"):
-                yield connection
-                connection.commit()
+            with self._given(values), trouble(self.path, "write"):
+                _run(connection, statements)
+            yield
         except BaseException:
             self._codes = self._kinds = None
-            with suppress(duckdb.Error):
-                connection.rollback()
             raise
+
+
+def _run(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
+    if len(statements) == 1:  # a transaction of its own
+        connection.execute(statements[0])
+        return
+    connection.begin()
+    try:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    except BaseException:
+        with suppress(duckdb.Error):  # a failed commit has ended the transaction itself
+            connection.rollback()
+        raise
 
 
 def insertion(rows: dict[str, npt.NDArray[Any]], columns: dict[str, Column]) -> tuple[dict[str, npt.NDArray[Any]], str]:
