@@ -201,6 +201,15 @@ def test_large_straddling_group(k):
     assert value == pytest.approx(oracles.expected_average_precision(groups, k), rel=1e-12)
 
 
+def test_cut_inside_a_huge_group():
+    """In a single group the mean over x hits is linear in x, so only E[x] = k r/n matters; binomials of it overflow."""
+    n, r, k = 200_000, 60_000, 100_000
+    q = (k * r / n - 1) / (k - 1)
+    expected = ((1 - q) * sum(1 / i for i in range(1, k + 1)) + q * k) / k
+    value = average_precision_of_counts(np.array([[n]]), np.array([[r]]), k=k, cutoff="topk")
+    assert value == pytest.approx(expected, rel=1e-11)
+
+
 @pytest.mark.parametrize("average", ["micro", "macro"])
 @pytest.mark.parametrize("empty_set", ["zero", "skip"])
 def test_curves_against_loops(average, empty_set):
