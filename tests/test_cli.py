@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -342,3 +343,21 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         words = [sys.executable, "-m", "crossbit", "data", "list"]
         ran = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
     assert (ran.returncode, ran.stderr) == (1, "")
+
+
+def test_the_demo_says_where_its_report_is_and_three_commands_to_go_on_with(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_demo(out: Path, **choices: Any) -> Path:
+        assert choices == {"method": "nrch", "noise": "swap-one:0.2", "seed": 3}
+        return out / "report.html"
+
+    monkeypatch.setattr("crossbit.demo.run_demo", run_demo)
+    ran = command("demo", "--out", tmp_path / "my demo", "--noise", "swap-one:0.2", "--seed", "3")
+    assert ran.code == 0
+    assert str(tmp_path / "my demo" / "report.html") in ran.out
+    lines = [shlex.split(line) for line in ran.out.partition("next:")[2].splitlines() if line]
+    assert [words[words.index("search") :][:2] for words in lines[:2]] == [
+        ["search", str(tmp_path / "my demo" / "run")]
+    ] * 2
+    assert len(lines) == 3

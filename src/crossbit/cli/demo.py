@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossbit.cli.output import Stopped
+from crossbit.cli.output import Stopped, say, say_next
 from crossbit.files import check_new
 
 
@@ -32,6 +32,13 @@ def demo(
     from crossbit.demo import run_demo
 
     try:
-        run_demo(out, method=method, noise=noise, seed=seed)
+        report = run_demo(out, method=method, noise=noise, seed=seed)
     except KeyboardInterrupt:
         raise Stopped(f"interrupted; what was finished is in {out}") from None
+    say(f"\nthe report, to open in a browser: {report}")
+    run = out / "run"
+    say_next(
+        ["search", run, "greek small letter alpha with tonos"],
+        ["search", run, "--image", out / "query.png"],
+        ["evaluate", run, "--ties", "index"],
+    )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -45,8 +49,16 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: S
     Console(highlight=False).print(table)
 
 
-def say_next(*commands: str) -> None:
-    """What to try next."""
+def say_next(*commands: Sequence[str | Path]) -> None:
+    """What to try next, each command as its words; printed so that it works where crossbit was called."""
     say("\nnext:")
-    for command in commands:
-        say(f"  {command}")
+    for words in commands:
+        say(f"  {_crossbit()} {shlex.join(map(str, words))}")
+
+
+def _crossbit() -> str:
+    """How to call crossbit from here: it may be installed where no shell looks for it."""
+    if shutil.which("crossbit"):
+        return "crossbit"
+    called = sys.argv[0]
+    return called if Path(called).name == "crossbit" else f"{sys.executable} -m crossbit"

@@ -88,8 +88,8 @@ def index(
     model = crossbit.load_model(run)
     counts = index_data(model, data_of(run, model, data, f"crossbit index {run} DATA"), target, progress=note)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
-    where = f" --uri {uri}" if uri else ""
-    say_next(f'crossbit search {run} "some words"{where}', f"crossbit search {run} --image some.png{where}")
+    place = ["--uri", uri] if uri else []
+    say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
 
 
 def search(

@@ -224,9 +224,7 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
         if not quiet:
             say_report(report, as_json=False)
     if not quiet:
-        say_next(
-            f"crossbit evaluate {out} --ties index", f"crossbit index {out}", f'crossbit search {out} "some words"'
-        )
+        say_next(["evaluate", out, "--ties", "index"], ["index", out], ["search", out, "some words"])
 
 
 def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:
