@@ -31,8 +31,11 @@ docs: .venv/.made-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 bench: .venv/.made-dev ## measure again what needs no published code, and write BENCHMARKS.md
-	$(RECORD) nrch-speed -- benchmarks/nrch.py speed
+	$(RECORD) search -- benchmarks/search.py
+	$(RECORD) mean-average-precision -- benchmarks/mean_average_precision.py
 	$(RECORD) index -- benchmarks/index.py
+	$(RECORD) demo -- benchmarks/demo.py
+	$(RECORD) nrch-speed -- benchmarks/nrch.py speed
 	.venv/bin/python benchmarks/render.py
 
 clean: ## remove what the other targets made, .venv too

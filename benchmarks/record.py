@@ -1,8 +1,9 @@
 """Run a benchmark and keep what it printed, with the command, the machine and the date, for BENCHMARKS.md.
 
-    python benchmarks/record.py NAME -- benchmarks/SCRIPT.py [ARGUMENTS]
+    python benchmarks/record.py [--note TEXT] [--shown TEXT] NAME -- benchmarks/SCRIPT.py [ARGUMENTS]
 
-The script prints one JSON object on standard output; it goes to benchmarks/results/NAME.json.
+The script prints one JSON object on standard output; it goes to benchmarks/results/NAME.json. --note says what was odd
+about the run, --shown gives the command as anyone would type it, where the real one names folders of this machine.
 `python benchmarks/render.py` writes BENCHMARKS.md from these files, so that no figure in it is typed by hand.
 """
 
@@ -49,18 +50,17 @@ def machine() -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--note")
+    parser.add_argument("--shown")
     parser.add_argument("name")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     args = parser.parse_args()
     command = [word for word in args.command if word != "--"]
     done = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True, check=True)
-    line = " ".join(["python", *command])
-    result = {
-        "command": line,
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
-        "result": json.loads(done.stdout),
-    }
+    line = args.shown or " ".join(["python", *command])
+    today = datetime.date.today().isoformat()
+    result = {"command": line, "date": today, "note": args.note, "machine": machine()}
+    result["result"] = json.loads(done.stdout)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{args.name}.json").write_text(json.dumps(result, indent=1) + "\n")
     print(done.stdout)

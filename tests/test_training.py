@@ -313,7 +313,7 @@ import torch
 torch.set_num_threads(1)
 from test_training import small, toy, SMALL
 print("ready", flush=True)
-small(toy(), epochs=40, out={out!r}, resume=True)
+small(toy(), epochs=300, out={out!r}, resume=True)
 print("finished", flush=True)
 """
 
@@ -332,7 +332,7 @@ def killed_until_finished(out: Path, kills: int, seed: int) -> int:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         if attempt < kills:
-            time.sleep(rng.uniform(0, 0.6))
+            time.sleep(rng.uniform(0, 0.4))
             process.send_signal(signal.SIGKILL)
         rest = process.stdout.read()
         process.wait(timeout=120)
@@ -341,12 +341,12 @@ def killed_until_finished(out: Path, kills: int, seed: int) -> int:
     return hit
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_at_random_moments_then_resume_gives_the_same_weights(tmp_path, kills):
+@pytest.mark.slow
+def test_killed_at_20_random_moments_and_resumed_the_weights_are_the_same(tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    small(toy(), epochs=40, out=tmp_path / "whole")
+    small(toy(), epochs=300, out=tmp_path / "whole")
     torch.set_num_threads(before)
-    assert killed_until_finished(tmp_path / "killed", kills, seed=kills) >= kills // 2
+    assert killed_until_finished(tmp_path / "killed", kills=20, seed=0) == 20
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     assert (tmp_path / "whole/history.jsonl").read_text() == (tmp_path / "killed/history.jsonl").read_text()

@@ -1,0 +1,156 @@
+"""Write BENCHMARKS.md from benchmarks/results/*.json; a figure that was not recorded is not in it.
+
+python benchmarks/render.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+HEAD = """# Benchmarks
+
+Every figure below was printed by the command above it, on the machine and the day named with it; `benchmarks/record.py`
+kept it and `benchmarks/render.py` wrote this page. Both sides of a comparison ran in turns in one process with the same
+number of threads; a ratio is the median over the rounds. `make bench` repeats what needs no published code. CHECKOUT is
+a folder with the published code of NRCH.
+"""
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def compared(result: dict[str, Any], other: str, aims: list[str]) -> str:
+    rows = []
+    for (name, row), aim in zip(result["results"].items(), aims, strict=True):
+        low, high = row["ratio_range"]
+        if "same_distances" in row:
+            check = "same distances" if row["same_distances"] else "DISTANCES DIFFER"
+        else:
+            check = f"oracle within {row['largest_difference_from_oracle']:.0e}"
+        seconds = [f"{row['seconds']:.4f}", f"{row['other_seconds']:.4f}"]
+        rows.append([name, *seconds, f"**{row['ratio']:.1f}**", f"{low:.1f} - {high:.1f}", aim, check])
+    settings = ", ".join(f"{key} {value}" for key, value in result["settings"].items())
+    head = ["", "crossbit, s", f"{other}, s", "times faster", "range", "aim", "checked"]
+    return table(head, rows) + f"\n\n{settings}"
+
+
+def search(result: dict[str, Any]) -> str:
+    return compared(result, "faiss", ["2", "2.5"])
+
+
+def mean_average_precision(result: dict[str, Any]) -> str:
+    return compared(result, "numpy", ["80", "-"])
+
+
+def index(result: dict[str, Any]) -> str:
+    forms = result["rows per second"]
+    batches = list(next(iter(forms.values())))
+    rows = [[form, *(f"{values[batch]:,}" for batch in batches)] for form, values in forms.items()]
+    adds = table(["rows per second, each add durable", *(f"batches of {int(batch):,}" for batch in batches)], rows)
+    seconds = [[name, f"{1000 * value:.1f}"] for name, value in result["search seconds"].items()]
+    size = f"{result['rows']:,} rows of {result['bits']} bits"
+    text = f"Search of {result['queries']} queries, unless said otherwise, over {size}:"
+    return "\n\n".join([adds, text, table(["", "milliseconds"], seconds)])
+
+
+def nrch_speed(result: dict[str, Any]) -> str:
+    rows = []
+    for name, seconds in result["median_seconds"].items():
+        published = result["ratios"].get(f"published / {name}")
+        products = result["median_seconds"][name] / result["median_seconds"]["products"]
+        rows.append([name, f"{seconds:.1f}", "" if published is None else f"{published:.2f}", f"{products:.2f}"])
+    head = ["an epoch", "seconds", "times faster than published", "times the matrix products"]
+    return table(head, rows)
+
+
+def nrch_steps(result: dict[str, Any]) -> str:
+    rows = [[kind, *(f"{value:.1e}" for value in figures.values())] for kind, figures in result.items()]
+    names = [name.replace("_", " ") for name in next(iter(result.values()))]
+    return table(["", *names], rows)
+
+
+def nrch_accuracy(result: dict[str, Any]) -> str:
+    rows = []
+    for variant, directions in result.items():
+        for direction, entry in directions.items():
+            spread = "" if entry["sd"] is None else f" ± {entry['sd']:.4f}"
+            row = [f"{variant}, {direction}", str(entry["seeds"]), f"{entry['mean']:.4f}{spread}"]
+            if "minus_published" in entry:
+                holds = "yes" if entry["not_below"] else "**no**"
+                row += [f"{entry['minus_published']:+.4f}", f"{entry['standard_error']:.4f}", holds]
+            rows.append(row + [""] * (6 - len(row)))
+    return table(["", "seeds", "mAP@all", "minus published", "standard error", "not below"], rows)
+
+
+def demo(result: dict[str, Any]) -> str:
+    seconds = ", ".join(f"{value:.0f}" for value in result["seconds"])
+    return f"**{seconds} seconds** from the command to the report (aim: under 120)."
+
+
+SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
+    ("demo", "The demo", "`crossbit demo`, the job itself after installation.", demo),
+    (
+        "search",
+        "Exact Hamming search",
+        "Top-100 beside faiss `IndexBinaryFlat`, random codes. The same positions, too: both order by (distance, id).",
+        search,
+    ),
+    (
+        "mean-average-precision",
+        "Mean average precision",
+        "Beside the field's usual script: for each query a matrix product, an argsort and a cumulative mean in numpy. "
+        "Its time is measured on some of the queries and scaled to all.",
+        mean_average_precision,
+    ),
+    ("index", "Local index", "One DuckDB file, every add one durable transaction with its check for ids.", index),
+    (
+        "nrch-speed",
+        "NRCH: an epoch beside the published code",
+        "Width 8192, 64 bits, 5,000 pairs of glyphs, every sample trusted; the separator's pass over all samples made "
+        "(*float32*), or not needed as the threshold is 0 (*warm-up epoch*). *products*: the matrix products alone.",
+        nrch_speed,
+    ),
+    (
+        "nrch-steps",
+        "NRCH: ten identical steps",
+        "`form=official` and the published code from identical weights on identical batches. In float64 the two agree "
+        "to rounding, so what is left in float32 is rounding, too: RMSprop divides a gradient by its own size, and "
+        "where that size is near the rounding of a sum, a single weight may differ by a whole step.",
+        nrch_steps,
+    ),
+    (
+        "nrch-accuracy",
+        "NRCH: accuracy beside the published code",
+        "Glyphs, 50 % swap-one, 64 bits, width 8192, 20 epochs, the last one; for each seed the same vectors, split "
+        "and observed labels; 2,000 queries, mAP@all(ties=expected,empty=skip). *Not below*: the difference is above "
+        "minus the larger of .005 and two standard errors of it.",
+        nrch_accuracy,
+    ),
+]
+
+
+def main() -> None:
+    parts = [HEAD]
+    for name, title, text, section in SECTIONS:
+        path = HERE / "results" / f"{name}.json"
+        if not path.exists():
+            continue
+        kept = json.loads(path.read_text())
+        machine = kept["machine"]
+        versions = ", ".join(f"{key} {value}" for key, value in machine["versions"].items())
+        size = f"{machine['cores']} cores, {machine['memory_gib']} GiB"
+        where = f"{kept['date']}: {machine['processor']}, {size}; {machine['system']}; {versions}."
+        note = f" {kept['note']}" if kept.get("note") else ""
+        figures = section(kept["result"])
+        parts.append(f"## {title}\n\n{text}\n\n    {kept['command']}\n\n{figures}\n\n{where}{note}\n")
+    (HERE.parent / "BENCHMARKS.md").write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
