@@ -15,12 +15,14 @@ import torch
 from safetensors import safe_open
 
 from crossbit import training
+from crossbit.data.noise import corrupt_data
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.methods import get
 from crossbit.model import load_model
 from crossbit.training import summarise, train
 
+UNLIKE = [chr(7000 + row) for row in range(120)]  # texts without a common word
 SMALL = {"width": 24, "batch": 16, "lr": 1e-3, "warmup": 1, "schedule": "step"}
 
 
@@ -213,16 +215,18 @@ def test_validation_keeps_the_best_epoch_and_survives_resume(tmp_path, monkeypat
         assert not np.isin(arrays["validation"], arrays["rows"]).any()
         assert len(arrays["rows"]) == 48
     best = int(np.argmax(scores))
+    assert best < 4  # else the last epoch would be kept anyway
+    small(toy(), out=tmp_path / "until best", **options | {"epochs": best + 1})
+    assert_same_weights(tmp_path / "whole", tmp_path / "until best")
     original = get("nrch").train_epoch
     monkeypatch.setattr(
         get("nrch"), "train_epoch", lambda self, view: original(self, view) if view.epoch <= best else 1 / 0
     )
-    if best < 4:
-        with pytest.raises(ZeroDivisionError):
-            small(toy(), out=tmp_path / "broken", **options)
-        monkeypatch.setattr(get("nrch"), "train_epoch", original)
-        small(toy(), out=tmp_path / "broken", resume=True, **options)
-        assert_same_weights(tmp_path / "whole", tmp_path / "broken")
+    with pytest.raises(ZeroDivisionError):
+        small(toy(), out=tmp_path / "broken", **options)
+    monkeypatch.setattr(get("nrch"), "train_epoch", original)
+    small(toy(), out=tmp_path / "broken", resume=True, **options)
+    assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
 def test_a_validation_split_in_the_data_is_used(tmp_path):
@@ -269,6 +273,21 @@ def test_bf16_is_close_to_float32():
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options, message):
     with pytest.raises(UserError, match=message):
         small(toy(), out=tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (corrupt_data(toy(), "flip:1:each", 0)[0], {"noise": None}, "per modality only"),  # nor trained on the truth
+        (toy().replace(splits=toy().splits | {"validation": np.arange(24, 120)}), {}, "leave some out"),
+        (toy().replace(modalities=toy().modalities | {"text": np.array(UNLIKE)}), {}, "no word"),
+        (toy(), {"seed": 2**64}, "whole number"),
+    ],
+)
+def test_data_that_cannot_be_trained_on_leaves_nothing_behind(tmp_path, data, options, message):
+    with pytest.raises(UserError, match=message):
+        small(data, out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
 
 

@@ -14,7 +14,7 @@ import torch
 
 from crossbit.bits import check_bits
 from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
-from crossbit.data.types import PairedData
+from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 from crossbit.methods import Method, get, make_settings
 from crossbit.model import FORMAT
@@ -51,12 +51,11 @@ class Plan:
     config: dict[str, Any]
 
     def observed(self, rows: np.ndarray) -> np.ndarray:
-        """Observed labels of these rows as float32 0/1 (rows, classes)."""
+        """Observed labels of these rows as float32 0/1 (rows, classes); never the truth where others are observed."""
         data = self.data
-        observed = data.observed_label if data.observed_label is not None else data.label
-        if observed is None:
+        labels = Rows(data, rows).observed()
+        if labels is None:
             raise UserError(f"data '{data.name}' has no labels")
-        labels = observed[rows]
         return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
 
     def clean(self) -> np.ndarray | None:
@@ -87,9 +86,9 @@ def make_plan(
     check_bits(bits)
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise UserError(f"seed is {seed!r}; it must be a whole number from 0")
-    if cls.sees_labels and data.label is None and data.observed_label is None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:  # what PyTorch takes
+        raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+    if cls.sees_labels and data.train.observed() is None:  # refuses labels that are observed per modality only
         raise UserError(f"{method} learns from labels, one set a pair, and data '{data.name}' has none")
     modalities = cls.choose_modalities(list(data.modalities))
     rule = None if noise is None else parse_noise(noise)
@@ -140,7 +139,10 @@ def _split_validation(
     rows = data.splits[cls.rows]
     if share is None:
         chosen = data.splits.get("validation", np.empty(0, np.int64))
-        return rows[~np.isin(rows, chosen)], chosen
+        left = rows[~np.isin(rows, chosen)]
+        if not len(left):
+            raise UserError(f"all {len(rows)} rows to train on are in split 'validation' too; leave some out of it")
+        return left, chosen
     if not 0 < share < 1:
         raise UserError(f"validation is {share}; it must be a share of the training rows between 0 and 1, such as 0.1")
     labelled = data.splits["train"]

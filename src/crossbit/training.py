@@ -118,8 +118,6 @@ class _Run:
     def go(self, checkpoint: Checkpoint | None) -> Model:
         plan, seed = self.plan, self.plan.config["seed"]
         self.fabric = _fabric(plan.config)
-        if self.folder is not None and checkpoint is None:
-            self._begin(self.folder)
         self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed)
         view = self._view()
         torch.manual_seed(seed)
@@ -129,6 +127,8 @@ class _Run:
         self.method.optimizers = self.method.build_optimizers()
         if checkpoint is not None:
             self._restore(checkpoint)
+        elif self.folder is not None:
+            self._begin(self.folder)  # not before everything is made that could be refused
         try:
             self._epochs(view)
         except KeyboardInterrupt:
@@ -166,7 +166,7 @@ class _Run:
                 self.history.append(line)
                 if self.folder is not None:
                     self._save_checkpoint(self.folder)
-                bar.epoch_done("no sample trusted" if line["loss"] is None else f"loss {line['loss']:.4f}")
+                bar.epoch_done("no finite loss" if line["loss"] is None else f"loss {line['loss']:.4f}")
 
     @torch.no_grad()
     def _validate(self, line: dict[str, Any]) -> None:
