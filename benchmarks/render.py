@@ -49,9 +49,9 @@ def mean_average_precision(result: dict[str, Any]) -> str:
 
 
 def index(result: dict[str, Any]) -> str:
-    forms = result["rows per second"]
+    forms = result["adds"]
     batches = list(next(iter(forms.values())))
-    rows = [[form, *(f"{values[batch]:,}" for batch in batches)] for form, values in forms.items()]
+    rows = [[form, *(f"{of[batch]['rows per second']:,}" for batch in batches)] for form, of in forms.items()]
     adds = table(["rows per second, each add durable", *(f"batches of {int(batch):,}" for batch in batches)], rows)
     seconds = [[name, f"{1000 * value:.1f}"] for name, value in result["search seconds"].items()]
     size = f"{result['rows']:,} rows of {result['bits']} bits"
