@@ -244,6 +244,17 @@ def test_wrong_pairs_reach_training_and_are_remembered(tmp_path):
         assert np.array_equal(arrays["noise_mask"], arrays["pairing"] != np.arange(64))
 
 
+def test_noise_on_noisy_labels_may_mend_one():
+    label = np.arange(120) % 2
+    splits = {"query": np.arange(24), "train": np.arange(24, 88), "retrieval": np.arange(24, 120)}
+    data = PairedData(
+        "toy", toy().modalities, label, splits, observed_label=np.where(np.arange(120) < 40, label, 1 - label)
+    )
+    model = small(data, noise="swap-one:1", epochs=2)  # of two classes: what was wrong is right, and the reverse
+    trusted = np.isin(np.arange(24, 88), model.rows["row"][model.rows["trusted"]])
+    assert model.history[-1]["trusted_recall"] == trusted[16:].mean()
+
+
 def test_bf16_is_close_to_float32():
     data = toy()
     one, other = (

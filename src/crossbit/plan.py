@@ -60,10 +60,12 @@ class Plan:
 
     def clean(self) -> np.ndarray | None:
         """Bool (rows,): true label and true pair; None where nothing is known to be wrong."""
-        data, clean = self.data, ~self.noise_mask
+        data, clean = self.data, self.pairing == np.arange(len(self.rows))
         if data.label is not None and data.observed_label is not None:
             same = data.label[self.rows] == data.observed_label[self.rows]
             clean &= same if same.ndim == 1 else same.all(axis=1)
+        else:
+            clean &= ~self.noise_mask
         return None if clean.all() else clean
 
 
