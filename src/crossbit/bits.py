@@ -290,7 +290,9 @@ def distance_histograms(
     queries, words, bits = _comparable(query, database)
     m, n = len(queries), words.shape[1]
     labelled = query_labels is not None or database_labels is not None
-    equal, left, right = _label_words(query_labels, database_labels, m, n) if labelled else _no_labels(m, n)
+    if not labelled:  # sets without a class
+        query_labels, database_labels = np.empty((m, 0)), np.empty((n, 0))
+    equal, left, right = _label_words(query_labels, database_labels, m, n)
     everything, relevant = np.empty((m, bits + 1), np.int64), np.empty((m, bits + 1), np.int64)
     threads = _threads_for(m * n, threads)
     run(
@@ -301,10 +303,6 @@ def distance_histograms(
         threads,
     )
     return (everything, relevant) if labelled else everything
-
-
-def _no_labels(m: int, n: int) -> tuple[bool, Array, Array]:
-    return False, np.empty((m, 0), np.uint64), _frozen(np.empty((0, n), np.uint64))
 
 
 def _label_words(
@@ -331,7 +329,9 @@ def _class_words(labels: Array) -> Array:
 
 
 def _set_words(labels: Array) -> Array:
-    """Label sets 0/1 (n, classes) as bits of uint64 (n, ceil(classes / 64))."""
+    """Label sets 0/1 (n, classes) as bits of uint64 (n, words), one word at least."""
+    if not labels.shape[1]:
+        return np.zeros((len(labels), 1), np.uint64)
     ones = labels == 1
     if not np.all(ones | (labels == 0)):
         raise UserError("labels of the shape (n, classes) must be 0 or 1; other values were found")

@@ -5,9 +5,10 @@ queries as rows, uint64 (m, words). The kernels release the GIL, allocate their 
 threads: `bits` calls them from a pool (`run`) that lives as long as the call. That is safe from any number of a
 caller's threads and after a fork, which numba's `prange` is not (its portable threading layer allows one caller).
 
-Three rules keep them fast. Index slices of contiguous arrays (`a[s:e][j]`; `a[s + j]` keeps a wrap-around branch, and
-`a[:, s:e]` forgets that rows are contiguous, so that nothing vectorises). Inline what is called per block. Keep what a
-kernel calls in its file: numba's cache notices changes of that file alone.
+Two rules keep them fast. Inline what is called per block. Add up unsigned indices (`a[w, start + j]`): signed ones keep
+a branch for negative values, `a[:, s:e]` forgets that rows are contiguous, so that nothing vectorises, and any slice
+counts a reference. One keeps them right: what a kernel calls stands in its file, the only one whose changes numba's
+cache notices.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from numba.extending import intrinsic
 
 from crossbit.errors import UserError
 
-BLOCK = 256  # codes whose distances are computed together: 2 KiB in the first-level cache
-PART = 64  # codes looked at one by one where a block holds one that is near enough
+BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
+PART = 64  # codes looked at one by one where one of them is near enough; BLOCK is a multiple
 TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
 
 inline = njit(nogil=True, forceinline=True)
@@ -98,45 +99,45 @@ def popcount(typing_context, word):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _distances(query, planes, start, out):  # type: ignore[no-untyped-def]
-    """out[j] = Hamming distance of one query (words,) to code start + j of the planes."""
-    stop = start + len(out)
-    word, plane = query[0], planes[0, start:stop]
-    for j in range(len(out)):
-        out[j] = popcount(plane[j] ^ word)
+def _distances(query, planes, start, size, out):  # type: ignore[no-untyped-def]
+    """out[j] = Hamming distance of one query (words,) to code start + j, for j below `size`."""
+    word = query[0]
+    for j in range(size):
+        out[j] = popcount(planes[0, start + j] ^ word)
     for w in range(1, len(query)):
-        word, plane = query[w], planes[w, start:stop]
-        for j in range(len(out)):
-            out[j] += popcount(plane[j] ^ word)
+        word = query[w]
+        for j in range(size):
+            out[j] += popcount(planes[w, start + j] ^ word)
 
 
 @inline
-def _any_below(distances, limit):  # type: ignore[no-untyped-def]
-    """Whether a distance is below the limit: then their difference, modulo 2^64, has its highest bit set."""
+def _any_below(distances, start, size, limit):  # type: ignore[no-untyped-def]
+    """Whether one of distances[start : start + size] is below the limit.
+
+    Then their difference, modulo 2^64, has its highest bit set.
+    """
     highest = np.uint64(0)
-    for j in range(len(distances)):
-        highest |= distances[j] - limit
+    for j in range(size):
+        highest |= distances[start + j] - limit
     return (highest >> np.uint64(63)) != 0
 
 
 @njit(nogil=True)
 def _gather(planes, mask, start, stop, tile, rows):  # type: ignore[no-untyped-def]
     """Copy the allowed codes among start..stop to the front of `tile` (words, TILE), their positions to `rows`."""
-    size = np.uint64(0)  # unsigned: no wrap-around branch
+    size = np.uint64(0)
     for s in range(start, stop, PART):
-        allowed = mask[s : min(s + PART, stop)]
         some = False
-        for j in range(len(allowed)):
-            some |= allowed[j]
+        for j in range(s, min(s + PART, stop)):
+            some |= mask[np.uint64(j)]
         if not some:
             continue
-        for j in range(len(allowed)):
-            rows[size] = s + j
-            size += np.uint64(allowed[j])  # without a branch: a row that is not allowed is overwritten by the next
+        for j in range(s, min(s + PART, stop)):
+            rows[size] = j
+            size += np.uint64(mask[np.uint64(j)])  # without a branch: the next row overwrites one that is not allowed
     for w in range(len(planes)):
-        plane, target = planes[w], tile[w]
         for j in range(size):
-            target[j] = plane[np.uint64(rows[j])]
+            tile[w, j] = planes[w, np.uint64(rows[j])]
     return np.int64(size)
 
 
@@ -159,39 +160,39 @@ def _keep(candidates, size, k, levels):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _offer(distances, first, rows, k, candidates, found, state):  # type: ignore[no-untyped-def]
-    """Take up the codes that are nearer than the k-th nearest so far. `state`: candidates, limit, how many below it.
+def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
+    """Take up a code if it is nearer than the k-th nearest so far. `state`: candidates, limit, how many below it.
 
     `found` (levels,) counts what was taken up at each distance; so the limit is exact at every moment, and a code as
     far as the k-th nearest is passed over: its position is higher.
     """
-    for j in range(len(distances)):
-        d = np.int64(distances[j])
-        if d >= state[1]:
-            continue
-        if state[0] == candidates.shape[1]:
-            state[0] = _keep(candidates, state[0], k, len(found))
-        candidates[0, state[0]] = d
-        candidates[1, state[0]] = rows[first + j] if len(rows) else first + j
-        state[0] += 1
-        found[d] += 1
-        state[2] += 1
-        while state[2] >= k:
-            state[1] -= 1
-            state[2] -= found[state[1]]
+    if d >= state[1]:
+        return
+    if state[0] == candidates.shape[1]:
+        state[0] = _keep(candidates, state[0], k, len(found))
+    candidates[0, state[0]], candidates[1, state[0]] = d, row
+    state[0] += 1
+    found[d] += 1
+    state[2] += 1
+    while state[2] >= k:
+        state[1] -= 1
+        state[2] -= found[state[1]]
 
 
 @njit(nogil=True)
 def _search(query, planes, start, stop, rows, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
     """Offer codes start..stop to one query's candidates; rows[j] is code j's position, or none are given: j itself."""
+    part = np.uint64(PART)
     for s in range(start, stop, BLOCK):
-        distances = block[: min(BLOCK, stop - s)]
-        _distances(query, planes, s, distances)
-        if _any_below(distances, np.uint64(state[1])):
-            for p in range(0, len(distances), PART):
-                part = distances[p : p + PART]
-                if _any_below(part, np.uint64(state[1])):
-                    _offer(part, s + p, rows, k, candidates, found, state)
+        size = np.uint64(min(BLOCK, stop - s))
+        _distances(query, planes, np.uint64(s), size, block)
+        for p in range(np.uint64(0), size, part):
+            if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
+                continue
+            for j in range(p, min(p + part, size)):
+                if block[j] < np.uint64(state[1]):
+                    row = rows[s + np.int64(j)] if len(rows) else s + np.int64(j)
+                    _offer(np.int64(block[j]), row, k, candidates, found, state)
 
 
 @Kernel
@@ -225,30 +226,33 @@ def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ig
 
 
 @inline
-def _compare(label, labels, start, equal, out):  # type: ignore[no-untyped-def]
-    """out[j] = not 0 where the labels of query and row start + j share a class, or, if `equal`, where they differ."""
-    for w in range(len(label)):
-        word, plane = label[w], labels[w, start : start + len(out)]
-        for j in range(len(out)):
-            mark = plane[j] ^ word if equal else plane[j] & word
-            out[j] = out[j] | mark if w else mark
+def _places(query, planes, label, labels, equal, start, size, out):  # type: ignore[no-untyped-def]
+    """out[j] = 2 * distance + mark of code start + j; its mark is 1 where labels meet, or, if `equal`, differ."""
+    word, name, one = query[0], label[0], np.uint64(1)
+    for j in range(size):
+        mark = labels[0, start + j] ^ name if equal else labels[0, start + j] & name
+        out[j] = (popcount(planes[0, start + j] ^ word) << one) + np.uint64(mark != 0)
+    for w in range(1, len(query)):
+        word = query[w]
+        for j in range(size):
+            out[j] += popcount(planes[w, start + j] ^ word) << one
+    for w in range(1, len(label)):
+        name = label[w]
+        for j in range(size):
+            out[j] |= np.uint64((labels[w, start + j] & name) != 0)
 
 
 @inline
-def _count(distances, marks, counts):  # type: ignore[no-untyped-def]
-    """counts[:, 2 d + (mark != 0)] += 1, in four rows by turns: increments of one place wait for one another."""
-    one = np.uint64(1)
-    for j in range(len(distances)):
-        distances[j] = (distances[j] << one) + min(marks[j], one)
-    a, b, c, d = counts[0], counts[1], counts[2], counts[3]
-    fours = len(distances) // 4 * 4
-    for j in range(0, fours, 4):
-        a[distances[j]] += 1
-        b[distances[j + 1]] += 1
-        c[distances[j + 2]] += 1
-        d[distances[j + 3]] += 1
-    for j in range(fours, len(distances)):
-        a[distances[j]] += 1
+def _count(places, size, counts):  # type: ignore[no-untyped-def]
+    """counts[:, place] += 1, in four rows by turns: increments of one place wait for one another."""
+    one, fours = np.uint64(1), size & ~np.uint64(3)
+    for j in range(np.uint64(0), fours, np.uint64(4)):
+        counts[0, places[j]] += 1
+        counts[1, places[j + one]] += 1
+        counts[2, places[j + one + one]] += 1
+        counts[3, places[j + one + one + one]] += 1
+    for j in range(fours, size):
+        counts[0, places[j]] += 1
 
 
 @Kernel
@@ -256,18 +260,18 @@ def histograms(queries, planes, query_labels, labels, equal, everything, relevan
     """Fill `everything` and `relevant`, int64 (m, bits + 1): how many codes lie at each distance of each query.
 
     Args: `queries` uint64 (m, words); `planes` uint64 (words, n); `query_labels` uint64 (m, label words); `labels`
-    uint64 (label words, n); `equal`: labels are classes, relevant when equal, else sets, relevant when they meet.
+    uint64 (label words, n); `equal`: labels are classes, one word, relevant when equal; else sets, when they meet.
     """
     (m, words), n = queries.shape, planes.shape[1]
     counts = np.zeros((m, 4, 2 * (64 * words + 1)), np.uint32)
-    block, marks = np.empty(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64)
+    block = np.empty(BLOCK, np.uint64)
     for tile in range(0, n, TILE):
         for q in range(m):
+            query, label, count = queries[q], query_labels[q], counts[q]
             for s in range(tile, min(tile + TILE, n), BLOCK):
-                size = min(BLOCK, n - s)
-                _distances(queries[q], planes, s, block[:size])
-                _compare(query_labels[q], labels, s, equal, marks[:size])
-                _count(block[:size], marks[:size], counts[q])
+                size = np.uint64(min(BLOCK, n - s))
+                _places(query, planes, label, labels, equal, np.uint64(s), size, block)
+                _count(block, size, count)
     for q in range(m):
         for d in range(everything.shape[1]):
             unmarked, marked = np.int64(0), np.int64(0)
