@@ -2,8 +2,8 @@
 
     python benchmarks/search.py [--codes 1000000] [--queries 1000] [--bits 64] [--k 100] [--one-codes 10000000]
 
-Random codes. Both sides use the same number of threads, are timed in
-turns, and must find the same distances. A table on standard error, one JSON object on standard output.
+Random codes. Both sides use the same number of threads, are timed in turns, and must find the same distances. A table
+on standard error, one JSON object on standard output.
 """
 
 from __future__ import annotations
