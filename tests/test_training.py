@@ -18,6 +18,7 @@ from crossbit import training
 from crossbit.data.noise import corrupt_data
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
+from crossbit.evaluation import evaluate
 from crossbit.methods import get
 from crossbit.model import load_model
 from crossbit.training import summarise, train
@@ -308,7 +309,7 @@ def test_data_without_labels_is_refused():
 
 
 def test_figures_become_a_history_line():
-    figures = {"loss": float("nan"), "trusted": np.array([True, True, False]), "sample_loss": np.zeros(3)}
+    figures = {"loss": None, "trusted": np.array([True, True, False]), "sample_loss": np.zeros(3)}
     line, rows = summarise(4, figures, np.array([True, False, True]))
     assert line == {"epoch": 5, "loss": None, "trusted": 2 / 3, "trusted_precision": 0.5, "trusted_recall": 0.5}
     assert set(rows) == {"trusted", "sample_loss"}
@@ -329,6 +330,42 @@ def test_a_damaged_run_folder_is_refused(tmp_path, damage, message):
     damage(tmp_path / "run")
     with pytest.raises(UserError, match=message):
         load_model(tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
+    with pytest.raises(UserError, match="smaller learning rate"):
+        small(toy(), settings=SMALL | {"lr": 1e30}, epochs=20, out=tmp_path / "run")
+
+
+def test_an_interrupted_model_says_so(tmp_path, monkeypatch):
+    original = get("nrch").train_epoch
+
+    def interrupted(self, view):
+        if view.epoch == 3:
+            raise KeyboardInterrupt
+        return original(self, view)
+
+    monkeypatch.setattr(get("nrch"), "train_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        small(toy(), out=tmp_path / "run")
+    model = load_model(tmp_path / "run")
+    assert model.selection == "last epoch, interrupted after 3 of 4 epochs"
+    assert evaluate(model, toy()).protocol["selection"] == model.selection
+
+
+def test_what_a_kill_left_half_written_is_removed(tmp_path, monkeypatch):
+    original = get("nrch").train_epoch
+    monkeypatch.setattr(
+        get("nrch"), "train_epoch", lambda self, view: original(self, view) if view.epoch < 2 else 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        small(toy(), out=tmp_path / "run")
+    monkeypatch.setattr(get("nrch"), "train_epoch", original)
+    half = [tmp_path / "run/.model.x.safetensors", tmp_path / "run/checkpoint/.state.x.safetensors"]
+    for path in half:
+        path.write_bytes(b"half")
+    small(toy(), out=tmp_path / "run", resume=True)
+    assert not any(path.exists() for path in half)
 
 
 def test_no_run_folder():

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from crossbit.errors import UserError
-from crossbit.files import writing
+from crossbit.tensors import read_tensors, write_tensors
 
 
 @dataclass
@@ -24,10 +22,6 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     meta: dict[str, Any]
 
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with `prefix`, without it."""
-        return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
-
 
 def _file(folder: Path) -> Path:
     return folder / "checkpoint" / "state.safetensors"
@@ -35,8 +29,7 @@ def _file(folder: Path) -> Path:
 
 def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write the checkpoint of the run in `folder`, in place of the one before, whole or not at all."""
-    with writing(_file(folder)) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, {"crossbit": json.dumps(meta)})
+    write_tensors(_file(folder), tensors, {"crossbit": json.dumps(meta)})
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
@@ -45,17 +38,22 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     Raises:
         UserError: it is damaged.
     """
-    path = _file(folder)
-    if not path.exists():
+    if not _file(folder).exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            meta = json.loads(file.metadata()["crossbit"])
-            return Checkpoint({key: file.get_tensor(key) for key in file.keys()}, meta)  # noqa: SIM118 (no dict)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"checkpoint {path} is damaged ({error}); remove its folder to begin again") from error
+        tensors, notes = read_tensors(_file(folder))
+        return Checkpoint(tensors, json.loads(notes["crossbit"]))
+    except (UserError, KeyError, ValueError) as error:
+        raise UserError(f"checkpoint {_file(folder)} is damaged; remove its folder to begin again") from error
 
 
 def remove_checkpoint(folder: Path) -> None:
     """Remove the checkpoint of a finished run."""
     shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writing left half done when the process was killed: hidden files beside the run's own."""
+    for path in [*folder.glob(".*"), *(folder / "checkpoint").glob(".*")]:
+        if path.is_file():
+            path.unlink(missing_ok=True)

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from crossbit.bits import pack
@@ -20,6 +18,7 @@ from crossbit.features import Featuriser, featuriser_from_state
 from crossbit.files import read_json, refuse_existing, write_json, writing
 from crossbit.methods import Task, get, make_settings
 from crossbit.npz import read_npz, write_npz
+from crossbit.tensors import part, read_tensors, write_tensors
 
 FORMAT = 1
 CHUNK = 2048  # rows featurised and encoded at a time
@@ -33,7 +32,7 @@ class Model:
         config: what the run was made with, as JSON: "method", "settings", "bits", "noise", "seed", "data" and more.
         encoders: a module per modality, features (n, dim) -> (n, bits).
         featurisers: per modality, raw rows -> float32 features.
-        history: a dict per epoch, as in `history.jsonl`.
+        history: a dict for each epoch that made these weights, as in `history.jsonl`.
         rows: per-row figures of the last epoch (such as "sample_loss"), their row numbers in the data under "row";
             empty if the method has none.
     """
@@ -64,6 +63,13 @@ class Model:
     @property
     def modalities(self) -> list[str]:
         return list(self.encoders)
+
+    @property
+    def selection(self) -> str:
+        """How the epoch was chosen, and whether the training had come to its end."""
+        done, planned = len(self.history), self.config["settings"]["epochs"]
+        stopped = f", interrupted after {done} of {planned} epochs" if done < planned else ""
+        return f"{self.config['selection']}{stopped}"
 
     def _encoder(self, modality: str) -> nn.Module:
         if modality not in self.encoders:
@@ -111,9 +117,7 @@ class Model:
         tensors: dict[str, Tensor] = {}
         kinds: dict[str, Any] = {}
         for modality, encoder in self.encoders.items():
-            tensors |= {
-                f"encoders.{modality}.{k}": v.detach().cpu().contiguous() for k, v in encoder.state_dict().items()
-            }
+            tensors |= {f"encoders.{modality}.{k}": v for k, v in encoder.state_dict().items()}
             kinds[modality], arrays = self.featurisers[modality].state()
             tensors |= {
                 f"featurisers.{modality}.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()
@@ -122,8 +126,7 @@ class Model:
         write_history(folder, self.history)
         if self.rows:
             write_npz(folder / "rows.npz", self.rows, compress=True)
-        with writing(folder / "model.safetensors") as temporary:
-            save_file(tensors, temporary)
+        write_tensors(folder / "model.safetensors", tensors, {"history": json.dumps(self.history)})
 
 
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
@@ -146,8 +149,9 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             f"run folder {folder} is incomplete ({', '.join(missing)} missing); finish it with the same train command "
             "and --resume"
         )
-    tensors = _read_tensors(folder / "model.safetensors")
+    tensors, notes = read_tensors(folder / "model.safetensors")
     try:
+        history = json.loads(notes["history"])  # of these weights; an unfinished run's history.jsonl may be ahead
         featurisers = {
             modality: featuriser_from_state(kind, _arrays(tensors, f"featurisers.{modality}."))
             for modality, kind in read_json(folder / "featurisers.json").items()
@@ -156,11 +160,11 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         task = Task({modality: f.dim for modality, f in featurisers.items()}, config["classes"], config["bits"])
         encoders = cls.build_encoders(make_settings(cls, config["settings"]), task)
         for modality, encoder in encoders.items():
-            encoder.load_state_dict(_part(tensors, f"encoders.{modality}."))
-    except (KeyError, RuntimeError, TypeError) as error:
+            encoder.load_state_dict(part(tensors, f"encoders.{modality}."))
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"run folder {folder} is damaged: {str(error).splitlines()[0]}") from error
     rows = read_npz(folder / "rows.npz", "a run's file", "train it again") if (folder / "rows.npz").exists() else {}
-    return Model(config, encoders, featurisers, history=read_history(folder), rows=rows)
+    return Model(config, encoders, featurisers, history=history, rows=rows)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -179,23 +183,5 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of history.jsonl; none where there is no such file."""
-    path = folder / "history.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
 def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
-    return {key: value.numpy() for key, value in _part(tensors, prefix).items()}
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
+    return {key: value.numpy() for key, value in part(tensors, prefix).items()}

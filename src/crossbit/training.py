@@ -13,8 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from crossbit.bits import pack
-from crossbit.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, save_checkpoint
+from crossbit.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import score_codes
@@ -25,6 +24,7 @@ from crossbit.model import Model, load_model, read_config, write_history
 from crossbit.npz import write_npz
 from crossbit.plan import PRECISIONS, Plan, check_same, make_plan
 from crossbit.progress import EpochProgress
+from crossbit.tensors import part
 
 EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global generator
 
@@ -92,6 +92,7 @@ def train(
     checkpoint = None
     if folder is not None and resume and (folder / "config.json").exists():
         check_same(read_config(folder), plan.config)
+        remove_leftovers(folder)
         checkpoint = read_checkpoint(folder)
         if checkpoint is None and (folder / "model.safetensors").exists():
             return load_model(folder)
@@ -156,17 +157,21 @@ class _Run:
     def _epochs(self, view: View) -> None:
         clean, done = self.plan.clean(), len(self.history)
         with EpochProgress(view.epochs, done=done, shown=self.shown) as bar:
+            if done:
+                bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
             view.tick = bar.tick
             for epoch in range(done, view.epochs):
                 view.epoch = epoch
                 torch.manual_seed(view.random_seed(EPOCH_SEED))  # for what a method draws from the global generator
                 figures = self.method.train_epoch(view)
+                if figures["loss"] is not None and not math.isfinite(figures["loss"]):
+                    raise UserError(f"the loss is {figures['loss']} in epoch {epoch + 1}; take a smaller learning rate")
                 line, self.row_figures = summarise(epoch, figures, clean)
                 self._validate(line)
                 self.history.append(line)
                 if self.folder is not None:
                     self._save_checkpoint(self.folder)
-                bar.epoch_done("no finite loss" if line["loss"] is None else f"loss {line['loss']:.4f}")
+                bar.epoch_done("no step" if line["loss"] is None else f"loss {line['loss']:.4f}")
 
     @torch.no_grad()
     def _validate(self, line: dict[str, Any]) -> None:
@@ -174,11 +179,10 @@ class _Run:
         rows = self.plan.validation_rows
         if not len(rows):
             return
-        codes = {}
-        for modality in self.plan.modalities:
-            features = torch.from_numpy(features_of(self.featurisers[modality], self.plan.data[modality], rows))
-            embedded = self.method.networks[modality](features.to(self.fabric.device))
-            codes[modality] = pack(embedded.float().cpu().numpy())
+        encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
+        model = Model(self.plan.config, encoders, self.featurisers)
+        codes = {modality: model.encode(modality, self.plan.data[modality][rows]) for modality in encoders}
+        self.method.networks.train()
         labels = self.plan.observed(rows)
         report = score_codes(codes, codes, labels, labels, database="query")
         line["validation_map"] = float(np.mean(list(report.map.values())))
@@ -208,8 +212,8 @@ class _Run:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.method.load_state(checkpoint.tensors, checkpoint.meta["numbers"])
         self.history, self.best_score = checkpoint.meta["history"], checkpoint.meta["best_score"]
-        self.best = checkpoint.part("best.")
-        self.row_figures = {key: value.numpy() for key, value in checkpoint.part("rows.").items()}
+        self.best = part(checkpoint.tensors, "best.")
+        self.row_figures = {key: value.numpy() for key, value in part(checkpoint.tensors, "rows.").items()}
 
     def _keep_finished_epochs(self) -> None:
         """After Ctrl-C: the last finished epoch becomes the model; the checkpoint stays for --resume."""
@@ -224,6 +228,13 @@ class _Run:
         encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
         rows = {"row": self.plan.rows, **self.row_figures} if self.row_figures else {}
         return Model(self.plan.config, encoders, self.featurisers, history=self.history, rows=rows)
+
+
+def _differing(folder: Path | None, config: Mapping[str, Any]) -> str:
+    """What may make a resumed run end with other weights than an unbroken one: other threads, other versions."""
+    before = {} if folder is None else read_config(folder)
+    changed = [key for key in ("threads", "versions") if before.get(key) != config[key]]
+    return f"; {' and '.join(changed)} differ from before: the last bits may, too" if changed else ""
 
 
 def _fabric(config: Mapping[str, Any]) -> Fabric:
@@ -241,8 +252,6 @@ def summarise(
     """A history line, and the per-row figures.
 
     A boolean per-row figure becomes its share, with precision and recall against `clean` where the truth is known.
-    A number that is not finite becomes None.
-
     >>> summarise(0, {"loss": 0.5, "trusted": np.array([True, False])}, np.array([True, True]))[0]
     {'epoch': 1, 'loss': 0.5, 'trusted': 0.5, 'trusted_precision': 1.0, 'trusted_recall': 0.5}
     """
@@ -250,7 +259,7 @@ def summarise(
     rows = {name: value for name, value in figures.items() if isinstance(value, np.ndarray)}
     for name, value in figures.items():
         if name not in rows:
-            line[name] = None if isinstance(value, float) and not math.isfinite(value) else value
+            line[name] = value
         elif value.dtype == bool:
             line[name] = float(value.mean())
             if clean is not None:

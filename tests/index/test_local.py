@@ -435,3 +435,25 @@ def test_the_configuration_is_what_duckdb_says_it_is(path: Path) -> None:
         query = "SELECT name, value FROM duckdb_settings() WHERE name IN (SELECT unnest(?))"
         found = dict(index._open().execute(query, [list(CONFIG)]).fetchall())
     assert found == {name: str(value).lower() for name, value in CONFIG.items()}
+
+
+def test_the_first_add_makes_an_index_whose_length_was_not_given(path: Path) -> None:
+    with LocalIndex(path) as index:
+        assert (len(index), 3 in index, path.exists()) == (0, False, False)
+        with pytest.raises(UserError, match=r"no index at .* yet"):
+            index.search(np.zeros((1, 2), np.uint8))
+        with pytest.raises(UserError, match="one code for each id"):
+            index.add([1, 2], np.zeros((1, 2), np.uint8))
+        assert not path.exists()
+        index.add([3], np.zeros((1, 2), np.uint8))
+        assert (len(index), index.bits) == (1, 16)
+    with LocalIndex(path) as index:
+        assert 3 in index
+
+
+def test_an_index_that_was_never_made_can_be_closed(path: Path) -> None:
+    index = LocalIndex(path)
+    index.close()
+    with pytest.raises(UserError, match="closed"):
+        index.search(np.zeros((1, 2), np.uint8))
+    assert not path.exists()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import permutations
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ class Protocol(TypedDict):
     queries: int
     database: str  # "retrieval", or "query": the queries against themselves, own pair included
     database_size: int
+    selection: NotRequired[str]  # how the epoch was chosen, where a model was evaluated
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def evaluate(
 
     Args:
         model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
-            knows other ones than the data.
+            knows other ones than the data, `selection` where it says how its epoch was chosen.
         data: PairedData. Evaluation uses its true labels, never the observed ones.
         database: "retrieval": the retrieval rows; "query": the queries against themselves, own pair included.
         k, cutoff, ties, empty: as for `mean_average_precision`.
@@ -156,7 +157,9 @@ def evaluate(
     seconds = time.perf_counter() - start
     options |= {"database": database, "data": data.name, "method": model.method}
     report = score_codes(query, retrieval, labels, other, **options)
-    return replace(report, seconds={"encode": seconds, **report.seconds})
+    selection: Any = {"selection": model.selection} if hasattr(model, "selection") else {}
+    protocol: Protocol = {**report.protocol, **selection}
+    return replace(report, protocol=protocol, seconds={"encode": seconds, **report.seconds})
 
 
 def score_rankings(

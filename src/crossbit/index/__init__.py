@@ -33,15 +33,15 @@ def open_index(uri: str | os.PathLike[str], *, bits: int | None = None, read_onl
 
     Args:
         uri: a path (a file on this machine), or `scheme://...` for another backend.
-        bits: the code length; needed to make a new index, checked against one that exists.
+        bits: the code length; checked against an index that exists. Without it a new index is made by its first `add`.
         read_only: refuse changes; any number of processes may then read a local index at the same time.
 
     Raises:
-        UserError: an unknown scheme; no index there and no `bits` to make one; an index of another code length;
+        UserError: an unknown scheme; no index there to read; an index of another code length;
             something there that is not an index; an index that another process has open for writing.
 
     >>> import tempfile, numpy as np
-    >>> with open_index(tempfile.mkdtemp() + "/codes.duckdb", bits=16) as index:
+    >>> with open_index(tempfile.mkdtemp() + "/codes.duckdb") as index:
     ...     index.add([7], np.array([[255, 0]], np.uint8), items=[{"name": "seven"}])
     ...     index.search(np.array([[255, 1]], np.uint8))[0]
     [(7, 1, {'name': 'seven'})]

@@ -40,9 +40,7 @@ def open_file(path: Path, bits: int | None, read_only: bool) -> tuple[duckdb.Duc
     wanted = None if bits is None else check_bits(bits)
     if not path.exists():
         if read_only or wanted is None:
-            raise UserError(
-                f"there is no index at {path}; to make one, give its code length (bits) and open it to write"
-            )
+            raise UserError(f"there is no index at {path}; to make one, open it to write and add codes")
         _create(path, wanted)
     connection = _connect(path, read_only)
     try:

@@ -42,8 +42,8 @@ class LocalIndex(Index):
     are loaded when they are first needed, ordered by id (8 bytes per 64 bits of code, 8 more per id).
 
     Args:
-        path: the file; made where there is none and `bits` is given.
-        bits: the code length.
+        path: the file; made where there is none.
+        bits: the code length; without it a new index is made by its first `add`, which tells it.
         read_only: refuse changes, and let others read at the same time.
 
     Raises:
@@ -70,15 +70,22 @@ class LocalIndex(Index):
         self._lock = threading.RLock()
         self._codes: Codes | None = None
         self._kinds: dict[str, str] | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self.bits = 0
+        self._awaited = bits is None and not read_only and not self.path.exists()  # the first add makes it
+        if not self._awaited:
+            self._attach(bits)
+
+    def _attach(self, bits: int | None) -> None:
+        """Open the file, or make it."""
         with _opening:
             self._place = os.path.realpath(self.path)
             if self._place in _writers:
                 raise busy(self.path)
-            self._connection: duckdb.DuckDBPyConnection | None
-            self._connection, self.bits = open_file(self.path, bits, read_only)
-            if not read_only:
+            self._connection, self.bits = open_file(self.path, bits, self.read_only)
+            if not self.read_only:
                 _writers[self._place] = self
-        self._words = word_columns(self.bits)
+        self._words, self._awaited = word_columns(self.bits), False
 
     def __repr__(self) -> str:
         return f"LocalIndex({str(self.path)!r}, bits={self.bits})"
@@ -87,11 +94,14 @@ class LocalIndex(Index):
         self, ids: npt.ArrayLike, codes: npt.ArrayLike, items: Items | None = None, *, replace: bool = False
     ) -> None:
         """See `Index.add`."""
-        wanted, words = check_ids(ids), kernels.planes(self.check_length(codes))
-        if words.shape[1] != len(wanted):
-            raise UserError(f"{words.shape[1]} codes for {len(wanted)} ids; give one code for each id")
+        wanted, packed = check_ids(ids), kernels.check_codes(codes)
+        if len(packed) != len(wanted):
+            raise UserError(f"{len(packed)} codes for {len(wanted)} ids; give one code for each id")
         columns = typed_columns(items, len(wanted))
         with self._lock:
+            if self._awaited:
+                self._attach(8 * packed.shape[1])
+            words = kernels.planes(self.check_length(packed))
             new, columns = self._fit(columns)
             held, batch = self._loaded(), ordered(wanted, words)
             there = batch.ids[held.has(batch.ids)]
@@ -120,9 +130,9 @@ class LocalIndex(Index):
 
     def search(self, codes: npt.ArrayLike, k: int = 10, where: str | None = None) -> Hits:
         """See `Index.search`; exact, ordered by (distance, id)."""
-        queries, k = self.check_length(codes, "query codes"), check_k(k)
         with self._lock:
             run = self._loaded().merged()
+            queries, k = self.check_length(codes, "query codes"), check_k(k)
             mask = None if where is None else self._mask(run, where)
         distances, positions = kernels.top_k(queries, run.planes, k, mask=mask)
         ids = np.full(positions.shape, -1, np.int64)
@@ -132,13 +142,13 @@ class LocalIndex(Index):
 
     def __len__(self) -> int:
         with self._lock:
-            return int(self._fetch("SELECT count(*) FROM items")[0][0])
+            return 0 if self._awaited else int(self._fetch("SELECT count(*) FROM items")[0][0])
 
     def __contains__(self, id: object) -> bool:
         if isinstance(id, bool) or not isinstance(id, int | np.integer) or not -(2**63) <= id < 2**63:
             return False
         with self._lock:
-            return bool(self._loaded().has(np.array([id], np.int64))[0])
+            return not self._awaited and bool(self._loaded().has(np.array([id], np.int64))[0])
 
     def __getitem__(self, id: int) -> tuple[npt.NDArray[np.uint8], Item]:
         """See `Index.__getitem__`."""
@@ -157,10 +167,13 @@ class LocalIndex(Index):
                 if not self.read_only:
                     del _writers[self._place]
             self._connection = self._codes = self._kinds = None
+            self._awaited = False
 
     # What is in the file.
 
     def _open(self) -> duckdb.DuckDBPyConnection:
+        if self._awaited:
+            raise UserError(f"there is no index at {self.path} yet; the first add makes it")
         if self._connection is None:
             raise UserError(f"the index {self.path} is closed; open it again")
         return self._connection
@@ -172,9 +185,10 @@ class LocalIndex(Index):
     def _loaded(self) -> Codes:
         """All codes, from memory after the first time."""
         if self._codes is None:
+            connection = self._open()
             names = ", ".join(["id", *self._words])
             with trouble(self.path, "read"):
-                rows = self._open().execute(f"SELECT {names} FROM items").fetchnumpy()
+                rows = connection.execute(f"SELECT {names} FROM items").fetchnumpy()
             planes = np.stack([np.asarray(rows[name], np.uint64) for name in self._words])
             self._codes = Codes(ordered(np.asarray(rows["id"], np.int64), planes))
         return self._codes

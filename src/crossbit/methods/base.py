@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from crossbit.errors import UserError, unknown
+from crossbit.tensors import part
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Method(ABC):
     Settings: ClassVar[type]
     rows: ClassVar[str] = "train"  # or "retrieval": the rows it trains on
     sees_labels: ClassVar[bool] = True
+    demo: ClassVar[dict[str, Any]] = {}  # settings with which `crossbit demo` trains in half a minute
+    demo_without: ClassVar[tuple[str, dict[str, Any]] | None] = None  # a part, and the settings that switch it off
 
     def __init__(self, settings: Any, task: Task) -> None:
         self.settings = settings
@@ -127,8 +130,9 @@ class Method(ABC):
     def train_epoch(self, view: View) -> dict[str, Any]:
         """Train one epoch and return its figures.
 
-        Figures are numbers for the history ("loss" among them), small JSON values, and arrays with an entry for each
-        row of the view; a boolean one is compared with the truth by the training loop, where the truth is known.
+        Figures are numbers for the history ("loss" among them, None where no step was made), small JSON values, and
+        arrays with an entry for each row of the view; a boolean one is compared with the truth by the training loop,
+        where the truth is known.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -139,24 +143,24 @@ class Method(ABC):
         for name, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
             for index, entry in state["state"].items():
-                tensors |= {f"optimizers.{name}.{index}.{key}": value for key, value in entry.items()}
-            numbers[name] = [group["lr"] for group in state["param_groups"]]
+                held = {key: value for key, value in entry.items() if value is not None}
+                tensors |= {f"optimizers.{name}.{index}.{key}": value for key, value in held.items()}
+            numbers[name] = [{k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]]
         return tensors, numbers
 
     def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Put a state back, in place."""
-        part = lambda prefix: {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}  # noqa: E731
-        self.networks.load_state_dict(part("networks."))
-        for key, value in part("buffers.").items():
+        self.networks.load_state_dict(part(tensors, "networks."))
+        for key, value in part(tensors, "buffers.").items():
             self.buffers[key] = value.to(self.buffers[key].device)
         for name, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
             entries: dict[int, dict[str, Tensor]] = {}
-            for key, value in part(f"optimizers.{name}.").items():
+            for key, value in part(tensors, f"optimizers.{name}.").items():
                 index, entry = key.split(".", 1)
                 entries.setdefault(int(index), {})[entry] = value
-            for group, lr in zip(state["param_groups"], numbers[name], strict=True):
-                group["lr"] = lr
+            for group, kept in zip(state["param_groups"], numbers[name], strict=True):
+                group.update(kept)
             optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
 
 
