@@ -128,7 +128,7 @@ SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
         "nrch-accuracy",
         "NRCH: accuracy beside the published code",
         "Glyphs, 50 % swap-one, 64 bits, width 8192, 20 epochs, the last one; for each seed the same vectors, split "
-        "and observed labels; 2,000 queries, mAP@all(ties=expected,empty=skip). *Not below*: the difference is above "
+        "and observed labels; 2,000 queries, mAP@all(ties=expected, empty=skip). *Not below*: the difference is above "
         "minus the larger of .005 and two standard errors of it.",
         nrch_accuracy,
     ),

@@ -260,6 +260,8 @@ def test_what_was_added_is_there_when_opened_again(uri: str) -> None:
 def test_an_index_is_made_by_its_first_add(uri: str) -> None:
     with pytest.raises(UserError, match="no index"):
         open_index(uri, read_only=True)
+    with pytest.raises(UserError, match="12 bits"):
+        open_index(uri, bits=12)
     with open_index(uri) as index:
         assert len(index) == 0
         index.add([1], np.zeros((1, 4), np.uint8))

@@ -115,7 +115,7 @@ def noise(
     counts = {"": changed} if not isinstance(changed, dict) else {f" of {m}": mask for m, mask in changed.items()}
     hit = ", ".join(f"{int(mask.sum()):,}{of}" for of, mask in counts.items())
     say(f"labels of {hit} changed among {len(loaded.splits['train']):,} training rows; written to {out}")
-    say_next(["train", out, "--out", "run"])
+    say_next(["data", "show", out] if parsed.each else ["train", out, "--out", "run"])
 
 
 def _check_out(out: Path) -> None:
