@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossbit.data.split import generator
-from crossbit.data.types import PairedData, Rows, check_label
+from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
+from crossbit.labels import check_labels
 
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
@@ -106,7 +107,7 @@ def corrupt(
     ([False, False, True, True], [1, 1, 1, 1])
     """
     noise = parse_noise(noise)
-    truth = check_label("labels", labels)
+    truth = check_labels(labels, "labels")
     classes = truth.shape[1] if truth.ndim == 2 else max(classes or 0, int(truth.max(initial=-1)) + 1)
     if classes < 2:
         raise UserError(f"labels have {classes} classes; noise needs at least two")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.errors import UserError, unknown
+from crossbit.labels import check_labels
 
 SPLITS = ("train", "query", "retrieval", "validation")
 RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path"})
@@ -288,12 +289,12 @@ def _label_arrays(data: PairedData) -> Iterator[tuple[str, np.ndarray]]:
 def _check_labels(data: PairedData) -> None:
     for name in ("label", "observed_label"):
         if (array := getattr(data, name)) is not None:
-            _set(data, **{name: check_label(name, array, data.n)})
+            _set(data, **{name: _check_label(name, array, data.n)})
         apart = getattr(data, f"modality_{name}")
         if strangers := [f"{name}_{modality}" for modality in apart if modality not in data.modalities]:
             known = {*RESERVED, *(f"{name}_{modality}" for modality in data.modalities)}
             raise unknown("array", strangers[0], known)
-        checked = {modality: check_label(f"{name}_{modality}", array, data.n) for modality, array in apart.items()}
+        checked = {modality: _check_label(f"{name}_{modality}", array, data.n) for modality, array in apart.items()}
         _set(data, **{f"modality_{name}": checked})
     arrays = list(_label_arrays(data))
     for name, array in arrays[1:]:
@@ -304,21 +305,9 @@ def _check_labels(data: PairedData) -> None:
         _check_label_names(data, arrays)
 
 
-def check_label(name: str, label: Any, n: int | None = None) -> np.ndarray:
-    """Labels as uint8 (n, classes) of 0 and 1 or int64 (n,) classes from 0; UserError where they are neither."""
-    array = np.asarray(label)
-    if n is not None:
-        _check_rows(name, array, n)
-    if array.ndim == 1 and array.dtype.kind in "iu":
-        if array.size and array.min() < 0:
-            raise UserError(f"{name} holds class {array.min()}; classes are counted from 0")
-        return array.astype(np.int64, copy=False)
-    if array.ndim == 2 and array.dtype.kind in "iufb" and array.shape[1] > 0:
-        if (wrong := (array != 0) & (array != 1)).any():
-            hint = "; one class number per row has shape (n,)" if array.shape[1] == 1 else ""
-            raise UserError(f"{name} holds {array[wrong][0]}; a (n, classes) label matrix may hold only 0 and 1{hint}")
-        return array.astype(np.uint8, copy=False)
-    raise UserError(f"{name} is {_form(array)}; it must be a 0/1 matrix (n, classes) or integer classes (n,)")
+def _check_label(name: str, label: Any, n: int) -> np.ndarray:
+    _check_rows(name, np.asarray(label), n)
+    return check_labels(label, name)
 
 
 def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -> None:

@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from crossbit.errors import UserError
 from crossbit.evaluation.measure import Empty, Measure, check_choice, check_cut
-from crossbit.evaluation.rankings import Array, Block, HammingRanking, check_labels
+from crossbit.evaluation.rankings import Array, Block, HammingRanking
 from crossbit.evaluation.ties import Cutoff, Ties, hits_of_counts
+from crossbit.labels import check_labels
 
 Average = Literal["micro", "macro"]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import check_codes, distance_histograms, planes
 from crossbit.errors import UserError
 from crossbit.evaluation.order import hits_in_order
+from crossbit.labels import check_labels
 
 Array = npt.NDArray[Any]
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")  # of the arguments, for messages
@@ -115,22 +115,3 @@ def check_both_labels(
             "both must be (rows, the same classes) or both (rows,) class numbers"
         )
     return labels, other
-
-
-def check_labels(labels: npt.ArrayLike, what: str) -> Array:
-    """Labels as uint8 0/1 (n, c) or int64 (n,); UserError names them `what`.
-
-    >>> check_labels([3, 0], "labels").dtype
-    dtype('int64')
-    """
-    array = np.asarray(labels)
-    if array.ndim == 1 and array.dtype.kind in "iu":
-        if array.size and array.min() < 0:
-            raise UserError(f"{what} holds class {array.min()}; classes are counted from 0")
-        return array.astype(np.int64, copy=False)
-    if array.ndim == 2 and array.dtype.kind in "iufb" and array.shape[1] > 0:
-        if (wrong := (array != 0) & (array != 1)).any():
-            hint = "; one class number per row has shape (n,)" if array.shape[1] == 1 else ""
-            raise UserError(f"{what} holds {array[wrong][0]}; a (n, classes) label matrix may hold only 0 and 1{hint}")
-        return array.astype(np.uint8, copy=False)
-    raise UserError(f"{what} is {array.dtype} of shape {array.shape}; it must be 0/1 (n, classes) or integers (n,)")
