@@ -1,0 +1,111 @@
+"""The demo: the main job end to end on the built-in set, told in one HTML file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+from crossbit.data import load_data
+from crossbit.data.types import PairedData
+from crossbit.demo.page import build_page
+from crossbit.demo.queries import modality_of
+from crossbit.demo.work import Stages, Story, make_story
+from crossbit.files import check_new, read_json, write_json, writing
+
+__all__ = ["next_commands", "run_demo"]
+
+
+def run_demo(
+    out: str | os.PathLike[str],
+    *,
+    method: str = "nrch",
+    noise: str = "swap-one:0.5",
+    seed: int = 0,
+    data: PairedData | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train with noise, index, search, score beside the floors, and write what there is to see.
+
+    Leaves `report.html`, `report.json` with its figures, `query.png` to search with, and `run`, a run folder with
+    its index.
+
+    Args:
+        out: folder to make.
+        method: what to train, with the settings that the method names for the demo.
+        noise: what is done to the training labels or pairs, `RULE:RATE`.
+        seed: of noise, weights, batches and the choice of queries.
+        data: pairs of pictures and words with labels; the built-in glyphs if None.
+        settings: the method's settings, before those for the demo.
+        progress: say on standard error what is being done.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        UserError: `out` exists or cannot be written, or as for `crossbit.train`; nothing was written then.
+        KeyboardInterrupt: interrupted; what was finished is in `out`.
+    """
+    folder = check_new(out)
+    console = Console(stderr=True, quiet=not progress, highlight=False, markup=False)
+    stage = Stages(console.print)
+    with stage("data", "the built-in glyphs" if data is None else data.name):
+        data = load_data("glyphs") if data is None else data
+    given: dict[str, Any] = {"method": method, "noise": noise, "seed": seed, "settings": settings or {}}
+    story = make_story(data, folder / "run", stage, progress=progress, **given)
+    return write_report(story, folder)
+
+
+def write_report(story: Story, folder: Path) -> Path:
+    """The page, its figures as JSON, and a query's picture."""
+    row = story.pictures[0].row
+    Image.fromarray(story.data[modality_of(story.data, "pictures")][row]).save(folder / "query.png")
+    write_json(folder / "report.json", figures(story))
+    with writing(folder / "report.html") as temporary:
+        temporary.write_text(build_page(story, next_commands(folder)), encoding="utf-8")
+    return folder / "report.html"
+
+
+def figures(story: Story) -> dict[str, Any]:
+    """What the page says in numbers, as JSON takes it."""
+    reports = {"run": story.report, "random codes": story.random}
+    if story.without is not None:
+        reports[f"without {story.without.part}"] = story.without.report
+    texts = story.data[modality_of(story.data, "words")]
+    return {
+        "reports": {name: report.to_dict() for name, report in reports.items()},
+        "corrupted": float(story.noisy.mean()),
+        "last_epoch": story.model.history[-1],
+        "seconds": story.seconds,
+        "queries": [{"text": str(texts[one.row]), **asdict(one)} for one in [*story.words, *story.pictures]],
+    }
+
+
+def next_commands(folder: Path) -> list[str]:
+    """Three commands to try on what the demo left in `folder`; they work where this is asked."""
+    crossbit, run = command_name(), str(folder / "run")
+    words = read_json(folder / "report.json")["queries"][0]["text"]
+    return [
+        shlex.join([*crossbit, "search", run, words]),
+        shlex.join([*crossbit, "search", run, "--image", str(folder / "query.png")]),
+        shlex.join([*crossbit, "evaluate", run, "--ties", "index"]),
+    ]
+
+
+def command_name() -> list[str]:
+    """How to call crossbit from here: by its name where that is this installation, else by path or through Python."""
+    beside, found = Path(sys.executable).with_name("crossbit"), shutil.which("crossbit")
+    if not beside.exists():
+        return [sys.executable, "-m", "crossbit"]
+    if found is not None and Path(found).samefile(beside):
+        return ["crossbit"]
+    return [os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)]

@@ -1,0 +1,88 @@
+"""Which queries the report shows, drawn before anything is known about how they do; and what was found for them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossbit.data.types import PairedData
+from crossbit.model import Model
+from crossbit.retrieval import search_picture, search_words
+
+SHOWN = 10  # hits of a query
+SAMPLE = 100  # queries that are chosen from
+LOOKED_AT = 120  # hits among which different captions are looked for
+
+
+@dataclass(frozen=True)
+class Search:
+    """One query and what was found.
+
+    Attributes:
+        modality: of the query.
+        row: of the query, in the data.
+        hits: (row, distance) nearest first.
+        right: for each hit, whether it shares a label with the query.
+    """
+
+    modality: str
+    row: int
+    hits: list[tuple[int, int]]
+    right: list[bool]
+
+
+def draw(data: PairedData, count: int, seed: int) -> list[int]:
+    """`count` query rows out of a seeded sample, one after another the one with the most labels not shown yet.
+
+    >>> label = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]], np.uint8)
+    >>> rows = {"train": np.array([3]), "query": np.arange(3), "retrieval": np.array([3])}
+    >>> data = PairedData("toy", {"image": np.zeros((4, 1))}, label, rows)
+    >>> draw(data, 2, seed=0)
+    [1, 2]
+    """
+    sample = np.random.default_rng([seed, 3]).permutation(data.splits["query"])[:SAMPLE]
+    labels = multi_hot(data)[sample]
+    shown, free, chosen = np.zeros(labels.shape[1], bool), labels.any(axis=1), []
+    for _ in range(min(count, int(free.sum()))):
+        gain = labels @ np.where(shown, -1, 1)  # new labels count for a query, those shown already against it
+        best = int(np.where(free, gain, -labels.shape[1] - 1).argmax())
+        free[best] = False
+        shown |= labels[best].astype(bool)
+        chosen.append(int(sample[best]))
+    return chosen
+
+
+def by_words(model: Model, data: PairedData, uri: str | os.PathLike[str], row: int) -> Search:
+    """The nearest pictures to a query's words."""
+    words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
+    found = search_words(model, uri, str(data[words][row]), SHOWN)[pictures]
+    return _search(data, words, row, [(id_, distance) for id_, distance, _ in found])
+
+
+def by_picture(model: Model, data: PairedData, uri: str | os.PathLike[str], row: int) -> Search:
+    """The nearest words to a query's picture, the same words once."""
+    words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
+    found = search_picture(model, uri, data[pictures][row][None], LOOKED_AT)[words]
+    first: dict[str, tuple[int, int]] = {}
+    for id_, distance, _ in found:
+        first.setdefault(str(data[words][id_]), (id_, distance))
+    return _search(data, pictures, row, list(first.values())[:SHOWN])
+
+
+def modality_of(data: PairedData, kind: str) -> str:
+    """The first modality of a kind."""
+    return next(name for name in data.modalities if data.kind(name) == kind)
+
+
+def multi_hot(data: PairedData) -> np.ndarray:
+    """True labels as int64 0/1 (n, classes)."""
+    assert data.label is not None
+    label = data.label if data.label.ndim == 2 else data.label[:, None] == np.arange(data.classes)
+    return label.astype(np.int64)
+
+
+def _search(data: PairedData, modality: str, row: int, hits: list[tuple[int, int]]) -> Search:
+    labels = multi_hot(data)
+    return Search(modality, row, hits, [bool(labels[row] @ labels[hit]) for hit, _ in hits])

@@ -1,0 +1,145 @@
+"""What the demo does before it writes: train, index, search, score beside the floors; it knows nothing of the page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.data.types import PairedData
+from crossbit.demo import queries
+from crossbit.demo.queries import Search
+from crossbit.evaluation import Report, evaluate, score_codes
+from crossbit.features.paired import features_of
+from crossbit.features.vectors import VectorFeaturiser
+from crossbit.methods import get
+from crossbit.model import Model
+from crossbit.npz import read_npz
+from crossbit.retrieval import index_data
+from crossbit.training import train
+
+BITS = 64
+WORD_QUERIES, PICTURE_QUERIES = 6, 4
+
+
+@dataclass
+class Without:
+    """The same training without an optional part of the method: the part's name, figures and history."""
+
+    part: str
+    report: Report
+    history: list[dict[str, Any]]
+
+
+@dataclass
+class Story:
+    """All that the page tells.
+
+    Attributes:
+        data: with its truth.
+        model: of the run.
+        noisy: bool, for each row trained on: its label or its pair was changed.
+        words, pictures: queries and what was found.
+        report, random: figures of the run, and of random codes.
+        without: where the method names a part that can be left out.
+        seconds: by stage.
+    """
+
+    data: PairedData
+    model: Model
+    noisy: np.ndarray
+    words: list[Search]
+    pictures: list[Search]
+    report: Report
+    random: Report
+    without: Without | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Stages:
+    """Times named stages, and says when one begins and how long it took."""
+
+    def __init__(self, say: Callable[[str], Any]) -> None:
+        self.say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str, what: str) -> Iterator[None]:
+        start = time.perf_counter()
+        self.say(f"{name}: {what}")
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.say(f"  {self.seconds[name]:.1f} s")
+
+
+def make_story(
+    data: PairedData,
+    run: Path,
+    stage: Stages,
+    *,
+    method: str,
+    noise: str,
+    seed: int,
+    settings: Mapping[str, Any],
+    progress: bool,
+) -> Story:
+    """Train into `run`, index there, search and score; arguments as for `run_demo`."""
+    cls = get(method)
+    options: dict[str, Any] = {"method": method, "bits": BITS, "noise": noise, "seed": seed, "progress": progress}
+    chosen = {**cls.demo, **settings}
+    with stage("train", f"{method}, {BITS} bits, {len(data.splits[cls.rows]):,} pairs with noise {noise}"):
+        model = train(data, settings=chosen, out=run, **options)
+    with stage("features", f"of all {data.n:,} pairs"):
+        vectors, plain = as_vectors(data, model), on_vectors(model)
+    with stage("index", f"{len(data.splits['retrieval']):,} pairs that are no queries"):
+        index_data(plain, vectors, run / "index")
+    with stage("search", f"{WORD_QUERIES} texts and {PICTURE_QUERIES} pictures that were never trained on"):
+        words, pictures = search(data, model, run / "index", seed)
+    with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
+        report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
+    without = None
+    if cls.demo_without is not None:
+        part, off = cls.demo_without
+        with stage(f"without {part}", "the same training, to see what it gains"):
+            other = train(vectors, settings={**chosen, **off}, **options)
+            without = Without(part, evaluate(other, vectors), other.history)
+    kept = read_npz(run / "data.npz", "a run's file", "train it again", wanted={"noise_mask"}.__contains__)
+    return Story(data, model, kept["noise_mask"], words, pictures, report, random, without, stage.seconds)
+
+
+def as_vectors(data: PairedData, model: Model) -> PairedData:
+    """The same pairs with the model's features in place of pictures and words, so that they are computed once."""
+    rows = np.arange(data.n)
+    vectors = {name: features_of(featuriser, data[name], rows) for name, featuriser in model.featurisers.items()}
+    words = next((data[name] for name in data.modalities if data.kind(name) == "words"), None)
+    return data.replace(modalities=vectors, caption=words if data.caption is None else data.caption)
+
+
+def on_vectors(model: Model) -> Model:
+    """The same encoders for data that are features already."""
+    dims = {name: VectorFeaturiser(featuriser.dim) for name, featuriser in model.featurisers.items()}
+    return Model(model.config, model.encoders, dims, history=model.history, rows=model.rows)
+
+
+def search(data: PairedData, model: Model, uri: Path, seed: int) -> tuple[list[Search], list[Search]]:
+    """Queries by words, and others by picture, through the index as a user would."""
+    rows = queries.draw(data, WORD_QUERIES + PICTURE_QUERIES, seed)
+    words = [queries.by_words(model, data, uri, row) for row in rows[:WORD_QUERIES]]
+    return words, [queries.by_picture(model, data, uri, row) for row in rows[WORD_QUERIES:]]
+
+
+def score_random(data: PairedData, modalities: list[str], seed: int) -> Report:
+    """The floor: codes drawn at random, scored by the same protocol."""
+    draw = np.random.default_rng([seed, 4])
+    query, retrieval = (
+        {name: draw.integers(256, size=(len(data.splits[split]), BITS // 8), dtype=np.uint8) for name in modalities}
+        for split in ("query", "retrieval")
+    )
+    assert data.label is not None
+    labels = data.label[data.splits["query"]], data.label[data.splits["retrieval"]]
+    return score_codes(query, retrieval, *labels, data=data.name, method="random codes")
