@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -91,21 +89,11 @@ def figures(story: Story) -> dict[str, Any]:
 
 
 def next_commands(folder: Path) -> list[str]:
-    """Three commands to try on what the demo left in `folder`; they work where this is asked."""
-    crossbit, run = command_name(), str(folder / "run")
+    """Three commands to try on what the demo left in `folder`, quoted for a shell; paths are as `folder` was given."""
+    run = str(folder / "run")
     words = read_json(folder / "report.json")["queries"][0]["text"]
     return [
-        shlex.join([*crossbit, "search", run, words]),
-        shlex.join([*crossbit, "search", run, "--image", str(folder / "query.png")]),
-        shlex.join([*crossbit, "evaluate", run, "--ties", "index"]),
+        shlex.join(["crossbit", "search", run, words]),
+        shlex.join(["crossbit", "search", run, "--image", str(folder / "query.png")]),
+        shlex.join(["crossbit", "evaluate", run, "--ties", "index"]),
     ]
-
-
-def command_name() -> list[str]:
-    """How to call crossbit from here: by its name where that is this installation, else by path or through Python."""
-    beside, found = Path(sys.executable).with_name("crossbit"), shutil.which("crossbit")
-    if not beside.exists():
-        return [sys.executable, "-m", "crossbit"]
-    if found is not None and Path(found).samefile(beside):
-        return ["crossbit"]
-    return [os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside)]

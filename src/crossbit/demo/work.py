@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from crossbit.data.types import PairedData
 from crossbit.demo import queries
@@ -92,7 +93,8 @@ def make_story(
     cls = get(method)
     options: dict[str, Any] = {"method": method, "bits": BITS, "noise": noise, "seed": seed, "progress": progress}
     chosen = {**cls.demo, **settings}
-    with stage("train", f"{method}, {BITS} bits, {len(data.splits[cls.rows]):,} pairs with noise {noise}"):
+    told = f"{method}, {BITS} bits, {len(data.splits[cls.rows]):,} pairs with noise {noise}"
+    with stage("train", told), one_thread():
         model = train(data, settings=chosen, out=run, **options)
     with stage("features", f"of all {data.n:,} pairs"):
         vectors, plain = as_vectors(data, model), on_vectors(model)
@@ -102,14 +104,39 @@ def make_story(
         words, pictures = search(data, model, run / "index", seed)
     with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
         report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
-    without = None
-    if cls.demo_without is not None:
-        part, off = cls.demo_without
-        with stage(f"without {part}", "the same training, to see what it gains"):
-            other = train(vectors, settings={**chosen, **off}, **options)
-            without = Without(part, evaluate(other, vectors), other.history)
+    without = train_without(vectors, stage, cls.demo_without, settings=chosen, **options)
     kept = read_npz(run / "data.npz", "a run's file", "train it again", wanted={"noise_mask"}.__contains__)
     return Story(data, model, kept["noise_mask"], words, pictures, report, random, without, stage.seconds)
+
+
+def train_without(
+    vectors: PairedData,
+    stage: Stages,
+    part: tuple[str, dict[str, Any]] | None,
+    *,
+    settings: Mapping[str, Any],
+    **options: Any,
+) -> Without | None:
+    """The same training with a part of the method switched off; None where the method names no such part."""
+    if part is None:
+        return None
+    name, off = part
+    with stage(f"without {name}", "the same training, to see what it gains"):
+        with one_thread():
+            model = train(vectors, settings={**settings, **off}, **options)
+        return Without(name, evaluate(model, vectors), model.history)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread. Small networks gain little from a second and lose much on a busy machine, where the threads
+    wait for each other; and one gives the same figures however many cores there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def as_vectors(data: PairedData, model: Model) -> PairedData:
