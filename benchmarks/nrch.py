@@ -144,14 +144,19 @@ def products(view: View, args: argparse.Namespace) -> float:
     return time.perf_counter() - start
 
 
+def epoch(method: Any, view: View) -> None:
+    if not method.train_epoch(view)["trusted"].all():
+        raise RuntimeError("an epoch to be timed must trust every sample")
+
+
 def speed(data: PairedData, args: argparse.Namespace) -> dict[str, Any]:
     """Seconds per epoch with every sample trusted and the separator's pass made; medians over interleaved rounds."""
     timings: dict[str, list[float]] = {}
 
     def timed(name: str, job: Any) -> None:
         start = time.perf_counter()
-        result = job()
-        timings.setdefault(name, []).append(result if isinstance(result, float) else time.perf_counter() - start)
+        own = job()  # a job that times itself returns its seconds
+        timings.setdefault(name, []).append(time.perf_counter() - start if own is None else own)
         print(name, round(timings[name][-1], 2), file=sys.stderr)
 
     # a threshold this small trusts everything, and the pass over all samples is made as after the warm-up
@@ -164,10 +169,10 @@ def speed(data: PairedData, args: argparse.Namespace) -> dict[str, Any]:
         timed("products", lambda: products(view, args))
         if theirs is not None:
             timed("published", lambda: theirs.epoch(0))
-        timed("float32", lambda: method.train_epoch(view)["trusted"].all())
-        timed("float32, warm-up epoch", lambda: warm.train_epoch(warm_view)["loss"])
+        timed("float32", lambda: epoch(method, view))
+        timed("float32, warm-up epoch", lambda: epoch(warm, warm_view))
         if args.bf16:
-            timed("bf16", lambda: bf16.train_epoch(bf16_view)["loss"])
+            timed("bf16", lambda: epoch(bf16, bf16_view))
     median = {name: float(np.median(values)) for name, values in timings.items()}
     ratios = {f"float32 / {name}": median["float32"] / value for name, value in median.items()}
     if theirs is not None:
