@@ -69,7 +69,9 @@ def loss_histogram(
         _draw_mixture(axes, mixture, len(losses) * (edges[1] - edges[0]))
     if cut is not None:
         axes.axvline(cut, color=COLOURS["ink"], linewidth=0.9, linestyle=(0, (1, 2)))
-        axes.text(cut, highest * 1.13, " trusted to here", fontsize=7, color=COLOURS["ink"], va="top")
+        room = cut - edges[0] > 0.2 * (edges[-1] - edges[0])  # left of the line, where the trusted ones are
+        side, text = ("right", "← trusted ") if room else ("left", " ← trusted")
+        axes.text(cut, highest * 1.13, text, fontsize=7, color=COLOURS["ink"], va="top", ha=side)
     axes.set_ylim(0, highest * 1.15)
     axes.legend(frameon=False, fontsize=7.5, labelcolor=COLOURS["ink"], loc="upper right", handlelength=1.2)
     return _svg(figure, "Histogram of the samples' losses: " + ", ".join(groups))
