@@ -7,36 +7,30 @@ torchvision by empty modules.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import tempfile
-import types
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
+from _published import Published, import_from, stand_in
+from torch import Tensor
 
-STUBS = (
-    "torchvision",
-    "torchvision.transforms",
-    "torchvision.datasets",
-    "torchvision.models",
-    "cv2",
-    "h5py",
-    "tqdm",
-)
+from crossbit.data.types import PairedData
+from crossbit.methods import Method, Task, View
+
+STUBS = ("torchvision", "torchvision.transforms", "torchvision.datasets", "torchvision.models", "cv2", "h5py", "tqdm")
+# a threshold this small trusts everything, and the pass over all samples is made as after the warm-up
+SEPARATED = {"form": "official", "warmup": 0, "threshold": 1e-300, "schedule": "step"}
 
 
 def load(checkout: Path, bits: int) -> dict[str, Any]:
     """The names that the published main script defines, without running its main part."""
-    for name in STUBS:
-        sys.modules.setdefault(name, types.ModuleType(name))
-    vision = sys.modules["torchvision"]
-    vision.transforms, vision.models = sys.modules["torchvision.transforms"], sys.modules["torchvision.models"]  # type: ignore[attr-defined]
-    vision.datasets = sys.modules["torchvision.datasets"]  # type: ignore[attr-defined]
-    sys.modules["tqdm"].tqdm = getattr(sys.modules["tqdm"], "tqdm", None)  # type: ignore[attr-defined]
-    sys.path.insert(0, str(checkout))
+    import_from(checkout)
+    *_, tqdm = stand_in(*STUBS)
+    tqdm.tqdm = getattr(tqdm, "tqdm", None)  # type: ignore[attr-defined]
     sys.argv = ["NRCH.py", "--hash_dim", str(bits)]
     names: dict[str, Any] = {"__name__": "published"}
     exec((checkout / "NRCH.py").read_text().split("if __name__")[0], names)
@@ -44,48 +38,43 @@ def load(checkout: Path, bits: int) -> dict[str, Any]:
     return names
 
 
-class Published:
-    """The published networks, loss, optimisers and epoch.
+class Adapter(Published):
+    """The published networks, loss, optimisers and epoch."""
 
-    Args:
-        checkout: folder with the published files.
-        image, text: float32 features of the training rows.
-        label, observed: 0/1 labels of the training rows, true and noisy.
-        bits: code length.
-        width: of the hidden layers; 8192 is what the published code has.
-        warmup: epochs that trust everything; 19 is what the published code does.
-    """
+    defaults: ClassVar = {"variants": ["published", "official", "paper", "paper, warm-up 5"]}
+    noise = "swap-one:0.5"
+    variants: ClassVar = {
+        "official": {"form": "official"},
+        "paper": {"form": "paper"},
+        "official, warm-up 5": {"form": "official", "warmup": 5},
+        "paper, warm-up 5": {"form": "paper", "warmup": 5},
+    }
+    timed: ClassVar = {"float32": SEPARATED, "float32, warm-up epoch": {"form": "official"}}
+    passes = 1  # of the separator
 
-    def __init__(
-        self,
-        checkout: Path,
-        image: np.ndarray,
-        text: np.ndarray,
-        label: np.ndarray,
-        observed: np.ndarray,
-        bits: int,
-        width: int = 8192,
-        warmup: int = 19,
-    ) -> None:
-        names, widths = load(checkout, bits), {"mid_num1": width, "mid_num2": width}
-        self.net = names["ImgModule"](y_dim=image.shape[1], bit=bits, hiden_layer=3, **widths)
-        self.txt = names["TxtModule"](y_dim=text.shape[1], bit=bits, hiden_layer=2, **widths)
-        self.W = torch.nn.Parameter(torch.nn.init.orthogonal_(torch.empty(label.shape[1], bits)))
+    def __init__(self, data: PairedData, view: View, task: Task, args: argparse.Namespace) -> None:
+        names, widths = load(args.published, task.bits), {"mid_num1": args.width, "mid_num2": args.width}
+        image, text = view.features["image"], view.features["text"]
+        self.net = names["ImgModule"](y_dim=image.shape[1], bit=task.bits, hiden_layer=3, **widths)
+        self.txt = names["TxtModule"](y_dim=text.shape[1], bit=task.bits, hiden_layer=2, **widths)
+        self.networks = {"image": self.net, "text": self.txt}
+        self.W = torch.nn.Parameter(torch.nn.init.orthogonal_(torch.empty(task.classes, task.bits)))
         self.net.register_parameter("W", self.W)
         self.first = torch.optim.RMSprop(self.net.parameters(), lr=1e-5, weight_decay=1e-5)
         self.second = torch.optim.RMSprop(self.txt.parameters(), lr=1e-5, weight_decay=1e-5)
-        self.loss = names["Robust_Loss"](None, bits)
+        self.loss = names["Robust_Loss"](None, task.bits)
         self.get_loss = names["get_loss"]
-        self.config = {"lambda": 0.6, "threshold_rate": 0.3, "dataset": "x", "bit_len": bits, "noise_rate": 0.0}
-        columns = [torch.from_numpy(image), torch.from_numpy(text), torch.from_numpy(label.astype(np.int64))]
-        columns += [torch.from_numpy(observed.astype(np.int64)), torch.arange(len(image))]
+        self.config = {"lambda": 0.6, "threshold_rate": 0.3, "dataset": "x", "bit_len": task.bits, "noise_rate": 0.0}
+        observed = view.observed("image").long()  # it prints the share of true labels among the trusted: not used
+        columns = [image, text, observed, observed, torch.arange(len(image))]
         self.loader = torch.utils.data.DataLoader(
-            torch.utils.data.TensorDataset(*columns), batch_size=128, shuffle=True
+            torch.utils.data.TensorDataset(*columns), batch_size=self.batch, shuffle=True
         )
-        self.shift = 19 - warmup  # the published code compares epoch + 1 with 20
-        self.precision = float("nan")
 
-    def step(self, image: torch.Tensor, text: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    def step(self, view: View, rows: Tensor) -> Tensor:
+        return self.train_on(view.features["image"][rows], view.features["text"][rows], view.observed("image")[rows])
+
+    def train_on(self, image: Tensor, text: Tensor, label: Tensor) -> Tensor:
         """One training step on a batch."""
         self.first.zero_grad()
         self.second.zero_grad()
@@ -102,22 +91,22 @@ class Published:
 
     def epoch(self, number: int) -> None:
         """Per-sample losses and mixture, then one pass over the trusted samples."""
-        _, trusted, self.precision = on_cpu(
-            self.get_loss, self.net, self.txt, self.config, self.loader, 0.3, number + self.shift, self.W
-        )
+        _, trusted, _ = on_cpu(self.get_loss, self.net, self.txt, self.config, self.loader, 0.3, number, self.W)
         total = 0
         for image, text, _, label, rows in self.loader:
             keep = trusted[rows] == 1
             if keep.sum() > 0:
-                total += self.step(image[keep], text[keep], label[keep])
+                total += self.train_on(image[keep], text[keep], label[keep])
 
-    @torch.no_grad()
-    def embed(self, image: np.ndarray, text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs of both networks, float32 (n, bits)."""
-        return tuple(  # type: ignore[return-value]
-            np.concatenate([net(torch.from_numpy(x[i : i + 2048])).numpy() for i in range(0, len(x), 2048)])
-            for net, x in ((self.net, image), (self.txt, text))
-        )
+    def pairs(self, method: Method) -> list[tuple[Tensor, Tensor]]:
+        both = ((method.networks["image"].layers, self.net.fc), (method.networks["text"].layers, self.txt.fc))
+        weights = [p for a, b in both for p in zip(a.parameters(), b.parameters(), strict=True)]  # type: ignore[union-attr,operator]
+        return [*weights, (method.class_codes, self.W)]  # type: ignore[attr-defined]
+
+    @classmethod
+    def check_epoch(cls, figures: dict[str, Any]) -> None:
+        if not figures["trusted"].all():
+            raise RuntimeError("an epoch to be timed must trust every sample")
 
 
 def on_cpu(function: Any, *arguments: Any) -> Any:
