@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "crossbit"
 # A module imports from its own layer and the layers before it.
 LAYERS = [
     {"errors", "files", "npz", "labels", "tensors", "bits", "kernels", "progress"},
-    {"evaluation", "data", "networks"},
+    {"evaluation", "data", "networks", "backbones"},
     {"features"},
     {"methods"},
     {"training", "model", "checkpoint", "plan"},

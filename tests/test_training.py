@@ -15,7 +15,6 @@ import torch
 from safetensors import safe_open
 
 from crossbit import training
-from crossbit.data.noise import corrupt_data
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
@@ -98,10 +97,9 @@ def test_save_load_encode_gives_the_same_bits(tmp_path):
 
 def test_codes_learn_more_than_chance():
     data = toy()
-    report = training.score_codes  # the evaluation that validation uses
     model = small(data, noise=None, epochs=30, bits=32)
-    codes = [{m: model.encode(m, rows[m]) for m in model.modalities} for rows in (data.query, data.retrieval)]
-    result = report(*codes, data.query.label, data.retrieval.label)
+    rows = [{m: of[m] for m in model.modalities} for of in (data.query, data.retrieval)]
+    result = training.score_model(model, *rows, data.query.label, data.retrieval.label)  # as validation does
     assert min(result.map.values()) > 0.5  # chance is .25
 
 
@@ -273,7 +271,10 @@ def test_bf16_is_close_to_float32():
         ({"bits": 2048}, "2048|2,048"),
         ({"noise": "swapone:0.5"}, "did you mean 'swap-one'"),
         ({"noise": "swap-one:1.5"}, "1.5"),
-        ({"noise": "swap-one:0.5:each"}, "leave out ':each'"),
+        ({"settings": {"pictures": "cnn"}}, "has none"),
+        ({"settings": {"pictures": "resnet"}}, "unknown pictures"),
+        ({"settings": {"weights": "vgg.mat"}}, "need the setting pictures=cnn-f"),
+        ({"settings": {"preset": "flickr"}}, "unknown preset"),
         ({"seed": -1}, "whole number"),
         ({"epochs": 0}, "at least 1"),
         ({"precision": "16"}, "unknown precision"),
@@ -291,7 +292,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options,
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        (corrupt_data(toy(), "flip:1:each", 0)[0], {"noise": None}, "per modality only"),  # nor trained on the truth
+        (toy().replace(label=None, modality_label={"image": toy().label}), {"noise": None}, "no labels of text"),
         (toy().replace(splits=toy().splits | {"validation": np.arange(24, 120)}), {}, "leave some out"),
         (toy().replace(modalities=toy().modalities | {"text": np.array(UNLIKE)}), {}, "no word"),
         (toy(), {"seed": 2**64}, "whole number"),

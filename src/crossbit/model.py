@@ -22,6 +22,7 @@ from crossbit.tensors import part, read_tensors, write_tensors
 
 FORMAT = 1
 CHUNK = 2048  # rows featurised and encoded at a time
+PICTURES = 128  # the same, where the encoder takes pixels
 MODEL_FILES = ("config.json", "featurisers.json", "model.safetensors")
 
 
@@ -55,6 +56,11 @@ class Model:
     @property
     def method(self) -> str:
         return str(self.config["method"])
+
+    @property
+    def metric(self) -> str:
+        """How the method ranks: "hamming" by its codes, or "cosine" by its real vectors, of which codes are signs."""
+        return get(self.method).metric
 
     @property
     def bits(self) -> int:
@@ -91,10 +97,11 @@ class Model:
             UserError: an unknown modality, or rows of another kind or width.
         """
         encoder, featuriser = self._encoder(modality), self.featurisers[modality]
-        device = next(encoder.parameters()).device
+        device = next(iter(encoder.state_dict().values())).device
+        size = CHUNK if isinstance(featuriser.dim, int) else PICTURES
         chunks = [np.empty((0, self.bits), np.float32)]
-        for start in range(0, len(rows), CHUNK):
-            features = torch.from_numpy(featuriser.transform(rows[start : start + CHUNK]))
+        for start in range(0, len(rows), size):
+            features = torch.from_numpy(featuriser.transform(rows[start : start + size]))
             chunks.append(encoder(features.to(device)).float().cpu().numpy())
         return np.concatenate(chunks)
 

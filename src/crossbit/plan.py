@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
@@ -36,8 +36,9 @@ class Plan:
         rows: row numbers of the data that are trained on.
         validation_rows: row numbers that choose the epoch; empty for none.
         pairing: for each of `rows` the position in `rows` of its partner in the other modalities.
-        noise_mask: bool, for each of `rows`: its label or its pair was changed by the noise rule.
+        noise_mask: bool, for each of `rows`: a label of it, or its pair, was changed by the noise rule.
         config: the run's config.json.
+        modality_noise_mask: the same by modality, where the noise was drawn for each of them.
     """
 
     cls: type[Method]
@@ -49,24 +50,46 @@ class Plan:
     pairing: np.ndarray
     noise_mask: np.ndarray
     config: dict[str, Any]
+    modality_noise_mask: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def observed(self, rows: np.ndarray) -> np.ndarray:
-        """Observed labels of these rows as float32 0/1 (rows, classes); never the truth where others are observed."""
-        data = self.data
-        labels = Rows(data, rows).observed()
-        if labels is None:
-            raise UserError(f"data '{data.name}' has no labels")
-        return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
+    @property
+    def apart(self) -> bool:
+        """Whether training sees labels of the modalities, not of the pairs."""
+        return bool(self.data.modality_label or self.data.modality_observed_label)
+
+    def observed(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Observed labels of these rows by modality, float32 0/1 (rows, classes); never the truth where others are
+        observed. The modalities share one array where they were not labelled apart."""
+        return observed_labels(self.data, self.modalities, rows)
 
     def clean(self) -> np.ndarray | None:
-        """Bool (rows,): true label and true pair; None where nothing is known to be wrong."""
+        """Bool (rows,): true labels and true pair; None where nothing is known to be wrong."""
         data, clean = self.data, self.pairing == np.arange(len(self.rows))
-        if data.label is not None and data.observed_label is not None:
-            same = data.label[self.rows] == data.observed_label[self.rows]
-            clean &= same if same.ndim == 1 else same.all(axis=1)
+        if self.cls.sees_labels and (data.observed_label is not None or data.modality_observed_label):
+            for modality in self.modalities:
+                truth = data.modality_label.get(modality, data.label)
+                if truth is not None:
+                    seen = Rows(data, self.rows).observed(modality)
+                    same = truth[self.rows] == seen
+                    clean &= same if same.ndim == 1 else same.all(axis=1)
         else:
             clean &= ~self.noise_mask
         return None if clean.all() else clean
+
+
+def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """As `Plan.observed`; UserError for data without labels."""
+    apart = bool(data.modality_label or data.modality_observed_label)
+    if any(Rows(data, rows[:0]).observed(modality) is None for modality in modalities):
+        raise UserError(f"data '{data.name}' has no labels")
+
+    def hot(modality: str) -> np.ndarray:
+        labels: Any = Rows(data, rows).observed(modality)
+        return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
+
+    return (
+        {modality: hot(modality) for modality in modalities} if apart else dict.fromkeys(modalities, hot(modalities[0]))
+    )
 
 
 def make_plan(
@@ -90,12 +113,16 @@ def make_plan(
         raise unknown("precision", precision, PRECISIONS)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:  # what PyTorch takes
         raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
-    if cls.sees_labels and data.train.observed() is None:  # refuses labels that are observed per modality only
-        raise UserError(f"{method} learns from labels, one set a pair, and data '{data.name}' has none")
     modalities = cls.choose_modalities(list(data.modalities))
+    _check_pictures(data, modalities, chosen)
     rule = None if noise is None else parse_noise(noise)
     rows, validation_rows = _split_validation(data, cls, validation, seed)
-    data, pairing, mask = _draw_noise(data, rule, rows, seed)
+    reads_labels = cls.sees_labels or len(validation_rows) > 0
+    if cls.sees_labels:
+        _check_labels(data, cls, modalities)
+    data, pairing, masks = _draw_noise(data, rule, rows, seed, reads_labels)
+    if cls.sees_labels:
+        cls.check_labels(chosen, observed_labels(data, modalities, rows))
     config = {
         "format": FORMAT,
         "method": method,
@@ -108,30 +135,49 @@ def make_plan(
         "precision": precision,
         "device": device,
         "data": data.name,
-        "fingerprint": fingerprint(data),
-        "classes": data.classes,
-        "multi_label": data.multi_label,
-        "label_names": data.label_names,
+        "fingerprint": fingerprint(data, labels=reads_labels),
+        "classes": data.classes if reads_labels else 0,
+        "multi_label": data.multi_label if reads_labels else None,
+        "label_names": data.label_names if reads_labels else None,
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
     }
-    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, mask, config)
+    by_modality = {m: masks[m] for m in modalities if m in masks}
+    mask = np.logical_or.reduce([masks["pair"]] if "pair" in masks else list(by_modality.values()))
+    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, mask, config, by_modality)
+
+
+def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) -> None:
+    try:
+        observed_labels(data, modalities, data.splits["train"][:1])
+    except UserError as error:
+        raise UserError(f"{cls.name} learns from labels; {error}") from error
+
+
+def _check_pictures(data: PairedData, modalities: list[str], settings: Any) -> None:
+    """Pixels are asked for only where there are pictures."""
+    network = getattr(settings, "pictures", "vectors")
+    if network != "vectors" and "pictures" not in (kinds := {m: data.kind(m) for m in modalities}).values():
+        held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
+        raise UserError(f"pictures={network} takes pictures, and data '{data.name}' has none ({held})")
 
 
 def _draw_noise(
-    data: PairedData, rule: Noise | None, rows: np.ndarray, seed: int
-) -> tuple[PairedData, np.ndarray, np.ndarray]:
-    """The data with its observed labels, the pairing of `rows`, and the mask of `rows` that were changed."""
-    straight = np.arange(len(rows))
-    if rule is None:
-        return data, straight, np.zeros(len(rows), bool)
+    data: PairedData, rule: Noise | None, rows: np.ndarray, seed: int, labels: bool
+) -> tuple[PairedData, np.ndarray, dict[str, np.ndarray]]:
+    """The data with its observed labels, the pairing of `rows`, and masks of `rows` that were changed.
+
+    The masks are under "pair", or by modality. Labels that nobody will look at are left alone.
+    """
+    straight, nothing = np.arange(len(rows)), {"pair": np.zeros(len(rows), bool)}
+    if rule is None or (not labels and rule.rule != "shuffle-pairs"):
+        return data, straight, nothing
     if rule.rule == "shuffle-pairs":
         pairing = shuffle_pairs(len(rows), rule.rate, seed)
-        return data, pairing, pairing != straight
+        return data, pairing, {"pair": pairing != straight}
     data, changed = corrupt_data(data, rule, seed)
-    if isinstance(changed, dict):
-        raise UserError(f"noise '{rule}' is drawn per modality; the method takes one label a pair: leave out ':each'")
-    return data, straight, changed[rows]
+    masks = changed if isinstance(changed, dict) else {"pair": changed}
+    return data, straight, {name: mask[rows] for name, mask in masks.items()}
 
 
 def _split_validation(
@@ -165,10 +211,14 @@ def _selection(rows: np.ndarray, share: float | None) -> str:
     return f"best epoch by mAP among {len(rows):,} rows {source}, by the labels they were given"
 
 
-def fingerprint(data: PairedData) -> str:
+def fingerprint(data: PairedData, *, labels: bool = True) -> str:
     """A short hash of splits, labels, shapes and a sample of the features: tells one data set from another."""
     digest = hashlib.blake2b(digest_size=16)
-    parts: dict[str, Any] = {**data.splits, "label": data.label, "observed": data.observed_label}
+    parts: dict[str, Any] = dict(data.splits)
+    if labels:
+        parts |= {"label": data.label, "observed": data.observed_label}
+        parts |= {f"label {name}": array for name, array in data.modality_label.items()}
+        parts |= {f"observed {name}": array for name, array in data.modality_observed_label.items()}
     for name, array in data.modalities.items():
         parts |= {name: array[:: max(1, len(array) // 256)], f"{name} shape": np.array(array.shape)}
     for name, array in parts.items():

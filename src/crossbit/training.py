@@ -14,9 +14,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from crossbit.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
-from crossbit.data.types import PairedData
+from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
-from crossbit.evaluation import score_codes
+from crossbit.evaluation import score_model
 from crossbit.features.paired import features_of, fit_featurisers
 from crossbit.files import refuse_existing, write_json
 from crossbit.methods import Task, View
@@ -119,10 +119,11 @@ class _Run:
     def go(self, checkpoint: Checkpoint | None) -> Model:
         plan, seed = self.plan, self.plan.config["seed"]
         self.fabric = _fabric(plan.config)
-        self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed)
+        pixels = getattr(plan.settings, "pictures", "vectors") != "vectors"
+        self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed, pixels=pixels)
         view = self._view()
         torch.manual_seed(seed)
-        task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.data.classes, plan.config["bits"])
+        task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])
         self.method = plan.cls(plan.settings, task)
         self.method.networks.to(self.fabric.device)
         self.method.optimizers = self.method.build_optimizers()
@@ -144,12 +145,17 @@ class _Run:
     def _view(self) -> View:
         """What the method may see, on the device."""
         plan, device = self.plan, self.fabric.device
+        # wrong pairs: the other modalities' rows are others than the first one's
+        rows = {m: plan.rows[plan.pairing] if m != plan.modalities[0] else plan.rows for m in plan.modalities}
         features = {}
-        for position, modality in enumerate(plan.modalities):
-            rows = plan.rows if position == 0 else plan.rows[plan.pairing]
-            vectors = features_of(self.featurisers[modality], plan.data[modality], rows)
+        for modality in plan.modalities:
+            vectors = features_of(self.featurisers[modality], plan.data[modality], rows[modality])
             features[modality] = torch.from_numpy(vectors).to(device)
-        labels = torch.from_numpy(plan.observed(plan.rows)).to(device) if plan.cls.sees_labels else None
+        labels: Any = None
+        if plan.cls.sees_labels and plan.apart:  # a modality's label goes with its row
+            labels = {m: torch.from_numpy(plan.observed(rows[m])[m]).to(device) for m in plan.modalities}
+        elif plan.cls.sees_labels:
+            labels = torch.from_numpy(plan.observed(plan.rows)[plan.modalities[0]]).to(device)
         view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"])
         view.autocast, view.backward = self.fabric.autocast, self.fabric.backward
         return view
@@ -181,10 +187,10 @@ class _Run:
             return
         encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
         model = Model(self.plan.config, encoders, self.featurisers)
-        codes = {modality: model.encode(modality, self.plan.data[modality][rows]) for modality in encoders}
-        self.method.networks.train()
+        held = {modality: self.plan.data[modality][rows] for modality in encoders}
         labels = self.plan.observed(rows)
-        report = score_codes(codes, codes, labels, labels, database="query")
+        report = score_model(model, held, None, labels, labels)
+        self.method.networks.train()
         line["validation_map"] = float(np.mean(list(report.map.values())))
         if line["validation_map"] > self.best_score:
             self.best_score = line["validation_map"]
@@ -192,13 +198,16 @@ class _Run:
 
     def _begin(self, folder: Path) -> None:
         """data.npz (splits, observed labels, mask of injected noise), then config.json."""
-        plan = self.plan
-        observed = plan.data.observed_label if plan.data.observed_label is not None else plan.data.label
+        plan, everything = self.plan, np.arange(self.plan.data.n)
         arrays = {**plan.data.splits, "rows": plan.rows, "noise_mask": plan.noise_mask, "pairing": plan.pairing}
+        arrays |= {f"noise_mask_{m}": mask for m, mask in plan.modality_noise_mask.items()}
         if len(plan.validation_rows):
             arrays["validation"] = plan.validation_rows
-        if observed is not None:
-            arrays["observed_label"] = observed
+        if plan.cls.sees_labels and plan.apart:
+            seen = {m: Rows(plan.data, everything).observed(m) for m in plan.modalities}
+            arrays |= {f"observed_label_{m}": label for m, label in seen.items() if label is not None}
+        elif plan.cls.sees_labels and (label := Rows(plan.data, everything).observed()) is not None:
+            arrays["observed_label"] = label
         write_npz(folder / "data.npz", arrays, compress=True)
         write_json(folder / "config.json", plan.config)
 

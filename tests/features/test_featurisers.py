@@ -12,6 +12,7 @@ RANDOM = np.random.default_rng(0)
 WORDS = ["red", "green", "fox", "car", "old", "tree", "a", "the"]
 ROWS = {
     "pictures": RANDOM.integers(0, 256, (60, 20, 24, 3), dtype=np.uint8),
+    "pixels": RANDOM.integers(0, 256, (60, 20, 24, 3), dtype=np.uint8),
     "words": np.array([" ".join(RANDOM.choice(WORDS, 4)) for _ in range(60)]),
     "vectors": RANDOM.normal(size=(60, 5)),
     "scaled": RANDOM.normal(3, 2, size=(60, 5)),
@@ -30,8 +31,9 @@ def test_state_through_json_and_npz_gives_equal_bits(kind, tmp_path) -> None:
     with np.load(tmp_path / "state.npz", allow_pickle=False) as saved:
         again = featuriser_from_state(json.loads(json.dumps(config)), dict(saved))
     expected = featuriser.transform(ROWS[kind])
-    assert expected.dtype == np.float32
-    assert expected.shape == (60, featuriser.dim)
+    dim = (featuriser.dim,) if isinstance(featuriser.dim, int) else featuriser.dim
+    assert expected.dtype == (np.uint8 if kind == "pixels" else np.float32)
+    assert expected.shape == (60, *dim)
     assert expected.std() > 0
     assert again.dim == featuriser.dim
     np.testing.assert_array_equal(again.transform(ROWS[kind]), expected)
@@ -47,7 +49,7 @@ def test_a_row_does_not_depend_on_its_neighbours(kind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_rows_give_no_rows(kind) -> None:
     featuriser = fit_featuriser(kind, ROWS[kind])
-    assert featuriser.transform(ROWS[kind][:0]).shape == (0, featuriser.dim)
+    assert featuriser.transform(ROWS[kind][:0]).shape == (0, *featuriser.transform(ROWS[kind][:1]).shape[1:])
 
 
 def test_unknown_kind_names_the_nearest() -> None:

@@ -226,9 +226,9 @@ def test_more_classes_than_bits():
 
 def test_samples_without_labels_train():
     method, view = toy(warmup=0, schedule="step")
-    alone = View({m: x[1::2] for m, x in view.features.items()}, view.labels[1::2], np.arange(20), epochs=5, seed=0)
+    alone = View({m: x[1::2] for m, x in view.features.items()}, view.observed()[1::2], np.arange(20), epochs=5, seed=0)
     expected = method.separate(alone)[1]
-    view.labels[::2] = 0
+    view.observed()[::2] = 0
     _, separated = method.separate(view)
     assert separated["mixture"] == expected["mixture"]  # they have loss 0, which says nothing of the others
     np.testing.assert_array_equal(separated["posterior"][1::2], expected["posterior"])

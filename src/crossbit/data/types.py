@@ -179,6 +179,8 @@ class Rows:
             choices = [data.observed_label, None if data.modality_observed_label else data.label]
         label = next((choice for choice in choices if choice is not None), None)
         if label is None and (data.modality_observed_label or data.modality_label):
+            if modality is not None:
+                raise UserError(f"data '{data.name}' has no labels of {modality}, though others have; give it its own")
             wanted = "one label array for all modalities; noise without ':each' gives that"
             raise UserError(f"data '{data.name}' has labels per modality only; this needs {wanted}")
         return _take(label, self.index)

@@ -149,8 +149,9 @@ def as_vectors(data: PairedData, model: Model) -> PairedData:
 
 def on_vectors(model: Model) -> Model:
     """The same encoders for data that are features already."""
-    dims = {name: VectorFeaturiser(featuriser.dim) for name, featuriser in model.featurisers.items()}
-    return Model(model.config, model.encoders, dims, history=model.history, rows=model.rows)
+    made = {name: featuriser.dim for name, featuriser in model.featurisers.items()}
+    plain = {name: VectorFeaturiser(dim) for name, dim in made.items() if isinstance(dim, int)}
+    return Model(model.config, model.encoders, plain, history=model.history, rows=model.rows)
 
 
 def search(data: PairedData, model: Model, uri: Path, seed: int) -> tuple[list[Search], list[Search]]:

@@ -11,7 +11,7 @@ from crossbit.evaluation.metrics import (
     precision_at,
     precision_recall_by_radius,
 )
-from crossbit.evaluation.report import Protocol, Report, evaluate, score_codes
+from crossbit.evaluation.report import Protocol, Report, evaluate, score_codes, score_model, score_vectors
 
 __all__ = [
     "Protocol",
@@ -24,4 +24,6 @@ __all__ = [
     "precision_recall_by_radius",
     "score_codes",
     "score_file",
+    "score_model",
+    "score_vectors",
 ]

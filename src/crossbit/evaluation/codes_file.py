@@ -10,10 +10,9 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.evaluation.cosine import CosineRanking
 from crossbit.evaluation.measure import Empty, Measure
 from crossbit.evaluation.rankings import Array
-from crossbit.evaluation.report import Report, score_codes, score_rankings
+from crossbit.evaluation.report import Report, score_codes, score_vectors
 from crossbit.evaluation.ties import Cutoff, Ties
 from crossbit.npz import read_npz
 
@@ -67,9 +66,8 @@ def _score(arrays: dict[str, Array], measure: Measure, name: str) -> Report:
     chosen = codes if len(codes) == len(features) else _all_real(features, codes)
     query, retrieval = ({modality: chosen[f"{side}_{modality}"] for modality in modalities} for side in SIDES)
     sides = query, retrieval, arrays["query_label"], arrays["retrieval_label"]
-    if chosen is codes:
-        return score_codes(*sides, **asdict(measure), data=name)
-    return score_rankings(CosineRanking.of, *sides, measure, data=name, method="vectors", metric="cosine")
+    score = score_codes if chosen is codes else score_vectors
+    return score(*sides, **asdict(measure), data=name)
 
 
 def _modalities(arrays: dict[str, Array]) -> list[str]:

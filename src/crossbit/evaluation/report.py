@@ -11,7 +11,9 @@ from typing import Any, NotRequired, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.evaluation.cosine import CosineRanking
 from crossbit.evaluation.measure import Empty, Measure, check_choice
 from crossbit.evaluation.rankings import Array, Block, HammingRanking, Ranking
 from crossbit.evaluation.ties import Cutoff, Ties
@@ -40,12 +42,13 @@ class Report:
 
     Attributes:
         data, method: what was scored.
-        bits: code length; None for real vectors.
+        bits: code length; None for anybody's real vectors.
         map: per direction, such as "image->text", the mean average precision.
         protocol: how it was measured.
         seconds: where the time went: "evaluate", and "encode" where codes were made for it.
         spread: per direction the "worst" and "best" value that any order inside ties gives.
         chance: per direction what a random ranking is expected to give; empty where that has no closed form.
+        codes_map: where `map` ranks real vectors, the same of their signs as codes, by Hamming distance.
     """
 
     data: str
@@ -56,6 +59,7 @@ class Report:
     seconds: dict[str, float]
     spread: dict[str, dict[str, float]] = field(default_factory=dict)
     chance: dict[str, float] = field(default_factory=dict)
+    codes_map: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON takes it."""
@@ -77,7 +81,9 @@ class Report:
         lines = [f"{direction:<{width}}  {value:.4f}  {under}" for direction, value in self.map.items()]
         bounds = [f"{direction} {ends['worst']:.4f} to {ends['best']:.4f}" for direction, ends in self.spread.items()]
         chance = [f"{direction} {value:.4f}" for direction, value in self.chance.items()]
-        last = [f"{what}: {', '.join(of)}" for what, of in (("any order of ties", bounds), ("chance", chance)) if of]
+        codes = [f"{direction} {value:.4f}" for direction, value in self.codes_map.items()]
+        more = ("as codes, by Hamming distance", codes), ("any order of ties", bounds), ("chance", chance)
+        last = [f"{what}: {', '.join(of)}" for what, of in more if of]
         return "\n".join([head, *lines, *last])
 
 
@@ -123,6 +129,64 @@ def score_codes(
     return replace(report, bits=8 * np.shape(next(iter(query.values())))[1], protocol=protocol)
 
 
+def score_vectors(
+    query: Mapping[str, npt.ArrayLike],
+    retrieval: Mapping[str, npt.ArrayLike],
+    query_labels: Labels,
+    retrieval_labels: Labels,
+    *,
+    k: int | None = None,
+    cutoff: Cutoff = "topk-R",
+    ties: Ties = "expected",
+    empty: Empty = "skip",
+    database: str = "retrieval",
+    data: str = "vectors",
+    method: str = "vectors",
+) -> Report:
+    """Score real vectors (rows, d) by cosine similarity; arguments and errors as for `score_codes`.
+
+    >>> vectors = {"image": [[1.0, 0.0], [0.0, 2.0]], "text": [[0.9, 0.1], [0.1, 0.9]]}
+    >>> score_vectors(vectors, vectors, [0, 1], [0, 1], database="query").map
+    {'image->text': 1.0, 'text->image': 1.0}
+    """
+    check_choice("database", database, DATABASES)
+    measure = Measure(k, cutoff, ties, empty)
+    sides = query, retrieval, query_labels, retrieval_labels
+    report = score_rankings(CosineRanking.of, *sides, measure, data=data, method=method, metric="cosine")
+    return replace(report, protocol={**report.protocol, "database": database})
+
+
+def score_model(
+    model: Any,
+    query: Mapping[str, Any],
+    retrieval: Mapping[str, Any] | None,
+    query_labels: Labels,
+    retrieval_labels: Labels,
+    **options: Any,
+) -> Report:
+    """Encode rows of every modality once and score them as the model's method ranks: by codes, or by real vectors.
+
+    Args:
+        model: as for `evaluate`.
+        query, retrieval: by modality what the model encodes; `retrieval` None: the queries against themselves.
+        query_labels, retrieval_labels, options: as for `score_codes`.
+    """
+    options["database"] = "query" if retrieval is None else "retrieval"
+    real = getattr(model, "metric", "hamming") == "cosine"
+    make: Callable[..., Array] = model.embed if real else model.encode
+    start = time.perf_counter()
+    made = {modality: make(modality, rows) for modality, rows in query.items()}
+    other = made if retrieval is None else {modality: make(modality, rows) for modality, rows in retrieval.items()}
+    seconds = time.perf_counter() - start
+    score = score_vectors if real else score_codes
+    report = score(made, other, query_labels, retrieval_labels, **options)
+    if real:
+        signs, others = ({modality: pack(vectors) for modality, vectors in of.items()} for of in (made, other))
+        codes = score_codes(signs, others, query_labels, retrieval_labels, **options)
+        report = replace(report, bits=codes.bits, codes_map=codes.map)
+    return replace(report, seconds={"encode": seconds, **report.seconds})
+
+
 def evaluate(
     model: Any,
     data: Any,
@@ -137,7 +201,8 @@ def evaluate(
 
     Args:
         model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
-            knows other ones than the data, `selection` where it says how its epoch was chosen.
+            knows other ones than the data, `selection` where it says how its epoch was chosen; `metric` "cosine"
+            and `embed(modality, rows) -> real vectors` where those are what it ranks by.
         data: PairedData. Evaluation uses its true labels, never the observed ones.
         database: "retrieval": the retrieval rows; "query": the queries against themselves, own pair included.
         k, cutoff, ties, empty: as for `mean_average_precision`.
@@ -149,17 +214,12 @@ def evaluate(
     options: dict[str, Any] = asdict(Measure(k, cutoff, ties, empty))
     modalities = list(getattr(model, "modalities", data.modalities))  # it may know fewer than the data holds
     labels, other = (_true_labels(data, split, modalities) for split in ("query", database))
-    start = time.perf_counter()
-    query = {modality: model.encode(modality, data.query[modality]) for modality in modalities}
-    retrieval = query
-    if database == "retrieval":
-        retrieval = {modality: model.encode(modality, data.retrieval[modality]) for modality in modalities}
-    seconds = time.perf_counter() - start
-    options |= {"database": database, "data": data.name, "method": model.method}
-    report = score_codes(query, retrieval, labels, other, **options)
+    query = {modality: data.query[modality] for modality in modalities}
+    retrieval = {m: data.retrieval[m] for m in modalities} if database == "retrieval" else None
+    report = score_model(model, query, retrieval, labels, other, **options, data=data.name, method=model.method)
     selection: Any = {"selection": model.selection} if hasattr(model, "selection") else {}
     protocol: Protocol = {**report.protocol, **selection}
-    return replace(report, protocol=protocol, seconds={"encode": seconds, **report.seconds})
+    return replace(report, protocol=protocol)
 
 
 def score_rankings(

@@ -11,6 +11,7 @@ from crossbit.errors import unknown
 
 KINDS = {  # kind of rows: module and class, imported when used
     "pictures": ("crossbit.features.image", "PictureFeaturiser"),
+    "pixels": ("crossbit.features.pixels", "PixelFeaturiser"),
     "words": ("crossbit.features.text", "WordsFeaturiser"),
     "vectors": ("crossbit.features.vectors", "VectorFeaturiser"),
     "scaled": ("crossbit.features.vectors", "ScaledFeaturiser"),
@@ -23,11 +24,11 @@ class Featuriser(Protocol):
     kind: str
 
     @property
-    def dim(self) -> int:
-        """Numbers per row."""
+    def dim(self) -> int | tuple[int, int, int]:
+        """Numbers per row; of pixels, the shape of a row."""
 
     def transform(self, x: Any) -> NDArray[Any]:
-        """Rows (n, ...) to float32 (n, dim)."""
+        """Rows (n, ...) to float32 (n, dim), or uint8 (n, *dim)."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """JSON-able settings with `kind`, and arrays: all that `featuriser_from_state` needs."""
@@ -37,8 +38,9 @@ def fit_featuriser(kind: str, rows: Any, *, seed: int = 0) -> Featuriser:
     """Fit a featuriser to one modality.
 
     Args:
-        kind: "pictures" (uint8 (n, h, w, 3)), "words" (n strings), "vectors" (float (n, d), left as they are) or
-            "scaled" (float (n, d), every column to mean 0 and deviation 1).
+        kind: "pictures" (uint8 (n, h, w, 3)), "pixels" (the same, resized and otherwise left as they are), "words" (n
+            strings), "vectors" (float (n, d), left as they are) or "scaled" (float (n, d), every column to mean 0 and
+            deviation 1).
         rows: the rows to fit on; queries must not be among them.
         seed: draws the rows that are used where there are too many.
 

@@ -11,15 +11,25 @@ FIT_ROWS = 20_000  # rows that featurisers are fitted on, at most
 CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
 
 
-def fit_featurisers(data: PairedData, modalities: list[str], *, seed: int) -> dict[str, Featuriser]:
-    """A featuriser per modality, fitted on rows that are not queries (at most 20,000 of them, drawn with `seed`)."""
+def fit_featurisers(
+    data: PairedData, modalities: list[str], *, seed: int, pixels: bool = False
+) -> dict[str, Featuriser]:
+    """A featuriser per modality, fitted on rows that are not queries (at most 20,000 of them, drawn with `seed`).
+
+    With `pixels`, pictures stay pictures, for an encoder that takes them.
+    """
     rows = np.union1d(data.splits["train"], data.splits["retrieval"])
     if len(rows) > FIT_ROWS:
         rows = np.sort(np.random.default_rng([seed, 2]).choice(rows, FIT_ROWS, replace=False))
-    return {modality: fit_featuriser(data.kind(modality), data[modality][rows], seed=seed) for modality in modalities}
+    kinds = {modality: data.kind(modality) for modality in modalities}
+    if pixels:
+        kinds = {modality: "pixels" if kind == "pictures" else kind for modality, kind in kinds.items()}
+    return {modality: fit_featuriser(kind, data[modality][rows], seed=seed) for modality, kind in kinds.items()}
 
 
 def features_of(featuriser: Featuriser, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Features float32 (rows, dim) of these rows of a modality's array."""
-    parts = [featuriser.transform(array[rows[start : start + CHUNK]]) for start in range(0, len(rows), CHUNK)]
-    return np.concatenate(parts) if parts else np.empty((0, featuriser.dim), np.float32)
+    """Features float32 (rows, dim), or pixels uint8 (rows, *dim), of these rows of a modality's array."""
+    parts = [
+        featuriser.transform(array[rows[start : start + CHUNK]]) for start in range(0, max(1, len(rows)), CHUNK)
+    ]  # no rows give no features, but of the right form
+    return np.concatenate(parts)

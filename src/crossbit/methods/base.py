@@ -15,17 +15,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crossbit.backbones import Dim, PictureSettings, load_weights
 from crossbit.errors import UserError, unknown
 from crossbit.tensors import part
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a method is built for: feature widths by modality, the number of classes, the code length."""
+    """What a method is built for: the form of the features, the number of classes, the code length.
 
-    dims: dict[str, int]
+    `dims` has for each modality the width of its vectors, or (h, w, 3) for pictures that the encoder takes as pixels.
+    """
+
+    dims: dict[str, Dim]
     classes: int
     bits: int
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The widths, for a method that takes vectors only."""
+        return {modality: dim for modality, dim in self.dims.items() if isinstance(dim, int)}
 
 
 def _backward(loss: Tensor) -> None:
@@ -37,8 +46,9 @@ class View:
     """What a method sees of the data during one epoch: the rows it trains on, and nothing else.
 
     Attributes:
-        features: float32 (n, d) by modality, on the device.
-        labels: observed labels, float32 0/1 (n, classes), on the device; None for a method that sees no labels.
+        features: by modality float32 (n, d), or uint8 (n, h, w, 3) pixels, on the device.
+        labels: observed labels by modality, float32 0/1 (n, classes), on the device; given one tensor, every modality
+            has that. None for a method that sees no labels.
         rows: (n,) row numbers in the data.
         epoch, epochs: the epoch to train, from 0, and how many there will be.
         seed: of the run; `batches` and `generator` depend on (seed, epoch, pass) alone, so that a resumed run repeats.
@@ -48,7 +58,7 @@ class View:
     """
 
     features: dict[str, Tensor]
-    labels: Tensor | None
+    labels: Any  # dict[str, Tensor] | None; a Tensor on the way in
     rows: np.ndarray
     epochs: int
     seed: int
@@ -57,6 +67,10 @@ class View:
     backward: Callable[[Tensor], Any] = _backward
     tick: Callable[[float], Any] = field(default=lambda share: None)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.labels, Tensor):
+            self.labels = dict.fromkeys(self.features, self.labels)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -64,11 +78,18 @@ class View:
     def device(self) -> torch.device:
         return next(iter(self.features.values())).device
 
-    def observed(self) -> Tensor:
-        """The observed labels; a method that declares `sees_labels = False` must not ask."""
+    def observed(self, modality: str | None = None) -> Tensor:
+        """Observed labels (n, classes) of a modality; or (None) of the pair: every label that a modality was given.
+
+        A method that declares `sees_labels = False` must not ask.
+        """
         if self.labels is None:
             raise RuntimeError("this view has no labels")
-        return self.labels
+        if modality is not None:
+            return self.labels[modality]
+        first, *others = self.labels.values()
+        apart = [labels for labels in others if labels is not first]
+        return torch.stack([first, *apart]).amax(0) if apart else first
 
     def random_seed(self, number: int = 0) -> int:
         """A seed for use `number` in this epoch, from (run seed, epoch, number)."""
@@ -98,6 +119,10 @@ class Method(ABC):
     Settings: ClassVar[type]
     rows: ClassVar[str] = "train"  # or "retrieval": the rows it trains on
     sees_labels: ClassVar[bool] = True
+    metric: ClassVar[str] = "hamming"  # or "cosine": it ranks by its real vectors, and its codes are their signs
+    floor: ClassVar[bool] = False  # a floor that others are measured against, such as random codes
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by name, such as the paper's for a data set
+    ablations: ClassVar[dict[str, dict[str, Any]]] = {}  # a part that is left out, and the settings that do it
     demo: ClassVar[dict[str, Any]] = {}  # settings with which `crossbit demo` trains in half a minute
     demo_without: ClassVar[tuple[str, dict[str, Any]] | None] = None  # a part, and the settings that switch it off
 
@@ -108,6 +133,15 @@ class Method(ABC):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.buffers: dict[str, Tensor] = {}
         self.networks.update(self.build_encoders(settings, task))
+        load_weights(self.networks, settings)
+
+    @classmethod  # noqa: B027 (most methods refuse nothing)
+    def check_labels(cls, settings: Any, labels: Mapping[str, np.ndarray]) -> None:
+        """Refuse observed labels 0/1 (rows, classes) by modality that the method cannot learn from.
+
+        Raises:
+            UserError: they are not what the method is made for.
+        """
 
     @classmethod
     def choose_modalities(cls, modalities: list[str]) -> list[str]:
@@ -167,16 +201,25 @@ class Method(ABC):
 def make_settings(cls: type[Method], given: Mapping[str, Any]) -> Any:
     """The method's settings with `given` values in place of the defaults; text is read as the default's type.
 
+    The key "preset" stands for a named set of values, over which the other ones go.
+
     Raises:
-        UserError: an unknown key (the known ones are listed) or a value of another kind.
+        UserError: an unknown key or preset (the known ones are listed) or a value of another kind.
     """
     fields = {f.name: f for f in dataclasses.fields(cls.Settings)}
-    values = {}
+    given, values = dict(given), {}
+    if (preset := given.pop("preset", None)) is not None:
+        if preset not in cls.presets:
+            raise unknown(f"preset of {cls.name}", str(preset), cls.presets)
+        given = {**cls.presets[preset], **given}
     for key, value in given.items():
         if key not in fields:
             raise unknown(f"setting of {cls.name}", key, fields)
         values[key] = _read_value(f"{cls.name}'s setting {key}", value, fields[key].default)
-    return cls.Settings(**values)
+    settings = cls.Settings(**values)
+    if isinstance(settings, PictureSettings):
+        settings.check_pictures()
+    return settings
 
 
 def _read_value(what: str, value: Any, default: Any) -> Any:
@@ -197,5 +240,6 @@ def _read_value(what: str, value: Any, default: Any) -> Any:
 
 def setting_docs(cls: type[Method]) -> list[tuple[str, Any, str]]:
     """(name, default, meaning) of each setting; the meaning is the comment behind the default in the source."""
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(cls.Settings), re.MULTILINE))
+    sources = [inspect.getsource(base) for base in cls.Settings.__mro__[-2::-1]]
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", "".join(sources), re.MULTILINE))
     return [(f.name, f.default, comments.get(f.name, "")) for f in dataclasses.fields(cls.Settings)]

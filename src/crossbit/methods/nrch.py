@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from crossbit.backbones import PictureSettings, with_backbone
 from crossbit.errors import UserError, unknown
 from crossbit.methods.base import Method, Task, View
 from crossbit.networks import Encoder, rmsprop
@@ -31,7 +33,7 @@ SCHEDULES = ("auto", "ramp", "step")
 
 
 @dataclass(frozen=True)
-class NrchSettings:
+class NrchSettings(PictureSettings):
     """NRCH's settings. The paper's text gives few numbers; those marked "code" are the published code's."""
 
     form: str = "paper"  # "paper": both directions of RCH, threshold ramp; "official": what the published code computes
@@ -244,7 +246,9 @@ class Nrch(Method):
     def build_encoders(cls, settings: NrchSettings, task: Task) -> Mapping[str, nn.Module]:
         depths = settings.image_layers, settings.text_layers
         return {
-            modality: Encoder(dim, [settings.width] * (depth - 1), task.bits)
+            modality: with_backbone(
+                settings, dim, partial(Encoder, hidden=[settings.width] * (depth - 1), bits=task.bits)
+            )
             for (modality, dim), depth in zip(task.dims.items(), depths, strict=True)
         }
 
