@@ -176,7 +176,7 @@ def _from_matlab(path: Path) -> dict[str, Tensor]:
         described = file["meta"].normalization if "meta" in file else file["normalization"]
         mean = np.broadcast_to(np.asarray(described.averageImage, np.float32), (CNN_F_SIDE, CNN_F_SIDE, 3))
         state["mean"] = torch.from_numpy(np.ascontiguousarray(mean.transpose(2, 0, 1)))
-    except (AttributeError, KeyError, NotImplementedError, OSError, TypeError, ValueError) as error:
+    except Exception as error:  # the reader raises whatever damaged bytes lead it to
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"weights {path} cannot be read as MatConvNet's CNN-F: {why}") from error
     return state
