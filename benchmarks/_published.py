@@ -6,6 +6,8 @@ import argparse
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,10 +107,13 @@ class Published:
 
 
 def stand_in(*names: str) -> Iterator[types.ModuleType]:
-    """Empty modules for what the published files import and a CPU run does not use; dotted names are set in parents."""
+    """Empty modules for what the published files import and a CPU run does not use, where it is not installed."""
+    absent = {name for name in names if "." not in name and name not in sys.modules and find_spec(name) is None}
     for name in names:
-        module = sys.modules.setdefault(name, types.ModuleType(name))
         parent, _, child = name.rpartition(".")
+        if name.partition(".")[0] in absent:
+            sys.modules[name] = types.ModuleType(name)
+        module = sys.modules.get(name) or import_module(name)
         if parent:
             setattr(sys.modules[parent], child, module)
         yield module
