@@ -1,0 +1,347 @@
+"""UCCH: Unsupervised Contrastive Cross-modal Hashing (P. Hu et al., IEEE TPAMI 45(3), 2023).
+
+No label is used. Contrastive hashing holds each output against binary keys, one for every training pair, in a memory
+bank that follows the outputs with a momentum; the cross-modal ranking loss is a smooth bound of the triplet loss over
+all negatives of a batch. Where paper and published code disagree, `form` says which is meant; docs/ucch.md lists it.
+
+Shapes: n pairs in the bank, m in a batch, K negatives; u, v (m, bits) the unit rows of image and text encoder.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbit.backbones import PictureEncoder, PictureSettings, with_backbone
+from crossbit.errors import UserError, unknown
+from crossbit.methods.base import Method, Task, View
+from crossbit.networks import Encoder
+
+CHOICES = {
+    "form": ("paper", "official"),
+    "memory": ("auto", "fair", "biased"),
+    "keys": ("binary", "real"),
+    "ranking": ("smooth", "max-margin"),
+}
+LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers", "negatives"), 1) | dict.fromkeys(
+    ("warmup", "margin", "shift", "clip", "weight_decay"), 0
+)
+MILESTONES = (30, 60, 90, 120)  # epochs after which the published code lowers its rate
+
+
+@dataclass(frozen=True)
+class UcchSettings(PictureSettings):
+    """UCCH's settings. What the paper does not say is the published code's, marked "code"."""
+
+    form: str = "paper"  # "paper": memory without normalisation, every batch used; "official": what the code computes
+    epochs: int = 20  # passes over the whole database (section 4.1; the code's default is 100)
+    batch: int = 256  # pairs a step (code); contrast needs large batches
+    width: int = 8192  # of the hidden layers (code)
+    image_layers: int = 3  # linear layers of the first modality's encoder (code)
+    text_layers: int = 2  # linear layers of the second modality's encoder (code)
+    lr: float = 1e-4  # Adam's rate (section 4.1)
+    weight_decay: float = 1e-6  # L2, in the optimiser (code)
+    decay: float = 0.1  # factor on the rate after epochs 30, 60, 90, 120 (code); 1: none
+    clip: float = 1.0  # largest norm of all gradients together (code); 0: none
+    beta: float = 0.9  # L = beta L_c + (1 - beta) L_r (code's default; it calls it alpha); 1 and 0 switch a term off
+    temperature: float = 0.9  # tau, Eq. 3
+    momentum: float = 0.4  # delta, Eq. 5: share of the old memory that stays
+    negatives: int = 4096  # K, Eq. 3: drawn for each query from the whole bank, with replacement
+    margin: float = 0.2  # m, Eqs. 6-14
+    shift: float = 1.0  # xi: taken off negatives outside the margin (code's default; the paper gives no value)
+    smoothing: float = 1.0  # kappa of the log-sum-exp bound (code)
+    warmup: int = 1  # first epochs whose keys come from the batch, and in which a pretrained backbone is frozen (code)
+    memory: str = "auto"  # first keys: "fair" coins; "biased": 69 % of the bits -1 (code); "auto": as `form`
+    keys: str = "binary"  # "real": contrast with the memory itself instead of its signs (section 4.6)
+    ranking: str = "smooth"  # L_r; "max-margin": the triplet loss L'_r that it bounds (Eqs. 6-7)
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown(name, getattr(self, name), known)
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be at least {least}")
+        for name in ("beta", "momentum"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be between 0 and 1")
+        for name in ("lr", "temperature", "smoothing", "decay"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be above 0")
+
+
+# --- contrastive hashing ----------------------------------------------------------------------------------------------
+
+
+def memory_contrastive_loss(
+    h: Tensor, positive_keys: Tensor, negative_keys: Tensor, *, temperature: float = 0.9
+) -> Tensor:
+    """L_c of one modality, Eqs. 3-4: minus the log-probability that a query finds its own pair's key.
+
+    Args:
+        h: (m, bits) unit rows.
+        positive_keys: (m, bits) signs; they count as unit rows, so similarities are divided by sqrt(bits).
+        negative_keys: (m, K, bits) signs.
+        temperature: tau.
+
+    Returns:
+        A scalar, the mean over the batch. No gradient reaches the keys.
+
+    >>> h, key = torch.tensor([[1.0, 0.0, 0.0, 0.0]]), torch.ones(1, 4)
+    >>> memory_contrastive_loss(h, key, key.expand(1, 7, 4)).item()  # all alike: log(7 + 1)
+    2.0794...
+    """
+    keys = torch.cat([positive_keys.unsqueeze(1), negative_keys], dim=1).detach() * h.shape[1] ** -0.5
+    similarities = (keys @ h.unsqueeze(2)).squeeze(2)  # (m, K + 1), the positive first
+    return F.cross_entropy(similarities / temperature, torch.zeros(len(h), dtype=torch.long, device=h.device))
+
+
+def binary_keys(memory: Tensor) -> Tensor:
+    """Unit rows with the signs of the memory, sgn(0) = +1; (n, bits), no gradient.
+
+    >>> binary_keys(torch.tensor([[0.3, -0.1, 0.0, -2.0]]))
+    tensor([[ 0.5000, -0.5000,  0.5000, -0.5000]])
+    """
+    one = torch.full_like(memory, memory.shape[1] ** -0.5)
+    return torch.where(memory.detach() >= 0, one, -one)
+
+
+def initial_memory(n: int, bits: int, seed: int, *, kind: str = "fair") -> Tensor:
+    """First memory (n, bits), unit rows of one size in every entry: "fair" coins or "biased" as in the published code.
+
+    The code takes the signs of 2 s N(0, 1) - s, so that a bit is -1 with probability P[N(0, 1) < 1/2] = .69.
+
+    >>> [round(initial_memory(4000, 16, 0, kind=kind).lt(0).float().mean().item(), 2) for kind in ("fair", "biased")]
+    [0.5, 0.69]
+    """
+    normal = torch.randn(n, bits, generator=torch.Generator().manual_seed(seed))
+    return binary_keys(normal if kind == "fair" else normal - 0.5)
+
+
+@torch.no_grad()
+def update_memory(
+    memory: Tensor, index: Tensor, h_image: Tensor, h_text: Tensor, *, momentum: float = 0.4, form: str = "paper"
+) -> Tensor:
+    """Eq. 5: v_i <- delta v_i + (1 - delta) (h^x_i + h^y_i) / 2 for the rows of a batch; a new memory (n, bits).
+
+    Args:
+        memory: (n, bits).
+        index: (m,) the row of each pair in the memory; of a row that stands in it twice the last one counts.
+        h_image, h_text: (m, bits) unit rows.
+        momentum: delta.
+        form: "official" takes the mean output to unit length before, and the row after.
+
+    >>> h = torch.tensor([[0.6, 0.8]]), torch.tensor([[0.8, 0.6]])
+    >>> memory = torch.tensor([[0.6, -0.8], [1.0, 0.0]])
+    >>> update_memory(memory, torch.tensor([0]), *h).round(decimals=4)
+    tensor([[0.6600, 0.1000],
+            [1.0000, 0.0000]])
+    """
+    return memory.index_copy(0, index, _moved(memory, index, h_image, h_text, momentum, form))
+
+
+def _moved(memory: Tensor, index: Tensor, h_image: Tensor, h_text: Tensor, momentum: float, form: str) -> Tensor:
+    """The new rows of `update_memory`, (m, bits); rows of one pair are equal, so that their order does not matter."""
+    mean = (h_image + h_text) / 2
+    if form == "official":
+        mean = F.normalize(mean, dim=1)
+    rows = momentum * memory[index] + (1 - momentum) * mean
+    if form == "official":
+        rows = F.normalize(rows, dim=1)
+    positions = torch.arange(len(index), device=index.device)
+    last = index.new_zeros(len(memory)).scatter_reduce(0, index, positions, "amax")
+    return rows[last[index]]
+
+
+# --- cross-modal ranking ----------------------------------------------------------------------------------------------
+
+
+def cross_modal_ranking_loss(
+    u: Tensor, v: Tensor, *, margin: float = 0.2, shift: float = 1.0, temperature: float = 1.0
+) -> Tensor:
+    """L_r, Eqs. 8-14: a smooth upper bound of the triplet loss with the hardest negative, in both directions.
+
+    Args:
+        u, v: (m, bits) unit rows.
+        margin, shift: m and xi: a negative outside the margin counts xi less.
+        temperature: kappa of the bound max <= kappa log sum exp(. / kappa).
+
+    Returns:
+        A scalar, the sum of both directions' means over the batch.
+
+    >>> eye = torch.eye(2)
+    >>> cross_modal_ranking_loss(eye, eye).item()  # 2 (.2 + log(1 + e^-2))
+    0.653856...
+    """
+    similarity = u @ v.t()  # M (m, m)
+    own = similarity.diagonal()  # M_ii (m,)
+    total = similarity.new_zeros(())
+    for m in (similarity, similarity.t()):
+        inside = m.detach() >= (own.detach() - margin).unsqueeze(1)
+        shifted = torch.where(inside, m, m - shift)  # S
+        bound = temperature * torch.logsumexp(shifted / temperature, dim=1)
+        total = total + (margin + bound - shifted.diagonal()).mean()
+    return total
+
+
+def max_margin_loss(u: Tensor, v: Tensor, *, margin: float = 0.2) -> Tensor:
+    """L'_r, Eqs. 6-7: the triplet loss over all negatives of a batch, both directions; a scalar, sums over m^2.
+
+    >>> max_margin_loss(torch.eye(2), torch.eye(2).flip(0), margin=0.5).item()  # four negatives, each 1.5 too near
+    1.5
+    """
+    similarity = u @ v.t()
+    hinge = sum((margin + m - similarity.diagonal().unsqueeze(1)).clamp(min=0) for m in (similarity, similarity.t()))
+    others = ~torch.eye(len(u), dtype=torch.bool, device=u.device)
+    return (hinge * others).sum() / len(u) ** 2
+
+
+# --- the method -------------------------------------------------------------------------------------------------------
+
+
+def rate_at(epoch: int, settings: UcchSettings) -> float:
+    """Adam's rate in `epoch` (from 0): it falls after a milestone's epoch, as the code sets it at an epoch's end.
+
+    >>> [round(rate_at(epoch, UcchSettings()), 9) for epoch in (0, 30, 31, 61)]
+    [0.0001, 0.0001, 1e-05, 1e-06]
+    """
+    return settings.lr * settings.decay ** bisect_right(MILESTONES, epoch - 1)
+
+
+class Ucch(Method):
+    """Two encoders and a memory bank with a row for every training pair; labels are never seen."""
+
+    name = "ucch"
+    title = "Unsupervised Contrastive Cross-modal Hashing (TPAMI 2023)"
+    Settings = UcchSettings
+    rows = "retrieval"
+    sees_labels = False
+    presets = {  # noqa: RUF012
+        "mirflickr": {"beta": 0.7, "shift": 0.1},
+        "nus-wide": {"beta": 0.7, "shift": 0.1},
+        "mscoco": {"beta": 0.6, "shift": 7.0},
+        "iapr": {"beta": 0.9, "shift": 1.0},
+    }
+    ablations = {  # noqa: RUF012
+        "contrastive hashing only (L_c)": {"beta": 1.0},
+        "cross-modal ranking only (L_r)": {"beta": 0.0},
+        "max-margin ranking only (L'_r)": {"beta": 0.0, "ranking": "max-margin"},
+        "no hashing against the binary memory": {"keys": "real"},
+    }
+
+    @classmethod
+    def build_encoders(cls, settings: UcchSettings, task: Task) -> Mapping[str, nn.Module]:
+        def head(depth: int) -> Any:
+            return lambda width: Encoder(width, [settings.width] * (depth - 1), task.bits)
+
+        depths = settings.image_layers, settings.text_layers
+        return {
+            modality: with_backbone(settings, dim, head(depth))
+            for (modality, dim), depth in zip(task.dims.items(), depths, strict=True)
+        }
+
+    def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
+        return {"adam": torch.optim.Adam(self.networks.parameters(), fused=True, **options)}
+
+    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        self.buffers["memory"] = next(self.networks.parameters()).new_empty(0)  # its size comes with the rows
+        super().load_state(tensors, numbers)
+
+    def remember(self, view: View) -> None:
+        """Make the memory bank when its rows are first seen: row i belongs to the pair in row i of the view."""
+        if "memory" not in self.buffers:
+            official = self.settings.form == "official"
+            kind = {"auto": "biased" if official else "fair"}.get(self.settings.memory, self.settings.memory)
+            memory = initial_memory(len(view), self.task.bits, view.random_seed(3), kind=kind)
+            self.buffers["memory"] = memory.to(next(self.networks.parameters()))
+
+    def batches(self, view: View) -> Iterator[Tensor]:
+        """Row positions of each step; form=official drops an incomplete last batch, if it is not the only one."""
+        whole = self.settings.form == "official" and len(view) >= self.settings.batch
+        batches = view.batches(self.settings.batch, number=1)
+        return (rows for rows in batches if not whole or len(rows) == self.settings.batch)
+
+    def forward(self, view: View, rows: Tensor) -> list[Tensor]:
+        """u, v (m, bits) of these rows."""
+        with view.autocast():
+            return [self.networks[modality](features[rows]) for modality, features in view.features.items()]
+
+    def key_rows(self, memory: Tensor) -> Tensor:
+        """What outputs are compared with: unit rows (n, bits), binary unless that is switched off."""
+        return binary_keys(memory) if self.settings.keys == "binary" else F.normalize(memory, dim=1)
+
+    def contrast(self, outputs: list[Tensor], rows: Tensor, negatives: Tensor | None) -> Tensor:
+        """L_c of both modalities, then the memory's update.
+
+        With `negatives` (m, K), rows of the bank, this is `memory_contrastive_loss`, its keys not gathered: K keys for
+        each of m queries are far more numbers than the bank's similarities to them. Without (warm-up) keys are the
+        signs of the batch's own mean outputs, and negatives all of its other pairs.
+        """
+        memory, s = self.buffers["memory"], self.settings
+        u, v = (x.detach() for x in outputs)
+        keys = self.key_rows((u + v) / 2 if negatives is None else memory)
+        places = torch.arange(len(rows), device=rows.device) if negatives is None else torch.zeros_like(rows)
+        columns = None if negatives is None else torch.cat([rows.unsqueeze(1), negatives], dim=1)
+        loss = u.new_zeros(())
+        for h in outputs:
+            logits = (h / s.temperature) @ keys.t()  # (m, n), or (m, m) in the warm-up
+            loss = loss + F.cross_entropy(logits if columns is None else logits.gather(1, columns), places)
+        momentum = 0.0 if negatives is None else s.momentum
+        memory.index_copy_(0, rows, _moved(memory, rows, u, v, momentum, s.form))
+        return loss
+
+    def rank(self, outputs: list[Tensor]) -> Tensor:
+        s = self.settings
+        if s.ranking == "max-margin":
+            return max_margin_loss(*outputs, margin=s.margin)
+        return cross_modal_ranking_loss(*outputs, margin=s.margin, shift=s.shift, temperature=s.smoothing)
+
+    def step(self, view: View, rows: Tensor, negatives: Tensor | None) -> Tensor:
+        """One training step on these rows; returns L, L_c and L_r (nan where it is switched off), detached."""
+        beta = self.settings.beta
+        outputs = self.forward(view, rows)
+        off = outputs[0].new_full((), float("nan"))
+        contrast = self.contrast(outputs, rows, negatives) if beta > 0 else off
+        ranking = self.rank(outputs) if beta < 1 else off
+        loss = ranking if beta == 0 else contrast if beta == 1 else beta * contrast + (1 - beta) * ranking
+        optimizer = self.optimizers["adam"]
+        optimizer.zero_grad()
+        view.backward(loss)
+        if self.settings.clip > 0:
+            clip_in_step(optimizer, self.settings.clip)
+        optimizer.step()
+        return torch.stack([loss.detach(), contrast.detach(), ranking.detach()])
+
+    def train_epoch(self, view: View) -> dict[str, Any]:
+        self.remember(view)
+        s, warming = self.settings, view.epoch < self.settings.warmup
+        for group in self.optimizers["adam"].param_groups:
+            group["lr"] = rate_at(view.epoch, s)
+        for encoder in self.networks.values():
+            if isinstance(encoder, PictureEncoder):
+                encoder.freeze(warming and bool(s.weights))
+        generator = torch.Generator(device=view.device).manual_seed(view.random_seed(2))
+        options: dict[str, Any] = {"generator": generator, "device": view.device}
+        losses = []
+        for rows in self.batches(view):
+            negatives = None if warming else torch.randint(len(view), (len(rows), s.negatives), **options)
+            losses.append(self.step(view, rows, negatives))
+        means = torch.stack(losses).mean(0).tolist()
+        figures = zip(("loss", "contrast", "ranking"), means, strict=True)
+        return {name: value for name, value in figures if value == value or name == "loss"} | {"steps": len(losses)}
+
+
+@torch.no_grad()
+def clip_in_step(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Clip the norm of all gradients to `largest` when the fused optimiser reads them, without a pass of its own."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    scale = ((norm + 1e-6) / largest).clamp(min=1).float()  # what the kernel reads, whatever the weights are
+    optimizer.grad_scale, optimizer.found_inf = scale, torch.zeros_like(scale)  # type: ignore[attr-defined]
