@@ -108,7 +108,7 @@ def test_weights_that_are_not_cnn_f(tmp_path):
     with pytest.raises(UserError, match="cannot be read as MatConvNet's CNN-F"):
         read_cnn_f(tmp_path / "other.mat")
     save_file({"conv1.weight": torch.ones(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"conv1\.weight has shape"):
+    with pytest.raises(UserError, match="mean has shape None"):
         read_cnn_f(tmp_path / "other.safetensors")
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Annotated, Any
 
 import typer
 
 from crossbit.cli.output import Json, say, say_json, say_table
 
+RANKS = {"hamming": "its codes", "cosine": "its real vectors, of which the codes are the signs"}
+
 
 def methods(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A method, to see its settings.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the methods, or one method's settings with their defaults and meaning.
+    """List the methods; or tell what one is, its settings with defaults and meaning, its presets and ablations.
 
     \b
     Examples:
       crossbit methods
-      crossbit methods nrch
+      crossbit methods ssah
       crossbit train glyphs --method nrch --set width=1024 --set warmup=5 --out run
+      crossbit train flickr.npz --method ucch --set preset=mirflickr --out run
     """
     from crossbit.methods import available, get
 
@@ -27,17 +31,27 @@ def methods(
         listed = {each: _describe(cls) for each, cls in available().items()}
         if as_json:
             return say_json({"methods": listed})
-        say_table(["method", "needs", "paper"], [[each, it["needs"], it["title"]] for each, it in listed.items()])
+        say_table(["method", "needs", "what it is"], [[each, it["needs"], it["title"]] for each, it in listed.items()])
+        say("\ncrossbit methods NAME tells more of one")
         return None
     described = _describe(get(name))
     if as_json:
         return say_json({"name": name, **described})
-    say(f"{name}: {described['title']}")
-    say(f"needs {described['needs']}; trains on the {described['rows']} rows\n")
+    say(f"{name}: {described['title']}\n")
+    say(f"{described['about']}\n")
+    say(f"needs {described['needs']}; trains on the {described['rows']} rows; ranks by {RANKS[described['metric']]}\n")
     say_table(
         ["setting", "default", "meaning"], [[s["name"], s["default"], s["meaning"]] for s in described["settings"]]
     )
+    for kind, title in (("presets", "preset, as --set preset=NAME"), ("ablations", "ablation")):
+        if described[kind]:
+            say("")
+            say_table([title, "is"], [[each, _assignments(given)] for each, given in described[kind].items()])
     return None
+
+
+def _assignments(settings: dict[str, Any]) -> str:
+    return " ".join(f"--set {key}={value}" for key, value in settings.items()) or "the defaults"
 
 
 def _describe(cls: Any) -> dict[str, Any]:
@@ -45,8 +59,12 @@ def _describe(cls: Any) -> dict[str, Any]:
 
     return {
         "title": cls.title,
+        "about": inspect.getdoc(cls).split("\n\n")[0].replace("\n", " "),
         "needs": "observed labels" if cls.sees_labels else "no labels",
         "rows": cls.rows,
+        "metric": cls.metric,
+        "presets": cls.presets,
+        "ablations": cls.ablations,
         "settings": [
             {"name": name, "default": default, "meaning": meaning} for name, default, meaning in setting_docs(cls)
         ],

@@ -178,6 +178,9 @@ def say_report(report: Report, as_json: bool) -> None:
     bits = "" if report.bits is None else f", {report.bits} bits"
     say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}\n")
     say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
+    if report.codes_map:
+        say(f"\n{report.method} ranks by its real vectors; their signs as codes, by Hamming distance:\n")
+        say_table(["", "mAP of the codes"], [[way, f"{value:.4f}"] for way, value in report.codes_map.items()])
     return None
 
 

@@ -242,4 +242,6 @@ def setting_docs(cls: type[Method]) -> list[tuple[str, Any, str]]:
     """(name, default, meaning) of each setting; the meaning is the comment behind the default in the source."""
     sources = [inspect.getsource(base) for base in cls.Settings.__mro__[-2::-1]]
     comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", "".join(sources), re.MULTILINE))
-    return [(f.name, f.default, comments.get(f.name, "")) for f in dataclasses.fields(cls.Settings)]
+    own = cls.Settings.__annotations__
+    fields = sorted(dataclasses.fields(cls.Settings), key=lambda f: f.name not in own)  # inherited ones last
+    return [(f.name, f.default, comments.get(f.name, "")) for f in fields]

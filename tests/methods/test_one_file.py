@@ -1,0 +1,84 @@
+"""A method is one file: dropped into the folder, it is found, trained, saved, loaded, evaluated and told about."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import crossbit
+from crossbit import methods
+from crossbit.cli import main
+
+FILE = '''
+"""Toy: signs of fixed random projections, moved by one step of plain gradient descent towards the pair's mean."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from crossbit.methods.base import Method
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    epochs: int = 2  # passes
+    lr: float = 0.1  # of plain gradient descent
+
+
+class Toy(Method):
+    """Two linear maps pulled together."""
+
+    name = "toy"
+    title = "A toy, for the test of one file"
+    Settings = ToySettings
+    sees_labels = False
+
+    @classmethod
+    def build_encoders(cls, settings, task):
+        return {modality: nn.Linear(width, task.bits) for modality, width in task.widths.items()}
+
+    def build_optimizers(self):
+        return {"all": torch.optim.SGD(self.networks.parameters(), lr=self.settings.lr)}
+
+    def train_epoch(self, view):
+        for rows in view.batches(32):
+            one, other = (self.networks[m](view.features[m][rows]) for m in self.task.dims)
+            loss = (one - other).square().mean()
+            self.optimizers["all"].zero_grad()
+            view.backward(loss)
+            self.optimizers["all"].step()
+        return {"loss": float(loss.detach())}
+'''
+
+
+@pytest.fixture
+def toy_file(tmp_path, monkeypatch):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "toy.py").write_text(FILE)
+    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path / "more")])
+    yield tmp_path
+    sys.modules.pop("crossbit.methods.toy", None)
+    vars(methods).pop("toy", None)
+
+
+def test_one_file_is_all_that_a_method_needs(toy_file, capsys):
+    rng = np.random.default_rng(0)
+    label = rng.integers(3, size=90)
+    arrays = {m: (np.eye(3)[label] @ rng.normal(size=(3, 6)) + rng.normal(size=(90, 6)) / 5) for m in ("image", "text")}
+    rows = {"query": np.arange(20), "train": np.arange(20, 90), "retrieval": np.arange(20, 90)}
+    np.savez(toy_file / "data.npz", **{m: x.astype(np.float32) for m, x in arrays.items()}, label=label, **rows)
+    data, run = str(toy_file / "data.npz"), str(toy_file / "run")
+    assert main(["methods", "toy"]) == 0
+    assert "of plain gradient descent" in capsys.readouterr().out
+    assert main(["train", data, "--method", "toy", "--bits", "16", "--set", "lr=0.2", "--out", run]) == 0
+    assert main(["evaluate", run]) == 0
+    assert "toy, 16 bits" in capsys.readouterr().out
+    assert main(["index", run]) == 0
+    model, loaded = crossbit.load_model(run), crossbit.load_data(data)
+    again = crossbit.train(loaded, method="toy", bits=16, settings={"lr": 0.2}, progress=False)
+    assert np.array_equal(model.encode("text", loaded["text"]), again.encode("text", loaded["text"]))
+
+
+def test_without_its_file_there_is_no_such_method():
+    assert "toy" not in methods.available()
