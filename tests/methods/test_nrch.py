@@ -1,5 +1,7 @@
 """NRCH against recorded values of the published code, the specification's worked values, and awkward input."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from crossbit.methods.nrch import (
     robust_contrastive_loss,
     sample_losses,
     threshold_at,
+    triplet_loss,
 )
 
 EYE = torch.eye(2, dtype=torch.float64)
@@ -199,6 +202,71 @@ def toy(n=40, classes=3, bits=16, **settings):
     return method, view
 
 
+@pytest.mark.parametrize("balance", [0.0, 0.6, 1.0])
+def test_triplet_loss_equals_a_loop(balance):
+    rng = np.random.default_rng(2)
+    u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in rng.normal(size=(2, 7, 8)))
+    labels = (rng.random((7, 4)) < 0.3).astype(float)
+    loss = triplet_loss(torch.tensor(u), torch.tensor(v), torch.tensor(labels), margin=0.3, balance=balance)
+    a, b = np.tanh(u), np.tanh(v)
+    hinges = [
+        max(0.0, 0.3 + other - a[i] @ b[i])
+        for i in range(7)
+        for j in range(7)
+        if i != j and not (labels[i] * labels[j]).any()
+        for other in (a[i] @ b[j], a[j] @ b[i])
+    ]
+    quantisation = sum(((np.abs(x) - 8**-0.5) ** 2).mean(1).sum() for x in (a, b))
+    assert 0 < len(hinges) < 2 * 42
+    assert loss.item() == pytest.approx((balance * sum(hinges) + (1 - balance) * quantisation) / 7, rel=1e-12)
+
+
+def contrast(name, u=U, v=V, labels=LABELS):
+    """What a step of the ablation takes as its contrastive part, on three pairs."""
+    method, _ = toy(**(get("nrch").ablations[name] if name else {}))
+    return method.contrast(u, v, labels).item()
+
+
+def test_ablations_of_the_loss_change_their_part_alone():
+    options = {"labels": LABELS, "balance": 0.6}
+    assert contrast(None) == robust_contrastive_loss(U, V, **options).item()
+    unmasked = robust_contrastive_loss(U, V, torch.zeros_like(LABELS), balance=0.6).item()
+    assert contrast("no label mask") == unmasked != contrast(None)
+    assert contrast("no quantisation term") == robust_contrastive_loss(U, V, LABELS, balance=1.0).item()
+    assert contrast("triplet instead of RCH") == triplet_loss(U, V, **options).item()
+    for name in ("no noise separator", "static threshold"):
+        assert contrast(name) == contrast(None)
+
+
+def test_ablations_of_the_separator_change_the_threshold_alone():
+    full = NrchSettings()
+    thresholds = {
+        name: [threshold_at(epoch, make_settings(get("nrch"), changed)) for epoch in (0, 18, 19, 60, 99)]
+        for name, changed in get("nrch").ablations.items()
+    }
+    assert thresholds.pop("no noise separator") == [0] * 5
+    assert thresholds.pop("static threshold") == [0, 0, 0.3, 0.3, 0.3]
+    for same in thresholds.values():
+        assert same == [threshold_at(epoch, full) for epoch in (0, 18, 19, 60, 99)]
+
+
+def test_without_the_label_mask_class_codes_and_separator_still_read_the_labels():
+    (one, view), (other, _) = toy(warmup=0, schedule="step"), toy(warmup=0, schedule="step", label_mask=False)
+    np.testing.assert_array_equal(one.separate(view)[1]["sample_loss"], other.separate(view)[1]["sample_loss"])
+    rows = torch.arange(40)
+    for method in (one, other):
+        method.step(view, rows)
+    assert torch.equal(one.class_codes, other.class_codes)
+    assert not torch.equal(*(next(method.networks["image"].parameters()) for method in (one, other)))
+
+
+def test_every_ablation_is_of_one_setting():
+    full = asdict(NrchSettings())
+    for changed in get("nrch").ablations.values():
+        settings = asdict(make_settings(get("nrch"), changed))
+        assert [key for key in full if settings[key] != full[key]] == list(changed)
+
+
 def test_an_empty_trusted_set_skips_cleanly():
     method, view = toy(warmup=0, threshold=1.0, schedule="step")
     before = [p.clone() for p in method.networks.parameters()]
@@ -248,6 +316,7 @@ def test_samples_without_labels_train():
         ({"threshold": 1.5}, "between 0 and 1"),
         ({"lr": 0}, "above 0"),
         ({"schedule": "slow"}, "unknown schedule"),
+        ({"contrast": "tripet"}, "did you mean 'triplet'"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

@@ -30,6 +30,7 @@ from crossbit.networks import Encoder, rmsprop
 
 FORMS = ("paper", "official")
 SCHEDULES = ("auto", "ramp", "step")
+CONTRASTS = ("rch", "triplet")
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,16 @@ class NrchSettings(PictureSettings):
     threshold: float = 0.3  # end value of the posterior from which a sample is trusted; 0: no separator
     schedule: str = "auto"  # after the warm-up: "ramp" (paper), "step" to the end value (code), "auto": as `form`
     ramp: int = 100  # epochs from 0 to the end value, counted from the first epoch
+    contrast: str = "rch"  # the contrastive part; "triplet": the hinge of Eq. 2 that RCH is made from
+    label_mask: bool = True  # pairs that share a label are no negatives (T); false: every other pair is one
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise unknown("form", self.form, FORMS)
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
+        if self.contrast not in CONTRASTS:
+            raise unknown("contrast", self.contrast, CONTRASTS)
         for name, least in {
             "epochs": 1,
             "batch": 1,
@@ -114,9 +119,13 @@ def robust_contrastive_loss(
     first = _log_sum_exp(similarity, own, shared, margin, shift, temperature)
     second = first if form == "official" else _log_sum_exp(similarity.t(), own, shared, margin, shift, temperature)
     contrast = first + second - 2 * own + 2 * margin
+    return (balance * contrast + (1 - balance) * _quantisation(u, v)).mean()
+
+
+def _quantisation(u: Tensor, v: Tensor) -> Tensor:
+    """Eq. 10 for each pair: how far the entries' sizes are from 1/sqrt(bits). (n,)"""
     target = u.shape[1] ** -0.5
-    quantisation = ((u.abs() - target) ** 2).mean(1) + ((v.abs() - target) ** 2).mean(1)  # Eq. 10
-    return (balance * contrast + (1 - balance) * quantisation).mean()
+    return ((u.abs() - target) ** 2).mean(1) + ((v.abs() - target) ** 2).mean(1)
 
 
 def _log_sum_exp(
@@ -128,6 +137,27 @@ def _log_sum_exp(
     diagonal = torch.eye(len(own), dtype=torch.bool, device=own.device)
     exponents = torch.where(diagonal, own.clamp(min=0), shifted)  # E: the code clamps the pair's own term
     return temperature * torch.logsumexp(exponents.masked_fill(shared, 0.0) / temperature, dim=1)
+
+
+def triplet_loss(u: Tensor, v: Tensor, labels: Tensor, *, margin: float = 0.2, balance: float = 0.6) -> Tensor:
+    """Eq. 2 in place of RCH's bound, an ablation: the hinges of all negatives, in both directions.
+
+    Args:
+        u, v, labels, margin, balance: as for `robust_contrastive_loss`; pairs that share a label add nothing.
+
+    Returns:
+        A scalar, the mean over the batch of each pair's sum of hinges.
+
+    >>> eye = torch.eye(2)
+    >>> triplet_loss(eye, eye.flip(0), eye, balance=1.0).item()  # 2 (.2 + tanh(1)^2): one negative in each direction
+    1.56005...
+    """
+    u, v = u.tanh(), v.tanh()
+    similarity = u @ v.t()  # M (n, n)
+    short = margin - similarity.diagonal().unsqueeze(1)
+    hinges = (similarity + short).clamp(min=0) + (similarity.t() + short).clamp(min=0)
+    negative = (labels @ labels.t() == 0).fill_diagonal_(False)
+    return (balance * (hinges * negative).sum(1) + (1 - balance) * _quantisation(u, v)).mean()
 
 
 # --- class codes and the dynamic noise separator ----------------------------------------------------------------------
@@ -234,6 +264,13 @@ class Nrch(Method):
         "schedule": "step",
     }
     demo_without = "the noise separator", {"threshold": 0.0}
+    ablations = {  # noqa: RUF012
+        "no noise separator": {"threshold": 0.0},
+        "static threshold": {"schedule": "step"},
+        "no label mask": {"label_mask": False},
+        "no quantisation term": {"balance": 1.0},
+        "triplet instead of RCH": {"contrast": "triplet"},
+    }
 
     def __init__(self, settings: NrchSettings, task: Task) -> None:
         super().__init__(settings, task)
@@ -284,18 +321,20 @@ class Nrch(Method):
         trusted = torch.from_numpy(posterior >= threshold).to(view.device)
         return trusted, {"threshold": threshold, "sample_loss": losses, "posterior": posterior, "mixture": mixture}
 
+    def contrast(self, u: Tensor, v: Tensor, labels: Tensor) -> Tensor:
+        """Eq. 9, or what an ablation puts in its place."""
+        s = self.settings
+        labels = labels if s.label_mask else torch.zeros_like(labels)
+        options: dict[str, Any] = {"margin": s.margin, "balance": s.balance}
+        if s.contrast == "triplet":
+            return triplet_loss(u, v, labels, **options)
+        options |= {"shift": s.shift, "temperature": s.temperature, "form": s.form}
+        return robust_contrastive_loss(u, v, labels, **options)
+
     def step(self, view: View, rows: Tensor) -> Tensor:
         """One training step on these rows; returns the loss, detached."""
-        s = self.settings
         u, v, labels = self.forward(view, rows)
-        options = {
-            "margin": s.margin,
-            "shift": s.shift,
-            "temperature": s.temperature,
-            "balance": s.balance,
-            "form": s.form,
-        }
-        loss = robust_contrastive_loss(u, v, labels, **options) + class_code_loss(u, v, labels, self.class_codes)
+        loss = self.contrast(u, v, labels) + class_code_loss(u, v, labels, self.class_codes)
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
         view.backward(loss)
