@@ -1,0 +1,224 @@
+"""Baselines in a shared CCA space, where images and texts can be compared: signs, rotated signs, ITQ, and cosine.
+
+No labels: the canonical directions (Hotelling 1936) are those in which the two modalities of a pair agree most. Codes
+are signs of the canonical variates, directly or after a rotation; `cca-cosine` keeps the variates.
+
+Shapes: x (n, d_x) and y (n, d_y) the features of n pairs, k directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from crossbit.methods.base import Task, View
+from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, check_least, mean_of, random_rotation
+
+
+@dataclass(frozen=True)
+class CcaSettings:
+    """Settings of the shared space."""
+
+    epochs: int = 1  # one is enough: further ones change nothing
+    regularisation: float = 3.0  # added to each variance, in mean variances of the modality; chosen on held-out rows
+    power: float = 2.0  # directions are weighted by their correlation to this power; chosen on held-out rows
+
+    def __post_init__(self) -> None:
+        check_least("cca", self, epochs=1, regularisation=0, power=0)
+
+
+@dataclass(frozen=True)
+class ItqSettings(CcaSettings):
+    """Settings of the shared space and of the rotation."""
+
+    iterations: int = 50  # alternations of codes and rotation, at most (Gong & Lazebnik 2011)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_least("cca-itq", self, iterations=1)
+
+
+# --- canonical correlation analysis -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SharedSpace:
+    """Two linear maps into one space: (x - means[0]) @ maps[0] and (y - means[1]) @ maps[1], float64.
+
+    Attributes:
+        means: (d_x,) and (d_y,).
+        maps: (d_x, k) and (d_y, k).
+        correlations: (k,) of the directions over the rows, falling; shrunk where the space was regularised.
+    """
+
+    means: tuple[Tensor, Tensor]
+    maps: tuple[Tensor, Tensor]
+    correlations: Tensor
+
+
+def canonical_correlation(
+    x: Tensor, y: Tensor, directions: int, *, regularisation: float = 0.0, power: float = 0.0
+) -> SharedSpace:
+    """Regularised CCA in closed form: whiten both sides, then the SVD of the whitened cross-covariance.
+
+    Only (d, d) matrices are held in float64, whatever the number of rows. Directions in which a side does not vary map
+    to 0.
+
+    Args:
+        x, y: (n, d_x) and (n, d_y), row i of both is pair i.
+        directions: k, at most min(d_x, d_y).
+        regularisation: added to the diagonals of both covariances, in units of their mean.
+        power: each direction is weighted by its correlation to this power.
+
+    >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
+    >>> canonical_correlation(x, x[:, :1] * 2 + 5, 1).correlations
+    tensor([1.0000], dtype=torch.float64)
+    """
+    (mean_x, mean_y), (xx, yy, xy) = _moments(x, y)
+    white_x, white_y = _inverse_root(xx, regularisation), _inverse_root(yy, regularisation)
+    left, values, right = torch.linalg.svd(white_x.t() @ xy @ white_y, full_matrices=False)
+    values = values[:directions].clamp(max=1.0)
+    maps = white_x @ left[:, :directions] * values**power, white_y @ right[:directions].t() * values**power
+    return SharedSpace((mean_x, mean_y), maps, values)
+
+
+def _moments(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Means, and the covariances of x, of y, and between them; float64."""
+    means = mean_of(x), mean_of(y)
+    shapes = (x.shape[1],) * 2, (y.shape[1],) * 2, (x.shape[1], y.shape[1])
+    xx, yy, xy = (torch.zeros(shape, dtype=torch.float64, device=x.device) for shape in shapes)
+    for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
+        a, b = a.double() - means[0], b.double() - means[1]
+        xx.addmm_(a.t(), a)
+        yy.addmm_(b.t(), b)
+        xy.addmm_(a.t(), b)
+    return means, (xx / len(x), yy / len(x), xy / len(x))
+
+
+def _inverse_root(covariance: Tensor, regularisation: float) -> Tensor:
+    """W (d, d) with W^T C W = 1 for the regularised C; its columns are 0 where C has no variance."""
+    scale = covariance.diagonal().mean().item() or 1.0  # constant features: any scale will do
+    ridge = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device) * (regularisation * scale)
+    values, vectors = torch.linalg.eigh(covariance + ridge)
+    varies = values > 1e-12 * values[-1].clamp(min=0)
+    return vectors * torch.where(varies, values, torch.inf).rsqrt()
+
+
+# --- iterative quantisation -------------------------------------------------------------------------------------------
+
+
+def iterative_quantisation(z: Tensor, rotation: Tensor, iterations: int = 50) -> tuple[Tensor, list[float]]:
+    """ITQ (Gong & Lazebnik, CVPR 2011, Eqs. 2-3): alternate B = sign(z R) and the R that brings z R nearest to B.
+
+    Args:
+        z: (n, k) centred embeddings.
+        rotation: (k, bits) with orthonormal rows, bits >= k: where to start.
+        iterations: at most; it ends when no code changes.
+
+    Returns:
+        R (k, bits) with orthonormal rows, and the mean squared error of B against z R, before each update of R and
+        after the last: it never rises.
+
+    >>> z = torch.tensor([[1.0, 0.1], [1.1, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
+    >>> R, errors = iterative_quantisation(z, random_rotation(2, 2, seed=0))
+    >>> errors[0] > errors[-1]
+    True
+    """
+    rotation, errors, before = rotation.to(z), [], None
+    for _ in range(iterations):
+        product, error = _quantise(z, rotation)
+        errors.append(error)
+        if before is not None and torch.equal(product, before):
+            return rotation, errors
+        left, _, right = torch.linalg.svd(product, full_matrices=False)
+        rotation, before = left @ right, product
+    return rotation, [*errors, _quantise(z, rotation)[1]]
+
+
+def _quantise(z: Tensor, rotation: Tensor) -> tuple[Tensor, float]:
+    """z^T B (k, bits) for B = sign(z R), and the mean of (B - z R)^2."""
+    product, error = torch.zeros_like(rotation), 0.0
+    for part in z.split(CHUNK):
+        turned = part @ rotation
+        codes = torch.where(turned < 0, -1.0, 1.0).to(turned)
+        product.addmm_(part.t(), codes)
+        error += float(((codes - turned) ** 2).sum(dtype=torch.float64))
+    return product, error / (len(z) * rotation.shape[1])
+
+
+# --- the methods ------------------------------------------------------------------------------------------------------
+
+
+class CcaSign(ClosedForm):
+    """The signs of the canonical variates; if there are fewer of them than bits, after a random rotation into more."""
+
+    name = "cca-sign"
+    title = "Signs of a shared CCA space (Hotelling 1936)"
+    Settings: ClassVar[type] = CcaSettings
+
+    @classmethod
+    def build_encoders(cls, settings: CcaSettings, task: Task) -> Mapping[str, nn.Module]:
+        return {modality: LinearEncoder(dim, task.bits) for modality, dim in task.widths.items()}
+
+    def fit(self, view: View) -> float:
+        settings, features = self.settings, [view.features[modality] for modality in self.task.dims]
+        directions = min(self.task.bits, *self.task.widths.values())
+        options = {"regularisation": settings.regularisation, "power": settings.power}
+        space = canonical_correlation(features[0], features[1], directions, **options)
+        rotation, loss = self.rotate(view, space)
+        for modality, mean, weight in zip(self.task.dims, space.means, space.maps, strict=True):
+            encoder: Any = self.networks[modality]
+            encoder.mean.copy_(mean)
+            encoder.weight.copy_(weight @ rotation)
+        return loss
+
+    def rotate(self, view: View, space: SharedSpace) -> tuple[Tensor, float]:
+        """What the shared space is multiplied by before the sign, (k, bits), and the loss to report."""
+        directions = len(space.correlations)
+        if directions == self.task.bits:
+            return torch.eye(directions).to(space.maps[0]), 1 - space.correlations.mean().item()
+        return self.random_rotation(view, space), 1 - space.correlations.mean().item()
+
+    def random_rotation(self, view: View, space: SharedSpace) -> Tensor:
+        return random_rotation(len(space.correlations), self.task.bits, view.random_seed()).to(space.maps[0])
+
+
+class CcaCosine(CcaSign):
+    """The canonical variates themselves, ranked by cosine: what no code of this linear space should be above."""
+
+    name = "cca-cosine"
+    title = "Cosine in a shared CCA space, weighted by the correlations (Gong et al., IJCV 2014)"
+    metric = "cosine"
+
+
+class CcaRotation(CcaSign):
+    """Signs after a random rotation, which spreads what the directions hold evenly over the bits."""
+
+    name = "cca-rotation"
+    title = "Signs of a randomly rotated CCA space (CCA-RR, Gong & Lazebnik, CVPR 2011)"
+
+    def rotate(self, view: View, space: SharedSpace) -> tuple[Tensor, float]:
+        return self.random_rotation(view, space), 1 - space.correlations.mean().item()
+
+
+class CcaItq(CcaSign):
+    """Signs after the rotation that brings the embeddings of both modalities nearest to their signs."""
+
+    name = "cca-itq"
+    title = "Iterative quantisation of a shared CCA space (CCA-ITQ, Gong & Lazebnik, CVPR 2011)"
+    Settings = ItqSettings
+
+    def rotate(self, view: View, space: SharedSpace) -> tuple[Tensor, float]:
+        sides = zip(self.task.dims, space.means, space.maps, strict=True)
+        embedded = [
+            (part - mean.float()) @ weight.float()
+            for modality, mean, weight in sides
+            for part in view.features[modality].split(CHUNK)
+        ]
+        start = self.random_rotation(view, space)
+        rotation, errors = iterative_quantisation(torch.cat(embedded), start, self.settings.iterations)
+        return rotation.double(), errors[-1]

@@ -1,0 +1,99 @@
+"""InfoNCE: a dual encoder, the contrastive loss that everyone knows, and the sign. A baseline.
+
+It is what is left of UCCH and NRCH without their ideas: the encoders, optimiser and rows of UCCH, no memory bank, no
+ranking loss, no labels. Each pair of a batch is a class of its own (van den Oord et al. 2018, Eq. 4; in both
+directions, as CLIP).
+
+Shapes: m pairs in a batch; u, v (m, bits) the unit rows of image and text encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbit.backbones import PictureSettings, with_backbone
+from crossbit.errors import UserError
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.linear import check_least
+from crossbit.networks import Encoder
+
+
+@dataclass(frozen=True)
+class InfonceSettings(PictureSettings):
+    """InfoNCE's settings: UCCH's, where it has them."""
+
+    epochs: int = 20  # passes over the whole database (as UCCH)
+    batch: int = 256  # pairs a step (as UCCH); every other pair of the batch is a negative
+    width: int = 8192  # of the hidden layers (as UCCH)
+    image_layers: int = 3  # linear layers of the first modality's encoder (as UCCH)
+    text_layers: int = 2  # linear layers of the second modality's encoder (as UCCH)
+    lr: float = 1e-4  # Adam's rate (as UCCH)
+    weight_decay: float = 1e-6  # L2, in the optimiser (as UCCH)
+    clip: float = 1.0  # largest norm of all gradients together (as UCCH); 0: none
+    temperature: float = 0.07  # of the softmax over the batch (where CLIP begins)
+
+    def __post_init__(self) -> None:
+        check_least("infonce", self, epochs=1, batch=1, width=1, image_layers=1, text_layers=1, weight_decay=0, clip=0)
+        for name in ("lr", "temperature"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"infonce's setting {name} is {getattr(self, name)}; it must be above 0")
+
+
+def info_nce_loss(u: Tensor, v: Tensor, *, temperature: float = 0.07) -> Tensor:
+    """Cross-entropy of finding the own partner in the batch, mean over the pairs and both directions; a scalar.
+
+    >>> eye = torch.eye(2)
+    >>> info_nce_loss(eye, eye, temperature=1.0).item()  # log(1 + e^-1)
+    0.31326...
+    """
+    similarities = u @ v.t() / temperature
+    own = torch.arange(len(u), device=u.device)
+    return (F.cross_entropy(similarities, own) + F.cross_entropy(similarities.t(), own)) / 2
+
+
+class Infonce(Method):
+    """Two encoders and one loss."""
+
+    name = "infonce"
+    title = "A dual encoder trained with InfoNCE (van den Oord et al. 2018), then the sign: a baseline"
+    Settings = InfonceSettings
+    rows = "retrieval"
+    sees_labels = False
+
+    @classmethod
+    def build_encoders(cls, settings: InfonceSettings, task: Task) -> Mapping[str, nn.Module]:
+        encoders = {}
+        for (modality, dim), depth in zip(
+            task.dims.items(), (settings.image_layers, settings.text_layers), strict=True
+        ):
+            head = partial(Encoder, hidden=[settings.width] * (depth - 1), bits=task.bits)
+            encoders[modality] = with_backbone(settings, dim, head)
+        return encoders
+
+    def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
+        return {"adam": torch.optim.Adam(self.networks.parameters(), fused=True, **options)}
+
+    def step(self, view: View, rows: Tensor) -> Tensor:
+        """One training step on these rows; returns the loss, detached."""
+        with view.autocast():
+            u, v = (self.networks[modality](features[rows]) for modality, features in view.features.items())
+        loss = info_nce_loss(u, v, temperature=self.settings.temperature)
+        optimizer = self.optimizers["adam"]
+        optimizer.zero_grad()
+        view.backward(loss)
+        if self.settings.clip > 0:
+            nn.utils.clip_grad_norm_(self.networks.parameters(), self.settings.clip)
+        optimizer.step()
+        return loss.detach()
+
+    def train_epoch(self, view: View) -> dict[str, Any]:
+        losses = [self.step(view, rows) for rows in view.batches(self.settings.batch)]
+        return {"loss": float(torch.stack(losses).mean()), "steps": len(losses)}
