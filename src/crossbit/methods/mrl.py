@@ -37,7 +37,7 @@ class MrlSettings(PictureSettings):
     form: str = "paper"  # "paper": MC with the self term, sum over modalities; "official": what the code computes
     epochs: int = 100  # passes over the training rows (section 4.1)
     batch: int = 100  # instances a step (code; the paper's number depends on the data set: see the presets)
-    width: int = 4096  # of the two hidden layers (section 3)
+    width: int = 4096  # of the two hidden layers (section 4.1)
     lr: float = 1e-4  # Adam's rate in the first two epochs (section 4.1), then a half cosine to 0 (code)
     temperature: float = 1.0  # tau of RC and MC, Eqs. 2 and 6
     beta: float = 0.7  # L = beta L_r + (1 - beta) L_c, Eq. 8 (code's command; paper: .5 to .8 do well on Wikipedia)
