@@ -40,25 +40,27 @@ class UcchSettings(PictureSettings):
     """UCCH's settings. What the paper does not say is the published code's, marked "code"."""
 
     form: str = "paper"  # "paper": memory without normalisation, every batch used; "official": what the code computes
-    epochs: int = 20  # passes over the whole database (section 4.1; the code's default is 100)
+    epochs: int = 20  # passes over the whole database (section 4.3.4; the code's default is 100)
     batch: int = 256  # pairs a step (code); contrast needs large batches
     width: int = 8192  # of the hidden layers (code)
     image_layers: int = 3  # linear layers of the first modality's encoder (code)
     text_layers: int = 2  # linear layers of the second modality's encoder (code)
-    lr: float = 1e-4  # Adam's rate (section 4.1)
+    lr: float = 1e-4  # Adam's rate (section 4.2.2)
     weight_decay: float = 1e-6  # L2, in the optimiser (code)
     decay: float = 0.1  # factor on the rate after epochs 30, 60, 90, 120 (code); 1: none
     clip: float = 1.0  # largest norm of all gradients together (code); 0: none
-    beta: float = 0.9  # L = beta L_c + (1 - beta) L_r (code's default; it calls it alpha); 1 and 0 switch a term off
-    temperature: float = 0.9  # tau, Eq. 3
+    beta: float = (
+        0.9  # L = beta L_c + (1 - beta) L_r, Eq. 15 (code's default, called alpha there); 1 and 0 switch a term off
+    )
+    temperature: float = 0.9  # tau, Eq. 4
     momentum: float = 0.4  # delta, Eq. 5: share of the old memory that stays
-    negatives: int = 4096  # K, Eq. 3: drawn for each query from the whole bank, with replacement
-    margin: float = 0.2  # m, Eqs. 6-14
-    shift: float = 1.0  # xi: taken off negatives outside the margin (code's default; the paper gives no value)
-    smoothing: float = 1.0  # kappa of the log-sum-exp bound (code)
+    negatives: int = 4096  # K, Eq. 4: drawn for each query from the whole bank, with replacement
+    margin: float = 0.2  # m, Eqs. 7-14
+    shift: float = 1.0  # xi, Eq. 8: taken off negatives outside the margin (code's default; the paper gives no value)
+    smoothing: float = 1.0  # kappa of the log-sum-exp bound, Eq. 14 (code)
     warmup: int = 1  # first epochs whose keys come from the batch, and in which a pretrained backbone is frozen (code)
     memory: str = "auto"  # first keys: "fair" coins; "biased": 69 % of the bits -1 (code); "auto": as `form`
-    keys: str = "binary"  # "real": contrast with the memory itself instead of its signs (section 4.6)
+    keys: str = "binary"  # "real": contrast with the memory itself instead of its signs (section 4.3.6)
     ranking: str = "smooth"  # L_r; "max-margin": the triplet loss L'_r that it bounds (Eqs. 6-7)
 
     def __post_init__(self) -> None:
@@ -165,12 +167,12 @@ def _moved(memory: Tensor, index: Tensor, h_image: Tensor, h_text: Tensor, momen
 def cross_modal_ranking_loss(
     u: Tensor, v: Tensor, *, margin: float = 0.2, shift: float = 1.0, temperature: float = 1.0
 ) -> Tensor:
-    """L_r, Eqs. 8-14: a smooth upper bound of the triplet loss with the hardest negative, in both directions.
+    """L_r, Eqs. 8 and 14: a smooth upper bound of the triplet loss over all negatives, in both directions.
 
     Args:
         u, v: (m, bits) unit rows.
-        margin, shift: m and xi: a negative outside the margin counts xi less.
-        temperature: kappa of the bound max <= kappa log sum exp(. / kappa).
+        margin, shift: m and xi; the similarity of a negative outside the margin counts xi less.
+        temperature: kappa of the bound max <= kappa log sum exp(. / kappa), Eq. 9.
 
     Returns:
         A scalar, the sum of both directions' means over the batch.
