@@ -64,6 +64,12 @@ class Hits:
     def __iter__(self) -> Iterator[list[Hit]]:
         return (self[row] for row in range(len(self)))
 
+    def take(self, columns: npt.NDArray[np.int64]) -> Hits:
+        """Some of the hits, or in another order: columns (m, k) of `ids` and `distances`; their items are fetched as
+        before."""
+        distances = np.take_along_axis(self.distances, columns, axis=1)
+        return Hits(distances, np.take_along_axis(self.ids, columns, axis=1), self._fetch)
+
     def _block(self, start: int) -> dict[int, Item | None]:
         """The items of a block of rows; only the last block is kept, so memory stays bounded."""
         wanted = sorted(set(self._found(slice(start, start + ROWS_AT_ONCE))))
