@@ -306,6 +306,15 @@ def test_search_by_words(place: Path, command: Command) -> None:
     assert all(hit["caption"] in shown for hit in hits)
 
 
+def test_search_says_whether_it_re_ranked(place: Path, command: Command) -> None:
+    for option, reranked, told in (("--rerank", True, "re-ranked by cosine"), ("--no-rerank", False, "nearest first")):
+        found = one_json(command("search", place / "run", "bar", "-k", "75", option, "--json").out)
+        assert found["reranked"] == {"image": reranked}
+        order = [(hit["distance"], hit["id"]) for hit in found["hits"]["image"]]
+        assert (order == sorted(order)) is not reranked
+        assert told in command("search", place / "run", "bar", option).out.splitlines()[0]
+
+
 def test_search_by_picture(place: Path, command: Command) -> None:
     found = one_json(command("search", place / "run", "--image", place / "query.png", "-k", "3", "--json").out)
     assert len(found["hits"]["text"]) == 3

@@ -1,4 +1,4 @@
-"""Words find pictures and a picture finds words: against a search by loops over the model's codes."""
+"""Words find pictures and a picture finds words: against a search by loops over the model's codes and embeddings."""
 
 from __future__ import annotations
 
@@ -57,16 +57,24 @@ def nearest(code: np.ndarray, codes: np.ndarray, rows: np.ndarray, k: int) -> li
     return [(row, distance) for distance, row in sorted(found)[:k]]
 
 
+def best(query: np.ndarray, embeddings: np.ndarray, rows: np.ndarray, near: list[tuple[int, int]]) -> list[int]:
+    """The slow, obvious second ranking: rows of `near` by the cosine of their embeddings."""
+    at = {int(row): embedding.astype(np.float64) for embedding, row in zip(embeddings, rows, strict=True)}
+    cosine = {row: at[row] @ query / np.linalg.norm(at[row]) / np.linalg.norm(query) for row, _ in near}
+    return sorted(cosine, key=lambda row: -cosine[row])
+
+
 def ids_and_distances(hits: list[tuple[int, int, Any]]) -> list[tuple[int, int]]:
     return [(id_, distance) for id_, distance, _ in hits]
 
 
 def test_words_find_pictures(model: Model, data: PairedData, uri: Path) -> None:
-    found = search_words(model, uri, "a level bar", k=12)
+    found = search_words(model, uri, "a level bar", k=12, rerank=False)
     code = model.encode("text", ["a level bar"])[0]
     expected = nearest(code, model.encode("image", data.retrieval["image"]), data.retrieval.index, 12)
     assert list(found) == ["image"]
     assert ids_and_distances(found["image"]) == expected
+    assert found.reranked == {"image": False}
 
 
 def test_a_picture_finds_words(model: Model, data: PairedData, uri: Path, tmp_path: Path) -> None:
@@ -75,12 +83,73 @@ def test_a_picture_finds_words(model: Model, data: PairedData, uri: Path, tmp_pa
     code = model.encode("image", picture)[0]
     expected = nearest(code, model.encode("text", data.retrieval["text"]), data.retrieval.index, 5)
     for given in (picture, tmp_path / "query.png", str(tmp_path / "query.png")):
-        assert ids_and_distances(search_picture(model, uri, given, k=5)["text"]) == expected
+        assert ids_and_distances(search_picture(model, uri, given, k=5, rerank=False)["text"]) == expected
 
 
-def test_where_leaves_the_order_alone(model: Model, data: PairedData, uri: Path) -> None:
-    everything = search_words(model, uri, "a bar", k=75)["image"]
-    level = search_words(model, uri, "a bar", k=75, where="list_contains(labels, 'level')")["image"]
+def test_the_nearest_are_ranked_by_their_embeddings(
+    model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crossbit.index.embeddings.AS_NEAR_AS", 20)
+    rows, stored = np.load(uri / "ids.npy"), np.load(uri / "image.embeddings.npy")
+    codes = model.encode("image", data["image"][rows])
+    for words in ("a level bar", "slanted", "upright number 3"):
+        code, query = model.encode("text", [words])[0], model.embed("text", [words])[0]
+        in_order = nearest(code, codes, rows, len(rows))
+        near = [hit for hit in in_order if hit[1] <= in_order[19][1]]
+        assert 20 <= len(near) < len(rows)
+        found = search_words(model, uri, words, k=12)
+        assert found.reranked == {"image": True}
+        assert [id_ for id_, _, _ in found["image"]] == best(query, stored, rows, near)[:12]
+        assert set(ids_and_distances(found["image"])) <= set(near)
+        assert found == search_words(model, uri, words, k=12)
+
+
+def test_a_pictures_texts_are_ranked_too(model: Model, data: PairedData, uri: Path) -> None:
+    picture = data.query["image"][:1]
+    found = search_picture(model, uri, picture, k=75)
+    texts = model.embed("text", data["text"])
+    cosine = texts @ model.embed("image", picture)[0] / np.linalg.norm(texts, axis=1)
+    shown = [cosine[id_] for id_, _, _ in found["text"]]
+    np.testing.assert_allclose(shown, sorted(shown, reverse=True), atol=1e-4)
+    assert found.reranked == {"text": True}
+
+
+def test_an_index_without_embeddings_is_searched_by_distance(
+    model: Model, data: PairedData, uri: Path, tmp_path: Path
+) -> None:
+    """As those were that earlier versions made."""
+    for name in ("image.index", "text.index"):
+        (tmp_path / name).write_bytes((uri / name).read_bytes())
+    found = search_words(model, tmp_path, "a level bar", k=30)
+    assert found.reranked == {"image": False}
+    assert found == search_words(model, uri, "a level bar", k=30, rerank=False)
+
+
+def test_damaged_embeddings_are_named_and_can_be_passed_over(model: Model, uri: Path, tmp_path: Path) -> None:
+    for path in uri.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "image.embeddings.npy").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"image\.embeddings\.npy cannot be read"):
+        search_words(model, tmp_path, "a level bar")
+    assert search_words(model, tmp_path, "a level bar", rerank=False)["image"]
+
+
+def test_embeddings_are_those_of_the_codes(model: Model, data: PairedData, uri: Path) -> None:
+    ids = np.load(uri / "ids.npy")
+    assert ids.tolist() == sorted(data.splits["retrieval"].tolist())
+    for modality in ("image", "text"):
+        stored = np.load(uri / f"{modality}.embeddings.npy")
+        assert (stored.dtype, stored.shape) == (np.float16, (75, 16))
+        np.testing.assert_array_equal(np.packbits(stored >= 0, axis=1), model.encode(modality, data[modality][ids]))
+        real = model.embed(modality, data[modality][ids])
+        np.testing.assert_allclose(stored, real / np.linalg.norm(real, axis=1, keepdims=True), atol=1e-3)
+
+
+@pytest.mark.parametrize("rerank", [True, False])
+def test_where_leaves_the_order_alone(model: Model, data: PairedData, uri: Path, rerank: bool) -> None:
+    everything = search_words(model, uri, "a bar", k=75, rerank=rerank)["image"]
+    where = "list_contains(labels, 'level')"
+    level = search_words(model, uri, "a bar", k=75, where=where, rerank=rerank)["image"]
     assert level == [hit for hit in everything if "level" in hit[2]["labels"]]
     assert 0 < len(level) < len(everything)
 
@@ -116,12 +185,13 @@ def test_other_rows_can_be_indexed(model: Model, data: PairedData, tmp_path: Pat
 def test_an_index_is_whole_or_not_there(
     model: Model, data: PairedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def encode(modality: str, rows: Any) -> np.ndarray:
+    def embed(modality: str, rows: Any) -> np.ndarray:
         if modality == "text":
+            assert any(tmp_path.rglob("image.embeddings.npy"))  # some of it is written
             raise KeyboardInterrupt
-        return Model.encode(model, modality, rows)
+        return Model.embed(model, modality, rows)
 
-    monkeypatch.setattr(model, "encode", encode)
+    monkeypatch.setattr(model, "embed", embed)
     with pytest.raises(KeyboardInterrupt):
         index_data(model, data, tmp_path / "index")
     assert list(tmp_path.iterdir()) == []

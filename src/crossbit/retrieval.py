@@ -1,7 +1,9 @@
 """Search over a trained model's codes: words find pictures, a picture finds words. The glue of model and index.
 
 An index of data is a folder with a file per modality, `<modality>.index`, whose items say what each code stands for:
-`row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them.
+`row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them. Beside it are the
+real-valued embeddings that the codes are signs of (`crossbit.index.embeddings`): a search finds a shortlist by Hamming
+distance and orders it by cosine. A folder without them is searched by Hamming distance alone.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,15 +21,29 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.files import check_new, sync_folder
 from crossbit.index import open_index
+from crossbit.index.base import Hit
+from crossbit.index.embeddings import Embeddings, write_ids, writing_embeddings
 from crossbit.model import Model
 
-Found = dict[str, list[tuple[int, int, dict[str, Any] | None]]]  # by modality: (id, distance, item), nearest first
 CHUNK = 4096  # rows encoded and added at a time
 PICTURES = 64  # pictures of one size encoded at a time
+
+
+class Found(dict[str, list[Hit]]):
+    """What was found, by modality: (id, distance, item), the best first; the distance is the Hamming distance.
+
+    Attributes:
+        reranked: by modality, whether a shortlist was ordered by embeddings; otherwise it is by (distance, id).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reranked: dict[str, bool] = {}
 
 
 def index_path(uri: str | os.PathLike[str], modality: str) -> str:
@@ -46,7 +63,8 @@ def index_data(
     rows: np.ndarray | None = None,
     progress: Callable[[str], Any] = lambda line: None,
 ) -> dict[str, int]:
-    """Encode rows of data and write an index per modality into a new folder, whole or not at all; ids are row numbers.
+    """Encode rows of data and write an index per modality, with its embeddings, into a new folder, whole or not at all;
+    ids are row numbers.
 
     Args:
         model: encodes; modalities that the data lacks are an error.
@@ -64,14 +82,16 @@ def index_data(
     if "://" in str(uri):
         raise UserError(f"{uri} is an address; the index of a run is a new folder on this machine")
     target = check_new(uri)
-    rows = data.splits["retrieval"] if rows is None else rows
+    rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     for modality in model.modalities:
         data[modality]  # an unknown one is refused before anything is encoded
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
+        (beside / "index").mkdir()
+        write_ids(beside / "index", rows)
         for modality in model.modalities:
-            _fill(index_path(beside / "index", modality), model, modality, data, rows, progress)
+            _fill(beside / "index", model, modality, data, rows, progress)
         os.replace(beside / "index", target)
         sync_folder(target.parent)
     finally:
@@ -79,17 +99,34 @@ def index_data(
     return {modality: len(rows) for modality in model.modalities}
 
 
-def search_words(model: Model, uri: str | os.PathLike[str], words: str, k: int = 10, where: str | None = None) -> Found:
-    """The k nearest of every other modality to a text.
+def search_words(
+    model: Model,
+    uri: str | os.PathLike[str],
+    words: str,
+    k: int = 10,
+    where: str | None = None,
+    *,
+    rerank: bool = True,
+) -> Found:
+    """The k best of every other modality for a text.
+
+    Args:
+        model: encodes the text.
+        uri: the folder that `index_data` made.
+        words: the text.
+        k: how many at most.
+        where: only items for which this expression is true.
+        rerank: order what is nearest by Hamming distance by the embeddings' cosine, where the folder has embeddings;
+            False leaves the order by (distance, id).
 
     Raises:
         UserError: the model knows no texts, or no word of this one; no index at `uri`, or one of another code length;
-            a `where` that is not an expression over the items.
+            a `where` that is not an expression over the items; embeddings that are damaged or not the index's.
     """
     modality = _modality_of("words", model)
     if not model.featurisers[modality].known(words):  # type: ignore[attr-defined]
         raise UserError(f"no word or piece of a word in {words!r} was seen in training; try other words")
-    return _search(model, uri, modality, model.encode(modality, [words]), k, where)
+    return _search(model, uri, modality, model.embed(modality, [words]), k, where, rerank)
 
 
 def search_picture(
@@ -98,15 +135,17 @@ def search_picture(
     picture: np.ndarray | str | os.PathLike[str],
     k: int = 10,
     where: str | None = None,
+    *,
+    rerank: bool = True,
 ) -> Found:
-    """The k nearest of every other modality to a picture, uint8 (1, h, w, 3) or a file.
+    """The k best of every other modality for a picture, uint8 (1, h, w, 3) or a file; otherwise as `search_words`.
 
     Raises:
         UserError: the model knows no pictures, the file cannot be read; and as `search_words`.
     """
     modality = _modality_of("pictures", model)
     pixels = picture if isinstance(picture, np.ndarray) else read_picture(picture)
-    return _search(model, uri, modality, model.encode(modality, pixels), k, where)
+    return _search(model, uri, modality, model.embed(modality, pixels), k, where, rerank)
 
 
 def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
@@ -170,27 +209,41 @@ def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
 
 
 def _fill(
-    path: str, model: Model, modality: str, data: PairedData, rows: np.ndarray, progress: Callable[[str], Any]
+    folder: Path, model: Model, modality: str, data: PairedData, rows: np.ndarray, progress: Callable[[str], Any]
 ) -> None:
-    Path(path).parent.mkdir(exist_ok=True)
-    with open_index(path, bits=model.bits) as index:
+    with (
+        open_index(index_path(folder, modality), bits=model.bits) as index,
+        writing_embeddings(folder, modality, len(rows), model.bits) as append,
+    ):
         for start in range(0, len(rows), CHUNK):
             some = rows[start : start + CHUNK]
-            index.add(some, model.encode(modality, data[modality][some]), items=items_of(data, some))
+            embeddings = model.embed(modality, data[modality][some])
+            index.add(some, pack(embeddings), items=items_of(data, some))
+            append(embeddings)
             progress(f"{modality}: {start + len(some):,} of {len(rows):,} encoded")
 
 
 def _search(
-    model: Model, uri: str | os.PathLike[str], modality: str, code: np.ndarray, k: int, where: str | None
+    model: Model,
+    uri: str | os.PathLike[str],
+    modality: str,
+    query: np.ndarray,
+    k: int,
+    where: str | None,
+    rerank: bool,
 ) -> Found:
-    found: Found = {}
+    """`query` is the embedding, (1, bits)."""
+    found = Found()
     for other in model.modalities:
         if other != modality:
             path = Path(index_path(uri, other))
             if not path.exists():
                 raise UserError(f"no index at {path}; make it with: crossbit index RUN")
+            stored = Embeddings.beside(path.parent, other, model.bits) if rerank else None
             with open_index(path, bits=model.bits, read_only=True) as index:
-                found[other] = index.search(code, k=k, where=where)[0]
+                by = index.search if stored is None else partial(stored.search, index, query[0])
+                found[other] = by(pack(query), k=k, where=where)[0]
+            found.reranked[other] = stored is not None
     return found
 
 

@@ -103,10 +103,20 @@ def search(
         str | None,
         typer.Option(metavar="EXPR", help="Only items for which this SQL holds: row, caption, path, label or labels."),
     ] = None,
+    rerank: Annotated[
+        bool,
+        typer.Option(
+            "--rerank/--no-rerank", help="Order the shortlist by cosine, or leave it ordered by distance and row."
+        ),
+    ] = True,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Find pictures by words, or texts by a picture.
+
+    Hamming distance finds a shortlist, all that is as near as the hundredth
+    nearest; the cosine of the real-valued embeddings then puts it in order.
+    The distance shown is the Hamming distance.
 
     \b
     Examples:
@@ -123,13 +133,14 @@ def search(
     model = crossbit.load_model(run)
     place = uri or str(run / "index")
     if picture is not None:
-        found = search_picture(model, place, picture, k, where)
+        found = search_picture(model, place, picture, k, where, rerank=rerank)
     else:
-        found = search_words(model, place, str(words), k, where)
+        found = search_words(model, place, str(words), k, where, rerank=rerank)
     if as_json:
-        return say_json({"query": words if picture is None else str(image), "hits": _flat(found)})
+        asked = words if picture is None else str(image)
+        return say_json({"query": asked, "reranked": found.reranked, "hits": _flat(found)})
     for modality, hits in _flat(found).items():
-        _say_hits(modality, hits)
+        _say_hits(modality, hits, found.reranked[modality])
     return None
 
 
@@ -189,13 +200,14 @@ def _flat(found: Found) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _say_hits(modality: str, hits: list[dict[str, Any]]) -> None:
+def _say_hits(modality: str, hits: list[dict[str, Any]], reranked: bool) -> None:
     if not hits:
         return say(f"nothing found in the {modality} index")
     shown = [
         key for key in ("rank", "distance", "caption", "labels", "label", "path", "row") if hits[0].get(key) is not None
     ]
     cells = [[", ".join(hit[key]) if isinstance(hit[key], list) else hit[key] for key in shown] for hit in hits]
-    say(f"{modality}, nearest first")
+    order = "the nearest, re-ranked by cosine of the embeddings" if reranked else "nearest first"
+    say(f"{modality}, {order}")
     say_table(shown, cells, right=["rank", "distance", "row"])
     return None
