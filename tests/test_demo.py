@@ -158,11 +158,28 @@ def test_queries_are_queries(story: Story, data: PairedData) -> None:
     assert len(set(asked)) == len(asked)
     assert set(asked) <= set(data.splits["query"].tolist())
     assert asked == draw(data, len(asked), seed=0)
+    codes = {name: story.model.encode(name, data[name]) for name in ("image", "text")}
     for search in [*story.words, *story.pictures]:
         assert {row for row, _ in search.hits} <= set(data.splits["retrieval"].tolist())
-        assert [distance for _, distance in search.hits] == sorted(distance for _, distance in search.hits)
+        distances = codes["image" if search.modality == "text" else "text"] ^ codes[search.modality][search.row]
+        assert [distance for _, distance in search.hits] == [
+            int(np.unpackbits(distances[row]).sum()) for row, _ in search.hits
+        ]
         labels = data.label[[search.row]] & data.label[[row for row, _ in search.hits]]
         assert search.right == labels.any(axis=1).tolist()
+
+
+def test_the_best_pictures_are_those_of_the_highest_cosine(story: Story, data: PairedData) -> None:
+    """So few pairs that the shortlist holds at least a hundred of them, and the best of those come first."""
+    rows = data.splits["retrieval"]
+    codes, pictures = story.model.encode("image", data["image"]), story.model.embed("image", data["image"])
+    for search in story.words:
+        words = [str(data["text"][search.row])]
+        far = np.unpackbits(codes ^ story.model.encode("text", words), axis=1).sum(axis=1)
+        near = rows[far[rows] <= np.sort(far[rows])[99]]
+        cosine = (pictures @ story.model.embed("text", words)[0]) / np.linalg.norm(pictures, axis=1)
+        shown = cosine[[row for row, _ in search.hits]]
+        np.testing.assert_allclose(shown, np.sort(cosine[near])[::-1][: len(shown)], atol=1e-3)
 
 
 def test_a_method_without_a_separator_has_no_words_about_one(story: Story) -> None:

@@ -70,7 +70,8 @@ def by_words(story: Story) -> Safe:
     intro = (
         "Each name was encoded as a text, and the nearest pictures by Hamming distance were taken from the index of "
         f"{story.report.protocol['database_size']:,} pictures. "
-        f"The number is the distance, in bits of {story.model.bits}; equal distances stand in the order of the index."
+        f"The number is the distance, in bits of {story.model.bits}; what is nearest was then re-ranked by the cosine "
+        "of the real-valued embeddings."
     )
     return el(
         "section",
@@ -113,7 +114,7 @@ def by_pictures(story: Story) -> Safe:
         el("h2", "Pictures to words"),
         el(
             "p",
-            "The other way round: a picture is encoded and the nearest names are found, each named once.",
+            "The other way round: a picture is encoded, the nearest names are found and re-ranked, each named once.",
             class_="quiet",
         ),
         el("div", [picture_query(story, one) for one in story.pictures], class_="asks"),

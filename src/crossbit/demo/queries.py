@@ -23,7 +23,7 @@ class Search:
     Attributes:
         modality: of the query.
         row: of the query, in the data.
-        hits: (row, distance) nearest first.
+        hits: (row, Hamming distance), the best first: re-ranked by the embeddings.
         right: for each hit, whether it shares a label with the query.
     """
 
