@@ -34,6 +34,14 @@ def contrastive_loss(checkout: Path, views: int) -> Callable[..., Tensor]:
     return names["cross_modal_contrastive_ctriterion"]  # type: ignore[no-any-return]
 
 
+def resize(network: Any, width: int) -> None:
+    """Other hidden layers than the published 4096, made as the published ones are."""
+    if width != network.fc1.out_features:
+        network.fc1 = torch.nn.Linear(network.fc1.in_features, width)
+        network.fc2 = torch.nn.Linear(width, width)
+        network.fc3 = torch.nn.Linear(width, network.fc3.out_features)
+
+
 class Adapter(Published):
     """The published networks, losses, optimiser and epoch."""
 
@@ -52,13 +60,13 @@ class Adapter(Published):
     fused = False  # the fused Adam is the same rule with fewer passes over memory; the published code has the other one
 
     def __init__(self, data: PairedData, view: View, task: Task, args: argparse.Namespace) -> None:
-        if args.width != 4096:
-            raise SystemExit(f"the published networks have layers of 4096, not {args.width}")
         import_from(args.published)
         sys.argv = ["main_noisy.py"]
         image, text = (import_module(f"nets.{name}") for name in ("ImageNet", "TextNet"))
         kinds = {m: text.TextNet if m == "text" else image.ImageNet for m in view.features}
         self.networks = {m: kinds[m](input_dim=task.dims[m], output_dim=task.bits) for m in kinds}
+        for network in self.networks.values():
+            resize(network, args.width)
         whole = torch.nn.init.orthogonal_(torch.empty(task.bits, task.bits))
         self.C = whole[:, : task.classes].clone().requires_grad_()
         parameters = [self.C, *(p for network in self.networks.values() for p in network.parameters())]

@@ -86,10 +86,10 @@ def accuracy(args: argparse.Namespace) -> None:
 
 
 def table(paths: list[Path]) -> dict[str, Any]:
-    """By setup, choice of the epoch and variant: mean, deviation, and the difference to the published code."""
+    """By modalities and width, choice of the epoch, and variant: mean, deviation, difference to the published code."""
     values: dict[tuple[str, str, str, str], list[float]] = {}
     for line in read_runs(paths):
-        views = ", ".join(line["modalities"])
+        views = f"{', '.join(line['modalities'])}, width {line['width']}"
         for choice, key in (("best on validation", "map"), ("last epoch", "last")):
             for direction, value in line[key].items():
                 values.setdefault((views, choice, line["variant"], direction), []).append(value)
