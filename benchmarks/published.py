@@ -168,6 +168,11 @@ def distance(one: list[Tensor], other: list[Tensor]) -> float:
 # --- seconds per epoch ------------------------------------------------------------------------------------------------
 
 
+def clock(args: argparse.Namespace) -> float:
+    """Seconds: by the clock on the wall, or with --cpu-time those that this process has had the processors for."""
+    return time.process_time() if args.cpu_time else time.perf_counter()
+
+
 def products(method: Any, view: View, args: argparse.Namespace) -> float:
     """Seconds for an epoch of the encoders' matrix products alone: its steps forward and backward, its further passes.
 
@@ -179,7 +184,7 @@ def products(method: Any, view: View, args: argparse.Namespace) -> float:
         out, width = layer.weight.shape
         x, y = torch.ones(1024, width), torch.ones(1024, out)
         parts.append((x, torch.randn(out, width), y, torch.empty(out, width), position == 0))
-    start = time.perf_counter()
+    start = clock(args)
     for rows in args.adapter.batches(view):
         n = len(rows)
         for x, w, y, _, _ in parts:
@@ -191,7 +196,7 @@ def products(method: Any, view: View, args: argparse.Namespace) -> float:
     for rows in [rows for _ in range(args.adapter.passes) for rows in view.batches(1024, shuffle=False)]:
         for x, w, y, _, _ in parts:
             torch.mm(x[: len(rows)], w.t(), out=y[: len(rows)])
-    return time.perf_counter() - start
+    return clock(args) - start
 
 
 def speed(data: PairedData, args: argparse.Namespace) -> dict[str, Any]:
@@ -199,9 +204,9 @@ def speed(data: PairedData, args: argparse.Namespace) -> dict[str, Any]:
     timings: dict[str, list[float]] = {}
 
     def timed(name: str, job: Callable[[], float | None]) -> None:
-        start = time.perf_counter()
+        start = clock(args)
         own = job()  # a job that times itself returns its seconds
-        timings.setdefault(name, []).append(time.perf_counter() - start if own is None else own)
+        timings.setdefault(name, []).append(clock(args) - start if own is None else own)
         print(name, round(timings[name][-1], 2), file=sys.stderr)
 
     def epoch(method: Any, view: View) -> None:
@@ -222,7 +227,8 @@ def speed(data: PairedData, args: argparse.Namespace) -> dict[str, Any]:
     ratios = {f"float32 / {name}": median["float32"] / value for name, value in median.items()}
     if theirs is not None:
         ratios |= {f"published / {name}": median["published"] / value for name, value in median.items()}
-    return {"median_seconds": median, "seconds": timings, "ratios": ratios}
+    seconds = "processor" if args.cpu_time else "wall clock"
+    return {"median_seconds": median, "seconds": timings, "ratios": ratios, "clock": seconds, "width": args.width}
 
 
 # --- accuracy ---------------------------------------------------------------------------------------------------------
@@ -327,6 +333,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--precision", default="32")
     bf16 = "time --precision bf16 too (slow where the processor has no bf16 units)"
     parser.add_argument("--bf16", action="store_true", help=bf16)
+    shared = "count processor seconds instead of the wall clock's, on a machine that others use, too"
+    parser.add_argument("--cpu-time", action="store_true", help=shared)
     parser.add_argument("--variants", nargs="+")
     adapter = import_module(f"_published_{parser.parse_args(given).method}").Adapter
     parser.set_defaults(**adapter.defaults)
