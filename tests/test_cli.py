@@ -272,6 +272,33 @@ def test_encode_reads_arrays(place: Path, tmp_path: Path, command: Command) -> N
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
 
 
+def test_encode_writes_the_real_vectors_if_asked(place: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "texts.txt").write_text("level bar\nslanted line\n", encoding="utf-8")
+    words = ["--modality", "text", "--out", tmp_path / "vectors.npy", "--real"]
+    assert "2 real vectors of length 16" in command("encode", place / "run", tmp_path / "texts.txt", *words).out
+    expected = crossbit.load_model(place / "run").embed("text", ["level bar", "slanted line"])
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), expected)
+    with Image.open(place / "query.png") as picture:
+        (tmp_path / "photos").mkdir()
+        picture.save(tmp_path / "photos" / "a.png")
+    words = ["--modality", "image", "--out", tmp_path / "image.npy", "--real"]
+    assert command("encode", place / "run", tmp_path / "photos", *words).code == 0
+    assert (np.load(tmp_path / "image.npy").dtype, np.load(tmp_path / "image.npy").shape) == (np.float32, (1, 16))
+
+
+def test_a_method_of_real_vectors_says_so(place: Path, tmp_path: Path, command: Command) -> None:
+    run = tmp_path / "mrl"
+    small = ["--method", "mrl", "--bits", "16", "--epochs", "1", "--set", "width=16"]
+    assert command("train", place / "vectors.npz", *small, "--out", run).code == 0
+    evaluated = command("evaluate", run)
+    assert "metric=cosine" in evaluated.out
+    assert "their signs as codes, by Hamming distance" in evaluated.out
+    np.save(tmp_path / "x.npy", vectors()["image"][:2])
+    words = ["--modality", "image", "--out", tmp_path / "codes.npy"]
+    assert "--real writes those" in command("encode", run, tmp_path / "x.npy", *words).errors[0]
+    assert "their signs are indexed" in command("index", run).errors[0]
+
+
 def test_encode_skips_what_is_no_picture_and_says_so(place: Path, tmp_path: Path, command: Command) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -171,9 +171,11 @@ def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def encode_pictures(
-    model: Model, modality: str, paths: Iterable[Path], *, skip: Callable[[str], Any]
+    model: Model, modality: str, paths: Iterable[Path], *, skip: Callable[[str], Any], real: bool = False
 ) -> tuple[np.ndarray, list[str]]:
-    """Codes uint8 (n, bytes) and names of the picture files that can be read; `skip` gets a line for each other one."""
+    """Codes uint8 (n, bytes), or real float32 (n, bits), and names of the picture files that can be read; `skip` gets a
+    line for each other one."""
+    encode = model.embed if real else model.encode
 
     def readable() -> Iterator[tuple[str, np.ndarray]]:
         for path in paths:
@@ -183,11 +185,11 @@ def encode_pictures(
                 skip(f"skipping {error}")
 
     names: list[str] = []
-    codes = [np.empty((0, model.bits // 8), np.uint8)]
+    codes = [encode(modality, [])]
     for _, batch in groupby(enumerate(readable()), key=lambda entry: (entry[0] // PICTURES, entry[1][1].shape)):
         some, pixels = zip(*(picture for _, picture in batch), strict=True)
         names += some
-        codes.append(model.encode(modality, np.concatenate(pixels)))
+        codes.append(encode(modality, np.concatenate(pixels)))
     return np.concatenate(codes), names
 
 

@@ -59,7 +59,7 @@ def _describe(cls: Any) -> dict[str, Any]:
 
     return {
         "title": cls.title,
-        "about": inspect.getdoc(cls).split("\n\n")[0].replace("\n", " "),
+        "about": (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " "),
         "needs": "observed labels" if cls.sees_labels else "no labels",
         "rows": cls.rows,
         "metric": cls.metric,

@@ -32,6 +32,9 @@ def encode(
     ],
     modality: Annotated[str, typer.Option(help="What INPUT holds: image, text, or what else the run was trained on.")],
     out: Annotated[Path, typer.Option(metavar="CODES.npy", help="Packed codes, uint8 (n, bits / 8); must not exist.")],
+    real: Annotated[
+        bool, typer.Option("--real", help="Real vectors, float32 (n, bits), of which codes are signs.")
+    ] = False,
 ) -> None:
     """Turn new pictures, texts or vectors into binary codes.
 
@@ -42,6 +45,7 @@ def encode(
     Examples:
       crossbit encode run texts.txt --modality text --out texts.npy
       crossbit encode run photos/ --modality image --out photos.npy
+      crossbit encode run texts.txt --modality text --out vectors.npy --real
     """
     check_new(out)
     if out.suffix != ".npy":
@@ -53,17 +57,18 @@ def encode(
 
     model = crossbit.load_model(run)
     if files is None or names_file is None:
-        codes = model.encode(modality, _rows(source, modality))
+        codes = (model.embed if real else model.encode)(modality, _rows(source, modality))
     else:
-        codes, names = encode_pictures(model, modality, files, skip=note)
+        codes, names = encode_pictures(model, modality, files, skip=note, real=real)
         if not names:
             raise UserError(f"{source} holds no picture that can be read, among {len(files)} files")
         with writing(names_file) as temporary:
             temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     _save(out, codes)
-    say(
-        f"{len(codes):,} codes of {model.bits} bits in {out}" + (f", their names in {names_file}" if names_file else "")
-    )
+    made = f"real vectors of length {model.bits}" if real else f"codes of {model.bits} bits"
+    say(f"{len(codes):,} {made} in {out}" + (f", their names in {names_file}" if names_file else ""))
+    if model.metric == "cosine" and not real:
+        note(f"{model.method} ranks by its real vectors, of which these are the signs; --real writes those")
 
 
 def index(
@@ -86,6 +91,8 @@ def index(
     from crossbit.retrieval import index_data
 
     model = crossbit.load_model(run)
+    if model.metric == "cosine":
+        note(f"{model.method} ranks by its real vectors: their signs are indexed, and what is near is ordered by them")
     counts = index_data(model, data_of(run, model, data, f"crossbit index {run} DATA"), target, progress=note)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
     place = ["--uri", uri] if uri else []
