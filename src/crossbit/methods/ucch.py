@@ -236,6 +236,8 @@ class Ucch(Method):
         "max-margin ranking only (L'_r)": {"beta": 0.0, "ranking": "max-margin"},
         "no hashing against the binary memory": {"keys": "real"},
     }
+    # Narrow layers take larger steps; fewer negatives, as a small network would wait for the bank's products.
+    demo = {"width": 512, "image_layers": 2, "epochs": 4, "lr": 1e-3, "warmup": 2, "negatives": 1024}  # noqa: RUF012
 
     @classmethod
     def build_encoders(cls, settings: UcchSettings, task: Task) -> Mapping[str, nn.Module]:
