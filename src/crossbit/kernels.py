@@ -227,19 +227,26 @@ def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ig
 
 @inline
 def _places(query, planes, label, labels, equal, start, size, out):  # type: ignore[no-untyped-def]
-    """out[j] = 2 * distance + mark of code start + j; its mark is 1 where labels meet, or, if `equal`, differ."""
-    word, name, one = query[0], label[0], np.uint64(1)
+    """out[j] = 2 * distance + mark of code start + j; marked are equal labels or, unless `equal`, disjoint ones.
+
+    Two words a pass, an odd one first: every pass over `out` costs as much as a third of a word.
+    """
+    odd, name, one = len(query) % 2, label[0], np.uint64(1)
+    first, second = query[0], query[1 - odd]
     for j in range(size):
-        mark = labels[0, start + j] ^ name if equal else labels[0, start + j] & name
-        out[j] = (popcount(planes[0, start + j] ^ word) << one) + np.uint64(mark != 0)
-    for w in range(1, len(query)):
-        word = query[w]
+        shared = labels[0, start + j] ^ name if equal else labels[0, start + j] & name
+        near = popcount(planes[0, start + j] ^ first)
+        if not odd:
+            near += popcount(planes[1, start + j] ^ second)
+        out[j] = (near << one) + np.uint64(shared == 0)
+    for w in range(2 - odd, len(query), 2):
+        first, second = query[w], query[w + 1]
         for j in range(size):
-            out[j] += popcount(planes[w, start + j] ^ word) << one
+            out[j] += (popcount(planes[w, start + j] ^ first) + popcount(planes[w + 1, start + j] ^ second)) << one
     for w in range(1, len(label)):
         name = label[w]
         for j in range(size):
-            out[j] |= np.uint64((labels[w, start + j] & name) != 0)
+            out[j] &= ~np.uint64((labels[w, start + j] & name) != 0)
 
 
 @inline
@@ -279,4 +286,4 @@ def histograms(queries, planes, query_labels, labels, equal, everything, relevan
                 unmarked += counts[q, row, 2 * d]
                 marked += counts[q, row, 2 * d + 1]
             everything[q, d] = unmarked + marked
-            relevant[q, d] = unmarked if equal else marked
+            relevant[q, d] = marked if equal else unmarked
