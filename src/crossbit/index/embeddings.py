@@ -22,6 +22,7 @@ from crossbit.npz import read_array
 
 AS_NEAR_AS = 100  # the shortlist: all that are as near as the hundredth nearest, or the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds
+BLOCK = 1024  # rows read and looked at together, so that memory stays small however many are asked for
 FORMAT = np.dtype("<f2")
 MEND = "; make the index anew, or search without re-ranking"
 
@@ -112,10 +113,14 @@ class Embeddings:
         near = index.search(code, k=max(check_k(k), MOST), where=where)
         count = shortlist(near.distances[0], k)
         distances, ids = near.distances[0, :count], near.ids[0, :count]
-        rows = self._of(ids)
-        if not np.array_equal(((rows >= 0) != (query >= 0)).sum(axis=1), distances):
-            raise UserError(f"{self.path} does not hold the embeddings of the codes in this index{MEND}")
-        return near.take(np.lexsort((ids, distances, -cosines(rows, query.astype(np.float64))))[:k][None])
+        cosine = np.empty(count)
+        for start in range(0, count, BLOCK):
+            some = slice(start, start + BLOCK)
+            rows = self._of(ids[some])
+            if not np.array_equal(((rows >= 0) != (query >= 0)).sum(axis=1), distances[some]):
+                raise UserError(f"{self.path} does not hold the embeddings of the codes in this index{MEND}")
+            cosine[some] = cosines(rows, query.astype(np.float64))
+        return near.take(np.lexsort((ids, distances, -cosine))[:k][None])
 
     def _of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         at = np.minimum(np.searchsorted(self._ids, ids), max(len(self._ids) - 1, 0))
