@@ -16,7 +16,7 @@ HEAD = """# Benchmarks
 Every figure below was printed by the command above it, on the machine and the day named with it; `benchmarks/record.py`
 kept it and `benchmarks/render.py` wrote this page. Both sides of a comparison ran in turns in one process with the same
 number of threads; a ratio is the median over the rounds. `make bench` repeats what needs no published code. CHECKOUT is
-a folder with the published code of NRCH.
+a folder with the published code of the method (benchmarks/published.py says which).
 """
 
 
@@ -59,23 +59,25 @@ def index(result: dict[str, Any]) -> str:
     return "\n\n".join([adds, text, table(["", "milliseconds"], seconds)])
 
 
-def nrch_speed(result: dict[str, Any]) -> str:
+def speed(result: dict[str, Any]) -> str:
     rows = []
     for name, seconds in result["median_seconds"].items():
         published = result["ratios"].get(f"published / {name}")
         products = result["median_seconds"][name] / result["median_seconds"]["products"]
         rows.append([name, f"{seconds:.1f}", "" if published is None else f"{published:.2f}", f"{products:.2f}"])
     head = ["an epoch", "seconds", "times faster than published", "times the matrix products"]
-    return table(head, rows)
+    clock = f"Seconds are {result['clock']}'s." if result.get("clock") == "processor" else ""
+    width = f"Width {result['width']}." if "width" in result else ""
+    return table(head, rows) + f"\n\n{width} {clock}".rstrip()
 
 
-def nrch_steps(result: dict[str, Any]) -> str:
+def steps(result: dict[str, Any]) -> str:
     rows = [[kind, *(f"{value:.1e}" for value in figures.values())] for kind, figures in result.items()]
     names = [name.replace("_", " ") for name in next(iter(result.values()))]
     return table(["", *names], rows)
 
 
-def nrch_accuracy(result: dict[str, Any]) -> str:
+def accuracy(result: dict[str, Any]) -> str:
     rows = []
     for variant, directions in result.items():
         for direction, entry in directions.items():
@@ -88,12 +90,91 @@ def nrch_accuracy(result: dict[str, Any]) -> str:
     return table(["", "seeds", "mAP@all", "minus published", "standard error", "not below"], rows)
 
 
+def accuracy_apart(result: dict[str, Any]) -> str:
+    """A table for each of the outer keys, two deep."""
+    parts = []
+    for setup, choices in result.items():
+        for choice, of in choices.items():
+            parts.append(f"{setup}; {choice}:\n\n{accuracy(of)}")
+    return "\n\n".join(parts)
+
+
+def spread(entry: dict[str, Any]) -> str:
+    return f"{entry['mean']:.4f}" + ("" if entry["sd"] is None else f" ± {entry['sd']:.4f}")
+
+
+def methods(result: dict[str, Any]) -> str:
+    """Methods beside each other: a table for each set of data and database."""
+    groups: dict[tuple[str, str], list[list[str]]] = {}
+    for row in result["runs"]:
+        for database, title in (("retrieval", "the database"), ("query", "the queries against themselves")):
+            settings = ", ".join(f"{key}={value}" for key, value in row["settings"].items())
+            name = ", ".join(part for part in (row["method"], row["ablation"], settings) if part)
+            scaled = ", standardised" if row["scale"] else ""
+            noise = f"noise {row['noise']}" if row["noise"] else "clean labels"
+            key = f"{Path(row['data']).stem}{scaled}, {row['bits']} bits, {noise}", title
+            seconds = row["seconds"].get("train_processor", row["seconds"]["train"])
+            cells = [spread(entry) for entry in row[database].values()]
+            groups.setdefault(key, []).append([name, str(row["seeds"]), *cells, f"{seconds:.1f}"])
+    head = ["", "seeds", "image->text", "text->image", "training, s"]
+    return "\n\n".join(f"{data}; {database}:\n\n{table(head, rows)}" for (data, database), rows in groups.items())
+
+
+def ssah(result: list[dict[str, Any]]) -> str:
+    groups: dict[str, list[list[str]]] = {}
+    for row in result:
+        scaled = ", standardised" if row["scale"] else ""
+        rows = "rows cut out of training" if row["validation"] else "the test queries"
+        cells = [spread(row["image->text"]), spread(row["text->image"]), f"{row['processor_seconds']:.0f}"]
+        key = f"{Path(row['data']).stem}{scaled}, {row['bits']} bits; asked by {rows}"
+        groups.setdefault(key, []).append([row["variant"], str(row["seeds"]), *cells])
+    head = ["", "seeds", "image->text", "text->image", "processor seconds"]
+    return "\n\n".join(f"{data}:\n\n{table(head, rows)}" for data, rows in groups.items())
+
+
 def demo(result: dict[str, Any]) -> str:
     seconds = ", ".join(f"{value:.0f}" for value in result["seconds"])
     return f"**{seconds} seconds** from the command to the report (aim: under 120)."
 
 
-SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
+SAME_STEPS = "`form=official` and the published code from identical weights on identical batches."
+AN_EPOCH = "*products*: the matrix products of the steps alone, forward and backward. In turns in one process."
+NOT_BELOW = "*Not below*: the difference is above minus the larger of .005 and two standard errors of it."
+MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
+    ("ucch-speed", "UCCH: an epoch beside the published code", AN_EPOCH, speed),
+    ("ucch-steps", "UCCH: ten identical steps", SAME_STEPS + " The drawn negatives are shared, too.", steps),
+    (
+        "ucch-accuracy",
+        "UCCH: accuracy beside the published code",
+        "64 bits, 20 epochs, the whole database, no labels; Wikipedia is standardised by the training rows. "
+        + NOT_BELOW,
+        accuracy,
+    ),
+    ("mrl-speed", "MRL: an epoch beside the published code", AN_EPOCH, speed),
+    ("mrl-steps", "MRL: ten identical steps", SAME_STEPS, steps),
+    (
+        "mrl-accuracy",
+        "MRL: accuracy beside the published code",
+        "Wikipedia, standardised by the training rows; MRL's protocol: 231 query rows choose the epoch, the other 462 "
+        "are searched against themselves across modalities by cosine; flip:0.6:each, the same observed labels for "
+        "all, 30 epochs, beta .7. " + NOT_BELOW,
+        accuracy_apart,
+    ),
+    (
+        "ssah",
+        "SSAH: forms and ablations beside UCCH, which sees no labels",
+        "Clean labels, equally narrow encoders; docs/ssah.md reads these figures.",
+        ssah,
+    ),
+    (
+        "methods",
+        "Methods and baselines on clean labels",
+        "mAP@all(ties=expected, empty=skip) of the codes; of `mrl` and `cca-cosine` by cosine of the real vectors. "
+        "Wikipedia's database is the labelled training set itself.",
+        methods,
+    ),
+]
+SECTIONS: list[tuple[str, str, str, Callable[[Any], str]]] = [
     ("demo", "The demo", "`crossbit demo`, the job itself after installation.", demo),
     (
         "search",
@@ -114,7 +195,7 @@ SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
         "NRCH: an epoch beside the published code",
         "Width 8192, 64 bits, 5,000 pairs of glyphs, every sample trusted; the separator's pass over all samples made "
         "(*float32*), or not needed as the threshold is 0 (*warm-up epoch*). *products*: the matrix products alone.",
-        nrch_speed,
+        speed,
     ),
     (
         "nrch-steps",
@@ -122,7 +203,7 @@ SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
         "`form=official` and the published code from identical weights on identical batches. In float64 the two agree "
         "to rounding, so what is left in float32 is rounding, too: RMSprop divides a gradient by its own size, and "
         "where that size is near the rounding of a sum, a single weight may differ by a whole step.",
-        nrch_steps,
+        steps,
     ),
     (
         "nrch-accuracy",
@@ -130,8 +211,9 @@ SECTIONS: list[tuple[str, str, str, Callable[[dict[str, Any]], str]]] = [
         "Glyphs, 50 % swap-one, 64 bits, width 8192, 20 epochs, the last one; for each seed the same vectors, split "
         "and observed labels; 2,000 queries, mAP@all(ties=expected, empty=skip). *Not below*: the difference is above "
         "minus the larger of .005 and two standard errors of it.",
-        nrch_accuracy,
+        accuracy,
     ),
+    *MORE,
 ]
 
 
