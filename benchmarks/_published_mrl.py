@@ -22,7 +22,7 @@ from torch import Tensor
 from crossbit.data.types import PairedData
 from crossbit.methods import Method, Task, View
 
-TAU, RATE = 1.0, 1e-4  # the published defaults
+TAU = 1.0
 
 
 def contrastive_loss(checkout: Path, views: int) -> Callable[..., Tensor]:
@@ -56,6 +56,7 @@ class Adapter(Published):
         "multimodal contrast alone": {"form": "official", "beta": 0.0},
     }
     batch = 100
+    rate = 1e-4
     beta = 0.7  # of the published command, and our default
     fused = False  # the fused Adam is the same rule with fewer passes over memory; the published code has the other one
 
@@ -70,7 +71,7 @@ class Adapter(Published):
         whole = torch.nn.init.orthogonal_(torch.empty(task.bits, task.bits))
         self.C = whole[:, : task.classes].clone().requires_grad_()
         parameters = [self.C, *(p for network in self.networks.values() for p in network.parameters())]
-        self.optimizer = torch.optim.Adam(parameters, lr=RATE, betas=(0.5, 0.999), fused=self.fused or None)
+        self.optimizer = torch.optim.Adam(parameters, lr=self.rate, betas=(0.5, 0.999), fused=self.fused or None)
         self.epochs = args.epochs
         self.clustering = import_module("src.utils").MeanClusteringError(task.classes, tau=TAU)
         self.contrast = contrastive_loss(args.published, len(kinds))
@@ -99,7 +100,7 @@ class Adapter(Published):
             views = len(self.networks)
             total += self.train_on(batch[:views], batch[views:]).item()
         for group in self.optimizer.param_groups:  # its cosine scheduler is told the epoch that has just ended
-            group["lr"] = RATE * (1 + math.cos(math.pi * number / self.epochs)) / 2
+            group["lr"] = self.rate * (1 + math.cos(math.pi * number / self.epochs)) / 2
 
     def pairs(self, method: Method) -> list[tuple[Tensor, Tensor]]:
         return [*super().pairs(method), (method.centres, self.C)]  # type: ignore[list-item]

@@ -1,6 +1,7 @@
 """MRL beside its published code in MRL's own protocol, for which benchmarks/published.py has no job.
 
     python benchmarks/mrl.py --data WIKIPEDIA.npz --runs FILE [--published CHECKOUT] [--modalities image text topic]
+                             [--width 512 --lr 6e-4]
     python benchmarks/mrl.py --table --runs FILE [FILE ...]
 
 The first 231 rows of `query` choose the epoch (their labels are clean), the other 462 are searched against themselves
@@ -29,6 +30,7 @@ from crossbit.evaluation.cosine import CosineRanking
 from crossbit.evaluation.measure import Measure
 from crossbit.evaluation.report import score_rankings
 
+RATE = 1e-4  # of the published code; narrow layers take larger ones
 VALIDATION = 231  # queries that choose the epoch, of Wikipedia's 693
 
 
@@ -61,7 +63,7 @@ def side(data: PairedData, seed: int, args: argparse.Namespace, variant: str) ->
         args.adapter.fused = True  # the same rule; a step of the published one takes half as long again
         theirs = published(data, seed, args)
         return theirs.networks, theirs.epoch
-    method, view = ours(data, seed, args, args.adapter.variants[variant])
+    method, view = ours(data, seed, args, {**args.adapter.variants[variant], "lr": args.adapter.rate})
 
     def epoch(number: int) -> None:
         view.epoch = number
@@ -73,23 +75,26 @@ def side(data: PairedData, seed: int, args: argparse.Namespace, variant: str) ->
 def accuracy(args: argparse.Namespace) -> None:
     """Train every variant with every seed; a run that stands in the file already is not repeated."""
     data, setup = load_vectors(args), setup_of({**vars(args), "data": Path(args.data).stem})
-    done = {(line["variant"], line["seed"]) for line in read_runs(args.runs) if setup_of(line) == setup}
+    rate, lines = args.adapter.rate, read_runs(args.runs)
+    done = {
+        (line["variant"], line["seed"]) for line in lines if setup_of(line) == setup and line.get("lr", RATE) == rate
+    }
     for seed in range(args.seeds):
         for variant in args.variants:
             if (variant, seed) in done:
                 continue
             start = time.perf_counter()
-            line = {"variant": variant, "seed": seed, **setup, **run(data, seed, args, variant)}
+            line = {"variant": variant, "seed": seed, **setup, "lr": rate, **run(data, seed, args, variant)}
             line["seconds"] = time.perf_counter() - start
             with open(args.runs[0], "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
 
 def table(paths: list[Path]) -> dict[str, Any]:
-    """By modalities and width, choice of the epoch, and variant: mean, deviation, difference to the published code."""
+    """By modalities, width and rate, choice of the epoch, variant: mean, deviation, and difference to the published."""
     values: dict[tuple[str, str, str, str], list[float]] = {}
     for line in read_runs(paths):
-        views = f"{', '.join(line['modalities'])}, width {line['width']}"
+        views = f"{', '.join(line['modalities'])}, width {line['width']}, lr {line.get('lr', RATE):g}"
         for choice, key in (("best on validation", "map"), ("last epoch", "last")):
             for direction, value in line[key].items():
                 values.setdefault((views, choice, line["variant"], direction), []).append(value)
@@ -101,9 +106,13 @@ def table(paths: list[Path]) -> dict[str, Any]:
 
 
 def main() -> None:
-    table_only = "--table" in sys.argv
-    args = arguments(["mrl", "accuracy", *(word for word in sys.argv[1:] if word != "--table")])
-    if not table_only:
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--table", action="store_true")
+    own.add_argument("--lr", type=float, default=RATE)
+    given, rest = own.parse_known_args()
+    args = arguments(["mrl", "accuracy", *rest])
+    args.adapter.rate = given.lr
+    if not given.table:
         if args.published is None:
             args.variants = [variant for variant in args.variants if variant != "published"]
         accuracy(args)

@@ -198,6 +198,8 @@ class Mrl(Method):
         "nus-wide": {"batch": 500},  # the paper chooses beta on validation rows and does not give it
         "xmedianet": {"batch": 500},
     }
+    demo = {"width": 512, "epochs": 16, "batch": 128, "lr": 3e-4, "multi_label": True}  # noqa: RUF012
+    demo_without = "multimodal contrast", {"beta": 1.0}
     ablations = {  # noqa: RUF012
         "cross entropy in place of robust clustering": {"loss": "cross-entropy"},
         "cross entropy alone": {"loss": "cross-entropy", "beta": 1.0},
