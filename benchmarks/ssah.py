@@ -1,0 +1,119 @@
+"""SSAH on clean labels: the paper's form, the official form and each ablation, beside UCCH, which sees no labels.
+
+    python benchmarks/ssah.py run DATA --runs FILE [--scale] [--variants NAME ...] [--seeds N] [--validation]
+    python benchmarks/ssah.py table --runs FILE [FILE ...]
+
+DATA holds vectors (`crossbit data convert glyphs FILE.npz --vectors`); --scale standardises them by the training rows.
+Encoders of all variants are equally narrow. --validation cuts a fifth of the training rows out, texts that repeat kept
+together, and searches with those instead of the test queries: this is how settings were chosen. Resumable: a run that
+stands in FILE is not repeated. One JSON object on standard output, progress on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from baselines import load, read_runs, run_one
+
+from crossbit.data.types import PairedData
+from crossbit.errors import unknown
+from crossbit.methods import available, get, make_settings
+
+BITS, HELD_OUT, SEED = 64, 0.2, 5
+SSAH: dict[str, Any] = {"width": 256, "feature": 128, "batch": 32, "epochs": 3}
+UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10}
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "paper": ("ssah", SSAH),
+    "official": ("ssah", SSAH | {"form": "official", "quantisation": 1.0, "delta": 1.0}),
+    "paper, not balanced": ("ssah", SSAH | {"balanced": False}),
+    **{name.split(":")[0]: ("ssah", SSAH | cut) for name, cut in get("ssah").ablations.items()},
+    "as published": ("ssah", SSAH | {"preset": "official", "passes": "paper", "epochs": 1}),
+    "ucch": ("ucch", UCCH),
+}
+
+
+def cut_validation(data: PairedData) -> PairedData:
+    """The training rows alone: a fifth of them search the others; rows of one text are kept together."""
+    train = data.splits["train"]
+    _, group = np.unique(np.asarray(data["text"])[train], axis=0, return_inverse=True)
+    order = np.random.default_rng(SEED).permutation(group.max() + 1)
+    counted = np.cumsum(np.bincount(group.ravel())[order])
+    held = np.isin(group.ravel(), order[: np.searchsorted(counted, HELD_OUT * len(train))])
+    splits = {"train": train[~held], "query": train[held], "retrieval": train[~held]}
+    return data.replace(splits=splits)
+
+
+def wanted(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every run that was asked for, with all its settings."""
+    common = {"data": Path(args.data).name, "scale": args.scale, "validation": args.validation, "bits": BITS}
+    runs = []
+    for seed in range(args.seeds):
+        for name in args.variants:
+            method, given = VARIANTS[name]
+            if method not in available():
+                raise unknown("method", method, available())
+            settings = asdict(make_settings(get(method), given | dict(word.split("=", 1) for word in args.set)))
+            runs.append(common | {"variant": name, "method": method, "noise": None, "seed": seed, "settings": settings})
+    return runs
+
+
+def same_run(run: dict[str, Any]) -> str:
+    keys = ("data", "scale", "validation", "bits", "method", "settings", "seed")
+    return json.dumps([run[key] for key in keys], sort_keys=True)
+
+
+def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean and deviation over the seeds of each setup, in both directions, searching the database; mean seconds."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault(same_run({**run, "seed": run["variant"]}), []).append(run)
+    rows = []
+    for group in groups.values():
+        row = {key: group[0][key] for key in ("data", "scale", "validation", "bits", "variant", "settings")}
+        row |= {"seeds": len(group), "processor_seconds": mean(r["seconds"]["train_processor"] for r in group)}
+        for direction in group[0]["databases"]["retrieval"]["map"]:
+            values = [r["databases"]["retrieval"]["map"][direction] for r in group]
+            deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+            row[direction] = {"mean": mean(values), "sd": deviation}
+        rows.append(row)
+    return rows
+
+
+def mean(values: Any) -> float:
+    return float(np.mean(list(values)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    jobs = parser.add_subparsers(dest="job", required=True)
+    job = jobs.add_parser("run")
+    job.add_argument("data")
+    job.add_argument("--scale", action="store_true")
+    job.add_argument("--validation", action="store_true")
+    job.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    job.add_argument("--seeds", type=int, default=3)
+    job.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every variant")
+    for each in (job, jobs.add_parser("table")):
+        each.add_argument("--runs", type=Path, nargs="+", required=True)
+    args = parser.parse_args()
+    if args.job == "run":
+        data = load(args.data, args.scale)
+        data = cut_validation(data) if args.validation else data
+        done = {same_run(run) for run in read_runs(args.runs)}
+        for run in wanted(args):
+            if same_run(run) not in done:
+                line = run_one(data, run)
+                with args.runs[0].open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(run["variant"], run["seed"], line["databases"]["retrieval"]["map"], file=sys.stderr)
+    print(json.dumps(table(read_runs(args.runs)), indent=1))
+
+
+if __name__ == "__main__":
+    main()
