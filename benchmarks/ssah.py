@@ -1,6 +1,6 @@
 """SSAH on clean labels: the paper's form, the official form and each ablation, beside UCCH, which sees no labels.
 
-    python benchmarks/ssah.py run DATA --runs FILE [--scale] [--variants NAME ...] [--seeds N] [--validation]
+    python benchmarks/ssah.py run DATA --runs FILE [--scale] [--rows N] [--variants NAME ...] [--seeds N] [--validation]
     python benchmarks/ssah.py table --runs FILE [FILE ...]
 
 DATA holds vectors (`crossbit data convert glyphs FILE.npz --vectors`); --scale standardises them by the training rows.
@@ -27,7 +27,7 @@ from crossbit.methods import available, get, make_settings
 
 BITS, HELD_OUT, SEED = 64, 0.2, 5
 SSAH: dict[str, Any] = {"width": 256, "feature": 128, "batch": 32, "epochs": 3}
-UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10}
+UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10, "warmup": 2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "paper": ("ssah", SSAH),
     "official": ("ssah", SSAH | {"form": "official", "quantisation": 1.0, "delta": 1.0}),
@@ -49,9 +49,16 @@ def cut_validation(data: PairedData) -> PairedData:
     return data.replace(splits=splits)
 
 
+def draw_rows(data: PairedData, count: int) -> PairedData:
+    """The data with `count` of its training rows; the database stays."""
+    train = np.random.default_rng(SEED).permutation(data.splits["train"])[:count]
+    return data.replace(splits={**data.splits, "train": np.sort(train)})
+
+
 def wanted(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Every run that was asked for, with all its settings."""
-    common = {"data": Path(args.data).name, "scale": args.scale, "validation": args.validation, "bits": BITS}
+    common = {"data": Path(args.data).name, "scale": args.scale, "rows": args.rows, "bits": BITS}
+    common["validation"] = args.validation
     runs = []
     for seed in range(args.seeds):
         for name in args.variants:
@@ -64,7 +71,7 @@ def wanted(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def same_run(run: dict[str, Any]) -> str:
-    keys = ("data", "scale", "validation", "bits", "method", "settings", "seed")
+    keys = ("data", "scale", "rows", "validation", "bits", "method", "settings", "seed")
     return json.dumps([run[key] for key in keys], sort_keys=True)
 
 
@@ -75,7 +82,7 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault(same_run({**run, "seed": run["variant"]}), []).append(run)
     rows = []
     for group in groups.values():
-        row = {key: group[0][key] for key in ("data", "scale", "validation", "bits", "variant", "settings")}
+        row = {key: group[0][key] for key in ("data", "scale", "rows", "validation", "bits", "variant", "settings")}
         row |= {"seeds": len(group), "processor_seconds": mean(r["seconds"]["train_processor"] for r in group)}
         for direction in group[0]["databases"]["retrieval"]["map"]:
             values = [r["databases"]["retrieval"]["map"][direction] for r in group]
@@ -95,6 +102,9 @@ def main() -> None:
     job = jobs.add_parser("run")
     job.add_argument("data")
     job.add_argument("--scale", action="store_true")
+    job.add_argument(
+        "--rows", type=int, default=0, help="training rows to draw, all by default; UCCH uses the database"
+    )
     job.add_argument("--validation", action="store_true")
     job.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     job.add_argument("--seeds", type=int, default=3)
@@ -105,6 +115,7 @@ def main() -> None:
     if args.job == "run":
         data = load(args.data, args.scale)
         data = cut_validation(data) if args.validation else data
+        data = draw_rows(data, args.rows) if args.rows else data
         done = {same_run(run) for run in read_runs(args.runs)}
         for run in wanted(args):
             if same_run(run) not in done:

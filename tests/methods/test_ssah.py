@@ -293,6 +293,22 @@ def test_the_published_slip_moves_only_the_discriminator():
     assert gradient_of(method.discriminator_of("text")) == 0
 
 
+def caught(method, view):
+    """The share of image and text features that their discriminators tell from LabNet's."""
+    with torch.no_grad():
+        features = {m: outputs_of(method.networks[m], view.features[m]).feature for m in ("image", "text")}
+        return float(torch.cat([method.discriminator_of(m)(x) < 0.5 for m, x in features.items()]).float().mean())
+
+
+def test_networks_learn_to_fool_the_discriminators():
+    method, view = toy(alpha=0.0, gamma=0.0, label=0.0, quantisation=1e-6, delta=1.0, passes="1/9/0/0", batch=8)
+    method.train_epoch(view)
+    assert caught(method, view) > 0.9
+    method.settings = replace(method.settings, passes="0/0/5/5")
+    method.train_epoch(view)
+    assert caught(method, view) < 0.5
+
+
 def weights(method):
     return {name: [p.detach().clone() for p in network.parameters()] for name, network in method.networks.items()}
 
