@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+REST = 0.3  # seconds before each call: the threads of OpenMP and BLAS spin on after a call, on a core of the next one's
+
 
 def in_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each call, `rounds` times, in turns and in changing order: a busy machine slows all of them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds):
         for name in list(calls)[:: 1 if turn % 2 == 0 else -1]:
+            time.sleep(REST)
             start = time.perf_counter()
             calls[name]()
             seconds[name].append(time.perf_counter() - start)

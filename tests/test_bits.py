@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -424,3 +426,38 @@ def test_top_k_equals_a_sorted_list_at_larger_sizes(length: int, n: int, m: int,
     rng = np.random.default_rng(seed)
     query, database = some_codes(rng, m, length, 500), some_codes(rng, n, length, 500)
     assert pairs(bits.top_k(query, database, k)) == nearest(distances(query, database), k, None)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_task_runs_once_in_some_thread(threads: int) -> None:
+    done: list[int] = []
+    kernels.run([partial(done.append, number) for number in range(40)], threads)
+    assert sorted(done) == list(range(40))
+    kernels.run([], threads)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("error", [IndexError, KeyboardInterrupt])
+def test_what_a_task_raises_comes_back(threads: int, error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error("from a task")
+
+    done: list[int] = []
+    with pytest.raises(error, match="from a task"):
+        kernels.run([fail, *(partial(done.append, number) for number in range(1000))], threads)
+    if threads == 1:
+        assert done == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no affinity")
+def test_threads_stay_where_they_may_run() -> None:
+    before = os.sched_getaffinity(0)
+    seen: list[set[int]] = []
+
+    def task() -> None:
+        time.sleep(0.05)  # until all threads have begun
+        seen.append(os.sched_getaffinity(0))
+
+    kernels.run([task] * 3, 3)
+    assert seen == [before] * 3
+    assert os.sched_getaffinity(0) == before

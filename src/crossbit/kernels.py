@@ -13,10 +13,13 @@ cache notices.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from numba.extending import intrinsic
 
 from crossbit.errors import UserError
 
+PROCESSOR = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None  # number of this one
 BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
 PART = 64  # codes looked at one by one where one of them is near enough; BLOCK is a multiple
 TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
@@ -75,17 +79,45 @@ def thread_count(threads: int | None = None) -> int:
 
 
 def run(tasks: Iterable[Callable[[], object]], threads: int) -> None:
-    """Run tasks that release the GIL, in a pool of their own: nothing is left over that a fork could break."""
-    if threads == 1:
-        for task in tasks:
-            task()
+    """Run tasks that release the GIL, in the calling thread and `threads` - 1 others that end with the last task."""
+    waiting = deque(tasks)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        with suppress(IndexError):  # there is none left
+            while True:
+                task = waiting.popleft()
+                try:
+                    task()
+                except BaseException as error:  # Ctrl-C, too
+                    errors.append(error)
+                    waiting.clear()  # nobody begins another task
+
+    others = [Thread(target=work) for _ in range(min(threads, len(waiting)) - 1)]
+    for other in others:
+        other.start()
+        _move_away(other)
+    work()
+    for other in others:
+        other.join()
+    if errors:
+        raise errors[0]
+
+
+def _move_away(thread: Thread) -> None:
+    """Put a thread that was just started on another processor than this one.
+
+    Some schedulers leave it here until the caller waits: half a search of milliseconds is over then. Where it may run
+    stays as it was.
+    """
+    if PROCESSOR is None or thread.native_id is None:
         return
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for future in [pool.submit(task) for task in tasks]:
-            future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    allowed = os.sched_getaffinity(0)
+    elsewhere = allowed - {PROCESSOR()}
+    with suppress(OSError):  # it has ended already
+        if elsewhere:
+            os.sched_setaffinity(thread.native_id, elsewhere)
+            os.sched_setaffinity(thread.native_id, allowed)
 
 
 @intrinsic
