@@ -1,12 +1,13 @@
 """SSAH on clean labels: the paper's form, the official form and each ablation, beside UCCH, which sees no labels.
 
     python benchmarks/ssah.py run DATA --runs FILE [--scale] [--rows N] [--variants NAME ...] [--seeds N] [--validation]
-    python benchmarks/ssah.py table --runs FILE [FILE ...]
+    python benchmarks/ssah.py table --runs FILE [FILE ...] [--page PAGE.md]
 
 DATA holds vectors (`crossbit data convert glyphs FILE.npz --vectors`); --scale standardises them by the training rows.
 Encoders of all variants are equally narrow. --validation cuts a fifth of the training rows out, texts that repeat kept
 together, and searches with those instead of the test queries: this is how settings were chosen. Resumable: a run that
-stands in FILE is not repeated. One JSON object on standard output, progress on standard error.
+stands in FILE is not repeated. --page puts the table between the page's two marks. One JSON object on standard output,
+progress on standard error.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from crossbit.errors import unknown
 from crossbit.methods import available, get, make_settings
 
 BITS, HELD_OUT, SEED = 64, 0.2, 5
+DIRECTIONS = "image->text", "text->image"
+MARKS = "<!-- runs -->", "<!-- end of runs -->"
 SSAH: dict[str, Any] = {"width": 256, "feature": 128, "batch": 32, "epochs": 3}
 UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10, "warmup": 2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -92,6 +95,22 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def into_page(rows: list[dict[str, Any]], page: Path) -> None:
+    """Put the rows as a table between the page's marks."""
+    lines = ["| data | variant | seeds | image to text | text to image |", "| --- | --- | --- | --- | --- |"]
+    for row in sorted(rows, key=lambda row: (row["data"], list(VARIANTS).index(row["variant"]))):
+        data = Path(row["data"]).stem + (f", {row['rows']:,} training rows" if row["rows"] else "")
+        spread = [row[way]["sd"] for way in DIRECTIONS]
+        cells = [
+            f"{row[way]['mean']:.3f}" + (f" ± {sd:.3f}" if sd else "")
+            for way, sd in zip(DIRECTIONS, spread, strict=True)
+        ]
+        lines.append(f"| {data} | {row['variant']} | {row['seeds']} | {' | '.join(cells)} |")
+    before, _, rest = page.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    page.write_text(before + "\n".join([MARKS[0], *lines, MARKS[1]]) + after)
+
+
 def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
@@ -109,8 +128,10 @@ def main() -> None:
     job.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     job.add_argument("--seeds", type=int, default=3)
     job.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every variant")
+    job.set_defaults(page=None)
     for each in (job, jobs.add_parser("table")):
         each.add_argument("--runs", type=Path, nargs="+", required=True)
+    each.add_argument("--page", type=Path)
     args = parser.parse_args()
     if args.job == "run":
         data = load(args.data, args.scale)
@@ -123,7 +144,10 @@ def main() -> None:
                 with args.runs[0].open("a") as file:
                     file.write(json.dumps(line) + "\n")
                 print(run["variant"], run["seed"], line["databases"]["retrieval"]["map"], file=sys.stderr)
-    print(json.dumps(table(read_runs(args.runs)), indent=1))
+    rows = table(read_runs(args.runs))
+    if args.page is not None:
+        into_page([row for row in rows if not row["validation"]], args.page)
+    print(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":

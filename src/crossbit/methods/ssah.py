@@ -409,6 +409,9 @@ class Ssah(Method):
         "SSAH-3: no adversary": {"delta": 0.0},
     }
 
+    demo = {"width": 256, "feature": 128, "batch": 64, "epochs": 1}  # noqa: RUF012
+    demo_without = "the adversary", {"delta": 0.0}
+
     def __init__(self, settings: SsahSettings, task: Task) -> None:
         super().__init__(settings, task)
         self.first, self.second = task.dims
