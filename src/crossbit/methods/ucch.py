@@ -49,9 +49,7 @@ class UcchSettings(PictureSettings):
     weight_decay: float = 1e-6  # L2, in the optimiser (code)
     decay: float = 0.1  # factor on the rate after epochs 30, 60, 90, 120 (code); 1: none
     clip: float = 1.0  # largest norm of all gradients together (code); 0: none
-    beta: float = (
-        0.9  # L = beta L_c + (1 - beta) L_r, Eq. 15 (code's default, called alpha there); 1 and 0 switch a term off
-    )
+    beta: float = 0.9  # L = beta L_c + (1 - beta) L_r, Eq. 15 (code's default; alpha there); 1 or 0: one term only
     temperature: float = 0.9  # tau, Eq. 4
     momentum: float = 0.4  # delta, Eq. 5: share of the old memory that stays
     negatives: int = 4096  # K, Eq. 4: drawn for each query from the whole bank, with replacement
