@@ -137,9 +137,9 @@ def test_every_preset_and_ablation_makes_settings(name):
 
 def test_every_ablation_trains_something_else(name):
     data = toy()
-    whole = small(name, data, epochs=3)
+    whole = small(name, data, epochs=3, noise="swap-one:0.5")
     for ablation, settings in get(name).ablations.items():
-        without = small(name, data, epochs=3, settings=settings)
+        without = small(name, data, epochs=3, noise="swap-one:0.5", settings=settings)
         embedded = [model.embed("image", data.query["image"]) for model in (whole, without)]
         assert np.isfinite(embedded[1]).all(), ablation
         assert not np.array_equal(*embedded), ablation
