@@ -131,7 +131,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "row outside": (train("outside.npz"), ["'train' names row 60", "0 to 59"]),
     # labels
     "labels outside 0/1": (train("two.npz"), ["label holds 2", "only 0 and 1"]),
-    "no labels": (train("unlabelled.npz"), ["labels", "has none"]),
+    "no labels": (train("unlabelled.npz"), ["nrch learns from labels", "has no labels", "ucch needs none"]),
     # bits
     "bits 12": (train("good.npz", "--bits", "12"), ["12", "multiple of 8"]),
     "bits 1032": (train("good.npz", "--bits", "1032"), ["1032", "multiple of 8", "to 1024"]),

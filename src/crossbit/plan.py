@@ -151,7 +151,7 @@ def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) ->
     try:
         observed_labels(data, modalities, data.splits["train"][:1])
     except UserError as error:
-        raise UserError(f"{cls.name} learns from labels; {error}") from error
+        raise UserError(f"{cls.name} learns from labels; {error}; ucch needs none") from error
 
 
 def _check_pictures(data: PairedData, modalities: list[str], settings: Any) -> None:

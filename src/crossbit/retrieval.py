@@ -241,8 +241,8 @@ def _search(
             path = Path(index_path(uri, other))
             if not path.exists():
                 raise UserError(f"no index at {path}; make it with: crossbit index RUN")
-            stored = Embeddings.beside(path.parent, other, model.bits) if rerank else None
             with open_index(path, bits=model.bits, read_only=True) as index:
+                stored = Embeddings.beside(path.parent, other, model.bits) if rerank else None
                 by = index.search if stored is None else partial(stored.search, index, query[0])
                 found[other] = by(pack(query), k=k, where=where)[0]
             found.reranked[other] = stored is not None

@@ -59,9 +59,7 @@ class SsahSettings(PictureSettings):
     decay: float = 0.5  # factor on every rate, for each outer epoch and each level of `passes` (code: 10^-.5)
     alpha: float = 1.0  # weight of the pairs of semantic features
     gamma: float = 1.0  # weight of the pairs of codes
-    balanced: bool = (
-        True  # form=paper: similar pairs count as much as dissimilar ones together; false: every pair alike
-    )
+    balanced: bool = True  # form=paper: similar pairs count as much as dissimilar ones; false: every pair alike
     quantisation: float = 0.01  # weight of the distance to the signs (the paper's eta; the code calls it beta)
     label: float = 1.0  # weight of the predicted labels (the paper's beta; the code calls it eta)
     delta: float = 0.01  # weight of the adversary (code: 1, where it does not reach the networks)
