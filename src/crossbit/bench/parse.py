@@ -1,0 +1,232 @@
+"""Reading a recipe from TOML; all mistakes are found, not only the first. docs/bench.md says what every key means."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crossbit import evaluation
+from crossbit.bench.fields import Fields, flag, text, whole
+from crossbit.bench.recipe import NO_NOISE, Grid, Protocol, Quick, Recipe, Settings, Source, Variant
+from crossbit.bits import check_bits
+from crossbit.data.noise import parse_noise
+from crossbit.errors import UserError, unknown
+from crossbit.evaluation.report import DATABASES
+from crossbit.methods import Method, available, get, make_settings, setting_docs
+
+
+def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
+    """Read a recipe, and all mistakes of its form: one line each; what is wrong is left out of the recipe.
+
+    Raises:
+        UserError: the file cannot be read, or is no TOML.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a TOML file: {error}") from error
+    return parse_recipe(document, Path(path).stem)
+
+
+def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[str]]:
+    """As `read_recipe`, of a TOML document.
+
+    >>> recipe, mistakes = parse_recipe({"grid": [{"data": "glyphs", "methods": ["nrhc"], "bits": [64]}]}, "mine")
+    >>> mistakes[0][:66]
+    "grid 1: methods: unknown method 'nrhc'; did you mean 'nrch'? known"
+    """
+    mistakes: list[str] = []
+    top = Fields(document, "recipe", mistakes)
+    name = top.one("name", text, name)
+    title, about = top.one("title", text, name), top.one("about", text, "")
+    protocol = _protocol(Fields(top.table_of("protocol"), "[protocol]", mistakes))
+    data = {key: _source(key, table, mistakes) for key, table in top.table_of("data").items()}
+    quick = _quick(Fields(top.table_of("quick"), "[quick]", mistakes)) if "quick" in document else None
+    grids = [_grid(table, n, protocol, mistakes) for n, table in enumerate(top.tables("grid"), 1)]
+    if not grids:
+        top.wrong("it has no [[grid]], so there is nothing to run")
+    top.known.add("quick")
+    top.close()
+    return Recipe(name, title, about, protocol, data, tuple(grids), quick), mistakes
+
+
+def _protocol(fields: Fields) -> Protocol:
+    usual = Protocol()
+    protocol = Protocol(
+        seeds=_seeds(fields, usual.seeds),
+        databases=fields.many("databases", _database, usual.databases),
+        measures=fields.many("measures", _measure, ()),
+        curves=fields.one("curves", flag, usual.curves),
+        validation=fields.one("validation", _share, 0.0) or None,
+        keep_models=fields.one("keep_models", flag, usual.keep_models),
+    )
+    fields.close()
+    return protocol
+
+
+def _source(name: str, table: Any, mistakes: list[str]) -> Source:
+    fields = Fields(table, f"[data.{name}]", mistakes)
+    source = Source(name, fields.one("source", text, name), fields.one("standardise", flag, False))
+    fields.close()
+    return source
+
+
+def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> Grid:
+    fields = Fields(table, f"grid {number}", mistakes)
+    for key in ("data", "bits"):
+        if key not in fields.table:
+            fields.wrong(f"it has no {key}")
+    common, apart = _settings(fields)
+    grid = Grid(
+        where=fields.where,
+        data=fields.many("data", text, ()),
+        bits=fields.many("bits", _bits, ()),
+        noise=fields.many("noise", _noise, (NO_NOISE,)),
+        seeds=_seeds(fields, protocol.seeds),
+        methods=fields.many("methods", _method, ()),
+        variants=tuple(v for t in fields.tables("variants") if (v := _variant(t, fields.where, mistakes))),
+        settings=(common,),
+        method_settings=(apart,),
+    )
+    if not {"methods", "variants"} & set(fields.table):
+        fields.wrong("it has no methods and no variants")
+    fields.close()
+    return grid
+
+
+def _quick(fields: Fields) -> Quick:
+    table = fields.table
+    common, apart = _settings(fields)
+    quick = Quick(
+        data=fields.many("data", text, ()) if "data" in table else None,
+        bits=fields.many("bits", _bits, ()) if "bits" in table else None,
+        noise=fields.many("noise", _noise, ()) if "noise" in table else None,
+        seeds=_seeds(fields, ()) if "seeds" in table else None,
+        methods=fields.many("methods", _method, ()) if "methods" in table else None,
+        settings=common,
+        method_settings=apart,
+    )
+    fields.known |= {"data", "bits", "noise", "seeds", "methods"}
+    fields.close()
+    return quick
+
+
+def _variant(table: Any, where: str, mistakes: list[str]) -> Variant | None:
+    fields = Fields(table, f"{where}: variant", mistakes)
+    label, name = fields.one("label", text, ""), fields.one("method", _method, "")
+    fields.where = f"{where}: variant '{label}'"
+    cls = get(name) if name else None
+    settings = {} if cls is None else _checked_settings(cls, fields.table_of("settings"), fields)
+    ablation = fields.one("ablation", text, "")
+    if cls is not None and ablation:
+        if ablation in cls.ablations:
+            settings = {**cls.ablations[ablation], **settings}
+        else:
+            fields.wrong(unknown(f"ablation of {name}", ablation, cls.ablations))
+    fields.close()
+    missing = [key for key in ("label", "method") if key not in fields.table]
+    if missing:
+        fields.wrong(f"it has no {' and no '.join(missing)}")
+    elif not {"ablation", "settings"} & set(fields.table):
+        fields.wrong("it changes nothing; give an ablation or settings, or list the method in methods")
+    return Variant(label, name, settings) if label and cls else None
+
+
+def _settings(fields: Fields) -> tuple[Settings, Mapping[str, Settings]]:
+    """The settings for all methods, `epochs` among them, and those for one."""
+    table = dict(fields.table_of("settings"))
+    nested = {name: table.pop(name) for name in list(table) if isinstance(table[name], Mapping)}
+    if (epochs := fields.one("epochs", whole, -1)) != -1:
+        table["epochs"] = epochs
+    apart = {}
+    for name, given in nested.items():
+        try:
+            apart[name] = _checked_settings(get(name), given, fields)
+        except UserError as error:
+            fields.wrong(f"settings: {error}")
+    return _common_settings(table, fields), apart
+
+
+def _checked_settings(cls: type[Method], given: Settings, fields: Fields) -> dict[str, Any]:
+    """Those of the settings that the method takes; each is tried alone, so that every mistake is found."""
+    taken = {}
+    for key, value in given.items():
+        try:
+            make_settings(cls, {key: value})
+            taken[key] = value
+        except UserError as error:
+            fields.wrong(f"settings: {error}")
+    return taken
+
+
+def _common_settings(given: Settings, fields: Fields) -> Settings:
+    known = {name for cls in available().values() for name in setting_names(cls)}
+    for key in given:
+        if key not in known:
+            fields.wrong(f"settings: {unknown('setting', key, known)}")
+    return {key: value for key, value in given.items() if key in known}
+
+
+def setting_names(cls: type[Method]) -> set[str]:
+    """What may be set of a method; "preset" among it where there are presets.
+
+    >>> {"width", "preset"} <= setting_names(get("ssah"))
+    True
+    """
+    return {name for name, _, _ in setting_docs(cls)} | ({"preset"} if cls.presets else set())
+
+
+def _seeds(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
+    """A list of seeds, or how many."""
+    value = fields.table.get("seeds")
+    if isinstance(value, list):
+        return fields.many("seeds", _seed, default)
+    count = fields.one("seeds", _count, 0)
+    return tuple(range(count)) if count else default
+
+
+def _seed(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise UserError(f"{value!r} is no seed; seeds are whole numbers from 0")
+    return value
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{value!r} is no number of seeds; give a whole number from 1, or a list of seeds")
+    return value
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise UserError(f"{value!r} is no share of the training rows from 0 (none) to below 1")
+    return float(value)
+
+
+def _database(value: Any) -> str:
+    if value not in DATABASES:
+        raise unknown("database", str(value), DATABASES)
+    return str(value)
+
+
+def _measure(value: Any) -> str:
+    parse = getattr(evaluation, "parse_measure", None)
+    return text(value) if parse is None else str(parse(text(value)))
+
+
+def _bits(value: Any) -> int:
+    return check_bits(whole(value))
+
+
+def _method(value: Any) -> str:
+    get(text(value))
+    return str(value)
+
+
+def _noise(value: Any) -> str:
+    return NO_NOISE if value == NO_NOISE else str(parse_noise(text(value)))
