@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crossbit import evaluation
 from crossbit.bench.fields import Fields, flag, text, whole
 from crossbit.bench.recipe import NO_NOISE, Grid, Protocol, Quick, Recipe, Settings, Source, Variant
 from crossbit.bits import check_bits
 from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError, unknown
+from crossbit.evaluation import parse_measure
 from crossbit.evaluation.report import DATABASES
 from crossbit.methods import Method, available, get, make_settings, setting_docs
 
@@ -34,7 +34,7 @@ def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
 
 
 def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[str]]:
-    """As `read_recipe`, of a TOML document.
+    """As `read_recipe`, of a TOML document; `name` is for a recipe that names itself not.
 
     >>> recipe, mistakes = parse_recipe({"grid": [{"data": "glyphs", "methods": ["nrhc"], "bits": [64]}]}, "mine")
     >>> mistakes[0][:66]
@@ -93,10 +93,26 @@ def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> G
         settings=(common,),
         method_settings=(apart,),
     )
-    if not {"methods", "variants"} & set(fields.table):
-        fields.wrong("it has no methods and no variants")
+    _check_used(grid, fields)
     fields.close()
     return grid
+
+
+def _check_used(grid: Grid, fields: Fields) -> None:
+    """Methods there are, and every setting is one of theirs: none is passed over in silence."""
+    if not {"methods", "variants"} & set(fields.table):
+        fields.wrong("it has no methods and no variants")
+    used = {*grid.methods, *(variant.method for variant in grid.variants)}
+    has = {name for method in used for name in setting_names(get(method))}
+    for key, value in grid.settings[0].items() if used else ():
+        if key not in has:
+            fields.wrong(f"settings: no method of this grid has the setting '{key}'")
+        elif key == "preset" and not any(value in get(method).presets for method in used):
+            known = {name for method in used for name in get(method).presets}
+            fields.wrong(f"settings: {unknown('preset', str(value), known)}")
+    for method in grid.method_settings[0]:
+        if used and method not in used:
+            fields.wrong(f"settings: {method} is not among the methods of this grid")
 
 
 def _quick(fields: Fields) -> Quick:
@@ -215,8 +231,7 @@ def _database(value: Any) -> str:
 
 
 def _measure(value: Any) -> str:
-    parse = getattr(evaluation, "parse_measure", None)
-    return text(value) if parse is None else str(parse(text(value)))
+    return str(parse_measure(text(value)))
 
 
 def _bits(value: Any) -> int:

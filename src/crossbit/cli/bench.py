@@ -1,0 +1,166 @@
+"""`crossbit bench`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossbit.cli.output import Json, Stopped, note, say, say_json, say_table
+from crossbit.errors import UserError
+
+if TYPE_CHECKING:
+    from crossbit.bench.bench import Bench
+    from crossbit.bench.estimate import Estimate
+    from crossbit.bench.store import Result
+
+SOME_FAILED = 1  # the exit code when the bench came to its end, but not all of its runs did
+
+
+def bench(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.toml|DIR", help="A recipe to run; or a bench's folder, to draw it again.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where results go; a folder that a bench began is gone on with.")
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only this data set of the recipe; or a built-in name or a path in the place of all.",
+        ),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The recipe's reduced form, as its [quick] says.")] = False,
+    data_root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where relative paths of the recipe's data start.")
+    ] = Path(),
+    workers: Annotated[
+        int, typer.Option(min=1, help="Runs at once on this machine, each with its share of the cores.")
+    ] = 1,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run over this Ray cluster: auto, host:port, ray://host:port.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try runs again that failed before.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", "--dry-run", help="Say what would run, and how long; stop.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe: methods x bits x noise x seeds x data. Leaves tables, plots and every run.
+
+    The same command goes on after a stop; nothing that is finished runs twice.
+    docs/bench.md explains recipes.
+
+    \b
+    Examples:
+      crossbit bench recipes/quick.toml --out quick
+      crossbit bench recipes/quick.toml --out quick --plan
+      crossbit bench recipes/quick.toml --out quick --workers 2
+      crossbit bench quick
+    """
+    if recipe.is_dir():
+        if out is not None:
+            raise UserError(
+                f"{recipe} is a folder, which is drawn again where it is; leave out --out, or give a recipe"
+            )
+        return _draw(recipe, as_json)
+    if out is None:
+        raise UserError(f"say where the results shall go: crossbit bench {recipe} --out DIR")
+    whole = _prepare(recipe, out, data, quick, data_root)
+    guess = whole.estimate(retry=retry)
+    if plan:
+        return say_json(whole.plan(guess)) if as_json else _say_plan(whole, guess, workers)
+    _note_plan(whole, guess, workers)
+    results = _go(whole, guess, workers=workers, ray=ray, retry=retry)
+    _draw(out, as_json)
+    if any(result.status != "done" for result in results):
+        raise typer.Exit(SOME_FAILED)
+    return None
+
+
+def _prepare(recipe: Path, out: Path, data: str | None, quick: bool, data_root: Path) -> Bench:
+    """The bench; mistakes in its recipe are told one a line, and end in exit code 2."""
+    from crossbit.bench.bench import prepare
+    from crossbit.bench.fields import Mistakes
+
+    try:
+        return prepare(recipe, out, data=data, quick=quick, data_root=data_root)
+    except Mistakes as error:
+        many = "a mistake" if len(error.lines) == 1 else f"{len(error.lines)} mistakes"
+        note(f"crossbit: error: {error.where} has {many}; nothing was run")
+        for line in error.lines:
+            note(f"  {line}")
+        raise typer.Exit(2) from None
+
+
+def _go(whole: Bench, guess: Estimate, **choices: Any) -> list[Result]:
+    """Do what is left; after Ctrl-C what was done is drawn."""
+    from crossbit.bench.bench import draw_results
+    from crossbit.bench.progress import BenchProgress
+
+    todo = len(whole.to_do(retry=choices["retry"]))
+    try:
+        with BenchProgress(todo, guess.total) as bar:
+            return whole.go(guess, bar.tell, **choices)
+    except KeyboardInterrupt:
+        done = whole.results()
+        if done:
+            draw_results(whole.out)
+        drawn = f"the {len(done)} of {len(whole.jobs)} runs that are finished are drawn in {whole.out}"
+        raise Stopped(f"interrupted; {drawn if done else 'no run is finished'}; the same command goes on") from None
+
+
+def _draw(out: Path, as_json: bool) -> None:
+    from crossbit.bench.bench import draw_results
+    from crossbit.bench.store import load_results
+
+    files = [str(path) for path in draw_results(out)]
+    results = load_results(out)
+    wrong = [{"id": result.id, "reason": result.reason} for result in results if result.status != "done"]
+    if as_json:
+        return say_json({"out": str(out), "done": len(results) - len(wrong), "failed": wrong, "files": files})
+    say(f"{len(results) - len(wrong)} runs are done{f', {len(wrong)} failed' if wrong else ''}")
+    for each in wrong:
+        say(f"  failed: {each['id']}: {each['reason']}")
+    say("\n".join(files))
+    return None
+
+
+def _say_plan(whole: Bench, guess: Estimate, workers: int) -> None:
+    """A line for every data set and method, and the whole."""
+    from crossbit.bench.progress import in_words
+
+    left = {job.run.id for job in whole.to_do()}
+    groups: dict[tuple[str, str, str], list[Any]] = {}
+    for job in whole.jobs:
+        groups.setdefault((job.run.data, job.run.method, job.run.variant), []).append(job.run)
+    rows = []
+    for (data, method, variant), runs in groups.items():
+        known = [guess.seconds.get(run.id) for run in runs if run.id in left]
+        each = in_words(sum(value or 0.0 for value in known) / len(known)) if known and None not in known else "?"
+        what = [_list(run.bits for run in runs), _list(run.noise for run in runs), _list(run.seed for run in runs)]
+        rows.append([data, f"{method} {variant}".strip(), *what, len(runs), len(known), each if known else ""])
+    columns = ["data", "method", "bits", "noise", "seeds", "runs", "to do", "a run"]
+    say_table(columns, rows, right=["runs", "to do", "a run"])
+    say(f"\n{_in_all(whole, guess, workers)}")
+
+
+def _note_plan(whole: Bench, guess: Estimate, workers: int) -> None:
+    note(_in_all(whole, guess, workers))
+
+
+def _in_all(whole: Bench, guess: Estimate, workers: int) -> str:
+    from crossbit.bench.progress import in_words
+
+    status = Counter(result.status for result in whole.results())
+    ended = "".join(f", {status[name]} {name}" for name in ("done", "failed") if status[name])
+    if not guess.seconds:
+        return f"{len(whole.jobs)} runs{ended}: nothing is left to do"
+    time = "unknown time" if guess.total is None else f"about {in_words(guess.total / workers)}"
+    by = f" by {workers} processes" if workers > 1 else ""
+    return f"{len(whole.jobs)} runs{ended}; {len(guess.seconds)} to do, {time}{by} ({guess.how})"
+
+
+def _list(values: Any) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))
