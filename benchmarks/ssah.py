@@ -29,7 +29,7 @@ from crossbit.methods import available, get, make_settings
 BITS, HELD_OUT, SEED = 64, 0.2, 5
 DIRECTIONS = "image->text", "text->image"
 MARKS = "<!-- runs -->", "<!-- end of runs -->"
-SSAH: dict[str, Any] = {"width": 256, "feature": 128, "batch": 32, "epochs": 3}
+SSAH: dict[str, Any] = {"width": 256, "feature": 128}
 UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10, "warmup": 2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "paper": ("ssah", SSAH),

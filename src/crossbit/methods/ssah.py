@@ -37,7 +37,7 @@ PUBLISHED = dict.fromkeys(("alpha", "gamma", "quantisation", "label", "delta"), 
 PAPER_PASSES = "10,5/1,1/15,7,5/15,7,5"
 WEIGHTS = ("alpha", "gamma", "quantisation", "label", "delta")
 LEAST = {"epochs": 1, "batch": 1, "width": 1, "feature": 1} | dict.fromkeys(WEIGHTS, 0)
-RATES = ("label_lr", "discriminator_lr", "image_lr", "text_lr", "decay")
+RATES = ("label_lr", "discriminator_lr", "image_lr", "backbone_lr", "text_lr", "decay")
 SIMILAR = 0.999  # the published code's similarity of a similar pair
 WINDOW = 5  # the smallest pooling window of the fusion block
 
@@ -47,14 +47,15 @@ class SsahSettings(PictureSettings):
     """SSAH's settings. The paper's text gives few numbers; those marked "code" are the published code's."""
 
     form: str = "paper"  # "paper": log likelihood, adversary that reaches the networks; "official": what the code does
-    epochs: int = 6  # outer epochs of four steps
+    epochs: int = 3  # outer epochs of four steps
     batch: int = 128  # pairs a step (code)
-    passes: str = "8/2/5/5"  # most passes of each step, falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5 (code)
+    passes: str = "20/2/15/15"  # most passes of each step, falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5 (code)
     width: int = 4096  # of the hidden layers: LabNet's, TxtNet's, the paper's discriminators'
     feature: int = 512  # width of the semantic feature
     label_lr: float = 1e-3  # Adam's first rate for LabNet (code: .01, at which it collapses)
     discriminator_lr: float = 1e-3  # for the discriminators (code)
-    image_lr: float = 3e-3  # for the first modality's network (code: 10^-4.5, for a pretrained CNN-F and what follows)
+    image_lr: float = 3e-3  # for the first modality's network (code: 10^-4.5)
+    backbone_lr: float = 10**-4.5  # for a convolutional network whose `weights` are given (code)
     text_lr: float = 1e-3  # for the second modality's network (code: 10^-3.5)
     decay: float = 0.5  # factor on every rate, for each outer epoch and each level of `passes` (code: 10^-.5)
     alpha: float = 1.0  # weight of the pairs of semantic features
@@ -347,10 +348,10 @@ def label_network(settings: SsahSettings, task: Task) -> Network:
     return Network(nn.Sequential(*layers, *last), task, settings.feature)
 
 
-def image_network(width: int, settings: SsahSettings, task: Task) -> Network:
-    """ImgNet over vectors, or over CNN-F's fc7: width -> feature, ReLU."""
-    layers = nn.Sequential(Rescale(), nn.Linear(width, settings.feature), nn.ReLU())
-    return Network(layers, task, settings.feature)
+def image_network(width: int, settings: SsahSettings, task: Task, *, rescale: bool = True) -> Network:
+    """ImgNet over vectors, or with rescale=False over CNN-F's fc7: width -> feature, ReLU."""
+    layers = [Rescale()] if rescale else []
+    return Network(nn.Sequential(*layers, nn.Linear(width, settings.feature), nn.ReLU()), task, settings.feature)
 
 
 def text_network(width: int, settings: SsahSettings, task: Task) -> Network:
@@ -413,6 +414,7 @@ class Ssah(Method):
     def __init__(self, settings: SsahSettings, task: Task) -> None:
         super().__init__(settings, task)
         self.first, self.second = task.dims
+        self.monitored = replace(settings, form="paper")  # the loss that tells when a level is left, in both forms
         if settings.labnet:
             self.networks["labnet"] = label_network(settings, task)
             draw_weights(self.networks["labnet"], settings.init)
@@ -428,14 +430,19 @@ class Ssah(Method):
     def build_encoders(cls, settings: SsahSettings, task: Task) -> Mapping[str, nn.Module]:
         networks = {}
         for (modality, dim), make in zip(task.dims.items(), (image_network, text_network), strict=True):
-            make = make if isinstance(dim, int) else image_network
+            make = make if isinstance(dim, int) else partial(image_network, rescale=False)
             networks[modality] = with_backbone(settings, dim, partial(make, settings=settings, task=task))
             draw_weights(networks[modality], settings.init)
         return networks
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         def adam(network: nn.Module) -> torch.optim.Optimizer:
-            return torch.optim.Adam(network.parameters(), fused=True)
+            groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
+            if isinstance(network, PictureEncoder) and self.settings.weights:
+                slower = self.settings.backbone_lr / self.settings.image_lr
+                groups = [{"params": list(network.head.parameters())}]
+                groups.append({"params": list(network.backbone.parameters()), "factor": slower})
+            return torch.optim.Adam(groups, fused=True)
 
         made = {name: adam(network) for name, network in self.networks.items() if name != "discriminators"}
         if self.adversary:
@@ -529,7 +536,7 @@ class Ssah(Method):
         monitored = loss.detach()
         if self.settings.form == "official":
             with torch.no_grad():
-                monitored = network_loss(outputs, *pair, similarity, labels[rows], replace(self.settings, form="paper"))
+                monitored = network_loss(outputs, *pair, similarity, labels[rows], self.monitored)
         if self.adversary and name != "labnet":
             loss = loss + self.settings.delta * self.fooling_loss(view, name, outputs.feature)
         trained = [self.optimizers[name]]
@@ -583,7 +590,8 @@ class Ssah(Method):
     @staticmethod
     def update(view: View, loss: Tensor, optimizers: list[torch.optim.Optimizer], lr: float) -> None:
         for optimizer in optimizers:
-            optimizer.param_groups[0]["lr"] = lr
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group.get("factor", 1.0)
             optimizer.zero_grad()
         view.backward(loss)
         for optimizer in optimizers:
