@@ -27,8 +27,8 @@ from published import arguments, load_vectors, ours, published, read_runs, setup
 
 from crossbit.data.types import PairedData
 from crossbit.evaluation.cosine import CosineRanking
-from crossbit.evaluation.measure import Measure
-from crossbit.evaluation.report import score_rankings
+from crossbit.evaluation.measures import MeanAveragePrecision
+from crossbit.evaluation.scoring import score_rankings
 
 RATE = 1e-4  # of the published code; narrow layers take larger ones
 VALIDATION = 231  # queries that choose the epoch, of Wikipedia's 693
@@ -40,7 +40,8 @@ def score(data: PairedData, rows: np.ndarray, networks: Any) -> dict[str, float]
         z = {m: networks[m](torch.from_numpy(vectors(data, m, rows))).numpy() for m in data.modalities}
     assert data.label is not None
     labels = data.label[rows]
-    return score_rankings(CosineRanking.of, z, z, labels, labels, Measure(), data=data.name, method="mrl").map
+    sides = z, z, labels, labels, MeanAveragePrecision()
+    return score_rankings(CosineRanking.of, *sides, data=data.name, method="mrl").map
 
 
 def run(data: PairedData, seed: int, args: argparse.Namespace, variant: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crossbit.cli import data, demo, methods, search, train
+from crossbit.cli import bench, data, demo, evaluate, methods, search, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
@@ -31,8 +31,9 @@ app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=Fals
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
-app.command()(train.evaluate)
-app.command()(train.score)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.score)
+app.command()(bench.bench)
 app.command()(search.encode)
 app.command()(search.index)
 app.command()(search.search)

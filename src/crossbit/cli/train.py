@@ -1,4 +1,4 @@
-"""`crossbit train`, `evaluate` and `score`."""
+"""`crossbit train`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, Stopped, note, say, say_json, say_next, say_table
+from crossbit.cli.output import Stopped, note, say_next
+from crossbit.cli.reports import say_report
 from crossbit.errors import UserError
 from crossbit.files import check_new, write_json
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
-    from crossbit.evaluation import Report
     from crossbit.model import Model
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `crossbit train`.")]
-Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
-Empty = Annotated[str, typer.Option(help="Queries with nothing relevant to find: skip them, or count them as zero.")]
-Cut = Annotated[int | None, typer.Option("-k", help="Only the first K ranks count; all if not given.")]
-Cutoff = Annotated[
-    str, typer.Option(help="What mAP@K means: topk-R, topk or first-k-relevant; see docs/evaluation.md.")
-]
 
 
 def train(
@@ -84,68 +78,6 @@ def train(
     _report(model, loaded, out, quiet)
 
 
-def evaluate(
-    run: Run,
-    data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Other data than the run was trained on, or where it is now.")
-    ] = None,
-    database: Annotated[
-        str, typer.Option(help="What is searched: the retrieval rows, or query: the queries against themselves.")
-    ] = "retrieval",
-    k: Cut = None,
-    cutoff: Cutoff = "topk-R",
-    ties: Ties = "expected",
-    empty: Empty = "skip",
-    as_json: Json = False,
-) -> None:
-    """Measure a run's codes: mean average precision in both directions, with the protocol behind the number.
-
-    \b
-    Examples:
-      crossbit evaluate run
-      crossbit evaluate run --ties index -k 50 --cutoff topk
-      crossbit evaluate run --json > figures.json
-    """
-    import crossbit
-    from crossbit.evaluation.measure import Measure
-
-    Measure(k, cutoff, ties, empty)  # type: ignore[arg-type]  # refuses an unknown choice before the work
-    model = crossbit.load_model(run)
-    loaded = data_of(run, model, data, "--data DATA")
-    choices: dict[str, Any] = {"database": database, "k": k, "cutoff": cutoff, "ties": ties, "empty": empty}
-    say_report(crossbit.evaluate(model, loaded, **choices), as_json)
-
-
-def score(
-    codes: Annotated[
-        Path,
-        typer.Argument(
-            metavar="CODES.npz",
-            help="Arrays query_image, query_text, retrieval_image, retrieval_text, query_label, retrieval_label.",
-        ),
-    ],
-    k: Cut = None,
-    cutoff: Cutoff = "topk-R",
-    ties: Ties = "expected",
-    empty: Empty = "skip",
-    as_json: Json = False,
-) -> None:
-    """Measure anyone's codes by the same protocol; no model is needed.
-
-    uint8 arrays are packed codes (numpy.packbits); bool, 0/1 or -1/+1 in other types are one bit an entry; other
-    floats are real vectors, ranked by cosine.
-
-    \b
-    Examples:
-      crossbit score codes.npz
-      crossbit score codes.npz --ties index --json
-    """
-    from crossbit.evaluation import score_file
-
-    choices: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty}
-    say_report(score_file(codes, **choices), as_json)
-
-
 def data_of(run: Path, model: Model, given: str | None, how: str) -> PairedData:
     """The data named, else the data that the run was trained on; `how` says how to name it on the command line.
 
@@ -162,26 +94,6 @@ def data_of(run: Path, model: Model, given: str | None, how: str) -> PairedData:
     except UserError as error:
         raise UserError(f"the data that {run} was trained on cannot be read ({error}); name it: {how}") from error
     return _check_splits(data, run, how)
-
-
-def say_report(report: Report, as_json: bool) -> None:
-    """The numbers, each with its protocol."""
-    if as_json:
-        return say_json(report.to_dict())
-    rows = []
-    for direction, value in report.map.items():
-        bounds, chance = report.spread.get(direction), report.chance.get(direction)
-        between = f"{bounds['worst']:.4f} to {bounds['best']:.4f}" if bounds else ""
-        rows.append([direction, f"{value:.4f}", between, "" if chance is None else f"{chance:.4f}"])
-    size, many = report.protocol["database_size"], report.protocol["queries"]
-    against = f"a database of {size:,}" if report.protocol["database"] == "retrieval" else "the queries themselves"
-    bits = "" if report.bits is None else f", {report.bits} bits"
-    say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}\n")
-    say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
-    if report.codes_map:
-        say(f"\n{report.method} ranks by its real vectors; their signs as codes, by Hamming distance:\n")
-        say_table(["", "mAP of the codes"], [[way, f"{value:.4f}"] for way, value in report.codes_map.items()])
-    return None
 
 
 def _named(data: PairedData, source: str) -> PairedData:

@@ -4,24 +4,37 @@ It needs arrays only, so it scores anyone's codes, and a model while it trains.
 """
 
 from crossbit.evaluation.codes_file import score_file
+from crossbit.evaluation.measure import Measure
 from crossbit.evaluation.metrics import (
     average_precision,
     chance_level,
     mean_average_precision,
     precision_at,
     precision_recall_by_radius,
+    precision_recall_by_rank,
 )
-from crossbit.evaluation.report import Protocol, Report, evaluate, score_codes, score_model, score_vectors
+from crossbit.evaluation.models import evaluate, score_model
+from crossbit.evaluation.names import known_measures, parse_measure
+from crossbit.evaluation.passes import figure
+from crossbit.evaluation.quality import code_quality
+from crossbit.evaluation.report import Protocol, Report
+from crossbit.evaluation.scoring import score_codes, score_vectors
 
 __all__ = [
+    "Measure",
     "Protocol",
     "Report",
     "average_precision",
     "chance_level",
+    "code_quality",
     "evaluate",
+    "figure",
+    "known_measures",
     "mean_average_precision",
+    "parse_measure",
     "precision_at",
     "precision_recall_by_radius",
+    "precision_recall_by_rank",
     "score_codes",
     "score_file",
     "score_model",

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.evaluation.measure import Empty, Measure
+from crossbit.evaluation.mat_file import read_mat, upright
+from crossbit.evaluation.measure import Empty, Measure, RankMeasure
+from crossbit.evaluation.measures import MeanAveragePrecision
+from crossbit.evaluation.passes import as_measure
+from crossbit.evaluation.quality import code_quality
 from crossbit.evaluation.rankings import Array
-from crossbit.evaluation.report import Report, score_codes, score_vectors
+from crossbit.evaluation.report import Report
+from crossbit.evaluation.scoring import score_codes, score_vectors
 from crossbit.evaluation.ties import Cutoff, Ties
 from crossbit.npz import read_npz
 
 SIDES = ("query", "retrieval")
 USUAL = ("image", "text")  # the modalities to ask for where a file names none
+KIND = "a file of codes"
+HINT = "give an .npz or .mat of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
 
 
 def score_file(
@@ -27,17 +36,25 @@ def score_file(
     cutoff: Cutoff = "topk-R",
     ties: Ties = "expected",
     empty: Empty = "skip",
+    measures: Sequence[str | Measure] = (),
+    curves: bool = False,
+    per_query: bool = False,
 ) -> Report:
-    """Score an `.npz` file with `query_image`, `query_text`, `retrieval_image`, `retrieval_text` (or other modalities'
-    names), `query_label` and `retrieval_label`; row i is pair i.
+    """Score an `.npz` or `.mat` file with `query_image`, `query_text`, `retrieval_image`, `retrieval_text` (or other
+    modalities' names), `query_label` and `retrieval_label`; row i is pair i.
 
     Codes are uint8 (rows, bits // 8), packed as by `np.packbits`; or bool, 0/1 or ±1 in any other type, one bit an
     entry. Other numbers are real vectors, ranked by cosine similarity, where equal similarities are ties; then all
-    modalities must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,).
+    modalities must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,). Arrays of a `.mat` (any
+    version) may stand transposed. Where both sides hold the same rows, the queries are searched themselves.
+
+    The report's `figures` have the mAP and every further measure twice: with ties="index", as the field's usual script
+    sorts, and with ties="expected" ("first-k-relevant" has the former only).
 
     Args:
         path: the file.
         k, cutoff, ties, empty: as for `mean_average_precision`.
+        measures, curves, per_query: as for `score_codes`.
 
     Raises:
         UserError: not such a file, keys missing (all are listed), pickled arrays, shapes or values that do not fit.
@@ -50,29 +67,76 @@ def score_file(
     >>> score_file(path).map
     {'image->text': 1.0, 'text->image': 1.0}
     """
-    measure = Measure(k, cutoff, ties, empty)
-    hint = "give an .npz of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
-    arrays = read_npz(Path(path), "a file of codes", hint, wanted=lambda name: name.startswith(SIDES))
+    measure = MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)
+    further = side_by_side([measure, *map(as_measure, measures)])
+    options: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty, "measures": further}
+    file = Path(path)
+    if file.suffix.lower() == ".mat":
+        arrays = upright(read_mat(file, KIND, HINT, wanted=_wanted))
+    else:
+        arrays = read_npz(file, KIND, HINT, wanted=_wanted)
     try:
-        return _score(arrays, measure, Path(path).stem)
+        return _score(arrays, {**options, "curves": curves, "per_query": per_query, "data": file.stem})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def _score(arrays: dict[str, Array], measure: Measure, name: str) -> Report:
+def side_by_side(measures: Sequence[Measure]) -> list[Measure]:
+    """Each measure with ties="index" and with ties="expected", where it is defined, then as it was if by other ties.
+
+    >>> [measure.ties for measure in side_by_side([MeanAveragePrecision(ties="best")])]
+    ['index', 'expected', 'best']
+    """
+    chosen: list[Measure] = []
+    for measure in measures:
+        if isinstance(measure, RankMeasure):
+            chosen += [replace(measure, ties="index")]
+            chosen += [replace(measure, ties="expected")] if _has_expectation(measure) else []
+        chosen += [measure]
+    return list(dict.fromkeys(chosen))
+
+
+def _has_expectation(measure: Measure) -> bool:
+    return getattr(measure, "cutoff", None) != "first-k-relevant" or measure.k is None
+
+
+def _wanted(name: str) -> bool:
+    return name.startswith(tuple(f"{side}_" for side in SIDES))
+
+
+def _score(arrays: dict[str, Array], options: dict[str, Any]) -> Report:
     modalities = _modalities(arrays)
-    features = {f"{side}_{modality}": arrays[f"{side}_{modality}"] for side in SIDES for modality in modalities}
-    codes = {key: packed for key, array in features.items() if (packed := _as_codes(key, array)) is not None}
-    chosen = codes if len(codes) == len(features) else _all_real(features, codes)
+    names = [f"{side}_{modality}" for side in SIDES for modality in modalities]
+    features = {name: _Features.of(name, arrays[name]) for name in names}
+    real = any(feature.real for feature in features.values())
+    chosen = _all_real(features) if real else _all_codes(features)
     query, retrieval = ({modality: chosen[f"{side}_{modality}"] for modality in modalities} for side in SIDES)
-    sides = query, retrieval, arrays["query_label"], arrays["retrieval_label"]
-    score = score_codes if chosen is codes else score_vectors
-    return score(*sides, **asdict(measure), data=name)
+    labels = arrays["query_label"], arrays["retrieval_label"]
+    itself = np.array_equal(labels[0], labels[1]) and all(np.array_equal(query[m], retrieval[m]) for m in modalities)
+    options["database"] = "query" if itself else "retrieval"
+    report = (score_vectors if real else score_codes)(query, retrieval, *labels, **options)
+    bits = None if real else features[names[0]].bits
+    quality = {modality: code_quality(codes, bits=bits) for modality, codes in retrieval.items()}
+    return replace(report, bits=bits, quality=quality, curves=_within(report.curves, bits))
+
+
+def _within(curves: dict[str, dict[str, Any]], bits: int | None) -> dict[str, dict[str, Any]]:
+    """The curves without the radii that only the bits have which fill the last byte."""
+    last = None if bits is None else bits + 1
+    return {
+        title: {
+            way: {
+                key: values[:last] if "radius" in points and key != "name" else values for key, values in points.items()
+            }
+            for way, points in of.items()
+        }
+        for title, of in curves.items()
+    }
 
 
 def _modalities(arrays: dict[str, Array]) -> list[str]:
     """The modalities of the file, all of whose arrays are there."""
-    named = [name.partition("_")[2] for name in arrays if "_" in name]
+    named = [name.partition("_")[2] for name in arrays]
     modalities = [name for name in dict.fromkeys(named) if name != "label"]
     if len(modalities) < 2:
         modalities = list(dict.fromkeys([*modalities, *USUAL]))
@@ -85,30 +149,57 @@ def _modalities(arrays: dict[str, Array]) -> list[str]:
     return modalities
 
 
-def _as_codes(name: str, array: Array) -> Array | None:
-    """Packed codes, or None where the array holds real vectors."""
-    if array.dtype == np.uint8:
-        return array  # its shape is checked with the others
-    if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
-        raise UserError(f"{name} is {array.dtype} of shape {array.shape}; it must be numbers (rows, length of a code)")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError(f"{name} holds NaN or infinite values; codes and vectors must be finite")
-    signs = array.dtype.kind != "b" and bool((array < 0).any())
-    if not np.isin(array, (-1, 0, 1)).all():
+@dataclass(frozen=True)
+class _Features:
+    """An array of the file."""
+
+    given: Array
+    codes: Array | None  # packed; bits that are equal in all codes fill the last byte
+    bits: int
+
+    @property
+    def real(self) -> bool:
+        return self.codes is None
+
+    @classmethod
+    def of(cls, name: str, array: Array) -> _Features:
+        if array.dtype == np.uint8:  # its shape is checked with the others
+            return cls(array, array, 8 * array.shape[-1] if array.ndim else 0)
+        if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+            form = f"{array.dtype} of shape {array.shape}"
+            raise UserError(f"{name} is {form}; it must be numbers (rows, length of a code)")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"{name} holds NaN or infinite values; codes and vectors must be finite")
+        bits = array.shape[1]
+        if np.isin(array, (-1, 0, 1)).all():
+            return cls(array, _packed(name, array), bits)
         if array.dtype.kind == "f":
-            return None
+            return cls(array, None, bits)
         raise UserError(f"{name} is {array.dtype} with values other than 0 and 1, or -1 and 1; packed codes are uint8")
+
+
+def _packed(name: str, array: Array) -> Array:
+    """Codes of ±1 or 0/1 (n, bits), packed."""
+    signs = array.dtype.kind != "b" and bool((array < 0).any())
     try:
-        return pack(np.where(array >= 0 if signs else array > 0, np.int8(1), np.int8(-1)))
+        return pack(np.pad(array >= 0 if signs else array > 0, ((0, 0), (0, -array.shape[1] % 8))) - np.float32(0.5))
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
 
 
-def _all_real(features: dict[str, Array], codes: dict[str, Array]) -> dict[str, Array]:
+def _all_codes(features: dict[str, _Features]) -> dict[str, Array]:
+    """The packed codes, all of one length."""
+    if len({feature.bits for feature in features.values()}) > 1:
+        given = ", ".join(f"{name} {feature.bits} bits" for name, feature in features.items())
+        raise UserError(f"codes must all have the same length; got {given}")
+    return {name: feature.codes for name, feature in features.items() if feature.codes is not None}
+
+
+def _all_real(features: dict[str, _Features]) -> dict[str, Array]:
     """The features as vectors: beside real ones, floats of 0/1 or ±1 are vectors, too; codes and bools are not."""
-    if bits := [name for name in codes if features[name].dtype.kind != "f"]:
-        real = ", ".join(name for name in features if name not in codes)
+    if bits := [name for name, feature in features.items() if not feature.real and feature.given.dtype.kind != "f"]:
+        real = ", ".join(name for name, feature in features.items() if feature.real)
         raise UserError(
             f"{', '.join(bits)} hold codes, but {real} real vectors; give codes, or real vectors, throughout"
         )
-    return features
+    return {name: feature.given for name, feature in features.items()}

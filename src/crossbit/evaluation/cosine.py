@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from crossbit.errors import UserError
+from crossbit.evaluation.gains import gain_levels, weigh
 from crossbit.evaluation.rankings import NAMES, Array, Block, check_both_labels
 
 _SIMILARITIES = 1 << 21  # held at a time
+_ROUNDING = 1e-9  # of a radius, relative to the number of entries: far more than float64 rounds, far less than 1
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,18 @@ class CosineRanking:
         return cls(vectors, distinct, place.reshape(-1), *labels)
 
     @property
+    def queries(self) -> int:
+        """How many vectors ask."""
+        return len(self.query)
+
+    @property
     def items(self) -> int:
         """How many vectors are in the database."""
         return len(self.place)
+
+    def of_pairs(self) -> CosineRanking:
+        """The same where item i alone is relevant to query i."""
+        return replace(self, query_labels=np.arange(self.queries), database_labels=np.arange(self.items))
 
     def blocks(self) -> Iterator[Block]:
         """Tie groups are the distinct similarities of each query."""
@@ -67,20 +78,32 @@ class CosineRanking:
 
     def _block(self, rows: slice) -> Block:
         similarity = (self.query[rows] @ self.distinct.T)[:, self.place]
+        shared = _shared(self.query_labels[rows], self.database_labels)
         order = np.argsort(-similarity, axis=1, kind="stable")
-        ranked = np.take_along_axis(similarity, order, axis=1)
-        relevant = np.take_along_axis(_relevance(self.query_labels[rows], self.database_labels), order, axis=1)
-        group = np.zeros(ranked.shape, np.int64)
-        np.cumsum(ranked[:, 1:] < ranked[:, :-1], axis=1, out=group[:, 1:])
-        group += np.arange(len(group))[:, None] * self.items  # bins of its own for every query
+        relevant = np.take_along_axis(shared > 0, order, axis=1)
+        group = _groups(np.take_along_axis(similarity, order, axis=1))
+        bins = np.arange(len(group))[:, None] * self.items + group  # of its own for every query
+        size, hits = (
+            np.bincount(items, minlength=group.size).reshape(group.shape) for items in (bins.ravel(), bins[relevant])
+        )
 
         def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
             return _hits_in_order(relevant, k, of_relevant)
 
-        size, hits = (
-            np.bincount(items, minlength=group.size).reshape(group.shape) for items in (group.ravel(), group[relevant])
-        )
-        return Block(size, hits, in_order)
+        def gains(weight: Array, ties: str) -> tuple[Array, Array]:
+            return _weighted_gains(np.take_along_axis(shared, order, axis=1), group, size, weight, ties)
+
+        def by_radius() -> tuple[Array, Array]:
+            return _by_radius(similarity, shared > 0, self.query.shape[1])
+
+        return Block(size, hits, in_order, gains, by_radius)
+
+
+def _groups(ranked: Array) -> Array:
+    """Of each rank (m, n) the number of its tie group, from 0."""
+    group = np.zeros(ranked.shape, np.int64)
+    np.cumsum(ranked[:, 1:] < ranked[:, :-1], axis=1, out=group[:, 1:])
+    return group
 
 
 def _unit(vectors: npt.ArrayLike, what: str) -> Array:
@@ -97,11 +120,37 @@ def _unit(vectors: npt.ArrayLike, what: str) -> Array:
     return array / np.where(length > 0, length, 1.0)
 
 
-def _relevance(query: Array, database: Array) -> Array:
-    """bool (m, n): the labels share a class, or are equal."""
+def _shared(query: Array, database: Array) -> Array:
+    """int32 (m, n): how many labels are shared; of classes, whether they are equal."""
     if query.ndim == 1:
-        return query[:, None] == database
-    return query.astype(np.float32) @ database.astype(np.float32).T > 0
+        return (query[:, None] == database).astype(np.int32)
+    return (query.astype(np.float32) @ database.astype(np.float32).T).astype(np.int32)
+
+
+def _weighted_gains(shared: Array, group: Array, size: Array, weight: Array, ties: str) -> tuple[Array, Array]:
+    """As `gains.weighted_gains`, from the labels shared and the tie group of each rank, both (m, n)."""
+    level = gain_levels(int(shared.max(initial=0)))
+    one = np.ones_like(shared)
+    ideal = weigh(one, -np.sort(-level[shared], axis=1), weight)
+    if ties == "expected":
+        bins = (np.arange(len(group))[:, None] * group.shape[1] + group).ravel()
+        total = np.bincount(bins, weights=level[shared].ravel(), minlength=group.size).reshape(group.shape)
+        return weigh(size, total / np.maximum(size, 1), weight), ideal
+    if ties != "index":
+        order = np.lexsort((-shared if ties == "best" else shared, group), axis=1)
+        shared = np.take_along_axis(shared, order, axis=1)
+    return weigh(one, level[shared], weight), ideal
+
+
+def _by_radius(similarity: Array, relevant: Array, entries: int) -> tuple[Array, Array]:
+    """Items and relevant items by distance entries (1 - cosine) / 2, rounded up: int64 (m, entries + 1)."""
+    distance = np.ceil(entries * ((1 - similarity) / 2 - _ROUNDING)).clip(0, entries).astype(np.int64)
+    bins = np.arange(len(distance))[:, None] * (entries + 1) + distance
+    shape = len(distance), entries + 1
+    size, hits = (
+        np.bincount(items, minlength=shape[0] * shape[1]).reshape(shape) for items in (bins.ravel(), bins[relevant])
+    )
+    return size, hits
 
 
 def _hits_in_order(relevant: Array, k: list[int], of_relevant: bool) -> tuple[Array, Array]:

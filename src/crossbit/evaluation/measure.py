@@ -1,67 +1,87 @@
-"""The measure as data: what is cut, how ties and empty queries count. Its name is the protocol behind a number."""
+"""What a measure is: a name that carries its protocol, a value per query, and their mean.
+
+The measures themselves stand in `measures`; `parse_measure` in `names` reads a name back.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from crossbit.errors import UserError, unknown
-from crossbit.evaluation.rankings import Array, Block
-from crossbit.evaluation.ties import Cutoff, Ties, average_precision_of_counts
+from crossbit.evaluation.rankings import Array, Block, Metric
+from crossbit.evaluation.ties import Ties
 
 Empty = Literal["skip", "zero"]
+MEASURES: dict[str, type[Measure]] = {}  # by `name`; filled by the classes themselves
 
 
 @dataclass(frozen=True)
-class Measure:
-    """Mean average precision with its choices; see `mean_average_precision` for their meaning.
+class Measure(ABC):
+    """A figure per query, and its mean: the base of all measures.
 
-    Raises:
-        UserError: an unknown choice, or k below 1.
+    A subclass with a `name` is a measure that `parse_measure` knows: its fields are the options of the name.
 
-    >>> str(Measure()), str(Measure(k=50, ties="index"))
-    ('mAP@all(ties=expected, empty=skip)', 'mAP@50(cutoff=topk-R, ties=index, empty=skip)')
+    Attributes:
+        k: where the ranking is cut; None: all of it, where the measure allows that.
+        empty: a query for which the measure is undefined is left out of the mean ("skip") or counts 0 ("zero").
+        metric: by what items must be ranked, "hamming" or "cosine"; None: by whatever the scored arrays call for.
     """
 
+    name: ClassVar[str] = ""  # up to the cut, such as "mAP@"
+    also: ClassVar[tuple[str, ...]] = ()  # what others call it, for suggestions
+    lowest: ClassVar[int] = 1  # cut
+    whole: ClassVar[bool] = False  # whether the cut may be "all"
+    found: ClassVar[str] = "has a relevant item"  # what can be said of no query where all are empty
+
     k: int | None = None
-    cutoff: Cutoff = "topk-R"
-    ties: Ties = "expected"
-    empty: Empty = "skip"
+    empty: Empty = field(default="skip", kw_only=True)
+    metric: Metric | None = field(default=None, kw_only=True)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" in cls.__dict__:
+            MEASURES[cls.name] = cls
 
     def __post_init__(self) -> None:
         if self.k is not None:
-            check_cut("k", self.k)
-        check_choice("cutoff", self.cutoff, get_args(Cutoff))
-        check_choice("ties", self.ties, get_args(Ties))
+            check_cut("k", self.k, self.lowest)
+        elif not self.whole:
+            raise UserError(f"k is all; it must be a whole number, at least {self.lowest}")
         check_choice("empty", self.empty, get_args(Empty))
+        if self.metric is not None:
+            check_choice("metric", self.metric, get_args(Metric))
+
+    @property
+    def own_pair(self) -> bool:
+        """Whether the one relevant item is the query's own pair."""
+        return False
+
+    def options(self) -> dict[str, Any]:
+        """The choices that the name tells, in the order in which it tells them."""
+        last = ("ties", "empty", "metric")
+        own = [option.name for option in fields(self) if option.name not in ("k", *last)]
+        chosen = {name: getattr(self, name) for name in (*own, *last) if hasattr(self, name)}
+        return {name: choice for name, choice in chosen.items() if choice is not None}
 
     def __str__(self) -> str:
-        cut = "" if self.k is None else f"cutoff={self.cutoff}, "
-        return f"mAP@{self.k or 'all'}({cut}ties={self.ties}, empty={self.empty})"
+        told = ", ".join(f"{name}={choice}" for name, choice in self.options().items())
+        return f"{self.name}{'all' if self.k is None else self.k}({told})"
 
-    def average_precision(self, block: Block) -> Array:
-        """Average precision of every query of a block, float64 (m,); NaN where nothing is relevant.
-
-        Raises:
-            UserError: "first-k-relevant" below n with expected ties, which has no definition.
-        """
-        if self.ties != "index":
-            return average_precision_of_counts(block.size, block.relevant, k=self.k, cutoff=self.cutoff, ties=self.ties)
-        total = block.relevant.sum(axis=1)
-        k = int(block.size[:1].sum()) if self.k is None else self.k
-        hits, sums = block.in_order([k], self.cutoff == "first-k-relevant")
-        divisor = hits[:, 0] if self.cutoff == "topk" else np.minimum(k, total)
-        return np.where(total > 0, sums[:, 0] / np.maximum(divisor, 1), np.nan)
+    @abstractmethod
+    def values(self, block: Block) -> Array:
+        """The figure of every query of a block, float64 (m,); NaN where it is undefined."""
 
     def fill(self, values: Array) -> Array:
-        """Average precisions with 0 for empty queries, where the rule for them says so."""
+        """The figures with 0 for empty queries, where the rule for them says so."""
         return np.nan_to_num(values, nan=0.0) if self.empty == "zero" else values
 
     def mean(self, values: Array) -> float:
-        """The mean over queries of average precisions (m,), NaN for empty queries.
+        """The mean over queries of their figures (m,), NaN for empty queries.
 
         Raises:
             UserError: there is no query, or none to average.
@@ -72,20 +92,31 @@ class Measure:
             raise UserError("there are no queries; a mean needs at least one")
         if not len(counted):
             raise UserError(
-                f"no query has a relevant item (of {len(values)} queries), so there is nothing to average; "
+                f"no query {self.found} (of {len(values)} queries), so there is nothing to average; "
                 "check that the labels of both sides mean the same classes, or take empty='zero'"
             )
         return float(counted.mean())
 
 
-def check_cut(what: str, value: object) -> int:
-    """`value` as a count of items, at least 1.
+@dataclass(frozen=True)
+class RankMeasure(Measure):
+    """A measure of ranks, hence with a rule for ties: "expected", "index", "best" or "worst" (see `metrics`)."""
+
+    ties: Ties = field(default="expected", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("ties", self.ties, get_args(Ties))
+
+
+def check_cut(what: str, value: object, lowest: int = 1) -> int:
+    """`value` as a count of items, at least `lowest`.
 
     >>> check_cut("k", 50)
     50
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise UserError(f"{what} is {value!r}; it must be a whole number of items, at least 1")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < lowest:
+        raise UserError(f"{what} is {value!r}; it must be a whole number, at least {lowest}")
     return int(value)
 
 

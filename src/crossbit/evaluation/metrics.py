@@ -14,18 +14,18 @@ accident of the sort and of the order of the file. `ties` says what is done abou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from crossbit.errors import UserError
+from crossbit.evaluation.curves import Average, Curve, RadiusCurve, RankCurve
 from crossbit.evaluation.measure import Empty, Measure, check_choice, check_cut
-from crossbit.evaluation.rankings import Array, Block, HammingRanking
-from crossbit.evaluation.ties import Cutoff, Ties, hits_of_counts
+from crossbit.evaluation.measures import MeanAveragePrecision, hits_at_cuts
+from crossbit.evaluation.rankings import Array, HammingRanking, Ranking
+from crossbit.evaluation.ties import Cutoff, Ties
 from crossbit.labels import check_labels
-
-Average = Literal["micro", "macro"]
 
 
 def mean_average_precision(
@@ -66,7 +66,7 @@ def mean_average_precision(
     >>> mean_average_precision(codes[:1], codes[[2, 2]], [1], [0, 1])  # a tie: the mean of 1 and 1/2
     0.75
     """
-    measure = Measure(k, cutoff, ties, empty)
+    measure = MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)
     return measure.mean(_values(measure, HammingRanking.of(query_codes, db_codes, query_labels, db_labels)))
 
 
@@ -89,7 +89,7 @@ def average_precision(
     >>> average_precision(codes[:2], codes, [1, 2], [0, 0, 1])
     array([0.33333333,        nan])
     """
-    measure = Measure(k, cutoff, ties, empty)
+    measure = MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)
     return measure.fill(_values(measure, HammingRanking.of(query_codes, db_codes, query_labels, db_labels)))
 
 
@@ -116,8 +116,42 @@ def precision_at(
     check_choice("ties", ties, get_args(Ties))
     ranking = _occupied(HammingRanking.of(query_codes, db_codes, query_labels, db_labels))
     cuts = [min(check_cut("n", cut), ranking.items) for cut in (n if isinstance(n, Iterable) else [n])]
-    hits = np.concatenate([_hits(block, cuts, ties) for block in ranking.blocks()])
+    hits = np.concatenate([hits_at_cuts(block, cuts, ties) for block in ranking.blocks()])
     return hits.mean(axis=0) / cuts
+
+
+def precision_recall_by_rank(
+    query_codes: npt.ArrayLike,
+    db_codes: npt.ArrayLike,
+    query_labels: npt.ArrayLike,
+    db_labels: npt.ArrayLike,
+    n: Iterable[int],
+    *,
+    ties: Ties = "expected",
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Precision and recall of the first n items, for each n: both (len(n),), means over the queries.
+
+    A query without relevant items has precision 0 and no recall.
+
+    Args:
+        query_codes, db_codes, query_labels, db_labels: as for `mean_average_precision`.
+        n: the cuts, at most the size of the database.
+        ties: "expected", "index", "best" or "worst", see above.
+
+    Raises:
+        UserError: an n that is no rank; no query; no query has a relevant item; codes or labels that do not fit.
+
+    >>> codes = np.array([[0], [1], [3]], np.uint8)
+    >>> precision, recall = precision_recall_by_rank(codes[:1], codes, [1], [1, 0, 1], [1, 2, 3], ties="index")
+    >>> precision.tolist(), recall.tolist()
+    ([1.0, 0.5, 0.6666666666666666], [0.5, 0.5, 1.0])
+    """
+    check_choice("ties", ties, get_args(Ties))
+    ranking = _occupied(HammingRanking.of(query_codes, db_codes, query_labels, db_labels))
+    cuts = [check_cut("n", cut) for cut in n]
+    if max(cuts, default=1) > ranking.items:
+        raise UserError(f"n is {max(cuts)}; the database has {ranking.items} items")
+    return _curve(RankCurve(tuple(cuts), ties), ranking)
 
 
 def precision_recall_by_radius(
@@ -151,17 +185,7 @@ def precision_recall_by_radius(
     check_choice("average", average, get_args(Average))
     check_choice("empty_set", empty_set, get_args(Empty))
     ranking = _occupied(HammingRanking.of(query_codes, db_codes, query_labels, db_labels))
-    terms = sum(_radius_terms(block, average) for block in ranking.blocks())
-    hits, retrieved, found, relevant = np.asarray(terms)
-    if not relevant[0]:
-        raise UserError(
-            "no query has a relevant item, so there is no recall; check that both labels mean the same classes"
-        )
-    if average == "macro" and empty_set == "zero":
-        retrieved = np.full_like(retrieved, len(ranking.query))
-    nothing = np.nan if empty_set == "skip" else 0.0
-    precision = np.divide(hits, retrieved, out=np.full(len(hits), nothing), where=retrieved > 0)
-    return precision, found / relevant
+    return _curve(RadiusCurve(average, empty_set), ranking)
 
 
 def chance_level(
@@ -182,31 +206,26 @@ def chance_level(
     return mean_average_precision(codes, same, labels, other, k=k, cutoff=cutoff, empty=empty)
 
 
-def _values(measure: Measure, ranking: HammingRanking) -> Array:
-    return np.concatenate([np.empty(0), *(measure.average_precision(block) for block in ranking.blocks())])
+def _values(measure: Measure, ranking: Ranking) -> Array:
+    return np.concatenate([np.empty(0), *(measure.values(block) for block in ranking.blocks())])
+
+
+def _curve(curve: Curve, ranking: Ranking) -> tuple[Array, Array]:
+    """Precision and recall of a curve that ends where every relevant item is found, so that recall is defined."""
+    total, some = np.zeros(()), False
+    for block in ranking.blocks():
+        total = total + curve.terms(block)
+        some |= bool(block.relevant.any())
+    if not some:
+        raise UserError(
+            "no query has a relevant item, so there is no recall; check that both labels mean the same classes"
+        )
+    points = curve.points(total, ranking.queries)
+    return np.array(points["precision"]), np.array(points["recall"])
 
 
 def _occupied(ranking: HammingRanking) -> HammingRanking:
-    for name, rows in (("query_codes", len(ranking.query)), ("db_codes", ranking.items)):
+    for name, rows in (("query_codes", ranking.queries), ("db_codes", ranking.items)):
         if not rows:
             raise UserError(f"{name} has no rows; at least one is needed")
     return ranking
-
-
-def _hits(block: Block, cuts: list[int], ties: Ties) -> Array:
-    """Relevant items among the first n for each n, (m, len(cuts))."""
-    if ties == "index":
-        return block.in_order(cuts, False)[0].astype(np.float64)
-    return np.stack([hits_of_counts(block.size, block.relevant, cut, ties) for cut in cuts], axis=1)
-
-
-def _radius_terms(block: Block, average: Average) -> Array:
-    """(4, bits + 1), summed over the block's queries: both ratios' numerators and denominators."""
-    retrieved, hits = block.size.cumsum(axis=1), block.relevant.cumsum(axis=1)
-    relevant = hits[:, -1:]
-    if average == "micro":
-        terms = hits, retrieved, hits, np.broadcast_to(relevant, hits.shape)
-    else:
-        some = np.broadcast_to(relevant > 0, hits.shape)
-        terms = hits / np.maximum(retrieved, 1), retrieved > 0, hits / np.maximum(relevant, 1), some
-    return np.stack([term.sum(axis=0, dtype=np.float64) for term in terms])

@@ -48,21 +48,21 @@ def hits_in_order(
     >>> hits.tolist(), (sums * 3).tolist()
     ([[1, 2]], [[3.0, 5.0]])
     """
-    label_words = _label_words(query_labels)
+    words = label_words(query_labels)
     before, hits_before = size.cumsum(axis=1) - size, relevant.cumsum(axis=1) - relevant
     found, sums = np.zeros((len(size), len(k)), np.int64), np.zeros((len(size), len(k)))
-    side = database, _label_words(database_labels), query_labels.ndim == 1, np.array(k, np.int64), of_relevant
+    side = database, label_words(database_labels), query_labels.ndim == 1, np.array(k, np.int64), of_relevant
 
     def task(first: int) -> None:
         rows = slice(first, first + _QUERIES)
-        _scan(query[:, rows], label_words[:, rows], before[rows], hits_before[rows], *side, found[rows], sums[rows])
+        _scan(query[:, rows], words[:, rows], before[rows], hits_before[rows], *side, found[rows], sums[rows])
 
     with ThreadPoolExecutor(thread_count()) as pool:
         list(pool.map(task, range(0, len(size), _QUERIES)))
     return found, sums
 
 
-def _label_words(labels: np.ndarray) -> np.ndarray:
+def label_words(labels: np.ndarray) -> np.ndarray:
     """Labels as uint64 (words, n): classes as they are, label sets as bits."""
     if labels.ndim == 1:
         return labels.astype(np.int64).view(np.uint64)[None]

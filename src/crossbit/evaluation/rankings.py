@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import check_codes, distance_histograms, planes
 from crossbit.errors import UserError
+from crossbit.evaluation.gains import weighted_gains
 from crossbit.evaluation.order import hits_in_order
 from crossbit.labels import check_labels
 
 Array = npt.NDArray[Any]
+Metric = Literal["hamming", "cosine"]
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")  # of the arguments, for messages
 
 _COUNTS = 1 << 22  # counts held at a time, so that a million queries need no more memory than a few thousand
@@ -26,10 +29,16 @@ class Block:
     size: Array  # int64 (queries, groups): items in each tie group, nearest group first
     relevant: Array  # int64 (queries, groups): relevant ones among them
     in_order: Callable[[list[int], bool], tuple[Array, Array]]  # ties by position; `hits_in_order` of (k, of_relevant)
+    gains: Callable[[Array, str], tuple[Array, Array]]  # `weighted_gains` of (weight, ties)
+    by_radius: Callable[[], tuple[Array, Array]]  # size and relevant by Hamming radius 0..bits
 
 
 class Ranking(Protocol):
     """What the measures are computed from: every query's ranking of the same items."""
+
+    @property
+    def queries(self) -> int:
+        """How many queries there are."""
 
     @property
     def items(self) -> int:
@@ -37,6 +46,9 @@ class Ranking(Protocol):
 
     def blocks(self) -> Iterator[Block]:
         """The rankings of all queries, in order, some at a time."""
+
+    def of_pairs(self) -> Ranking:
+        """The same where item i alone is relevant to query i."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +85,18 @@ class HammingRanking:
         return cls(codes, planes(other), *labels)
 
     @property
+    def queries(self) -> int:
+        """How many codes ask."""
+        return len(self.query)
+
+    @property
     def items(self) -> int:
         """How many codes are in the database."""
         return self.database.shape[1]
+
+    def of_pairs(self) -> HammingRanking:
+        """The same where item i alone is relevant to query i."""
+        return replace(self, query_labels=np.arange(self.queries), database_labels=np.arange(self.items))
 
     def blocks(self) -> Iterator[Block]:
         """Tie groups are the distances 0..bits."""
@@ -87,11 +108,16 @@ class HammingRanking:
         query, labels = self.query[rows], self.query_labels[rows]
         size, relevant = distance_histograms(query, self.database, labels, self.database_labels)
 
-        def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
-            both = labels, self.database_labels
-            return hits_in_order(planes(query), self.database, *both, size, relevant, k=k, of_relevant=of_relevant)
+        def sides() -> tuple[Array, Array, Array, Array]:
+            return planes(query), self.database, labels, self.database_labels
 
-        return Block(size, relevant, in_order)
+        def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
+            return hits_in_order(*sides(), size, relevant, k=k, of_relevant=of_relevant)
+
+        def gains(weight: Array, ties: str) -> tuple[Array, Array]:
+            return weighted_gains(*sides(), size, weight, ties)
+
+        return Block(size, relevant, in_order, gains, lambda: (size, relevant))
 
 
 def check_both_labels(

@@ -74,19 +74,6 @@ def refuse_undefined(cutoff: str, ties: str) -> None:
         )
 
 
-def hits_of_counts(size: np.ndarray, relevant: np.ndarray, n: int, ties: Ties = "expected") -> np.ndarray:
-    """Relevant items among the first n of m rankings, (m,) float64; counts and ties as above. E[P@n] is this / n.
-
-    >>> hits_of_counts(np.array([[1, 3, 2]]), np.array([[1, 1, 1]]), 3) / 3
-    array([0.55555556])
-    """
-    places = np.clip(n - (size.cumsum(axis=1) - size), 0, size)
-    if ties == "expected":
-        return (relevant / np.maximum(size, 1) * places).sum(axis=1)
-    ahead = 0 if ties == "best" else size - relevant
-    return np.clip(places - ahead, 0, relevant).sum(axis=1).astype(np.float64)
-
-
 def _counts(size: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The counts without the columns that are empty in every row: of the distances of long codes few occur."""
     used = size.any(axis=0)

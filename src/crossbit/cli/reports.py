@@ -1,0 +1,138 @@
+"""Reports printed: figures with their protocol, what ties move, curves, and the quality of codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from crossbit.cli.output import say, say_json, say_table
+
+if TYPE_CHECKING:
+    from crossbit.evaluation import Report
+
+Figures = dict[str, dict[str, float]]  # measure -> direction -> value
+_POINTS = 12  # of a curve, printed; --json has all
+
+
+def say_report(report: Report, as_json: bool) -> None:
+    """The numbers, each with its protocol."""
+    if as_json:
+        return say_json(report.to_dict())
+    _say_head(report)
+    rows = [[way, f"{value:.4f}", _bounds(report, way), _chance(report, way)] for way, value in report.map.items()]
+    say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
+    _say_figures(report.figures)
+    if report.codes_map:
+        say(f"\n{report.method} ranks by its real vectors; their signs as codes, by Hamming distance:\n")
+        say_table(["", "mAP of the codes"], [[way, f"{value:.4f}"] for way, value in report.codes_map.items()])
+        _say_figures(report.codes_figures)
+    return _say_rest(report)
+
+
+def say_score(report: Report, as_json: bool) -> None:
+    """A stranger's codes: every measure as the field's usual script gives it, and tie-aware, side by side."""
+    if as_json:
+        return say_json(report.to_dict())
+    _say_head(report)
+    pairs, others = _by_ties(report.figures)
+    say("ties=index: as the field's usual script sorts; ties=expected: tie-aware, the mean over all their orders\n")
+    for name, of in pairs.items():
+        rows = [[way, *_both(of, way)] for way in report.map]
+        columns = ["ties=index", "ties=expected", "moved by ties"]
+        say_table([name, *columns], rows, right=columns)
+        say()
+    bounds = [[way, _bounds(report, way), _chance(report, way)] for way in report.map]
+    main = _without_ties(report.measure, report.protocol["ties"])
+    say_table([main, "by order inside ties", "chance"], bounds, right=["chance"])
+    _say_figures(others)
+    say()
+    say(_moved(report, pairs))
+    return _say_rest(report)
+
+
+def _both(of: Figures, way: str) -> list[str]:
+    """A direction's figure by index, expected, and the first less the second."""
+    figures = [f"{of[ties][way]:.4f}" if ties in of else "" for ties in ("index", "expected")]
+    return [*figures, f"{of['index'][way] - of['expected'][way]:+.4f}" if len(of) == 2 else ""]
+
+
+def _moved(report: Report, pairs: dict[str, Figures]) -> str:
+    """By how much ties move the first measure, in words."""
+    name = _without_ties(report.measure, report.protocol["ties"])
+    of = pairs[name]
+    open_to = max(ends["best"] - ends["worst"] for ends in report.spread.values())
+    luck = f"the order inside ties, which the codes leave open, could move it by {open_to:.4f}"
+    if "expected" not in of:
+        return f"{name}: {luck}."
+    moved = max(abs(of["index"][way] - value) for way, value in of["expected"].items())
+    return f"{name}: the order of the database moves it by {moved:.4f}; {luck}."
+
+
+def _by_ties(figures: Figures) -> tuple[dict[str, Figures], Figures]:
+    """Figures by ties under one name, name -> ties -> direction -> value; and those of other measures."""
+    from crossbit.evaluation import parse_measure
+
+    pairs: dict[str, Figures] = {}
+    others: Figures = {}
+    for name, values in figures.items():
+        ties = getattr(parse_measure(name), "ties", None)
+        if ties in ("index", "expected"):
+            pairs.setdefault(_without_ties(name, ties), {})[ties] = values
+        else:
+            others[name] = values
+    return pairs, others
+
+
+def _without_ties(name: str, ties: str) -> str:
+    return name.replace(f"ties={ties}, ", "").replace(", metric=cosine", "")
+
+
+def _say_head(report: Report) -> None:
+    size, many = report.protocol["database_size"], report.protocol["queries"]
+    against = f"a database of {size:,}" if report.protocol["database"] == "retrieval" else "the queries themselves"
+    bits = "" if report.bits is None else f", {report.bits} bits"
+    ranked = ", ranked by cosine" if report.protocol["metric"] == "cosine" else ""
+    say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}{ranked}\n")
+
+
+def _bounds(report: Report, way: str) -> str:
+    bounds = report.spread.get(way)
+    return f"{bounds['worst']:.4f} to {bounds['best']:.4f}" if bounds else ""
+
+
+def _chance(report: Report, way: str) -> str:
+    return f"{report.chance[way]:.4f}" if way in report.chance else ""
+
+
+def _say_figures(figures: Figures) -> None:
+    """Further measures, a row each."""
+    if figures:
+        ways = list(next(iter(figures.values())))
+        rows = [[name, *(f"{values[way]:.4f}" for way in ways)] for name, values in figures.items()]
+        say()
+        say_table(["", *ways], rows, right=ways)
+
+
+def _say_rest(report: Report) -> None:
+    """Code quality where there are curves or a stranger's codes to judge, and the curves at some of their points."""
+    for of in report.curves.values():
+        for way, points in of.items():
+            say(f"\n{way}, {points['name']}\n")
+            _say_curve({key: values for key, values in points.items() if key != "name"})
+    if report.quality and (report.curves or report.method in ("codes", "vectors")):
+        modalities = list(report.quality)
+        keys = report.quality[modalities[0]]
+        rows = [[key.replace("_", " "), *(_short(report.quality[m][key]) for m in modalities)] for key in keys]
+        say("\nquality of the database's codes\n")
+        say_table(["", *modalities], rows, right=modalities)
+
+
+def _say_curve(points: dict[str, list[Any]]) -> None:
+    columns = list(points)
+    rows = list(zip(*points.values(), strict=True))
+    step = max(1, -(-(len(rows) - 1) // (_POINTS - 1)))
+    chosen = rows[:-1:step] + rows[-1:]
+    say_table(columns, [[_short(value) for value in row] for row in chosen], right=columns)
+
+
+def _short(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

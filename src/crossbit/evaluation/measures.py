@@ -1,0 +1,193 @@
+"""The measures. A new one is a class here: its name, its options with their defaults, and a query's figure.
+
+Formulas and check values: McSherry & Najork, ECIR 2008 for expected values under ties; a query's figure is NaN where
+nothing is relevant to it, and its `empty` rule says what then happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+
+from crossbit.evaluation.hits import hit_chance_of_counts, hits_of_counts
+from crossbit.evaluation.measure import Empty, Measure, RankMeasure, check_choice
+from crossbit.evaluation.rankings import Array, Block
+from crossbit.evaluation.ties import Cutoff, average_precision_of_counts
+
+Correct = Literal["label", "pair"]
+
+
+@dataclass(frozen=True)
+class MeanAveragePrecision(RankMeasure):
+    """Mean average precision, of the whole ranking or cut at k; see `mean_average_precision` for `cutoff`.
+
+    >>> str(MeanAveragePrecision()), str(MeanAveragePrecision(50, ties="index"))
+    ('mAP@all(ties=expected, empty=skip)', 'mAP@50(cutoff=topk-R, ties=index, empty=skip)')
+    """
+
+    name: ClassVar[str] = "mAP@"
+    also: ClassVar[tuple[str, ...]] = ("AP@", "mean average precision@")
+    whole: ClassVar[bool] = True
+
+    cutoff: Cutoff = "topk-R"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("cutoff", self.cutoff, get_args(Cutoff))
+
+    def options(self) -> dict[str, str]:
+        """All three cut-offs are the same where nothing is cut, so that only a cut measure tells it."""
+        return {name: choice for name, choice in super().options().items() if name != "cutoff" or self.k is not None}
+
+    def values(self, block: Block) -> Array:
+        """Average precision of every query.
+
+        Raises:
+            UserError: "first-k-relevant" below n with expected ties, which has no definition.
+        """
+        if self.ties != "index":
+            return average_precision_of_counts(block.size, block.relevant, k=self.k, cutoff=self.cutoff, ties=self.ties)
+        total = block.relevant.sum(axis=1)
+        k = _items(block) if self.k is None else self.k
+        hits, sums = block.in_order([k], self.cutoff == "first-k-relevant")
+        divisor = hits[:, 0] if self.cutoff == "topk" else np.minimum(k, total)
+        return _where_relevant(block, sums[:, 0] / np.maximum(divisor, 1))
+
+
+@dataclass(frozen=True)
+class Precision(RankMeasure):
+    """Share of relevant items among the first N; an N beyond the database is divided by the size of the database.
+
+    >>> str(Precision(100))
+    'P@100(ties=expected, empty=zero)'
+    """
+
+    name: ClassVar[str] = "P@"
+    also: ClassVar[tuple[str, ...]] = ("precision@", "top@", "topN-precision@")
+
+    empty: Empty = field(default="zero", kw_only=True)
+
+    def values(self, block: Block) -> Array:
+        """Relevant items among the first N, over N."""
+        return _where_relevant(block, hits_at(block, self.k, self.ties) / max(min(self.k or 1, _items(block)), 1))
+
+
+@dataclass(frozen=True)
+class Recall(RankMeasure):
+    """Share of a query's relevant items that stand among the first K.
+
+    >>> str(Recall(10))
+    'recall@10(ties=expected, empty=skip)'
+    """
+
+    name: ClassVar[str] = "recall@"
+    also: ClassVar[tuple[str, ...]] = ("R@",)
+
+    def values(self, block: Block) -> Array:
+        """Relevant items among the first K, over all that are relevant."""
+        return _where_relevant(block, hits_at(block, self.k, self.ties) / np.maximum(block.relevant.sum(axis=1), 1))
+
+
+@dataclass(frozen=True)
+class Hit(RankMeasure):
+    """Recall at K of instances: the share of queries with at least one correct item among the first K.
+
+    An item is correct if it is relevant by its labels ("label"), or only if it is the query's own pair ("pair"); for
+    the latter the database must be the queries' own rows. Expected under ties: the probability of a hit.
+
+    >>> str(Hit(1, correct="pair"))
+    'hit@1(correct=pair, ties=expected, empty=zero)'
+    """
+
+    name: ClassVar[str] = "hit@"
+    also: ClassVar[tuple[str, ...]] = ("hits@", "success@", "accuracy@", "instance recall@")
+
+    correct: Correct = "label"
+    empty: Empty = field(default="zero", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("correct", self.correct, get_args(Correct))
+
+    @property
+    def own_pair(self) -> bool:
+        """Whether the one correct item is the query's own pair."""
+        return self.correct == "pair"
+
+    def values(self, block: Block) -> Array:
+        """Whether there is a hit, or how probable that is."""
+        if self.ties == "expected":
+            chance = hit_chance_of_counts(block.size, block.relevant, self.k or 1)
+        else:
+            chance = (hits_at(block, self.k, self.ties) > 0).astype(np.float64)
+        return _where_relevant(block, chance)
+
+
+@dataclass(frozen=True)
+class NDCG(RankMeasure):
+    """Normalised discounted cumulative gain: with g labels shared with the query, sum of (2^g - 1) / log2(rank + 1).
+
+    Divided by the same sum for the best possible ranking, both cut at k.
+
+    >>> str(NDCG(50)), str(NDCG())
+    ('NDCG@50(ties=expected, empty=zero)', 'NDCG@all(ties=expected, empty=zero)')
+    """
+
+    name: ClassVar[str] = "NDCG@"
+    also: ClassVar[tuple[str, ...]] = ("nDCG@", "DCG@")
+    whole: ClassVar[bool] = True
+
+    empty: Empty = field(default="zero", kw_only=True)
+
+    def values(self, block: Block) -> Array:
+        """Discounted gain over the ideal one."""
+        ranks = np.arange(1, _items(block) + 1)
+        weight = np.where(ranks <= (self.k or len(ranks)), 1 / np.log2(ranks + 1), 0.0)
+        gain, ideal = block.gains(np.concatenate([[0.0], weight.cumsum()]), self.ties)
+        return np.divide(gain, ideal, out=np.full(len(ideal), np.nan), where=ideal > 0)
+
+
+@dataclass(frozen=True)
+class RadiusPrecision(Measure):
+    """Share of relevant items among those within a Hamming radius ("hash lookup"); whole tie groups enter.
+
+    Here `empty` is the rule for queries that retrieve nothing. Real vectors of d entries lie d (1 - cosine) / 2 apart,
+    which is the Hamming distance where all entries are -1 or +1.
+
+    >>> str(RadiusPrecision(2))
+    'P@radius2(empty=zero)'
+    """
+
+    name: ClassVar[str] = "P@radius"
+    also: ClassVar[tuple[str, ...]] = ("precision@radius", "P@r", "P@r<=", "lookup@")
+    lowest: ClassVar[int] = 0
+    found: ClassVar[str] = "retrieves anything"
+
+    empty: Empty = field(default="zero", kw_only=True)
+
+    def values(self, block: Block) -> Array:
+        """Relevant items over items, within the radius."""
+        size, hits = (counts[:, : (self.k or 0) + 1].sum(axis=1) for counts in block.by_radius())
+        return np.divide(hits, size, out=np.full(len(size), np.nan), where=size > 0)
+
+
+def hits_at(block: Block, k: int | None, ties: str) -> Array:
+    """Relevant items among the first k, float64 (m,)."""
+    return hits_at_cuts(block, [k or 1], ties)[:, 0]
+
+
+def hits_at_cuts(block: Block, cuts: list[int], ties: str) -> Array:
+    """Relevant items among the first n for each n, float64 (m, len(cuts))."""
+    if ties == "index":
+        return block.in_order(cuts, False)[0].astype(np.float64)
+    return hits_of_counts(block.size, block.relevant, cuts, ties)
+
+
+def _items(block: Block) -> int:
+    return int(block.size[:1].sum())
+
+
+def _where_relevant(block: Block, values: Array) -> Array:
+    return np.where(block.relevant.sum(axis=1) > 0, values, np.nan)
