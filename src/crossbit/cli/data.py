@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, say, say_json, say_next, say_table
+from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
 from crossbit.errors import UserError
 from crossbit.files import check_new
 
 if TYPE_CHECKING:
-    from crossbit.data import PairedData
+    from crossbit.data import Found, PairedData
 
 app = typer.Typer(
     help="""Look at data, convert it, corrupt its labels on purpose.
@@ -25,42 +25,77 @@ app = typer.Typer(
 )
 
 Source = Annotated[
-    str, typer.Argument(metavar="DATA", help="A built-in name, an .npz, or a folder of .npy; see docs/data.md.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A built-in name, an .npz, a folder of .npy, or a public layout; see docs/data.md and docs/layouts.md.",
+    ),
 ]
 Out = Annotated[
     Path, typer.Argument(metavar="OUT", help="OUT.npz, or a folder of .npy if there is no ending; must not exist.")
 ]
 
+Split = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE[:QUERIES[:TRAIN]]",
+        help="Which rows of a public layout are queries, such as ucch, nrch, or nrch:2000:10000.",
+    ),
+]
+Transposed = Annotated[
+    bool | None,
+    typer.Option(
+        "--transposed/--no-transposed",
+        help="How an array of a public layout is meant whose sides alone do not tell.",
+        show_default=False,
+    ),
+]
+
 
 @app.command("list")
 def list_() -> None:
-    """List the built-in sets.
+    """List the built-in sets, and the layouts of public files that are read as they are.
 
     \b
     Example:
       crossbit data list
     """
     from crossbit.data import builtins
+    from crossbit.data.layouts import about, layouts
 
     say_table(["name", "what it is"], builtins().items())
-    say("\nYour own: give the path of an .npz or of a folder of .npy wherever DATA is asked for.")
+    rows = [(name, about(layout), ", ".join(layout.rules)) for name, layout in layouts().items()]
+    say()
+    say_table(["layout", "what it is", "--split"], rows)
+    say(
+        "\nYour own: give the path of an .npz, of a folder of .npy, or of files in a layout wherever DATA is asked for."
+    )
 
 
 @app.command()
-def show(data: Source, as_json: Json = False) -> None:
-    """Say what is in a data set, after checking all of it.
+def show(data: Source, split: Split = None, transposed: Transposed = None, as_json: Json = False) -> None:
+    """Say what is in a data set, after checking it; of files in a public layout also what is missing.
+
+    Features of a public layout are checked when they are read, by train or convert.
 
     \b
     Examples:
       crossbit data show glyphs
       crossbit data show mine.npz --json
+      crossbit data show MIRFlickr.h5
     """
-    from crossbit.data import describe, load_data
+    from crossbit.data import describe, find_data, load_data
 
-    described = describe(load_data(data))
+    found = find_data(data)
+    if found is None:
+        described = describe(load_data(data, split=split, transposed=transposed))
+    else:
+        described = _describe_layout(found, split, transposed)
     if as_json:
         return say_json(described)
-    say_table(["", described["name"]], _lines(described))
+    say_table(
+        ["", described["name"]], [*_layout_lines(described), *(_lines(described) if "pairs" in described else [])]
+    )
     return None
 
 
@@ -71,20 +106,28 @@ def convert(
     vectors: Annotated[
         bool, typer.Option("--vectors", help="Write the float32 features that training would use; captions are kept.")
     ] = False,
+    split: Split = None,
+    transposed: Transposed = None,
 ) -> None:
-    """Write a data set as a neutral file or folder.
+    """Write a data set as a neutral file or folder; files in a public layout are read block by block.
 
     \b
     Examples:
       crossbit data convert glyphs glyphs.npz --vectors
       crossbit data convert big.npz big            a folder, which is memory-mapped when read
+      crossbit data convert MSCOCO_deep_doc2vec_data_rand.h5py coco --split nrch
     """
     _check_out(out)
-    from crossbit.data import load_data, save_neutral
+    from crossbit.data import find_data, load_data, save_neutral
 
-    loaded = load_data(data)
-    save_neutral(_as_vectors(loaded) if vectors else loaded, out)
-    say(f"{loaded.n:,} pairs in {out}")
+    found = find_data(data)
+    if found is not None and not vectors:
+        pairs = _stream(found, out, split, transposed)
+    else:
+        loaded = load_data(data, split=split, transposed=transposed)
+        save_neutral(_as_vectors(loaded) if vectors else loaded, out)
+        pairs = loaded.n
+    say(f"{pairs:,} pairs in {out}")
     say_next(["data", "show", out])
 
 
@@ -116,6 +159,49 @@ def noise(
     hit = ", ".join(f"{int(mask.sum()):,}{of}" for of, mask in counts.items())
     say(f"labels of {hit} changed among {len(loaded.splits['train']):,} training rows; written to {out}")
     say_next(["data", "show", out] if parsed.each else ["train", out, "--out", "run"])
+
+
+def _stream(found: Found, out: Path, split: str | None, transposed: bool | None) -> int:
+    """Convert files in a layout without holding their features; returns the number of pairs."""
+    from crossbit.data.layouts.write import write_neutral
+
+    reading = found.read(split, transposed)
+    for remark in (*found.notes, *reading.notes):
+        note(remark)
+    write_neutral(reading, out)
+    return reading.outline().n
+
+
+def _describe_layout(found: Found, split: str | None, transposed: bool | None) -> dict[str, Any]:
+    """As `describe`, with what is known of the layout; without the pairs where something is missing."""
+    from crossbit.data import describe
+    from crossbit.data.layouts import about
+
+    layout = found.layout
+    known: dict[str, Any] = {
+        "name": found.name,
+        "layout": layout.name,
+        "about": about(layout),
+        "missing": found.missing,
+        "recipes": list(layout.fitting(found)),
+        "notes": list(found.notes),
+    }
+    if not found.missing:
+        reading = found.read(split, transposed)
+        known |= describe(reading.outline())
+        known["notes"] += reading.notes
+    return known
+
+
+def _layout_lines(described: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `show` says of a layout before the pairs, as (what, value)."""
+    if "layout" not in described:
+        return []
+    lines = [("layout", f"{described['layout']}: {described['about']}")]
+    lines += [("missing", thing) for thing in described["missing"]]
+    if described["recipes"]:
+        lines.append(("recipe", ", ".join(f"recipes/{stem}.toml" for stem in described["recipes"])))
+    return lines + [("note", text) for text in described["notes"]]
 
 
 def _check_out(out: Path) -> None:

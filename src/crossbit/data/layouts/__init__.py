@@ -1,0 +1,87 @@
+"""Public feature files of this field: what a path is, told from names and headers, and how it becomes pairs.
+
+A layout is one module here with a `LAYOUT`; it is found by itself, there is no list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from pathlib import Path
+
+from crossbit.data.layouts.base import Found, Layout, Reading
+from crossbit.data.layouts.files import SUFFIXES, Container, open_container
+from crossbit.errors import UserError
+
+__all__ = ["Found", "Layout", "Reading", "find_layout", "layouts"]
+
+
+@cache
+def layouts() -> dict[str, Layout]:
+    """All layouts by name.
+
+    >>> sorted(layouts())
+    ['coco-h5', 'dcmh', 'dcmht', 'iapr-mat', 'mrl-h5', 'mrl-mat', 'nrch-h5', 'split-mat']
+    """
+    found = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        if isinstance(layout := getattr(module, "LAYOUT", None), Layout):
+            found[layout.name] = layout
+    return dict(sorted(found.items()))
+
+
+def about(layout: Layout) -> str:
+    """One line about a layout."""
+    module = importlib.import_module(type(layout).__module__)
+    return (module.__doc__ or "").partition("\n")[0]
+
+
+def find_layout(path: str | Path) -> Found | None:
+    """What a file or folder is; None where it is in the neutral format, or no file that a layout could be in.
+
+    Reads names and headers only. Of several layouts that could be meant, the one that lacks least is.
+
+    Raises:
+        UserError: a MATLAB or HDF5 file in none of the layouts; a folder that holds several sets.
+
+    >>> find_layout("glyphs.npz") is None
+    True
+    """
+    source = Path(path)
+    if source.is_dir():
+        return None if any(source.glob("*.npy")) else _in_folder(source)
+    if source.suffix == ".npz" or (held := open_container(source)) is None:
+        return None
+    if (found := _best(source, held)) is None:
+        keys = ", ".join(sorted(held.entries)) or "no arrays"
+        known = ", ".join(layouts())
+        raise UserError(f"{source} holds {keys}, which is none of the known layouts: {known} (see docs/layouts.md)")
+    return found
+
+
+def _best(path: Path, held: Container | None) -> Found | None:
+    found = [hit for layout in layouts().values() if (hit := layout.find(path, held)) is not None]
+    least = min((len(hit.missing) for hit in found), default=0)
+    best = [hit for hit in found if len(hit.missing) == least]
+    if len(best) > 1:
+        each = "; or ".join(f"{hit.layout.name}, and lacks {', '.join(hit.missing) or 'nothing'}" for hit in best)
+        raise UserError(f"{path} could be in layout {each}")
+    return best[0] if best else None
+
+
+def _in_folder(folder: Path) -> Found | None:
+    """A layout that is a folder, or the one file in it that is in a layout of one file."""
+    if (found := _best(folder, None)) is not None:
+        return found
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in SUFFIXES and "-noise_" not in file.name]
+    held = {file: container for file in files if (container := open_container(file)) is not None}
+    hits = {file: hit for file, container in held.items() if (hit := _best(file, container)) is not None}
+    if len(hits) > 1:
+        raise UserError(f"{folder} holds several sets: {', '.join(file.name for file in hits)}; give the path of one")
+    if held and not hits:
+        raise UserError(
+            f"{folder} holds {', '.join(file.name for file in held)}, which are in none of the known layouts"
+        )
+    return next(iter(hits.values()), None)
