@@ -49,7 +49,7 @@ class SsahSettings(PictureSettings):
     form: str = "paper"  # "paper": log likelihood, adversary that reaches the networks; "official": what the code does
     epochs: int = 3  # outer epochs of four steps
     batch: int = 128  # pairs a step (code)
-    passes: str = "20/2/15/15"  # most passes of each step, falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5 (code)
+    passes: str = "20/2/15/15"  # most passes of each step; falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5
     width: int = 4096  # of the hidden layers: LabNet's, TxtNet's, the paper's discriminators'
     feature: int = 512  # width of the semantic feature
     label_lr: float = 1e-3  # Adam's first rate for LabNet (code: .01, at which it collapses)
