@@ -37,6 +37,19 @@ def small(name: str, data: PairedData, **options):
     return train(data, method=name, **options)
 
 
+@pytest.fixture
+def seen(name, monkeypatch):
+    """The views that the method trains on, one an epoch."""
+    views, original = [], get(name).train_epoch
+
+    def train_epoch(self, view):
+        views.append(view)
+        return original(self, view)
+
+    monkeypatch.setattr(get(name), "train_epoch", train_epoch)
+    return views
+
+
 def codes(model, data: PairedData) -> list[np.ndarray]:
     return [model.encode(m, data.query[m]) for m in model.modalities]
 
@@ -89,12 +102,15 @@ def test_more_classes_than_bits(name):
     assert codes(small(name, data, bits=8), data)[0].shape == (40, 1)
 
 
-@pytest.mark.parametrize("batch", [1, 32, 96, 1000])
+@pytest.mark.parametrize("batch", ["one", "some", "all but one", "more than all"])
 def test_batches_that_leave_one_over_or_hold_one(name, batch):
     if "batch" not in {setting for setting, _, _ in setting_docs(get(name))}:
         pytest.skip("it takes all rows at once")
-    data = toy()  # 97 training pairs
-    model = small(name, data, epochs=1, settings={"batch": batch})
+    data = toy()
+    n = len(data.splits[get(name).rows])  # 97 or 120: 16 and 17 leave one over
+    size = {"one": 1, "some": 16 if n == 97 else 17, "all but one": n - 1, "more than all": 1000}[batch]
+    assert size in (1, 1000) or n % size == 1
+    model = small(name, data, epochs=1, settings={"batch": size})
     assert np.isfinite(model.embed("image", data.query["image"])).all()
 
 
@@ -146,11 +162,12 @@ def test_every_ablation_trains_something_else(name):
 
 
 @pytest.mark.parametrize("noise", ["swap-one:0.5", "resample:0.5", "flip:0.5", "asymmetric:0.5", "swap-one:0.5:each"])
-def test_what_the_label_noise_drew_is_stored(name, noise, tmp_path):
+def test_what_the_label_noise_drew_is_stored_and_trained_on(name, noise, tmp_path, seen):
     data = toy()
     small(name, data, noise=noise, out=tmp_path / "run", epochs=1)
     if not get(name).sees_labels:
-        pytest.skip("it sees no labels")
+        assert seen[0].labels is None
+        return
     stored, train = np.load(tmp_path / "run" / "data.npz"), data.splits["train"]
     keys = ["observed_label_image", "observed_label_text"] if noise.endswith("each") else ["observed_label"]
     changed = [(stored[key] != data.label).any(1) for key in keys]
@@ -160,15 +177,38 @@ def test_what_the_label_noise_drew_is_stored(name, noise, tmp_path):
     if len(keys) > 1:
         assert not np.array_equal(*changed)
         assert np.array_equal(changed[1][train], stored["noise_mask_text"])
+    for modality in seen[0].features:
+        given = stored.get(f"observed_label_{modality}", stored.get("observed_label"))
+        assert np.array_equal(seen[0].observed(modality), given[train])
+        assert (given[train] != data.label[train]).any()
 
 
-def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path):
+def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path, seen):
     data = toy()
     small(name, data, noise="shuffle-pairs:0.5", out=tmp_path / "run", epochs=1)
     stored, rows = np.load(tmp_path / "run" / "data.npz"), data.splits[get(name).rows]
     assert np.array_equal(stored["rows"], rows)
     assert np.array_equal(stored["pairing"] != np.arange(len(rows)), stored["noise_mask"])
     assert stored["noise_mask"].sum() == len(rows) // 2
+    first, second = seen[0].features
+    assert np.array_equal(seen[0].features[first], data[first][rows])
+    assert np.array_equal(seen[0].features[second], data[second][rows[stored["pairing"]]])
+    if get(name).sees_labels:  # a label of the pair stays with the pair
+        assert all(np.array_equal(seen[0].observed(modality), data.label[rows]) for modality in (first, second))
+
+
+def test_in_a_wrong_pair_a_label_of_one_modality_goes_with_its_row(name, tmp_path, seen):
+    data = toy()
+    apart = data.replace(label=None, modality_label={"image": data.label, "text": data.label[:, ::-1].copy()})
+    small(name, apart, noise="shuffle-pairs:0.5", out=tmp_path / "run", epochs=1)
+    if not get(name).sees_labels:
+        assert seen[0].labels is None
+        return
+    stored, rows = np.load(tmp_path / "run" / "data.npz"), data.splits[get(name).rows]
+    other = rows[stored["pairing"]]
+    assert np.array_equal(seen[0].observed("image"), data.label[rows])
+    assert np.array_equal(seen[0].observed("text"), data.label[other, ::-1])
+    assert (data.label[other] != data.label[rows]).any()
 
 
 class Guarded:

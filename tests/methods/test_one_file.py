@@ -10,7 +10,7 @@ from crossbit import methods
 from crossbit.cli import main
 
 FILE = '''
-"""Toy: signs of fixed random projections, moved by one step of plain gradient descent towards the pair's mean."""
+"""Toy: two linear maps, moved by plain gradient descent towards what both made of the pair in the epoch before."""
 
 from dataclasses import dataclass
 
@@ -42,12 +42,15 @@ class Toy(Method):
         return {"all": torch.optim.SGD(self.networks.parameters(), lr=self.settings.lr)}
 
     def train_epoch(self, view):
+        if "before" not in self.buffers:  # its size comes with the rows
+            self.buffers["before"] = torch.zeros(len(view), self.task.bits, device=view.device)
         for rows in view.batches(32):
             one, other = (self.networks[m](view.features[m][rows]) for m in self.task.dims)
-            loss = (one - other).square().mean()
+            loss = (one - other).square().mean() + (one + other - self.buffers["before"][rows]).square().mean()
             self.optimizers["all"].zero_grad()
             view.backward(loss)
             self.optimizers["all"].step()
+            self.buffers["before"][rows] = (one + other).detach()
         return {"loss": float(loss.detach())}
 '''
 
@@ -62,13 +65,18 @@ def toy_file(tmp_path, monkeypatch):
     vars(methods).pop("toy", None)
 
 
-def test_one_file_is_all_that_a_method_needs(toy_file, capsys):
+@pytest.fixture
+def data(tmp_path):
     rng = np.random.default_rng(0)
     label = rng.integers(3, size=90)
     arrays = {m: (np.eye(3)[label] @ rng.normal(size=(3, 6)) + rng.normal(size=(90, 6)) / 5) for m in ("image", "text")}
     rows = {"query": np.arange(20), "train": np.arange(20, 90), "retrieval": np.arange(20, 90)}
-    np.savez(toy_file / "data.npz", **{m: x.astype(np.float32) for m, x in arrays.items()}, label=label, **rows)
-    data, run = str(toy_file / "data.npz"), str(toy_file / "run")
+    np.savez(tmp_path / "data.npz", **{m: x.astype(np.float32) for m, x in arrays.items()}, label=label, **rows)
+    return str(tmp_path / "data.npz")
+
+
+def test_one_file_is_all_that_a_method_needs(toy_file, data, capsys):
+    run = str(toy_file / "run")
     assert main(["methods", "toy"]) == 0
     assert "of plain gradient descent" in capsys.readouterr().out
     assert main(["train", data, "--method", "toy", "--bits", "16", "--set", "lr=0.2", "--out", run]) == 0
@@ -78,6 +86,19 @@ def test_one_file_is_all_that_a_method_needs(toy_file, capsys):
     model, loaded = crossbit.load_model(run), crossbit.load_data(data)
     again = crossbit.train(loaded, method="toy", bits=16, settings={"lr": 0.2}, progress=False)
     assert np.array_equal(model.encode("text", loaded["text"]), again.encode("text", loaded["text"]))
+
+
+def test_it_resumes_to_the_bit_though_its_buffer_is_made_in_its_first_epoch(toy_file, data, monkeypatch):
+    loaded, toy = crossbit.load_data(data), methods.get("toy")
+    options = {"method": "toy", "bits": 16, "epochs": 3, "progress": False}
+    whole = crossbit.train(loaded, **options)
+    original = toy.train_epoch
+    monkeypatch.setattr(toy, "train_epoch", lambda self, view: original(self, view) if view.epoch < 2 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        crossbit.train(loaded, out=toy_file / "broken", **options)
+    monkeypatch.setattr(toy, "train_epoch", original)
+    resumed = crossbit.train(loaded, out=toy_file / "broken", resume=True, **options)
+    assert np.array_equal(whole.embed("text", loaded["text"]), resumed.embed("text", loaded["text"]))
 
 
 def test_without_its_file_there_is_no_such_method():

@@ -185,8 +185,9 @@ class Method(ABC):
     def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Put a state back, in place."""
         self.networks.load_state_dict(part(tensors, "networks."))
-        for key, value in part(tensors, "buffers.").items():
-            self.buffers[key] = value.to(self.buffers[key].device)
+        device = next(self.networks.parameters()).device
+        for key, value in part(tensors, "buffers.").items():  # also those that a first epoch makes
+            self.buffers[key] = value.to(device)
         for name, optimizer in self.optimizers.items():
             state = optimizer.state_dict()
             entries: dict[int, dict[str, Tensor]] = {}

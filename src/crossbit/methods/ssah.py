@@ -454,11 +454,6 @@ class Ssah(Method):
         assert isinstance(discriminators, nn.ModuleDict)
         return discriminators[modality]
 
-    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        for name in [key.removeprefix("buffers.") for key in tensors if key.startswith("buffers.")]:
-            self.buffers[name] = next(self.networks.parameters()).new_empty(0)  # their size comes with the rows
-        super().load_state(tensors, numbers)
-
     def train_epoch(self, view: View) -> dict[str, Any]:
         view, passes = labelled(view), itertools.count(1)
         steps: dict[str, list[float]] = {}

@@ -252,10 +252,6 @@ class Ucch(Method):
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
         return {"adam": torch.optim.Adam(self.networks.parameters(), fused=True, **options)}
 
-    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        self.buffers["memory"] = next(self.networks.parameters()).new_empty(0)  # its size comes with the rows
-        super().load_state(tensors, numbers)
-
     def remember(self, view: View) -> None:
         """Make the memory bank when its rows are first seen: row i belongs to the pair in row i of the view."""
         if "memory" not in self.buffers:
