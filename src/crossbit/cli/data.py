@@ -183,13 +183,20 @@ def _describe_layout(found: Found, split: str | None, transposed: bool | None) -
         "layout": layout.name,
         "about": about(layout),
         "missing": found.missing,
+        "problem": None,
         "recipes": list(layout.fitting(found)),
         "notes": list(found.notes),
     }
-    if not found.missing:
+    if found.missing:
+        return known
+    try:
         reading = found.read(split, transposed)
         known |= describe(reading.outline())
         known["notes"] += reading.notes
+    except UserError as error:  # what it is can be said all the same
+        if split is not None or transposed is not None:
+            raise
+        known["problem"] = str(error)
     return known
 
 
@@ -199,6 +206,8 @@ def _layout_lines(described: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     lines = [("layout", f"{described['layout']}: {described['about']}")]
     lines += [("missing", thing) for thing in described["missing"]]
+    if described["problem"]:
+        lines.append(("problem", described["problem"]))
     if described["recipes"]:
         lines.append(("recipe", ", ".join(f"recipes/{stem}.toml" for stem in described["recipes"])))
     return lines + [("note", text) for text in described["notes"]]

@@ -136,8 +136,17 @@ def _hdf5_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:
         chunk = (stored.chunks or (1,))[-1 if transposed else 0]
         step = rows_per_block(shape, native, chunk)
         for start in range(0, shape[0], step):
-            part = stored[..., start : start + step].T if transposed else stored[start : start + step]
-            yield np.ascontiguousarray(part, native)
+            rows = slice(start, start + step)
+            part = read_part(entry, stored, (..., rows) if transposed else (rows,))
+            yield np.ascontiguousarray(part.T if transposed else part, native)
+
+
+def read_part(entry: Entry, stored: Any, part: tuple[Any, ...]) -> np.ndarray:
+    """A part of an HDF5 dataset; UserError where its bytes are damaged."""
+    try:
+        return np.asarray(stored[part])
+    except OSError as error:
+        raise UserError(f"{entry.path}: {entry.key} cannot be read: {error}; is the file whole?") from error
 
 
 def _whole_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossbit.data.layouts.files import Entry
+from crossbit.data.layouts.files import Entry, read_part
 from crossbit.data.layouts.lazy import Lazy, of_array, rows_per_block
 from crossbit.errors import UserError
 
@@ -60,7 +60,7 @@ def _blocks(entry: Entry, axes: tuple[int, int, int, int], shape: tuple[int, ...
         step = rows_per_block(shape, stored.dtype, (stored.chunks or (1,) * 4)[axes[0]])
         for start in range(0, shape[0], step):
             rows = slice(start, start + step)
-            part = stored[rows] if axes[0] == 0 else stored[..., rows]
+            part = read_part(entry, stored, (rows,) if axes[0] == 0 else (..., rows))
             yield np.ascontiguousarray(_bytes(entry, part).transpose(axes))
 
 

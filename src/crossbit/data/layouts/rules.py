@@ -89,9 +89,9 @@ def apply_rule(split: Split, n: int, name: str, others: Sequence[str]) -> tuple[
     """
     queries, train = _numbers(split, name)
     if not 0 < queries + (train or 1) <= n or not queries or train == 0:
-        asked = f"{queries} queries and {'at least 1' if train is None else train} training rows"
+        asked = f"{queries:,} queries and {'at least 1' if train is None else f'{train:,}'} training rows"
         hint = f"{split.rule}:QUERIES:TRAIN gives others"
-        raise UserError(f"split '{split.rule}' takes {asked} of the {n} rows there are; {hint}")
+        raise UserError(f"split '{split.rule}' takes {asked} of the {n:,} rows there are; {hint}")
     rows = RULES[split.rule](n, queries, train)
     said = _SAID[split.rule].format(q=f"{queries:,}", n=f"{n:,}")
     left = [rule for rule in others if rule != split.rule]
