@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ ROUNDING = 1e-12  # what floating point, not spread, makes measures in 0..1 diff
 T_TEST = "paired t-test over seeds"
 BOOTSTRAP = "paired bootstrap over queries"
 
+Floats = npt.NDArray[np.float64]
 Values = Sequence[float] | npt.NDArray[np.floating] | Mapping[int, float]  # a value a seed; a mapping names the seeds
 
 
@@ -95,6 +97,7 @@ def smallest_significant(n: int, *, level: float = LEVEL) -> float:
     return float(scipy_stats.t.isf(level / 2, n - 1) / np.sqrt(n)) if n > 1 else np.inf
 
 
+@cache
 def smallest_findable(n: int, *, level: float = LEVEL, power: float = POWER) -> float:
     """The true mean difference, in standard deviations of the differences, that a paired t-test finds with `power`.
 
@@ -154,8 +157,9 @@ def paired_t(a: Values, b: Values) -> Test:
 def paired_bootstrap(a: npt.ArrayLike, b: npt.ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Test:
     """Paired bootstrap over queries: whether a ranks better than b for queries like these.
 
-    Queries are drawn anew with replacement (`scipy.stats.bootstrap`) and the mean difference is taken again; p is the
-    share of resamples whose mean lies as far from the observed one as that lies from 0 (Efron and Tibshirani 1993).
+    Queries are drawn anew with replacement and the mean difference is taken again. The interval is that of the
+    percentiles; p is the share of resamples whose mean lies as far from the observed one as that lies from 0 (Efron and
+    Tibshirani 1993, chapters 13 and 16).
     Seeds are averaged per query first: every seed answers the same queries, so seeds x queries values are not that many
     independent ones, and an interval made of them would be too narrow. It says nothing about further seeds.
 
@@ -172,27 +176,49 @@ def paired_bootstrap(a: npt.ArrayLike, b: npt.ArrayLike, *, resamples: int = 10_
     >>> round(test.difference, 3), test.n, 0.0 < test.low < test.high
     (0.267, 3, True)
     """
-    one, two, seeds = _per_query(a, b)
-    differences = one - two
-    n, mean = len(differences), float(differences.mean()) if len(differences) else np.nan
+    return bootstrap_against(a, [b], resamples=resamples, seed=seed)[0]
+
+
+def bootstrap_against(
+    a: npt.ArrayLike, others: Sequence[npt.ArrayLike], *, resamples: int = 10_000, seed: int = 0
+) -> list[Test]:
+    """`paired_bootstrap` of a and each of the others, which share the drawing: ten comparisons take the time of two.
+
+    >>> [test.n for test in bootstrap_against([0.9, 0.8], [[0.5, 0.7], [0.6, 0.7]])]
+    [2, 2]
+    """
+    sides = [_per_query(a, b) for b in others]
+    differences = [one - two for one, two, _ in sides]
+    drawn: dict[int, Floats] = {}
+    for n in {len(of) for of in differences if len(of) > 1}:
+        drawn |= _resample([(i, of) for i, of in enumerate(differences) if len(of) == n], n, resamples, seed)
+    return [_bootstrap_test(*side, drawn.get(i)) for i, side in enumerate(sides)]
+
+
+def _resample(differences: list[tuple[int, Floats]], n: int, resamples: int, seed: int) -> dict[int, Floats]:
+    """The mean differences over queries drawn anew, by number of the comparison; drawing counts once for all."""
+    rng, values = np.random.default_rng(seed), np.stack([of for _, of in differences], axis=1)  # (n, comparisons)
+    means = []
+    for start in range(0, resamples, batch := max(1, 2**20 // n)):  # bounds the memory
+        rows = min(batch, resamples - start)
+        places = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        times = np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n)  # how often each query was drawn
+        means.append(times @ values / n)
+    return {i: column for (i, _), column in zip(differences, np.concatenate(means).T, strict=True)}
+
+
+def _bootstrap_test(one: Floats, two: Floats, seeds: str, drawn: Floats | None) -> Test:
+    """The test, given the mean differences of the resamples."""
+    n, mean = len(one), float((one - two).mean()) if len(one) else np.nan
     paired = f"over {n:,} queries, {seeds}"
-    if n < 2:
+    if drawn is None:
         return Test(BOOTSTRAP, mean, np.nan, np.nan, np.nan, n, f"{paired}; fewer than two cannot be drawn anew")
-    if _same(differences, one, two):
+    if _same(one - two, one, two):
         return _without_spread(BOOTSTRAP, mean, n, paired)
-    drawn = scipy_stats.bootstrap(
-        (differences,),
-        np.mean,
-        n_resamples=resamples,
-        batch=max(1, 2**20 // n),  # bounds the memory
-        method="percentile",
-        confidence_level=1 - LEVEL,
-        rng=np.random.default_rng(seed),
-    )
-    further = np.abs(drawn.bootstrap_distribution - mean) >= abs(mean)
-    p = (1 + int(further.sum())) / (1 + resamples)  # the observed sample is one of the draws: p is never 0
-    note = f"{paired}, {resamples:,} resamples; says nothing about training again with other seeds"
-    low, high = map(float, drawn.confidence_interval)
+    low, high = map(float, np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
+    further = np.abs(drawn - mean) >= abs(mean)
+    p = (1 + int(further.sum())) / (1 + len(drawn))  # the observed sample is one of the draws: p is never 0
+    note = f"{paired}, {len(drawn):,} resamples; says nothing about training again with other seeds"
     return Test(BOOTSTRAP, mean, low, high, p, n, note)
 
 
@@ -222,7 +248,7 @@ def _without_spread(name: str, mean: float, n: int, paired: str) -> Test:
     return Test(name, mean, mean, mean, np.nan, n, note)
 
 
-def _pair(a: Values, b: Values) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str]:
+def _pair(a: Values, b: Values) -> tuple[Floats, Floats, str]:
     """Both values of every pair, and which pairs those are."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         both = sorted(seed for seed in a.keys() & b.keys() if not np.isnan(a[seed]) and not np.isnan(b[seed]))
@@ -239,7 +265,7 @@ def _pair(a: Values, b: Values) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     return one[there], two[there], f"over {there.sum()} pairs" + ("" if there.all() else " (those with NaN left out)")
 
 
-def _per_query(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], str]:
+def _per_query(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[Floats, Floats, str]:
     """Average precision per query that has one, seeds averaged; and how many seeds, in words."""
     one, two = (np.atleast_2d(np.asarray(side, np.float64)) for side in (a, b))
     if one.shape[-1] != two.shape[-1] or max(one.ndim, two.ndim) > 2:
@@ -259,14 +285,14 @@ def _per_query(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[npt.NDArray[np.float
     return one[:, kept].mean(axis=0), two[:, kept].mean(axis=0), seeds
 
 
-def _array(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _array(values: npt.ArrayLike) -> Floats:
     array = np.asarray(values, np.float64)
     if array.ndim != 1:
         raise UserError(f"values have the shape {array.shape}; there must be one a seed, in one dimension")
     return array
 
 
-def _same(differences: npt.NDArray[np.float64], *of: npt.NDArray[np.float64]) -> bool:
+def _same(differences: Floats, *of: Floats) -> bool:
     """Whether differences are alike but for the rounding of what they were made from."""
     scale = max(1.0, *(float(np.abs(values).max()) for values in of))
     return bool(np.ptp(differences) <= ROUNDING * scale)
