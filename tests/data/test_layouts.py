@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,6 +16,7 @@ from crossbit.data.layouts import layouts
 from crossbit.data.layouts.write import write_neutral
 from crossbit.errors import UserError
 
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 RNG = np.random.default_rng(5)
 
 
@@ -659,7 +661,9 @@ def test_every_layout_names_its_rules_and_recipes():
     assert len(layouts()) == 8
     for name, layout in layouts().items():
         assert layout.name == name and layout.rules and layout.__doc__
-        assert all(isinstance(stem, str) for _, stems in layout.recipes for stem in stems)
+        for _, fitting in layout.recipes:
+            assert set(fitting) <= set(layout.rules)
+            assert all((RECIPES / f"{stem}.toml").is_file() for stem in fitting.values())
 
 
 def test_notes_are_told_once_a_load(tmp_path, caplog):

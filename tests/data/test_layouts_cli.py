@@ -49,12 +49,16 @@ def test_list_names_every_layout_and_its_rules(command):
 def test_show_says_what_it_is_and_which_recipe_fits(flickr, command):
     told = shown(command("data", "show", flickr, "--json"))
     assert (told["layout"], told["missing"], told["problem"]) == ("split-mat", [], None)
-    assert told["recipes"] == ["ucch-main", "nrch-main"]
+    assert told["recipes"] == {"ucch": "ucch-main", "nrch": "nrch-main"}
     assert told["splits"] == {"train": 50, "query": 2000, "retrieval": 50}
     assert told["modalities"]["text"] == {"kind": "vectors", "shape": [2050, 9], "dtype": "float32"}
     assert any("the default; others: nrch" in note for note in told["notes"])
     text = re.sub(r"\s+", " ", command("data", "show", flickr).out)
-    assert "split-mat: UCCH's MIRFlickr-25K" in text and "recipes/ucch-main.toml" in text and "2,000 rows" in text
+    assert (
+        "split-mat: UCCH's MIRFlickr-25K" in text
+        and "recipes/nrch-main.toml, split 'nrch'" in text
+        and "2,000 rows" in text
+    )
 
 
 def test_show_says_what_is_missing(flickr, command):

@@ -184,7 +184,7 @@ def _describe_layout(found: Found, split: str | None, transposed: bool | None) -
         "about": about(layout),
         "missing": found.missing,
         "problem": None,
-        "recipes": list(layout.fitting(found)),
+        "recipes": layout.fitting(found),
         "notes": list(found.notes),
     }
     if found.missing:
@@ -208,8 +208,8 @@ def _layout_lines(described: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [("missing", thing) for thing in described["missing"]]
     if described["problem"]:
         lines.append(("problem", described["problem"]))
-    if described["recipes"]:
-        lines.append(("recipe", ", ".join(f"recipes/{stem}.toml" for stem in described["recipes"])))
+    for rule, stem in described["recipes"].items():
+        lines.append(("recipe", f"recipes/{stem}.toml, split '{rule}'"))
     return lines + [("note", text) for text in described["notes"]]
 
 

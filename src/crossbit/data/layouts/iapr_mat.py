@@ -19,7 +19,7 @@ class IaprMat(Layout):
 
     name = "iapr-mat"
     rules = ("ucch", "nrch")
-    recipes = (("", ("ucch-main", "nrch-main")),)
+    recipes = (("", {"ucch": "ucch-main", "nrch": "nrch-main"}),)
 
     def find(self, path: Path, held: Container | None) -> Found | None:
         wanted = {key: (key,) for part in (DATABASE, TEST) for key in part.values()}

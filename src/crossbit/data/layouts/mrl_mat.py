@@ -27,7 +27,7 @@ class MrlMat(Layout):
 
     name = "mrl-mat"
     rules = ("mrl",)
-    recipes = (("", ("mrl-main",)),)
+    recipes = (("", {"mrl": "mrl-main"}),)
 
     def find(self, path: Path, held: Container | None) -> Found | None:
         if held is None:

@@ -30,7 +30,7 @@ class NrchH5(Layout):
 
     name = "nrch-h5"
     rules = ("file",)
-    recipes = (("", ("nrch-main",)),)
+    recipes = (("", {"file": "nrch-main"}),)
 
     def find(self, path: Path, held: Container | None) -> Found | None:
         if held is None:

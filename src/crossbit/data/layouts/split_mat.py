@@ -23,7 +23,11 @@ class SplitMat(Layout):
 
     name = "split-mat"
     rules = ("ucch", "nrch", "random")
-    recipes = (("tc10", ("ucch-main",)), ("tc21", ("nrch-main",)), ("", ("ucch-main", "nrch-main")))
+    recipes = (
+        ("tc10", {"ucch": "ucch-main"}),
+        ("tc21", {"nrch": "nrch-main"}),
+        ("", {"ucch": "ucch-main", "nrch": "nrch-main"}),
+    )
 
     def find(self, path: Path, held: Container | None) -> Found | None:
         if held is None:
