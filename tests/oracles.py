@@ -47,6 +47,74 @@ def precision_at(ranking: Sequence[bool], n: int) -> float:
     return sum(first) / len(first)
 
 
+def recall_at(ranking: Sequence[bool], k: int) -> float:
+    """Share of the relevant items that are among the first k; NaN where nothing is relevant."""
+    return sum(ranking[:k]) / sum(ranking) if any(ranking) else float("nan")
+
+
+def hit_at(ranking: Sequence[bool], k: int) -> float:
+    """1 where one of the first k is relevant; NaN where nothing is."""
+    return float(any(ranking[:k])) if any(ranking) else float("nan")
+
+
+def shared_labels(label: np.ndarray, other: np.ndarray) -> int:
+    """How many classes both have, or whether class numbers are equal."""
+    if np.ndim(label) == 0:
+        return int(label == other)
+    return sum(int(a == 1 and b == 1) for a, b in zip(label, other, strict=True))
+
+
+def discounted_gain(shared: Sequence[int], k: int | None) -> float:
+    """DCG of a ranking, given as the number of labels that each rank shares with the query."""
+    first = shared[: len(shared) if k is None else k]
+    return sum((2**g - 1) / math.log2(rank + 1) for rank, g in enumerate(first, start=1))
+
+
+def normalised_gain(shared: Sequence[int], k: int | None) -> float:
+    """NDCG of a ranking; NaN where no item shares a label."""
+    ideal = discounted_gain(sorted(shared, reverse=True), k)
+    return discounted_gain(shared, k) / ideal if ideal else float("nan")
+
+
+def item_orders(distances: Sequence[float]) -> Iterator[list[int]]:
+    """Every order of the items that ties allow, each as likely as any other; for few items only."""
+    groups = [[i for i, d in enumerate(distances) if d == near] for near in sorted(set(distances))]
+    for parts in itertools.product(*(itertools.permutations(group) for group in groups)):
+        yield [item for part in parts for item in part]
+
+
+def over_items(distances: Sequence[float], gains: Sequence[int], measure: object, ties: str) -> float:
+    """`measure` of the gains in ranked order, over all orders that ties allow, or by (distance, position)."""
+    if ties == "index":
+        order = sorted(range(len(distances)), key=lambda item: (distances[item], item))
+        return measure([gains[item] for item in order])  # type: ignore[operator]
+    values = [measure([gains[item] for item in order]) for order in item_orders(distances)]  # type: ignore[operator]
+    return {"expected": np.mean, "best": max, "worst": min}[ties](values)  # type: ignore[operator]
+
+
+def precision_within(distances: Sequence[float], relevant: Sequence[bool], radius: int) -> float:
+    """Share of relevant items among those no farther than the radius; NaN where there are none."""
+    inside = [bool(r) for d, r in zip(distances, relevant, strict=True) if d <= radius]
+    return sum(inside) / len(inside) if inside else float("nan")
+
+
+def code_quality(signs: np.ndarray) -> dict[str, float]:
+    """Of codes of -1 and +1 (n, bits), bit by bit: how unbalanced, how correlated, how many constant and distinct."""
+    bits = signs.T.tolist()
+    means = [sum(bit) / len(bit) for bit in bits]
+    correlations = []
+    for a, b in itertools.combinations(range(len(bits)), 2):
+        spread = math.sqrt((1 - means[a] ** 2) * (1 - means[b] ** 2))
+        joint = sum(x * y for x, y in zip(bits[a], bits[b], strict=True)) / len(signs) - means[a] * means[b]
+        correlations.append(abs(joint / spread) if spread else 0.0)
+    return {
+        "imbalance": sum(map(abs, means)) / len(bits),
+        "correlation": sum(correlations) / len(correlations),
+        "constant": sum(len(set(bit)) == 1 for bit in bits),
+        "distinct": len({tuple(row) for row in signs.tolist()}),
+    }
+
+
 def orders(groups: Sequence[tuple[int, int]]) -> Iterator[list[bool]]:
     """Every ranking that tie groups (items, relevant items) allow, each as likely as any other."""
     inside = []

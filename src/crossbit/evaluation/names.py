@@ -36,7 +36,7 @@ def parse_measure(text: str) -> Measure:
     if match is None or match["name"] not in MEASURES:
         raise _unknown(str(text).strip(), match)
     kind = MEASURES[match["name"]]
-    chosen = _options(text, match["options"])
+    chosen = _options(compact, match["options"] or "()")
     known = [option.name for option in fields(kind) if option.name != "k"]
     for name in chosen:
         if name not in known:
@@ -44,7 +44,7 @@ def parse_measure(text: str) -> Measure:
     try:
         return kind(None if match["cut"].lower() == "all" else int(match["cut"]), **chosen)
     except UserError as error:
-        raise UserError(f"{str(text).strip()}: {error}") from error
+        raise UserError(f"{compact}: {error}") from error
 
 
 def known_measures() -> list[str]:
@@ -56,13 +56,11 @@ def known_measures() -> list[str]:
     return sorted(f"{name}{cut}" for name, kind in MEASURES.items() for cut in ("K", "all")[: 1 + kind.whole])
 
 
-def _options(text: str, told: str | None) -> dict[str, Any]:
+def _options(text: str, told: str) -> dict[str, Any]:
     """The choices between the brackets."""
     chosen: dict[str, Any] = {}
-    for part in (told or "()")[1:-1].split(","):
+    for part in told[1:-1].split(",") if told != "()" else ():
         name, equals, choice = part.partition("=")
-        if not part and not chosen:
-            continue
         if not (name and equals and choice) or name in chosen:
             raise UserError(f"{text!r}: {part!r} is not one OPTION=CHOICE, such as mAP@50(cutoff=topk, ties=index)")
         chosen[name] = choice
@@ -74,7 +72,7 @@ def _unknown(text: str, match: re.Match[str] | None) -> UserError:
     known = f"known: {', '.join(known_measures())} (K a number), with options in brackets"
     spelled = {other.lower(): kind for kind in MEASURES.values() for other in (kind.name, *kind.also)}
     name = match["name"] if match else f"{text.partition('(')[0].partition('@')[0]}@"
-    near = difflib.get_close_matches(name.lower(), spelled, n=1)
+    near = difflib.get_close_matches(name.lower(), spelled, n=1) if name.strip("@") else []
     if not near:
         return UserError(f"unknown measure {text!r}; {known}")
     kind = spelled[near[0]]
