@@ -2,12 +2,14 @@
 
     python benchmarks/ssah.py run DATA --runs FILE [--scale] [--rows N] [--variants NAME ...] [--seeds N] [--validation]
     python benchmarks/ssah.py table --runs FILE [FILE ...] [--page PAGE.md]
+    python benchmarks/ssah.py speed DATA [--rounds N] [--set KEY=VALUE ...]
 
 DATA holds vectors (`crossbit data convert glyphs FILE.npz --vectors`); --scale standardises them by the training rows.
 Encoders of all variants are equally narrow. --validation cuts a fifth of the training rows out, texts that repeat kept
 together, and searches with those instead of the test queries: this is how settings were chosen. Resumable: a run that
-stands in FILE is not repeated. --page puts the table between the page's two marks. One JSON object on standard output,
-progress on standard error.
+stands in FILE is not repeated. --page puts the table between the page's two marks. `speed`
+times one pass of each step beside the matrix products that it makes. One JSON object on standard output, progress on
+standard error.
 """
 
 from __future__ import annotations
@@ -16,11 +18,16 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _products import Products, recorded
+from _published import Published
+from _timing import compared, in_turns
 from baselines import load, read_runs, run_one
+from published import ours
 
 from crossbit.data.types import PairedData
 from crossbit.errors import unknown
@@ -111,6 +118,21 @@ def into_page(rows: list[dict[str, Any]], page: Path) -> None:
     page.write_text(before + "\n".join([MARKS[0], *lines, MARKS[1]]) + after)
 
 
+def speed(args: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one pass of every step, and of its products alone; medians over rounds in turns."""
+    given = dict(word.split("=", 1) for word in args.set)
+    setup = argparse.Namespace(method="ssah", adapter=Published, width=4096, epochs=3, bits=BITS)
+    data, rows = load(args.data, args.scale), {}
+    for form in args.forms:
+        method, view = ours(data, SEED, setup, {"form": form, "passes": "1/1/1/1"} | given)
+        epoch = partial(method.train_epoch, view)
+        calls = {"products": Products(recorded(epoch)), "ssah": epoch}
+        times = in_turns(calls, args.rounds)
+        rows[form] = compared(times["products"], times["ssah"]) | {"rounds": args.rounds, "settings": given}
+        print(form, rows[form], file=sys.stderr)
+    return rows
+
+
 def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
@@ -129,10 +151,19 @@ def main() -> None:
     job.add_argument("--seeds", type=int, default=3)
     job.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of every variant")
     job.set_defaults(page=None)
+    clock = jobs.add_parser("speed")
+    clock.add_argument("data")
+    clock.add_argument("--scale", action="store_true")
+    clock.add_argument("--rounds", type=int, default=5)
+    clock.add_argument("--forms", nargs="+", default=["paper", "official"])
+    clock.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     for each in (job, jobs.add_parser("table")):
         each.add_argument("--runs", type=Path, nargs="+", required=True)
     each.add_argument("--page", type=Path)
     args = parser.parse_args()
+    if args.job == "speed":
+        print(json.dumps(speed(args), indent=1))
+        return
     if args.job == "run":
         data = load(args.data, args.scale)
         data = cut_validation(data) if args.validation else data

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.backbones import PictureEncoder, PictureSettings, with_backbone
-from crossbit.errors import UserError, unknown
-from crossbit.methods.base import Method, Task, View
+from crossbit.errors import UserError
+from crossbit.methods.base import Method, Task, View, check
 
 FORMS = ("paper", "official")
 SCHEDULE: dict[str, Any] = {"passes": "paper", "epochs": 5, "decay": 10**-0.5}
@@ -36,7 +36,7 @@ PUBLISHED = dict.fromkeys(("alpha", "gamma", "quantisation", "label", "delta"), 
 }
 PAPER_PASSES = "10,5/1,1/15,7,5/15,7,5"
 WEIGHTS = ("alpha", "gamma", "quantisation", "label", "delta")
-LEAST = {"epochs": 1, "batch": 1, "width": 1, "feature": 1} | dict.fromkeys(WEIGHTS, 0)
+LEAST = {"epochs": 1, "batch": 1, "width": 1, "feature": 1} | dict.fromkeys((*WEIGHTS, "init"), 0)
 RATES = ("label_lr", "discriminator_lr", "image_lr", "backbone_lr", "text_lr", "decay")
 SIMILAR = 0.999  # the published code's similarity of a similar pair
 WINDOW = 5  # the smallest pooling window of the fusion block
@@ -71,18 +71,9 @@ class SsahSettings(PictureSettings):
     fusion: bool = True  # false: three fully connected layers in the place of TxtNet's multi-scale fusion
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise unknown("form", self.form, FORMS)
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise UserError(f"ssah's setting {name} is {getattr(self, name)}; it must be at least {least}")
-        for name in RATES:
-            if not getattr(self, name) > 0:
-                raise UserError(f"ssah's setting {name} is {getattr(self, name)}; it must be above 0")
-        if not 0 < self.similar <= 1:
+        check("ssah", self, choices={"form": FORMS}, least=LEAST, above=(*RATES, "similar"))
+        if self.similar > 1:
             raise UserError(f"ssah's setting similar is {self.similar}; it must be above 0 and at most 1")
-        if self.init < 0:
-            raise UserError(f"ssah's setting init is {self.init}; it must be at least 0")
         if not any(getattr(self, name) for name in WEIGHTS[:-1]):
             raise UserError(f"ssah's settings {', '.join(WEIGHTS[:-1])} are all 0; one must be above")
         self.levels()
@@ -146,7 +137,7 @@ def pairwise_loss(a: Tensor, b: Tensor, similarity: Tensor, *, form: str = "pape
 
 def _pair_terms(a: Tensor, b: Tensor, similarity: Tensor, form: str) -> Tensor:
     """What each pair adds to `pairwise_loss`, (n, b)."""
-    theta = 0.5 * a @ b.t()
+    theta = a @ (0.5 * b).t()  # b is the batch, the smaller of the two
     if form == "official":
         return 0.5 * (SIMILAR * similarity * theta - F.softplus(theta)).square()
     return F.softplus(theta) - similarity * theta
