@@ -146,9 +146,15 @@ def test_each_modality_learns_from_its_own_labels():
 @pytest.mark.parametrize("n", [1, 2, 30])
 def test_constant_features_and_hardly_any_rows(n):
     _, labels = labelled(n)
-    method, figures = fitted("classifier", torch.full((n, 6), 0.1), torch.zeros(n, 6), labels)
-    assert np.isfinite(figures["loss"])
-    assert torch.isfinite(method.networks["image"](torch.full((n, 6), 0.1))).all()
+    constant = {"image": torch.full((n, 6), 0.1), "text": torch.zeros(n, 6)}
+    method, figures = fitted("classifier", constant["image"], constant["text"], labels)
+    shares = labels.mean(0)
+    assert figures["loss"] == pytest.approx(-torch.special.xlogy(shares, shares).sum().item(), abs=0.01)
+    for modality, x in constant.items():  # nothing to learn from but how frequent each class is
+        torch.testing.assert_close(method.networks[modality].scores(x), shares.expand(n, -1), atol=0.01, rtol=0)
+        codes = method.networks[modality](x)
+        assert torch.isfinite(codes).all()
+        assert torch.equal(codes, codes[:1].expand_as(codes))
 
 
 def test_bad_settings_are_refused():

@@ -389,6 +389,26 @@ def test_the_buffers_hold_the_latest_outputs():
     assert torch.equal(method.buffers["labnet.code"][others], start[others])
 
 
+@pytest.mark.parametrize("form", ["paper", "official"])
+def test_the_first_buffers_are_untrained_outputs_or_the_codes_noise(form):
+    method, view = toy(n=400, form=form)
+    method.begin(view)
+    made = method.outputs(view, "labnet", torch.arange(400))
+    other, _ = toy(n=400, form=form)
+    other.begin(replace(view, seed=1))
+    for kind, output in (("feature", made.feature), ("code", made.code)):
+        buffer = method.buffers[f"labnet.{kind}"]
+        if form == "paper":
+            torch.testing.assert_close(buffer, output.detach())
+            continue
+        size = buffer.numel()
+        assert abs(buffer.mean().item()) < 5 / size**0.5
+        assert buffer.var().item() == pytest.approx(1, abs=5 * (2 / size) ** 0.5)
+        assert (buffer.abs() > 1).float().mean().item() == pytest.approx(0.3173, abs=5 * 0.47 / size**0.5)
+        assert not torch.equal(other.buffers[f"labnet.{kind}"], buffer)
+    assert not torch.equal(method.buffers["labnet.feature"], method.buffers["labnet.code"])
+
+
 def test_the_label_network_alone_learns_codes_of_the_labels():
     method, view = toy(n=200, classes=8, passes="15/0/0/0", width=64, label_lr=3e-3)
     method.train_epoch(view)
