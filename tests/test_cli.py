@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import crossbit
+from crossbit.bits import unpack
 from crossbit.cli import app, main
 from crossbit.methods import Method, get
 from tiny import NAMES, TRAIN, Command, arrays, runner, vectors
@@ -253,6 +254,79 @@ def test_encode_and_score_agree_with_evaluate(place: Path, tmp_path: Path, comma
     evaluated = one_json(command("evaluate", place / "run", "--ties", "index", "--json").out)
     assert scored["map"] == evaluated["map"]
     assert evaluated["protocol"] == {**scored["protocol"], "selection": "last epoch"}
+
+
+def codes_file(place: Path, folder: Path) -> Path:
+    """A stranger's codes of the toy set: -1 and +1, one bit an entry."""
+    data, model = crossbit.load_data(place / "toy.npz"), crossbit.load_model(place / "run")
+    given: dict[str, Any] = {}
+    for side, rows in (("query", data.query), ("retrieval", data.retrieval)):
+        given |= {
+            f"{side}_{modality}": unpack(model.encode(modality, rows[modality])) for modality in ("image", "text")
+        }
+        given[f"{side}_label"] = rows.label
+    np.savez(folder / "codes.npz", **given)
+    return folder / "codes.npz"
+
+
+def test_score_shows_the_usual_figures_beside_the_tie_aware_ones(
+    place: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    codes = codes_file(place, tmp_path)
+    shown = command("score", codes, "--measure", "P@5", "--measure", "P@radius2", "--curves").out
+    figures = one_json(command("score", codes, "--measure", "P@5", "--json").out)["figures"]
+    assert list(figures) == [
+        "mAP@all(ties=index, empty=skip)",
+        "mAP@all(ties=expected, empty=skip)",
+        "P@5(ties=index, empty=zero)",
+        "P@5(ties=expected, empty=zero)",
+    ]
+    moved = []
+    for name, empty in (("mAP@all", "skip"), ("P@5", "zero")):
+        index, expected = (figures[f"{name}(ties={ties}, empty={empty})"] for ties in ("index", "expected"))
+        table = shown.split(f"{name}(empty={empty})   ties=index   ties=expected   moved by ties")[1]
+        for way, value in index.items():
+            row = [way, f"{value:.4f}", f"{expected[way]:.4f}", f"{value - expected[way]:+.4f}"]
+            assert row in [line.split() for line in table.splitlines()]
+            moved += [abs(value - expected[way])] if name == "mAP@all" else []
+    assert (
+        f"mAP@all(empty=skip): the order of the database moves it by {max(moved):.4f}; the order inside ties" in shown
+    )
+    for name in ("P@radius2(empty=zero)", "PR by radius(average=micro)", "precision@N(ties=expected, empty=zero)"):
+        assert name in shown
+    assert "quality of the database's codes" in shown
+
+
+def test_score_without_an_expected_value_shows_what_there_is(place: Path, tmp_path: Path, command: Command) -> None:
+    words = ["-k", "5", "--cutoff", "first-k-relevant", "--ties", "index"]
+    ran = command("score", codes_file(place, tmp_path), *words)
+    assert ran.code == 0
+    assert "mAP@5(cutoff=first-k-relevant, empty=skip)" in " ".join(ran.out.split())
+    assert "moves it by" not in ran.out
+    assert "could move it by" in ran.out
+
+
+def test_further_measures_of_a_run(place: Path, command: Command) -> None:
+    words = ["--measure", "hit@3(correct=pair)", "--measure", "NDCG@5", "--database", "query"]
+    report = one_json(command("evaluate", place / "run", *words, "--curves", "--json").out)
+    names = ["hit@3(correct=pair, ties=expected, empty=zero)", "NDCG@5(ties=expected, empty=zero)"]
+    assert list(report["figures"]) == names
+    assert report["curves"]["PR by radius"]["text->image"]["radius"] == list(range(17))
+    shown = command("evaluate", place / "run", *words).out
+    rows = [line.split() for line in shown.splitlines()]
+    for name in names:
+        values = [f"{report['figures'][name][way]:.4f}" for way in ("image->text", "text->image")]
+        assert [*name.split(), *values] in rows
+    assert "quality of the database's codes" not in shown
+    assert "quality of the database's codes" in command("evaluate", place / "run", "--curves").out
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "score"])
+def test_a_mistaken_measure_is_refused_before_the_work(verb: str, tmp_path: Path, command: Command) -> None:
+    ran = command(verb, tmp_path / "none", "--measure", "P@5", "--measure", "ndgc@5")
+    assert (ran.code, ran.out) == (2, "")
+    assert "unknown measure 'ndgc@5'; did you mean 'NDCG@5'?" in ran.errors[0]
 
 
 def test_encode_reads_lines_of_text(place: Path, tmp_path: Path, command: Command) -> None:
