@@ -159,12 +159,6 @@ class Sheet:
 
     def _protocol(self, rows: Sequence[Row], view: Sequence[Cell], directions: Sequence[str], seeds: int) -> list[str]:
         """What has to be said with the figures, so that they can be compared."""
-        queries, items = self.size.get("query"), self.size.get("retrieval")
-        asked = f"{queries:,} queries" if queries else "queries"
-        if self.database == "query":
-            against = f"{asked} against themselves across modalities, own pair included"
-        else:
-            against = f"{asked} against the {f'{items:,} ' if items else ''}rows of the database"
         how = dict.fromkeys(r.selection for r in self.runs.done if row_of(r) in rows and cell_of(r) in view)
         common = [
             *([f"{view[0].bits} bits"] if len({cell.bits for cell in view}) == 1 else []),
@@ -173,7 +167,7 @@ class Sheet:
             *([f"epoch: {' or '.join(filter(None, how))}"] if any(how) else []),
         ]
         shown = "mean ± standard deviation over the seeds" if seeds > 1 else "one run each"
-        return [f"{self.measure}, {against}; {shown}", "; ".join(common)]
+        return [f"{self.measure}, {searched(self.database, self.size)}; {shown}", "; ".join(common)]
 
     def _notes(
         self, rows: Sequence[Row], view: Sequence[Cell], places: Sequence[tuple[Cell, str]],
@@ -216,6 +210,19 @@ def figure_text(mean: float, sd: float) -> str:
     ('0.7123 ± 0.0041', '0.7123')
     """
     return f"{mean:.4f}" if np.isnan(sd) else f"{mean:.4f} ± {sd:.4f}"
+
+
+def searched(database: str, size: Mapping[str, int]) -> str:
+    """What was searched by what.
+
+    >>> searched("retrieval", {"query": 2000, "retrieval": 18000})
+    '2,000 queries against the 18,000 rows of the database'
+    """
+    queries, items = size.get("query"), size.get("retrieval")
+    asked = f"{queries:,} queries" if queries else "queries"
+    if database == "query":
+        return f"{asked} against themselves across modalities, own pair included"
+    return f"{asked} against the {f'{items:,} ' if items else ''}rows of the database"
 
 
 def short(measure: str) -> str:

@@ -1,0 +1,123 @@
+"""The curves of runs: precision and recall, precision@N, and what training did from epoch to epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.bench.accuracy import arrow, searched
+from crossbit.bench.cells import Cell, Row, Runs, cell_of, row_of
+from crossbit.bench.store import Result, load_curves
+from crossbit.bench.style import Line, Panel, draw_panels, file_name
+
+ACROSS = 3  # panels beside one another
+Curves = Mapping[str, Mapping[str, Any]]  # by run: by database, curve and direction
+AXES = {"recall": "recall", "n": "first N of the ranking", "radius": "Hamming radius"}
+
+
+def draw_traces(runs: Runs, out: Path, size: Mapping[str, int]) -> Iterator[Path]:
+    """Every curve of one data set: for each cell the methods' curves, and what their training did."""
+    for cell in runs.cells:
+        done = [result for result in runs.done if cell_of(result) == cell and not result.variant]
+        curves = {result.id: load_curves(out, result) for result in done}
+        where, seeds = f"{runs.data}, {cell.bits} bits, {cell.noise_name}", _seeds(done)
+        for database in runs.databases:
+            told = f"{searched(database, size)}; {seeds}"
+            own = f"{where}, queries among themselves" if database == "query" else where
+            for name, title, panels in _curve_plots(done, curves, database):
+                path = _path(out, name, runs.data, database, cell)
+                protocol = "; ".join(dict.fromkeys(_names(curves, database, name)))
+                yield from draw_panels(
+                    path, f"{title}, {own}", f"{protocol}; {told}", panels, 2 if len(panels) > 1 else 1
+                )
+        yield from _training(done, out, runs.data, cell, where, seeds)
+
+
+def _curve_plots(done: Sequence[Result], curves: Curves, database: str) -> Iterator[tuple[str, str, list[Panel]]]:
+    """Name, title and panels of the precision-recall curves, and of precision@N."""
+    titles = dict.fromkeys(title for result in done for title in curves[result.id].get(database, {}))
+    both = [title for title in titles if title.startswith("PR") and "micro" not in title]
+    if panels := [panel for title in both for panel in _panels(done, curves, database, title, "recall")]:
+        yield "pr", "Precision and recall", panels
+    if panels := _panels(done, curves, database, "precision@N", "n"):
+        yield "precision-at-n", "Precision among the first N", panels
+
+
+def _panels(done: Sequence[Result], curves: Curves, database: str, title: str, x: str) -> list[Panel]:
+    """A panel a direction, if the curve is there."""
+    held = {result.id: curves[result.id].get(database, {}).get(title, {}) for result in done}
+    panels = []
+    for direction in dict.fromkeys(way for ways in held.values() for way in ways):
+        points: dict[Row, list[Mapping[str, Any]]] = {}
+        for result in done:
+            if direction in held[result.id]:
+                points.setdefault(row_of(result), []).append(held[result.id][direction])
+        lines = [line for row, of in points.items() if (line := _line(row, of, x)) is not None]
+        name = f"{title.removeprefix('PR ')}, " if x == "recall" else ""
+        panels.append(Panel(f"{name}{arrow(direction)}", AXES[x], "precision", lines, marks=False))
+    return [panel for panel in panels if panel.lines]
+
+
+def _line(row: Row, points: Sequence[Mapping[str, Any]], x: str) -> Line | None:
+    """The mean curve of the seeds; None where it is but a point."""
+    length = min(len(of["precision"]) for of in points)
+    across, up = (np.array([of[name][:length] for of in points], np.float64) for name in (x, "precision"))
+    at = across.mean(axis=0)
+    if length < 2 or np.ptp(at) == 0:
+        return None
+    spread = up.std(axis=0, ddof=1) if len(points) > 1 else np.full(length, np.nan)
+    real = " (cosine)" if any("metric=cosine" in str(of.get("name", "")) for of in points) else ""
+    return Line(row, at.tolist(), up.mean(axis=0).tolist(), spread.tolist(), f"{row.label}{real}")
+
+
+def _names(curves: Curves, database: str, name: str) -> Iterator[str]:
+    """The curves' names, which carry their protocol."""
+    for held in curves.values():
+        for title, ways in held.get(database, {}).items():
+            if (title.startswith("PR") and "micro" not in title) if name == "pr" else title == "precision@N":
+                yield from (str(points["name"]) for points in ways.values() if "metric=" not in str(points["name"]))
+
+
+def _training(done: Sequence[Result], out: Path, data: str, cell: Cell, where: str, seeds: str) -> Iterator[Path]:
+    """Losses, a panel a method, for they do not compare; and validation mAP by epoch and by time, where it is there."""
+    rows = list(dict.fromkeys(map(row_of, done)))
+    of = {row: [result.history for result in done if row_of(result) == row] for row in rows}
+    losses = [
+        Panel(row.label, "epoch", "loss", [line], marks=False) for row in rows if (line := _trace(row, of[row], "loss"))
+    ]
+    if losses:
+        path, title = _path(out, "loss", data, "", cell), f"Loss by epoch, {where}"
+        told = f"mean over the training rows; losses of different methods do not compare; {seeds}"
+        yield from draw_panels(path, title, told, losses, min(ACROSS, len(losses)), share=False)
+    panels = []
+    for x, name in (("epoch", "epoch"), ("seconds", "seconds of training, by the clock")):
+        if lines := [line for row in rows if (line := _trace(row, of[row], "validation_map", x))]:
+            scale = "log" if x == "seconds" else "linear"
+            panels.append(Panel(f"by {x}", name, "validation mAP", lines, scale=scale, marks=False))
+    if panels:
+        path, title = _path(out, "validation", data, "", cell), f"Validation accuracy during training, {where}"
+        told = f"mAP of the validation rows among themselves, by the labels that they were given; {seeds}"
+        yield from draw_panels(path, title, told, panels, len(panels))
+
+
+def _trace(row: Row, histories: Sequence[Sequence[Mapping[str, Any]]], y: str, x: str = "epoch") -> Line | None:
+    """The mean of the seeds by epoch, up to the shortest; None below two epochs that have a value."""
+    held = [[line for line in history if line.get(y) is not None and line.get(x) is not None] for history in histories]
+    length = min(map(len, held), default=0)
+    if length < 2:
+        return None
+    across, up = (np.array([[line[name] for line in history[:length]] for history in held]) for name in (x, y))
+    spread = up.std(axis=0, ddof=1) if len(held) > 1 else np.full(length, np.nan)
+    return Line(row, across.mean(axis=0).tolist(), up.mean(axis=0).tolist(), spread.tolist())
+
+
+def _seeds(done: Sequence[Result]) -> str:
+    count = len({result.seed for result in done})
+    return f"mean of {count} seeds, band ± sd" if count > 1 else "one seed"
+
+
+def _path(out: Path, what: str, data: str, database: str, cell: Cell) -> Path:
+    return out / "plots" / file_name(what, data, database, f"{cell.bits}", cell.spelled)
