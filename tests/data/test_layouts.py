@@ -671,3 +671,38 @@ def test_notes_are_told_once_a_load(tmp_path, caplog):
     split_files(tmp_path)
     load_data(tmp_path)
     assert caplog.text.count("queries are the last 2,000") == 1
+
+
+def test_a_damaged_part_of_a_file(tmp_path):
+    with h5py.File(tmp_path / "coco.h5", "w") as file:
+        file.create_dataset("XAll", data=vectors(40, 4), chunks=(20, 4), compression="gzip")
+        file["YAll"], file["LAll"] = vectors(40, 3), hot(40)
+        place = file["XAll"].id.get_chunk_info(1).byte_offset
+    with open(tmp_path / "coco.h5", "r+b") as file:
+        file.seek(place)
+        file.write(bytes(20))
+    for read in (
+        lambda: load_data(tmp_path, split="ucch:2"),
+        lambda: write_neutral(find_data(tmp_path).read("ucch:2"), tmp_path / "out"),
+    ):
+        with pytest.raises(UserError, match="XAll cannot be read"):
+            read()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_wikipedia_set_in_the_layout_of_mrl(shared, tmp_path):
+    real = load_neutral(shared / "data" / "wikipedia" / "wikipedia.npz")
+    classes = real.label.argmax(axis=1) + 1
+    parts = {}
+    for name in ("train", "query"):
+        rows, part = real.splits[name], name.replace("query", "test")
+        parts |= {f"{part}_imgs_deep": real["image"][rows], f"{part}_text": real["text"][rows]}
+        parts |= {f"{part}_imgs_labels": classes[rows], f"{part}_texts_labels": classes[rows]}
+    write_h5(tmp_path / "wiki_deep_doc2vec_data_corr_ae.h5py", **parts)
+    data = converted(tmp_path, tmp_path / "out")
+    assert (len(data.train), len(data.validation), len(data.query)) == (2173, 231, 462)
+    query = real.splits["query"][231:]
+    for modality in ("image", "text"):
+        assert data.query[modality].tobytes() == real[modality][query].tobytes()
+        assert data.train[modality].tobytes() == real.train[modality].tobytes()
+    np.testing.assert_array_equal(data.query.label, classes[query] - 1)
