@@ -17,17 +17,26 @@ from crossbit.bench.runner import Job, finished, forget
 from crossbit.bench.store import DONE, FAILED, Result, load_results, write_figures
 from crossbit.bench.workers import in_processes, one_after_the_other, over_ray
 from crossbit.errors import UserError
-from crossbit.files import check_new, write_json, writing
+from crossbit.files import check_new, read_json, write_json, writing
 
 Tell = Callable[[Result, int, float], None]  # a result, how many runs are still to do, and about how many seconds
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A recipe whose runs are known and checked; `options` say how it differs from its file."""
+    """A recipe whose runs are known and checked.
+
+    Attributes:
+        recipe: as it is run; `text` is the file.
+        published: the file with published figures beside the recipe, which need not be there.
+        jobs: all of its runs.
+        out: where the results go.
+        options: how it is run otherwise than the file says.
+    """
 
     recipe: Recipe
     text: str
+    published: Path
     jobs: list[Job]
     out: Path
     options: dict[str, Any]
@@ -76,6 +85,8 @@ class Bench:
         jobs = self.to_do(retry=retry)
         with writing(self.out / "recipe.toml") as temporary:
             temporary.write_text(self.text, encoding="utf-8")
+        if self.published.exists() and not self.options["quick"]:  # reduced runs are not what was published
+            write_json(self.out / "published.json", read_json(self.published))
         write_json(self.out / "plan.json", self.plan(guess))
         for job in jobs:
             if (result := finished(job, self.out)) is not None and result.status == FAILED:
@@ -118,7 +129,8 @@ def prepare(
     runs, sources = expand_or_refuse(recipe, Path(data_root), path, mistakes)
     jobs = [Job(run, sources[run.data], recipe.protocol) for run in runs]
     options = {"quick": quick, "data": data}
-    return Bench(recipe, Path(path).read_text(encoding="utf-8"), jobs, folder, options)
+    text, published = Path(path).read_text(encoding="utf-8"), Path(path).parent / "published.json"
+    return Bench(recipe, text, published, jobs, folder, options)
 
 
 def draw_results(out: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import platform
 import shutil
@@ -202,7 +203,8 @@ def _training_seconds(folder: Path, clock: Clock, before: int, epochs: int) -> d
 def _write(out: Path, run: str, scored: Scored) -> None:
     write_npz(run_folder(out, run) / "codes.npz", scored.codes, compress=True)
     if scored.curves:
-        write_json(run_folder(out, run) / "curves.json", scored.curves)
+        with writing(run_folder(out, run) / "curves.json") as temporary:  # long lists: on one line
+            temporary.write_text(json.dumps(scored.curves), encoding="utf-8")
     write_per_query(out, run, scored.per_query)
 
 

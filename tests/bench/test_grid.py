@@ -1,0 +1,156 @@
+"""From a recipe to runs: names, cells, and what does not fit the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossbit.bench.grid import Run, expand, load_source
+from crossbit.bench.parse import parse_recipe
+from crossbit.bench.recipe import Source
+from tiny import arrays, vectors
+
+RUN = Run("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("grid")
+    np.savez(folder / "toy.npz", **arrays())
+    np.savez(folder / "vectors.npz", **vectors())
+    np.savez(folder / "unlabelled.npz", **arrays(label=None, label_names=None))
+    np.savez(folder / "lonely.npz", **arrays(query=np.arange(0)))
+    return folder
+
+
+def grids(*tables: dict[str, Any], name: str = "toy.npz", **top: Any) -> dict[str, Any]:
+    usual = {"data": "toy", "methods": "nrch", "bits": 16, "seeds": 1, "settings": {"width": 8}}
+    return {"data": {"toy": {"source": name}}, "grid": [usual | table for table in tables], **top}
+
+
+def expanded(document: dict[str, Any], root: Path) -> tuple[list[Run], list[str]]:
+    recipe, mistakes = parse_recipe(document, "r")
+    runs, _, more = expand(recipe, root)
+    return runs, mistakes + more
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": "other"},
+        {"method": "ucch"},
+        {"variant": "v"},
+        {"settings": {"width": 17}},
+        {"settings": {"width": 16, "lr": 1.0}},
+        {"bits": 32},
+        {"noise": "swap-one:0.25"},
+        {"noise": "swap-one:0.5:each"},
+        {"seed": 1},
+        {"validation": 0.1},
+        {"fingerprint": "f01"},
+    ],
+    ids=str,
+)
+def test_all_that_tells_a_run_from_others_is_in_its_name(change: dict[str, Any]) -> None:
+    assert replace(RUN, **change).id != RUN.id
+
+
+def test_a_name_is_readable_and_a_folder() -> None:
+    assert replace(RUN, variant="no sep/ü 1", settings={"b": 1, "a": 2}).id.startswith(
+        "toy-nrch-no_sep_ü_1-64-swap-one_0"
+    )
+    assert replace(RUN, settings={"b": 1, "a": 2}).id == replace(RUN, settings={"a": 2, "b": 1}).id
+
+
+def test_every_combination_once_all_methods_before_the_next_seed(place: Path) -> None:
+    table = {"methods": ["nrch", "ucch"], "bits": [16, 32], "noise": ["none", "swap-one:0.5"], "seeds": [3, 1]}
+    runs, mistakes = expanded(grids(table), place)
+    assert mistakes == []
+    assert len({run.id for run in runs}) == len(runs) == 2 * 2 * 2 * 2
+    assert [run.seed for run in runs] == [3] * 8 + [1] * 8
+    assert {run.method for run in runs[:2]} == {"nrch"}
+
+
+def test_settings_are_laid_over_one_another(place: Path) -> None:
+    table = {
+        "methods": ["nrch", "ucch"],
+        "epochs": 7,
+        "settings": {"width": 8, "lr": 0.5, "threshold": 0.25, "nrch": {"lr": 0.125, "epochs": 5}},
+        "variants": [{"label": "v", "method": "nrch", "settings": {"width": 4}}],
+    }
+    document = grids(table, quick={"epochs": 2, "settings": {"width": 2, "nrch": {"batch": 3}}})
+    recipe, mistakes = parse_recipe(document, "r")
+    assert mistakes == []
+    plain = {(run.method, run.variant): run.settings for run in expand(recipe, place)[0]}
+    nrch, ucch, variant = plain["nrch", ""], plain["ucch", ""], plain["nrch", "v"]
+    assert (nrch["width"], nrch["lr"], nrch["epochs"], nrch["threshold"], nrch["batch"]) == (8, 0.125, 5, 0.25, 128)
+    assert (ucch["width"], ucch["lr"], ucch["epochs"]) == (8, 0.5, 7)
+    assert "threshold" not in ucch
+    assert variant == {**nrch, "width": 4}
+    quick = {(run.method, run.variant): run.settings for run in expand(recipe.reduced(), place)[0]}
+    assert quick["nrch", ""] == {**nrch, "width": 2, "epochs": 2, "batch": 3}
+    assert quick["nrch", "v"]["width"] == 4
+    assert quick["ucch", ""]["width"] == 2
+
+
+def test_a_cell_that_two_grids_share_is_run_once(place: Path) -> None:
+    runs, mistakes = expanded(grids({"bits": [16, 32]}, {"bits": 16}), place)
+    assert (len(runs), mistakes) == (2, [])
+
+
+def test_a_cell_has_one_set_of_settings(place: Path) -> None:
+    _, (line,) = expanded(grids({}, {"settings": {"width": 9}}), place)
+    assert line.startswith("grid 2: nrch on toy stands in an earlier grid with other width")
+    variant = {"label": "wide", "method": "nrch", "settings": {"width": 9}}
+    runs, mistakes = expanded(grids({}, {"variants": [variant]}), place)
+    assert ([(run.variant, run.settings["width"]) for run in runs], mistakes) == ([("", 8), ("wide", 9)], [])
+
+
+def test_all_that_does_not_fit_the_data_is_told_at_once(place: Path) -> None:
+    table = {"methods": ["nrch", "mrl"], "noise": ["none", "flip:0.5"], "data": ["toy", "gone", "nowhere"]}
+    document = grids(table)
+    document["data"]["gone"] = {"source": "gone.npz"}
+    _, mistakes = expanded(document, place)
+    told = "\n".join(mistakes)
+    assert "[data.gone]: " in told
+    assert "gone.npz does not exist; --data-root" in told
+    assert "grid 1: unknown data 'nowhere'; known: glyphs, gone, toy" in told
+    assert "grid 1, toy: noise 'flip' is for one label per row" in told
+    assert "grid 1, toy: mrl is for one class a sample" in told
+    assert "the setting multi_label=true asks for" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("unlabelled.npz", "no true labels"),
+        ("lonely.npz", "split 'query' has no rows"),
+    ],
+)
+def test_data_that_cannot_be_scored(name: str, told: str, place: Path) -> None:
+    runs, (line,) = expanded(grids({}, name=name), place)
+    assert runs == []
+    assert line.startswith("[data.toy]: ")
+    assert told in line
+
+
+def test_standardised_data_are_other_data(place: Path) -> None:
+    plain = load_source(Source("v", str(place / "vectors.npz")))
+    scaled = load_source(Source("v", str(place / "vectors.npz"), standardise=True))
+    train = scaled.train["image"]
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(train.std(axis=0), 1, atol=1e-5)
+    assert scaled.name != plain.name
+    names = []
+    for standardise in (False, True):
+        document = grids({}, data={"toy": {"source": "vectors.npz", "standardise": standardise}})
+        runs, mistakes = expanded(document, place)
+        assert mistakes == []
+        names.append(runs[0].id)
+    assert names[0] != names[1]
+    _, (line,) = expanded(grids({}, data={"toy": {"source": "toy.npz", "standardise": True}}), place)
+    assert "these data have none" in line

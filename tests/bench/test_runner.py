@@ -1,0 +1,492 @@
+"""Benches run: whole, broken off, failing, in several processes, and drawn again."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import crossbit.bench.runner
+from crossbit.bench import workers
+from crossbit.bench.bench import Bench, prepare
+from crossbit.bench.store import DONE, FAILED, Result, load_results
+from crossbit.methods import Method, get
+from crossbit.training import train
+from oracles import expected_average_precision, is_relevant, precision_at, stable, tie_groups
+from tiny import Command, arrays, runner, vectors
+
+RECIPE = """
+title = "Tiny"
+[protocol]
+seeds = 2
+measures = ["P@5"]
+[data.toy]
+source = "toy.npz"
+[[grid]]
+data = "toy"
+methods = ["nrch", "mrl"]
+bits = 16
+noise = ["none", "swap-one:0.5"]
+epochs = 2
+[grid.settings]
+width = 16
+[grid.settings.mrl]
+multi_label = true
+[quick]
+seeds = 1
+epochs = 1
+"""
+ONE = RECIPE.replace("seeds = 2", "seeds = 1").replace('["nrch", "mrl"]', '"nrch"').partition("[grid.settings.mrl]")[0]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return runner(capsys)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with data and two recipes: of eight runs, and of two."""
+    np.savez(tmp_path / "toy.npz", **arrays())
+    np.savez(tmp_path / "vectors.npz", **vectors())
+    (tmp_path / "r.toml").write_text(RECIPE)
+    (tmp_path / "one.toml").write_text(ONE)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished bench; tests only read it."""
+    folder = tmp_path_factory.mktemp("bench")
+    np.savez(folder / "toy.npz", **arrays())
+    (folder / "r.toml").write_text(RECIPE)
+    run(prepare(folder / "r.toml", folder / "out", data_root=folder))
+    return folder / "out"
+
+
+def run(bench: Bench, **choices: Any) -> list[Result]:
+    return bench.go(bench.estimate(), lambda *_: None, **choices)
+
+
+def figures(out: Path) -> dict[str, Any]:
+    """All that may not depend on how often a bench was broken off, nor on who did the runs."""
+    return {result.id: (result.status, result.figures, result.epochs, result.selection) for result in load_results(out)}
+
+
+def written(out: Path) -> dict[Path, int]:
+    """When each result was written."""
+    return {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*/result.json")}
+
+
+# --- a bench from end to end ------------------------------------------------------------------------------------------
+
+
+def test_the_command_leaves_everything_and_says_what(place: Path, command: Command) -> None:
+    told = command("bench", place / "one.toml", "--out", place / "out", "--data-root", place)
+    assert told.code == 0
+    assert "2 runs; 2 to do, about" in told.errors[0]
+    assert [line.split()[0] for line in told.errors[1:]] == ["1/2", "2/2"]
+    assert all("mAP image->text 0." in line for line in told.errors[1:])
+    files = {path.name for path in (place / "out").iterdir()}
+    assert {"recipe.toml", "plan.json", "results.parquet", "results.csv", "tables.md", "tables.tex", "plots"} <= files
+    assert (place / "out" / "recipe.toml").read_text() == ONE
+    for line in told.out.splitlines()[1:]:
+        assert Path(line).is_file()
+    for folder in (path for path in (place / "out" / "runs").iterdir() if path.is_dir()):
+        kept = {path.name for path in folder.iterdir()}
+        assert {"config.json", "history.jsonl", "model.safetensors", "codes.npz"} <= kept
+        assert {"curves.json", "per_query.npz", "result.json"} <= kept
+        assert "checkpoint" not in kept
+
+
+def test_a_result_tells_the_whole_run(ran: Path) -> None:
+    results = load_results(ran)
+    assert len(results) == 8
+    assert {(r.method, r.noise, r.rate, r.seed) for r in results} == {
+        (method, *noise, seed)
+        for method in ("nrch", "mrl")
+        for noise in (("none", 0.0), ("swap-one", 0.5))
+        for seed in (0, 1)
+    }
+    for result in results:
+        assert (result.status, result.bits, result.epochs, result.selection) == (DONE, 16, 2, "last epoch")
+        assert result.settings["width"] == 16
+        assert {"train", "encode", "search", "evaluate", "train_processor"} <= set(result.seconds)
+        assert [line["epoch"] for line in result.history] == [1, 2]
+        assert {figure["database"] for figure in result.figures} == {"retrieval", "query"}
+        named = {figure["measure"].partition("(")[0] for figure in result.figures}
+        assert named == {"mAP@all", "P@5"}
+
+
+def test_the_figures_are_those_of_a_slow_oracle_on_the_codes_that_were_kept(ran: Path) -> None:
+    for result in load_results(ran):
+        codes = np.load(ran / "runs" / result.id / "codes.npz")
+        for figure in result.figures:
+            if "ties=expected" in figure["measure"] and "codes" not in figure["measure"]:
+                assert figure["value"] == pytest.approx(recomputed(codes, result, figure), abs=5e-5), figure
+
+
+def recomputed(codes: Any, result: Result, figure: dict[str, Any]) -> float:
+    """A figure from a run's codes.npz, with loops."""
+    source, target = figure["direction"].split("->")
+    side = figure["database"]
+    query, database = codes[f"query_{source}"], codes[f"{side}_{target}"]
+    if query.dtype == np.uint8:
+        near = [[int(np.unpackbits(q ^ d).sum()) for d in database] for q in query]
+    elif "metric=cosine" in figure["measure"]:
+        unit, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, database))
+        near = [[-float(q @ d) for d in others] for q in unit.astype(np.float64)]
+    else:  # the signs of what is ranked by cosine
+        near = [[int(((q >= 0) != (d >= 0)).sum()) for d in database] for q in query]
+    values = []
+    for distances, label in zip(near, codes["query_label"], strict=True):
+        relevant = [is_relevant(label, other) for other in codes[f"{side}_label"]]
+        if figure["measure"].startswith("mAP@all"):
+            if any(relevant):
+                values.append(float(expected_average_precision(tie_groups(distances, relevant))))
+        else:
+            values.append(expected_precision(distances, relevant, 5))
+    return float(np.mean(values))
+
+
+def expected_precision(distances: list[float], relevant: list[bool], n: int) -> float:
+    """Precision at n, where the group that straddles n gives its mean share."""
+    if len(set(distances)) == len(distances):
+        return precision_at(stable(distances, relevant), n)
+    before, hits = 0, 0.0
+    for size, good in tie_groups(distances, relevant):
+        taken = min(size, n - before)
+        hits += good * taken / size
+        before += taken
+        if before == n:
+            break
+    return hits / n
+
+
+def test_the_tables_hold_the_figures(ran: Path, command: Command) -> None:
+    assert command("bench", ran).code == 0
+    shown = (ran / "tables.md").read_text(encoding="utf-8")
+    for noise in ("none", "swap-one"):
+        results = [r for r in load_results(ran) if (r.method, r.noise) == ("nrch", noise)]
+        first = [
+            [f["value"] for f in r.figures if f["measure"].startswith("mAP@all(ties=expected")][0] for r in results
+        ]
+        assert f"{np.mean(first):.4f}" in shown or f"{100 * np.mean(first):.2f}" in shown, shown
+
+
+def test_nothing_is_run_twice(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written(ran)
+    monkeypatch.setattr(crossbit.bench.runner, "train", None)
+    bench = prepare(ran.parent / "r.toml", ran, data_root=ran.parent)
+    assert bench.to_do() == []
+    assert len(run(bench)) == 8
+    assert written(ran) == before
+
+
+def test_drawing_again_runs_nothing(place: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(prepare(place / "one.toml", place / "out", data_root=place))
+    for name in ("toy.npz", "one.toml"):
+        (place / name).unlink()
+    told = command("bench", place / "out", "--json")
+    assert told.code == 0
+    answer = json.loads(told.out)
+    assert (answer["done"], answer["failed"]) == (2, [])
+    assert {"tables.md", "results.parquet"} <= {Path(file).name for file in answer["files"]}
+    assert command("bench", place / "out", "--out", place / "other").code == 2
+
+
+def test_the_plan_says_what_would_run_and_writes_nothing(place: Path, command: Command) -> None:
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--plan"]
+    told = command(*words)
+    assert told.code == 0
+    assert "8 runs; 8 to do, about" in told.out
+    assert "rough: timed on" in told.out
+    assert "swap-one:0.5" in told.out
+    plan = json.loads(command(*words, "--json").out)
+    assert [entry["status"] for entry in plan["runs"]] == ["to do"] * 8
+    assert all(entry["estimated_seconds"] > 0 for entry in plan["runs"])
+    assert not (place / "out").exists()
+
+
+def test_the_plan_counts_on_finished_runs(ran: Path, place: Path, command: Command) -> None:
+    more = RECIPE.replace("seeds = 2", "seeds = 3").replace(
+        'source = "toy.npz"', f'source = "{ran.parent / "toy.npz"}"'
+    )
+    (place / "more.toml").write_text(more)
+    bench = prepare(place / "more.toml", ran)
+    guess = bench.estimate()
+    assert guess.how == "from runs that are finished"
+    means = {
+        method: np.mean([sum(r.seconds[p] for p in ("train", "encode", "search", "evaluate")) for r in of])
+        for method in ("nrch", "mrl")
+        if (of := [r for r in load_results(ran) if r.method == method])
+    }
+    assert guess.total == pytest.approx(2 * sum(means.values()))
+    told = command("bench", place / "more.toml", "--out", ran, "--plan")
+    assert "12 runs, 8 done; 4 to do" in told.out
+
+
+def test_quick_runs_the_reduced_form(place: Path, command: Command) -> None:
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--quick"]
+    plan = json.loads(command(*words, "--plan", "--json").out)
+    assert [(entry["seed"], entry["settings"]["epochs"]) for entry in plan["runs"]] == [(0, 1)] * 4
+    assert plan["options"] == {"quick": True, "data": None}
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_of_a_recipe_are_told_one_a_line(place: Path, command: Command) -> None:
+    wrong = RECIPE.replace('"nrch", "mrl"', '"nrhc", "mrl"').replace("multi_label = true", "").replace("bits", "bit")
+    (place / "r.toml").write_text(wrong + '[[grid]]\ndata = "gone"\nmethods = "nrch"\nbits = 12\n')
+    told = command("bench", place / "r.toml", "--out", place / "out", "--data-root", place)
+    assert (told.code, told.out) == (2, "")
+    assert "mistakes; nothing was run" in told.errors[0]
+    assert told.errors[0].split(" has ")[1].split()[0] == str(len(told.errors) - 1)
+    for each in ("nrhc", "unknown key 'bit'", "has no bits", "12 bits", "gone", "multi_label"):
+        assert any(each in line for line in told.errors[1:]), each
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["gone.toml", "--out", "out"], "cannot read"),
+        (["one.toml"], "say where the results shall go"),
+        (["one.toml", "--out", "."], "holds other things than a bench"),
+        (["one.toml", "--out", "toy.npz"], "exists already"),
+        (["one.toml", "--out", "out", "--quick"], "no [quick]"),
+        (["one.toml", "--out", "out", "--data", "glyfs"], "glyfs"),
+        (["one.toml", "--out", "out", "--workers", "0"], "--workers"),
+        (["."], "not the folder of a bench"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_is_refused(
+    words: list[str], told: str, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    ran = command("bench", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in " ".join(ran.errors)
+    assert not (place / "out").exists()
+
+
+# --- failing runs -----------------------------------------------------------------------------------------------------
+
+
+def failing(**options: Any) -> Any:
+    """A training that fails for one seed of one method."""
+    if (options["method"], options["seed"]) == ("mrl", 1):
+        raise RuntimeError("the moon\nis full")
+    return train(**options)
+
+
+def test_a_failed_run_is_kept_with_its_reason_and_the_rest_goes_on(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place]
+    with monkeypatch.context() as patched:
+        patched.setattr(crossbit.bench.runner, "train", lambda data, **options: failing(data=data, **options))
+        told = command(*words)
+    assert told.code == 1
+    assert "6 runs are done, 2 failed" in told.out
+    assert sum("failed: RuntimeError: the moon is full" in line for line in told.errors) == 2
+    lost = [result for result in load_results(place / "out") if result.status == FAILED]
+    assert {(result.method, result.seed) for result in lost} == {("mrl", 1)}
+    assert "the moon" in (place / "out" / "runs" / lost[0].id / "error.txt").read_text()
+    before = written(place / "out")
+    assert command(*words).code == 1  # failed runs are left alone
+    assert written(place / "out") == before
+    assert command(*words, "--retry").code == 0
+    after = written(place / "out")
+    assert {path.parent.name for path in after if after[path] != before[path]} == {result.id for result in lost}
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_takes_only_its_own_run_with_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give, victims = workers._Worker.give, []
+
+    def deadly(self: Any, job: Any) -> Any:
+        given = give(self, job)
+        if not victims:
+            victims.append(job.run.id)
+            self.process.kill()
+        return given
+
+    monkeypatch.setattr(workers._Worker, "give", deadly)
+    bench = prepare(place / "r.toml", place / "out", data_root=place)
+    results = run(bench, workers=2)
+    assert [result.id for result in results if result.status == FAILED] == victims
+    assert len(results) == 8
+    (reason,) = [result.reason for result in results if result.status == FAILED]
+    assert "SIGKILL" in reason
+
+
+# --- broken off -------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
+    place: Path, ran: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place]
+    train_epoch, epochs = get("nrch").train_epoch, []
+
+    def interrupted(self: Method, view: Any) -> dict[str, Any]:
+        epochs.append(view.epoch)
+        if len(epochs) == 4:  # in the second run's second epoch
+            raise KeyboardInterrupt
+        return train_epoch(self, view)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "crossbit.bench.bench.estimate",
+            lambda jobs, done: pytest.importorskip("crossbit.bench.estimate").Estimate(
+                {job.run.id: 1.0 for job in jobs}, "a guess"
+            ),
+        )
+        patched.setattr(get("nrch"), "train_epoch", interrupted)
+        stopped = command(*words)
+        assert stopped.code == 130
+        assert "the 2 of 8 runs that are finished are drawn" in stopped.errors[-1] or "the 1 of 8" in stopped.errors[-1]
+        assert (place / "out" / "tables.md").is_file()
+        before = written(place / "out")
+        del epochs[:]
+        epochs.extend([-1] * 10)
+        assert command(*words).code == 0
+    assert epochs[10] == 1  # the broken run goes on with its second epoch
+    after = written(place / "out")
+    assert {path: after[path] for path in before} == before
+    assert figures(place / "out") == figures(ran)
+    (resumed,) = [r for r in load_results(place / "out") if "resumed_after_epoch" in r.machine]
+    assert resumed.machine["resumed_after_epoch"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_at_random_it_ends_with_the_same_figures_and_repeats_nothing(
+    processes: int, place: Path, ran: Path
+) -> None:
+    words = ["bench", "r.toml", "--out", "out", "--workers", str(processes)]
+    call = [sys.executable, "-m", "crossbit", *words]
+    moments, done, kills = random.Random(processes), {}, 0
+    while True:
+        process = subprocess.Popen(call, cwd=place, stderr=subprocess.PIPE, text=True)
+        # the first ones are waited for, so that kills fall among the runs and not before them
+        wait_for_results(process, place / "out", len(done) + moments.randint(0, 2) if kills < 3 else 99)
+        time.sleep(moments.random() * 0.5)
+        ended = process.poll()
+        os.kill(process.pid, signal.SIGKILL)
+        _, errors = process.communicate()
+        now = written(place / "out")
+        assert {path: now[path] for path in done} == done
+        if ended is not None:
+            assert ended == 0, errors
+            break
+        done, kills = now, kills + 1
+    assert kills > 0
+    assert figures(place / "out") == figures(ran)
+
+
+def wait_for_results(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    """Until there are so many results, or it has ended."""
+    while process.poll() is None and len(written(out)) < count:
+        time.sleep(0.02)
+
+
+def test_a_run_that_is_trained_is_scored_without_training_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(prepare(place / "one.toml", place / "out", data_root=place))
+    first = load_results(place / "out")
+    (place / "one.toml").write_text(ONE.replace('["P@5"]', '["P@5", "P@10"]'))
+    bench = prepare(place / "one.toml", place / "out", data_root=place)
+    assert len(bench.to_do()) == 2
+    guess = bench.estimate()
+    monkeypatch.setattr(get("nrch"), "train_epoch", None)
+    second = bench.go(guess, lambda *_: None)
+    for a, b in zip(first, second, strict=True):
+        assert (a.id, a.history, a.seconds["train"]) == (b.id, b.history, b.seconds["train"])
+        assert [f for f in b.figures if not f["measure"].startswith("P@10")] == a.figures
+        assert any(f["measure"].startswith("P@10") for f in b.figures)
+
+
+def test_a_damaged_checkpoint_begins_the_run_again(place: Path, ran: Path) -> None:
+    bench = prepare(place / "r.toml", place / "out", data_root=place)
+    folder = place / "out" / "runs" / bench.jobs[0].run.id
+    (folder / "checkpoint").mkdir(parents=True)
+    (folder / "checkpoint" / "state.safetensors").write_bytes(b"half")
+    (folder / ".config.half").write_bytes(b"{")
+    run(bench)
+    assert figures(place / "out") == figures(ran)
+
+
+def test_data_that_changed_are_other_runs(place: Path) -> None:
+    run(prepare(place / "one.toml", place / "out", data_root=place))
+    label = arrays()["label"]
+    np.savez(place / "toy.npz", **arrays(label=label[:, ::-1]))
+    bench = prepare(place / "one.toml", place / "out", data_root=place)
+    assert len(bench.to_do()) == 2
+
+
+def test_weights_go_where_they_are_not_wanted(place: Path) -> None:
+    (place / "one.toml").write_text(ONE.replace("seeds = 1", "seeds = 1\nkeep_models = false"))
+    results = run(prepare(place / "one.toml", place / "out", data_root=place))
+    assert [result.status for result in results] == [DONE, DONE]
+    assert list((place / "out").rglob("model.safetensors")) == []
+    assert len(list((place / "out").rglob("codes.npz"))) == 2
+    assert prepare(place / "one.toml", place / "out", data_root=place).to_do() == []
+
+
+# --- who does the runs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(place: Path, ran: Path, command: Command) -> None:
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--workers", "2"]
+    told = command(*words)
+    assert told.code == 0
+    assert "by 2 processes" in told.errors[0]
+    assert figures(place / "out") == figures(ran)
+
+
+def test_threads_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert [workers.threads_for(count) for count in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert workers.threads_for(2) == 3
+
+
+def test_a_cluster_that_is_not_there(place: Path, need: Any, command: Command) -> None:
+    need("ray")
+    words = ["bench", place / "one.toml", "--out", place / "out", "--data-root", place]
+    told = command(*words, "--ray", "127.0.0.1:1")
+    assert told.code == 2
+    assert "no Ray cluster at 127.0.0.1:1" in told.errors[-1]
+
+
+@pytest.mark.slow
+def test_ray_finds_what_one_process_finds(place: Path, ran: Path, need: Any, command: Command) -> None:
+    need("ray")
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": "/tmp"}
+    start = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
+    start += ["--port=0", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]
+    start += ["--object-store-memory=100000000"]
+    head = subprocess.Popen(start, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert head.stdout is not None
+        address = next(line.split("'")[1] for line in head.stdout if "--address='" in line)
+        told = command("bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--ray", address)
+        assert told.code == 0, told.errors
+        assert figures(place / "out") == figures(ran)
+    finally:
+        head.terminate()
+        head.wait(timeout=60)
