@@ -259,6 +259,13 @@ def test_flipping_and_permuting_bits_of_all_codes_changes_nothing(name: str) -> 
     assert figure(name, *moved, labels, other) == figure(name, pack(query), pack(database), labels, other)
 
 
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_order_of_packed_bits_changes_nothing(name: str) -> None:
+    query, database, labels, other = sides(4, 5, 40, bits=16, vary=11)
+    little = [np.packbits(codes > 0, axis=1, bitorder="little") for codes in (query, database)]
+    assert figure(name, *little, labels, other) == figure(name, pack(query), pack(database), labels, other)
+
+
 def test_own_pairs_lift_the_score() -> None:
     """A database of the queries themselves holds each query's own pair, which a good model puts first."""
     rng = np.random.default_rng(0)
