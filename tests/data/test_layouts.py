@@ -155,10 +155,40 @@ def test_numbers_of_a_split_can_be_given(tmp_path):
     np.testing.assert_array_equal(first, again)
 
 
+def test_sizes_where_the_published_ones_do_not_fit_or_are_not_known(tmp_path, caplog):
+    split_files(tmp_path, n=200)
+    for split, sizes, words in [
+        (None, (19, 181, 181), "too few for the 2,000 queries of the published set, so its sizes are scaled down"),
+        ("nrch", (19, 99, 181), "scaled down; nrch:QUERIES:TRAIN takes others"),
+        ("nrch:50", (50, 150, 150), ""),
+    ]:
+        caplog.clear()
+        data = load_data(tmp_path, split=split)
+        assert (len(data.query), len(data.train), len(data.retrieval)) == sizes
+        assert words in caplog.text
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    split_files(mine, n=40, name="mine")
+    data = load_data(mine, split="nrch")
+    assert (len(data.query), len(data.train), len(data.retrieval)) == (4, 20, 36)
+    assert "neither the name 'mine' nor its size tells a published set" in caplog.text
+
+
+def test_a_published_set_is_known_by_its_size_too(tmp_path):
+    split_files(tmp_path, n=20_015, name="mine")
+    data = load_data(tmp_path, split="random")
+    assert (len(data.query), len(data.train), len(data.retrieval)) == (2000, 10_000, 18_015)
+
+
+def test_fewer_training_rows_than_published_are_taken_and_told(tmp_path, caplog):
+    split_files(tmp_path, n=2003)
+    assert len(load_data(tmp_path, split="nrch").train) == 3
+    assert "the published set has 10,000 training rows" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        (None, "the name 'mine' tells no published set"),
         ("uchc", "did you mean 'ucch'"),
         ("ucch:ten", "must be RULE, RULE:QUERIES or RULE:QUERIES:TRAIN"),
         ("ucch:1:2:3", "must be RULE"),
@@ -432,9 +462,18 @@ def test_mrl_h5_without_validation(tmp_path, caplog):
     np.testing.assert_array_equal(data.query.label, parts["test_imgs_labels"].ravel()[231:])
     assert "the first 231 of 300 test rows are it" in caplog.text
     assert len(load_data(file, split="mrl:10").validation) == 10
-    other = file.rename(tmp_path / "mine.h5")
-    with pytest.raises(UserError, match="no validation set, and the name 'mine' does not tell its size"):
-        load_data(other)
+
+
+def test_mrl_h5_without_validation_in_a_small_or_unknown_file(tmp_path, caplog):
+    file = tmp_path / "wiki.h5py"
+    mrl_file(file, valid=False, sizes=(20, 0, 60))
+    assert len(load_data(file).validation) == 20  # 231 of 693
+    assert "too few for the 231 of the published set" in caplog.text
+    other = file.rename(tmp_path / "mine.h5py")
+    assert len(load_data(other).validation) == 20
+    assert "the name tells no published set, so it is a third" in caplog.text
+    with pytest.raises(UserError, match="validation is 60 rows of the 60"):
+        load_data(other, split="mrl:60")
 
 
 def test_mrl_h5_labels_per_modality(tmp_path, caplog):

@@ -74,11 +74,16 @@ def test_show_says_what_is_missing(flickr, command):
 
 def test_show_says_what_it_is_where_a_rule_does_not_fit(tmp_path, command):
     with h5py.File(tmp_path / "mine.h5", "w") as file:
-        file["XAll"], file["YAll"], file["LAll"] = np.eye(9, 4), np.eye(9, 3), np.eye(9, 2)
+        file["XAll"], file["YAll"], file["LAll"] = np.eye(9, 4), np.eye(9), np.eye(9, 2)
     told = shown(command("data", "show", tmp_path / "mine.h5", "--json"))
-    assert told["layout"] == "coco-h5" and "ucch:2000" in told["problem"]
-    assert shown(command("data", "show", tmp_path / "mine.h5", "--split", "ucch:2", "--json"))["splits"]["query"] == 2
-    assert command("data", "show", tmp_path / "mine.h5", "--split", "ucch:20").code == 2
+    assert told["layout"] == "coco-h5" and "YAll is square, (9, 9)" in told["problem"]
+    assert (
+        shown(command("data", "show", tmp_path / "mine.h5", "--no-transposed", "--split", "ucch:2", "--json"))[
+            "splits"
+        ]["query"]
+        == 2
+    )
+    assert command("data", "show", tmp_path / "mine.h5", "--no-transposed", "--split", "ucch:20").code == 2
 
 
 def test_convert_writes_what_the_rule_says_and_says_so(flickr, tmp_path, command):

@@ -17,8 +17,8 @@ ROLES = {
     "image label": ("imgs_labels",),
     "text label": ("texts_labels", "text_labels"),
 }
-# Rows at the head of the test set that are the validation set, where the file has none.
-VALIDATION = {"wiki": 231, "nuswide": 5000, "xmedianet": 4000}
+# Rows at the head of the test set that are the validation set, where the file has none, and all its test rows.
+VALIDATION = {"wiki": (231, 693), "nuswide": (5000, 28_661), "xmedianet": (4000, 8000)}
 
 
 class MrlH5(Layout):
@@ -48,14 +48,12 @@ class MrlH5(Layout):
         rest, notes = labels_apart(classes)
         train, test, *valid = consecutive([len(array) for array in classes["image"]])
         if not valid:
-            size = split.numbers[0] if split.numbers else _validation(found.name)
+            size, why = (split.numbers[0], "") if split.numbers else _validation(found.name, len(test))
             if not 0 < size < len(test):
                 raise UserError(
                     f"validation is {size} rows of the {len(test)} test rows; it must leave some to ask with"
                 )
-            notes.append(
-                f"there is no validation set: the first {size:,} of {len(test):,} test rows are it, as in MRL's code"
-            )
+            notes.append(f"there is no validation set: the first {size:,} of {len(test):,} test rows are it{why}")
             valid, test = [test[:size]], test[size:]
         elif split.numbers:
             raise UserError(f"split is '{split.rule}:{split.numbers[0]}', but the file has its own validation set")
@@ -63,14 +61,18 @@ class MrlH5(Layout):
         return Reading(found, {m: features(held, m, transposed) for m in ("image", "text")}, rest, notes)
 
 
-def _validation(name: str) -> int:
+def _validation(name: str, n: int) -> tuple[int, str]:
+    """How many of `n` test rows MRL's code takes for validation, and why it is another number where it is."""
     plain = re.sub("[^a-z0-9]", "", name.lower())
-    size = next((size for part, size in VALIDATION.items() if part in plain), None)
+    known = (sizes for part, sizes in VALIDATION.items() if part in plain or n == sizes[1])
+    size, of = next(known, (None, 0))
     if size is None:
-        known = ", ".join(VALIDATION)
-        right = f"say how many of the first test rows choose the epoch, as in split 'mrl:231', or call the file {known}"
-        raise UserError(f"there is no validation set, and the name '{name}' does not tell its size; {right}")
-    return size
+        return max(1, n // 3), " (the name tells no published set, so it is a third; mrl:ROWS takes another number)"
+    if size >= n:
+        return max(
+            1, n * size // of
+        ), f" (too few for the {size:,} of the published set; mrl:ROWS takes another number)"
+    return size, ", as in MRL's code"
 
 
 LAYOUT = MrlH5()

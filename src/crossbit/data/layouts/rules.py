@@ -1,6 +1,7 @@
 """Split rules: which rows a paper asks with, trains on and searches, by the order of a published file.
 
-A rule is written NAME[:QUERIES[:TRAIN]], the numbers by default those of the published set that a file's name tells.
+A rule is written NAME[:QUERIES[:TRAIN]]; the numbers are by default those of the published set that a file's name or
+its number of pairs tells.
 """
 
 from __future__ import annotations
@@ -14,13 +15,23 @@ import numpy as np
 from crossbit.data.split import random_split
 from crossbit.errors import UserError, unknown
 
-# Part of a file's name, letters and digits only: (queries, labelled training rows) in the papers.
+
+@dataclass(frozen=True)
+class Published:
+    """A published set: its pairs (papers differ), and the queries and labelled training rows that papers take."""
+
+    pairs: tuple[int, ...]
+    queries: int
+    train: int
+
+
+# By a part of a file's name, letters and digits only.
 PUBLISHED = {
-    "mirflickr": (2000, 10000),
-    "flickr25k": (2000, 10000),
-    "nuswide": (2100, 10500),
-    "iapr": (2000, 10000),
-    "coco": (5000, 10000),
+    "mirflickr": Published((20_015,), 2000, 10_000),
+    "flickr25k": Published((20_015,), 2000, 10_000),
+    "nuswide": Published((200_421, 195_834, 186_577, 186_557), 2100, 10_500),
+    "iapr": Published((20_000,), 2000, 10_000),
+    "coco": Published((122_218,), 5000, 10_000),
 }
 Rows = dict[str, np.ndarray]
 
@@ -85,9 +96,9 @@ def apply_rule(split: Split, n: int, name: str, others: Sequence[str]) -> tuple[
         others: the rules there are for this layout.
 
     Raises:
-        UserError: the set is not known by its name and the rule has no numbers, or they are more than `n`.
+        UserError: the numbers are more than `n`, or none.
     """
-    queries, train = _numbers(split, name)
+    queries, train, why = _given(split, n, name) if split.numbers else _known(split, n, name)
     if not 0 < queries + (train or 1) <= n or not queries or train == 0:
         asked = f"{queries:,} queries and {'at least 1' if train is None else f'{train:,}'} training rows"
         hint = f"{split.rule}:QUERIES:TRAIN gives others"
@@ -97,17 +108,36 @@ def apply_rule(split: Split, n: int, name: str, others: Sequence[str]) -> tuple[
     left = [rule for rule in others if rule != split.rule]
     choice = f" (the default; others: {', '.join(left)})" if left and not split.chosen else ""
     sizes = f"the other {len(rows['retrieval']):,} are the database, {len(rows['train']):,} of them training rows"
-    return rows, f"split '{split.rule}'{choice}: {said}, {sizes}"
+    return rows, f"split '{split.rule}'{choice}: {said}, {sizes}{why}"
 
 
-def _numbers(split: Split, name: str) -> tuple[int, int | None]:
+def _published(name: str, n: int) -> Published | None:
     plain = re.sub("[^a-z0-9]", "", name.lower())
-    known = next((sizes for part, sizes in PUBLISHED.items() if part in plain), None)
-    if known is None and not split.numbers:
-        right = f"say how many, as in {split.rule}:2000 or {split.rule}:2000:10000"
-        raise UserError(f"the name '{name}' tells no published set, so the number of queries is unknown; {right}")
-    if not split.numbers:
-        return known[0], None if split.rule == "ucch" else known[1]  # type: ignore[index]
+    known = (one for part, one in PUBLISHED.items() if part in plain or n in one.pairs)
+    return next(known, None)
+
+
+def _given(split: Split, n: int, name: str) -> tuple[int, int | None, str]:
+    """Queries and training rows as the split says; where it leaves those out, as many as published, or all."""
     queries, *train = split.numbers
-    default = None if split.rule == "ucch" or known is None or len(split.numbers) == 1 else known[1]
-    return queries, train[0] if train else default
+    known = _published(name, n)
+    if train or split.rule == "ucch" or known is None:
+        return queries, train[0] if train else None, ""
+    return queries, min(known.train, n - queries), ""
+
+
+def _known(split: Split, n: int, name: str) -> tuple[int, int | None, str]:
+    """Queries and training rows (None: all others) of the published set, and why they are others if they are."""
+    known, hint = _published(name, n), f"; {split.rule}:QUERIES:TRAIN takes others"
+    if known is None:
+        queries, train = max(1, n // 10), n // 2
+        why = f" (neither the name '{name}' nor its size tells a published set, so a tenth of the rows ask{hint})"
+    elif known.queries >= n:
+        queries, train = (max(1, n * size // max(known.pairs)) for size in (known.queries, known.train))
+        why = f" (too few for the {known.queries:,} queries of the published set, so its sizes are scaled down{hint})"
+    elif split.rule != "ucch" and known.train > n - known.queries:
+        queries, train = known.queries, n - known.queries
+        why = f" (the published set has {known.train:,} training rows)"
+    else:
+        queries, train, why = known.queries, known.train, ""
+    return queries, None if split.rule == "ucch" else train, why
