@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from crossbit.backbones import PictureSettings
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.methods import Task, View, get, make_settings
@@ -288,6 +289,49 @@ def outputs(method, view):
     return method.forward(view, torch.arange(len(view)))
 
 
+def contrast_of(u, v, memory, rows, negatives):
+    """L_c of a step with its keys gathered; without `negatives` they are the batch's own (warm-up)."""
+    if negatives is None:
+        signs, size = binary_keys((u + v) / 2) * u.shape[1] ** 0.5, len(u)
+        others = torch.stack([signs[torch.arange(size) != i] for i in range(size)])
+        return sum(memory_contrastive_loss(h, signs, others, temperature=0.9) for h in (u, v))
+    signs = binary_keys(memory) * u.shape[1] ** 0.5
+    return sum(memory_contrastive_loss(h, signs[rows], signs[negatives], temperature=0.9) for h in (u, v))
+
+
+@pytest.mark.parametrize("form", ["paper", "official"])
+@pytest.mark.parametrize("warming", [True, False])
+@pytest.mark.parametrize("clip", [0.05, 0.0])
+def test_steps_are_the_formula_and_adam(form, warming, clip):
+    """Three of them against the losses, clipping and PyTorch's plain Adam, in float64."""
+    settings = {"form": form, "clip": clip, "lr": 0.01, "weight_decay": 0.1}
+    ranking = {"margin": 0.01, "shift": 0.7}
+    (method, view), (twin, _) = (toy(smoothing=0.5, **settings, **ranking) for _ in range(2))
+    for own in (method, twin):
+        own.networks.double()
+        own.optimizers = own.build_optimizers()
+    view.features = {m: x.double() for m, x in view.features.items()}
+    method.remember(view)
+    memory, momentum = method.buffers["memory"].clone(), 0.0 if warming else 0.4
+    plain = torch.optim.Adam(twin.networks.parameters(), lr=0.01, weight_decay=0.1, fused=False)
+    for number, rows in enumerate(view.batches(16)):
+        generator = torch.Generator().manual_seed(number)
+        negatives = None if warming else torch.randint(40, (len(rows), 30), generator=generator)
+        u, v = (twin.networks[m](view.features[m][rows]) for m in ("image", "text"))
+        loss = 0.9 * contrast_of(u, v, memory, rows, negatives)
+        loss = loss + 0.1 * cross_modal_ranking_loss(u, v, temperature=0.5, **ranking)
+        plain.zero_grad()
+        loss.backward()
+        if clip:
+            assert torch.nn.utils.clip_grad_norm_(twin.networks.parameters(), clip) > 2 * clip
+        plain.step()
+        memory = update_memory(memory, rows, u.detach(), v.detach(), momentum=momentum, form=form)
+        assert method.step(view, rows, negatives)[0].item() == pytest.approx(loss.item(), rel=1e-6)
+    torch.testing.assert_close(method.buffers["memory"], memory, rtol=1e-5, atol=1e-7)
+    for mine, other in zip(method.networks.parameters(), twin.networks.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("keys", ["binary", "real"])
 def test_the_bank_is_used_without_gathering_its_keys(keys):
     method, view = toy(keys=keys)
@@ -423,25 +467,29 @@ def test_a_batch_of_one(epoch):
 
 
 def test_a_pretrained_backbone_is_frozen_in_the_warm_up_only(monkeypatch):
-    cls = get("ucch")
+    cls, moved = get("ucch"), []
     monkeypatch.setattr("crossbit.methods.base.load_weights", lambda networks, settings: None)
-    settings = make_settings(cls, {"width": 8, "pictures": "cnn", "image_layers": 1, "text_layers": 1, "negatives": 4})
-    object.__setattr__(settings, "weights", "a file")
-    method = cls(settings, Task({"image": (16, 16, 3), "text": 5}, 2, 8))
-    method.optimizers = method.build_optimizers()
-    generator = torch.Generator().manual_seed(0)
-    features = {"image": torch.randint(256, (12, 16, 16, 3), generator=generator).to(torch.uint8)}
-    features["text"] = torch.randn(12, 5, generator=generator)
-    view = View(features, None, np.arange(12), epochs=2, seed=0)
-    backbone, head = (
-        list(part.parameters()) for part in (method.networks["image"].backbone, method.networks["image"].head)
-    )
-    for epoch, moves in ((0, False), (1, True)):
-        view.epoch = epoch
-        before = [p.detach().clone() for p in backbone + head]
-        method.train_epoch(view)
-        moved = [not torch.equal(a, b) for a, b in zip(before, backbone + head, strict=True)]
-        assert moved == [moves] * len(backbone) + [True] * len(head)
+    monkeypatch.setattr(PictureSettings, "check_pictures", lambda settings: None)  # a small network in CNN-F's place
+    train_epoch = cls.train_epoch
+
+    def watched(method, view):
+        encoder = method.networks["image"]
+        parts = [list(part.parameters()) for part in (encoder.backbone, encoder.head)]
+        before = [[p.detach().clone() for p in part] for part in parts]
+        figures = train_epoch(method, view)
+        pairs = (zip(*both, strict=True) for both in zip(before, parts, strict=True))
+        moved.append([{not torch.equal(*pair) for pair in part} for part in pairs])
+        return figures
+
+    monkeypatch.setattr(cls, "train_epoch", watched)
+    rng = np.random.default_rng(0)
+    features = {"image": rng.integers(256, size=(16, 16, 16, 3), dtype=np.uint8)}
+    features["text"] = rng.normal(size=(16, 5)).astype(np.float32)
+    splits = {"query": np.arange(4), "train": np.arange(4, 16), "retrieval": np.arange(4, 16)}
+    settings = {"width": 8, "image_layers": 1, "text_layers": 1, "negatives": 4, "warmup": 2}
+    settings |= {"pictures": "cnn", "weights": "a file"}
+    train(PairedData("toy", features, None, splits), method="ucch", bits=8, epochs=3, settings=settings, progress=False)
+    assert moved == [[{False}, {True}], [{False}, {True}], [{True}, {True}]]
 
 
 class Unreadable(PairedData):
