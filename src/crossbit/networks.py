@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from crossbit.backbones import Dim, with_backbone
 
 # Adam's bias corrections 1 - beta^step are 1 to the last bit from here on, and float32 still counts single steps.
 SETTLED = 1e7
@@ -40,6 +44,21 @@ class Encoder(nn.Module):
         return F.normalize(outputs.to(torch.promote_types(outputs.dtype, torch.float32)), dim=1)
 
 
+def dual_encoders(settings: Any, dims: Mapping[str, Dim], bits: int) -> dict[str, nn.Module]:
+    """An `Encoder` for each of two modalities: `image_layers` and `text_layers` linear layers, `width` wide.
+
+    Args:
+        settings: have these three, and those of `PictureSettings`.
+        dims: of the first and the second modality; pixels get the network that the settings name in front.
+        bits: width of the output.
+    """
+    depths = settings.image_layers, settings.text_layers
+    return {
+        modality: with_backbone(settings, dim, partial(Encoder, hidden=[settings.width] * (depth - 1), bits=bits))
+        for (modality, dim), depth in zip(dims.items(), depths, strict=True)
+    }
+
+
 def rmsprop(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     """RMSprop (decay .99) through the fused Adam kernel, which is several times faster on large layers.
 
@@ -53,3 +72,12 @@ def rmsprop(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: floa
             step = torch.tensor(SETTLED, device=parameter.device)
             optimizer.state[parameter] = {"step": step, "exp_avg": zeros[0], "exp_avg_sq": zeros[1]}
     return optimizer
+
+
+@torch.no_grad()
+def clip_in_step(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Clip the norm of all gradients to `largest` when the fused optimiser reads them, without a pass of its own."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    scale = ((norm + 1e-6) / largest).clamp(min=1).float()  # what the kernel reads, whatever the weights are
+    optimizer.grad_scale, optimizer.found_inf = scale, torch.zeros_like(scale)  # type: ignore[attr-defined]

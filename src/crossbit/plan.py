@@ -36,9 +36,9 @@ class Plan:
         rows: row numbers of the data that are trained on.
         validation_rows: row numbers that choose the epoch; empty for none.
         pairing: for each of `rows` the position in `rows` of its partner in the other modalities.
-        noise_mask: bool, for each of `rows`: a label of it, or its pair, was changed by the noise rule.
         config: the run's config.json.
-        modality_noise_mask: the same by modality, where the noise was drawn for each of them.
+        changed_labels: bool, for each row of the data: the noise rule changed its label; under "pair", or by modality
+            where the noise was drawn for each of them. Empty where no label was drawn.
     """
 
     cls: type[Method]
@@ -48,14 +48,27 @@ class Plan:
     rows: np.ndarray
     validation_rows: np.ndarray
     pairing: np.ndarray
-    noise_mask: np.ndarray
     config: dict[str, Any]
-    modality_noise_mask: dict[str, np.ndarray] = field(default_factory=dict)
+    changed_labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def apart(self) -> bool:
         """Whether training sees labels of the modalities, not of the pairs."""
         return bool(self.data.modality_label or self.data.modality_observed_label)
+
+    @property
+    def modality_noise_mask(self) -> dict[str, np.ndarray]:
+        """Bool, for each of `rows`: by modality, where labels of each were drawn and training sees them."""
+        seen = self.modalities if self.cls.sees_labels else []
+        return {m: self.changed_labels[m][self.rows] for m in seen if m in self.changed_labels}
+
+    @property
+    def noise_mask(self) -> np.ndarray:
+        """Bool, for each of `rows`: the noise rule changed its pair, or a label of it that training sees."""
+        masks = [self.pairing != np.arange(len(self.rows)), *self.modality_noise_mask.values()]
+        if self.cls.sees_labels and "pair" in self.changed_labels:
+            masks.append(self.changed_labels["pair"][self.rows])
+        return np.logical_or.reduce(masks)
 
     def observed(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Observed labels of these rows by modality, float32 0/1 (rows, classes); never the truth where others are
@@ -108,11 +121,7 @@ def make_plan(
     """Check the arguments of `crossbit.train` and draw the noise; touches no file."""
     cls = get(method)
     chosen = make_settings(cls, settings if epochs is None else {**settings, "epochs": epochs})
-    check_bits(bits)
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:  # what PyTorch takes
-        raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+    _check_numbers(bits, precision, seed)
     modalities = cls.choose_modalities(list(data.modalities))
     _check_pictures(data, modalities, chosen)
     rule = None if noise is None else parse_noise(noise)
@@ -120,31 +129,44 @@ def make_plan(
     reads_labels = cls.sees_labels or len(validation_rows) > 0
     if cls.sees_labels:
         _check_labels(data, cls, modalities)
-    data, pairing, masks = _draw_noise(data, rule, rows, seed, reads_labels)
+    data, pairing, changed = _draw_noise(data, rule, rows, seed, reads_labels)
     if cls.sees_labels:
         cls.check_labels(chosen, observed_labels(data, modalities, rows))
-    config = {
-        "format": FORMAT,
-        "method": method,
-        "settings": asdict(chosen),
-        "bits": bits,
-        "noise": None if rule is None else str(rule),
-        "seed": seed,
-        "validation": validation,
-        "selection": _selection(validation_rows, validation),
-        "precision": precision,
-        "device": device,
+    asked = {"bits": bits, "noise": None if rule is None else str(rule), "seed": seed, "validation": validation}
+    asked |= {"precision": precision, "device": device, "selection": _selection(validation_rows, validation)}
+    config = {"format": FORMAT, "method": method, "settings": asdict(chosen), **asked}
+    config |= {"noise_changes": _noise_changes(rule, cls, reads_labels), **_describe(data, reads_labels)}
+    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, changed)
+
+
+def _check_numbers(bits: int, precision: str, seed: int) -> None:
+    check_bits(bits)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:  # what PyTorch takes
+        raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
+
+
+def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
+    """The config's part on the data and the machine; without `labels` none is read."""
+    return {
         "data": data.name,
-        "fingerprint": fingerprint(data, labels=reads_labels),
-        "classes": data.classes if reads_labels else 0,
-        "multi_label": data.multi_label if reads_labels else None,
-        "label_names": data.label_names if reads_labels else None,
+        "fingerprint": fingerprint(data, labels=labels),
+        "classes": data.classes if labels else 0,
+        "multi_label": data.multi_label if labels else None,
+        "label_names": data.label_names if labels else None,
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
     }
-    by_modality = {m: masks[m] for m in modalities if m in masks}
-    mask = np.logical_or.reduce([masks["pair"]] if "pair" in masks else list(by_modality.values()))
-    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, mask, config, by_modality)
+
+
+def _noise_changes(rule: Noise | None, cls: type[Method], labels: bool) -> str | None:
+    """What the noise rule changes in this run: a method that sees no labels may still be validated by some."""
+    if rule is None:
+        return None
+    if rule.rule == "shuffle-pairs":
+        return "pairs"
+    return "labels" if cls.sees_labels else "validation labels" if labels else "nothing"
 
 
 def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) -> None:
@@ -165,19 +187,17 @@ def _check_pictures(data: PairedData, modalities: list[str], settings: Any) -> N
 def _draw_noise(
     data: PairedData, rule: Noise | None, rows: np.ndarray, seed: int, labels: bool
 ) -> tuple[PairedData, np.ndarray, dict[str, np.ndarray]]:
-    """The data with its observed labels, the pairing of `rows`, and masks of `rows` that were changed.
+    """The data with its observed labels, the pairing of `rows`, and `Plan.changed_labels`.
 
-    The masks are under "pair", or by modality. Labels that nobody will look at are left alone.
+    Labels that nobody will look at are left alone.
     """
-    straight, nothing = np.arange(len(rows)), {"pair": np.zeros(len(rows), bool)}
+    straight = np.arange(len(rows))
     if rule is None or (not labels and rule.rule != "shuffle-pairs"):
-        return data, straight, nothing
+        return data, straight, {}
     if rule.rule == "shuffle-pairs":
-        pairing = shuffle_pairs(len(rows), rule.rate, seed)
-        return data, pairing, {"pair": pairing != straight}
+        return data, shuffle_pairs(len(rows), rule.rate, seed), {}
     data, changed = corrupt_data(data, rule, seed)
-    masks = changed if isinstance(changed, dict) else {"pair": changed}
-    return data, straight, {name: mask[rows] for name, mask in masks.items()}
+    return data, straight, changed if isinstance(changed, dict) else {"pair": changed}
 
 
 def _split_validation(

@@ -165,9 +165,12 @@ class _Run:
         with EpochProgress(view.epochs, done=done, shown=self.shown) as bar:
             if done:
                 bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
+            if self.plan.config["noise_changes"] == "nothing":
+                bar.say(f"noise {self.plan.config['noise']} changes labels, and {self.plan.cls.name} sees none")
             view.tick = bar.tick
             for epoch in range(done, view.epochs):
                 view.epoch = epoch
+                self.method.freeze(epoch)
                 torch.manual_seed(view.random_seed(EPOCH_SEED))  # for what a method draws from the global generator
                 figures = self.method.train_epoch(view)
                 if figures["loss"] is not None and not math.isfinite(figures["loss"]):
@@ -197,16 +200,18 @@ class _Run:
             self.best = {key: value.detach().clone() for key, value in self.method.networks.state_dict().items()}
 
     def _begin(self, folder: Path) -> None:
-        """data.npz (splits, observed labels, mask of injected noise), then config.json."""
+        """data.npz (splits, observed labels, masks of injected noise), then config.json."""
         plan, everything = self.plan, np.arange(self.plan.data.n)
         arrays = {**plan.data.splits, "rows": plan.rows, "noise_mask": plan.noise_mask, "pairing": plan.pairing}
         arrays |= {f"noise_mask_{m}": mask for m, mask in plan.modality_noise_mask.items()}
+        arrays |= {"changed_label" if m == "pair" else f"changed_label_{m}": x for m, x in plan.changed_labels.items()}
         if len(plan.validation_rows):
             arrays["validation"] = plan.validation_rows
-        if plan.cls.sees_labels and plan.apart:
+        read = plan.cls.sees_labels or plan.changed_labels  # or drawn for the validation rows alone
+        if read and plan.apart:
             seen = {m: Rows(plan.data, everything).observed(m) for m in plan.modalities}
             arrays |= {f"observed_label_{m}": label for m, label in seen.items() if label is not None}
-        elif plan.cls.sees_labels and (label := Rows(plan.data, everything).observed()) is not None:
+        elif read and (label := Rows(plan.data, everything).observed()) is not None:
             arrays["observed_label"] = label
         write_npz(folder / "data.npz", arrays, compress=True)
         write_json(folder / "config.json", plan.config)

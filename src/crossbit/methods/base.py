@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossbit.backbones import Dim, PictureSettings, load_weights
+from crossbit.backbones import Dim, PictureEncoder, PictureSettings, load_weights
 from crossbit.errors import UserError, unknown
 from crossbit.tensors import part
 
@@ -135,6 +136,17 @@ class Method(ABC):
         self.networks.update(self.build_encoders(settings, task))
         load_weights(self.networks, settings)
 
+    def frozen_epochs(self) -> float:
+        """How many first epochs hold a convolutional network still whose weights were given; `math.inf` for all."""
+        return 0
+
+    def freeze(self, epoch: int) -> None:
+        """Hold such networks still in `epoch` (from 0), or train them; the training loop calls it before each epoch."""
+        frozen = bool(getattr(self.settings, "weights", "")) and epoch < self.frozen_epochs()
+        for network in self.networks.values():
+            if isinstance(network, PictureEncoder):
+                network.freeze(frozen)
+
     @classmethod  # noqa: B027 (most methods refuse nothing)
     def check_labels(cls, settings: Any, labels: Mapping[str, np.ndarray]) -> None:
         """Refuse observed labels 0/1 (rows, classes) by modality that the method cannot learn from.
@@ -199,6 +211,41 @@ class Method(ABC):
             optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
 
 
+def check(
+    method: str,
+    settings: Any,
+    *,
+    choices: Mapping[str, Iterable[str]] | None = None,
+    least: Mapping[str, float] | None = None,
+    above: Iterable[str] = (),
+    share: Iterable[str] = (),
+) -> None:
+    """Refuse settings that are not what they must be; for a settings class's `__post_init__`.
+
+    Args:
+        method: its name, for the error.
+        settings: a dataclass; every number in it must be finite.
+        choices: what a text may be, by setting.
+        least: what a number must not be below, by setting.
+        above: settings that must be above 0.
+        share: settings that must be between 0 and 1.
+
+    Raises:
+        UserError: names the first setting that is something else.
+    """
+    for name, known in (choices or {}).items():
+        if getattr(settings, name) not in known:
+            raise unknown(name, getattr(settings, name), known)
+    values = vars(settings)
+    rules = [(name, values[name] >= low, f"at least {low}") for name, low in (least or {}).items()]
+    rules += [(name, values[name] > 0, "above 0") for name in above]
+    rules += [(name, 0 <= values[name] <= 1, "between 0 and 1") for name in share]
+    rules += [(name, math.isfinite(value), "finite") for name, value in values.items() if isinstance(value, float)]
+    for name, holds, right in rules:
+        if not holds:
+            raise UserError(f"{method}'s setting {name} is {values[name]}; it must be {right}")
+
+
 def make_settings(cls: type[Method], given: Mapping[str, Any]) -> Any:
     """The method's settings with `given` values in place of the defaults; text is read as the default's type.
 
@@ -235,7 +282,7 @@ def _read_value(what: str, value: Any, default: Any) -> Any:
         if kind is int and float(value) != int(float(value)):
             raise ValueError
         return int(float(value)) if kind is int else kind(value)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise UserError(f"{what} is {value!r}; it must be of type {kind.__name__}, like {default!r}") from None
 
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from crossbit.methods.base import Task, View
-from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, check_least, mean_of, random_rotation
+from crossbit.methods.base import Task, View, check
+from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, mean_of, random_rotation
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class CcaSettings:
     power: float = 2.0  # directions are weighted by their correlation to this power; chosen on held-out rows
 
     def __post_init__(self) -> None:
-        check_least("cca", self, epochs=1, regularisation=0, power=0)
+        check("cca", self, least={"epochs": 1, "regularisation": 0, "power": 0})
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ItqSettings(CcaSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_least("cca-itq", self, iterations=1)
+        check("cca-itq", self, least={"iterations": 1})
 
 
 # --- canonical correlation analysis -----------------------------------------------------------------------------------

@@ -9,20 +9,20 @@ Shapes: m pairs in a batch; u, v (m, bits) the unit rows of image and text encod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureSettings, with_backbone
-from crossbit.errors import UserError
-from crossbit.methods.base import Method, Task, View
-from crossbit.methods.linear import check_least
-from crossbit.networks import Encoder
+from crossbit.backbones import PictureSettings
+from crossbit.methods.base import Method, Task, View, check
+from crossbit.networks import clip_in_step, dual_encoders
+
+LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | {"weight_decay": 0, "clip": 0}
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ class InfonceSettings(PictureSettings):
     temperature: float = 0.07  # of the softmax over the batch (where CLIP begins)
 
     def __post_init__(self) -> None:
-        check_least("infonce", self, epochs=1, batch=1, width=1, image_layers=1, text_layers=1, weight_decay=0, clip=0)
-        for name in ("lr", "temperature"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"infonce's setting {name} is {getattr(self, name)}; it must be above 0")
+        check("infonce", self, least=LEAST, above=("lr", "temperature"))
 
 
 def info_nce_loss(u: Tensor, v: Tensor, *, temperature: float = 0.07) -> Tensor:
@@ -69,13 +66,10 @@ class Infonce(Method):
 
     @classmethod
     def build_encoders(cls, settings: InfonceSettings, task: Task) -> Mapping[str, nn.Module]:
-        encoders = {}
-        for (modality, dim), depth in zip(
-            task.dims.items(), (settings.image_layers, settings.text_layers), strict=True
-        ):
-            head = partial(Encoder, hidden=[settings.width] * (depth - 1), bits=task.bits)
-            encoders[modality] = with_backbone(settings, dim, head)
-        return encoders
+        return dual_encoders(settings, task.dims, task.bits)
+
+    def frozen_epochs(self) -> float:
+        return math.inf
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
@@ -90,7 +84,7 @@ class Infonce(Method):
         optimizer.zero_grad()
         view.backward(loss)
         if self.settings.clip > 0:
-            nn.utils.clip_grad_norm_(self.networks.parameters(), self.settings.clip)
+            clip_in_step(optimizer, self.settings.clip)
         optimizer.step()
         return loss.detach()
 

@@ -18,16 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.errors import UserError
-from crossbit.methods.base import Method, Task, View
+from crossbit.methods.base import Method, Task, View, check
 
 CHUNK = 8192  # rows taken to float64 at a time
-
-
-def check_least(method: str, settings: Any, **least: float) -> None:
-    for name, value in least.items():
-        if not getattr(settings, name) >= value:
-            raise UserError(f"{method}'s setting {name} is {getattr(settings, name)}; it must be at least {value}")
 
 
 class ClosedForm(Method):
@@ -108,7 +101,7 @@ class RandomSettings:
     epochs: int = 1  # one is enough: further ones change nothing
 
     def __post_init__(self) -> None:
-        check_least("random", self, epochs=1)
+        check("random", self, least={"epochs": 1})
 
 
 class RowHash(nn.Module):
@@ -162,7 +155,7 @@ class ClassifierSettings:
     iterations: int = 200  # of L-BFGS, at most
 
     def __post_init__(self) -> None:
-        check_least("classifier", self, epochs=1, penalty=0, iterations=1)
+        check("classifier", self, least={"epochs": 1, "penalty": 0, "iterations": 1})
 
 
 class ClassifierEncoder(nn.Module):

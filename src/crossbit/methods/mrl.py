@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureEncoder, PictureSettings, with_backbone
-from crossbit.errors import UserError, unknown
-from crossbit.methods.base import Method, Task, View
+from crossbit.backbones import PictureSettings, with_backbone
+from crossbit.errors import UserError
+from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import Encoder
 
 CHOICES = {"form": ("paper", "official"), "loss": ("robust", "cross-entropy")}
@@ -45,17 +45,8 @@ class MrlSettings(PictureSettings):
     multi_label: bool = False  # allow several classes a sample, by an extension that is not in the paper
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
-        for name in ("epochs", "batch", "width"):
-            if getattr(self, name) < 1:
-                raise UserError(f"mrl's setting {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("lr", "temperature"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"mrl's setting {name} is {getattr(self, name)}; it must be above 0")
-        if not 0 <= self.beta <= 1:
-            raise UserError(f"mrl's setting beta is {self.beta}; it must be between 0 and 1")
+        least = {"epochs": 1, "batch": 1, "width": 1}
+        check("mrl", self, choices=CHOICES, least=least, above=("lr", "temperature"), share=("beta",))
 
 
 # --- robust clustering ------------------------------------------------------------------------------------------------
@@ -236,6 +227,9 @@ class Mrl(Method):
             for modality, dim in task.dims.items()
         }
 
+    def frozen_epochs(self) -> float:
+        return math.inf
+
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"adam": torch.optim.Adam(self.networks.parameters(), lr=self.settings.lr, betas=BETAS, fused=True)}
 
@@ -275,9 +269,6 @@ class Mrl(Method):
         rate = rate_at(view.epoch, self.settings)
         for group in self.optimizers["adam"].param_groups:
             group["lr"] = rate
-        for encoder in self.networks.values():
-            if isinstance(encoder, PictureEncoder):
-                encoder.freeze(bool(self.settings.weights))  # a backbone with pretrained weights is never trained
         steps = [self.step_terms(view, rows) for rows in view.batches(self.settings.batch, number=1)]
         loss, clustering, contrast = torch.stack(steps).mean(0).tolist()
         figures = {"loss": loss, "clustering": clustering, "contrast": contrast}

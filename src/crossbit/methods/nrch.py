@@ -10,10 +10,10 @@ Shapes: n pairs in a batch, c classes; u, v (n, bits) the unit rows of the image
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,14 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from crossbit.backbones import PictureSettings, with_backbone
-from crossbit.errors import UserError, unknown
-from crossbit.methods.base import Method, Task, View
-from crossbit.networks import Encoder, rmsprop
+from crossbit.backbones import PictureSettings
+from crossbit.methods.base import Method, Task, View, check
+from crossbit.networks import dual_encoders, rmsprop
 
-FORMS = ("paper", "official")
-SCHEDULES = ("auto", "ramp", "step")
-CONTRASTS = ("rch", "triplet")
+CHOICES = {"form": ("paper", "official"), "schedule": ("auto", "ramp", "step"), "contrast": ("rch", "triplet")}
+LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers", "ramp"), 1) | dict.fromkeys(
+    ("warmup", "margin", "shift", "weight_decay"), 0
+)
 
 
 @dataclass(frozen=True)
@@ -57,29 +57,7 @@ class NrchSettings(PictureSettings):
     label_mask: bool = True  # pairs that share a label are no negatives (T); false: every other pair is one
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise unknown("form", self.form, FORMS)
-        if self.schedule not in SCHEDULES:
-            raise unknown("schedule", self.schedule, SCHEDULES)
-        if self.contrast not in CONTRASTS:
-            raise unknown("contrast", self.contrast, CONTRASTS)
-        for name, least in {
-            "epochs": 1,
-            "batch": 1,
-            "width": 1,
-            "image_layers": 1,
-            "text_layers": 1,
-            "ramp": 1,
-            "warmup": 0,
-        }.items():
-            if getattr(self, name) < least:
-                raise UserError(f"nrch's setting {name} is {getattr(self, name)}; it must be at least {least}")
-        for name in ("threshold", "balance"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"nrch's setting {name} is {getattr(self, name)}; it must be between 0 and 1")
-        for name in ("lr", "temperature"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"nrch's setting {name} is {getattr(self, name)}; it must be above 0")
+        check("nrch", self, choices=CHOICES, least=LEAST, above=("lr", "temperature"), share=("threshold", "balance"))
 
 
 # --- robust contrastive hashing ---------------------------------------------------------------------------------------
@@ -281,13 +259,10 @@ class Nrch(Method):
 
     @classmethod
     def build_encoders(cls, settings: NrchSettings, task: Task) -> Mapping[str, nn.Module]:
-        depths = settings.image_layers, settings.text_layers
-        return {
-            modality: with_backbone(
-                settings, dim, partial(Encoder, hidden=[settings.width] * (depth - 1), bits=task.bits)
-            )
-            for (modality, dim), depth in zip(task.dims.items(), depths, strict=True)
-        }
+        return dual_encoders(settings, task.dims, task.bits)
+
+    def frozen_epochs(self) -> float:
+        return math.inf  # the published code trains on features of networks that it never touches
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureEncoder, PictureSettings, with_backbone
-from crossbit.errors import UserError, unknown
-from crossbit.methods.base import Method, Task, View
-from crossbit.networks import Encoder
+from crossbit.backbones import PictureSettings
+from crossbit.methods.base import Method, Task, View, check
+from crossbit.networks import clip_in_step, dual_encoders
 
 CHOICES = {
     "form": ("paper", "official"),
@@ -62,18 +61,8 @@ class UcchSettings(PictureSettings):
     ranking: str = "smooth"  # L_r; "max-margin": the triplet loss L'_r that it bounds (Eqs. 6-7)
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise unknown(name, getattr(self, name), known)
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:
-                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be at least {least}")
-        for name in ("beta", "momentum"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be between 0 and 1")
-        for name in ("lr", "temperature", "smoothing", "decay"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"ucch's setting {name} is {getattr(self, name)}; it must be above 0")
+        above, share = ("lr", "temperature", "smoothing", "decay"), ("beta", "momentum")
+        check("ucch", self, choices=CHOICES, least=LEAST, above=above, share=share)
 
 
 # --- contrastive hashing ----------------------------------------------------------------------------------------------
@@ -239,18 +228,14 @@ class Ucch(Method):
 
     @classmethod
     def build_encoders(cls, settings: UcchSettings, task: Task) -> Mapping[str, nn.Module]:
-        def head(depth: int) -> Any:
-            return lambda width: Encoder(width, [settings.width] * (depth - 1), task.bits)
-
-        depths = settings.image_layers, settings.text_layers
-        return {
-            modality: with_backbone(settings, dim, head(depth))
-            for (modality, dim), depth in zip(task.dims.items(), depths, strict=True)
-        }
+        return dual_encoders(settings, task.dims, task.bits)
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
         return {"adam": torch.optim.Adam(self.networks.parameters(), fused=True, **options)}
+
+    def frozen_epochs(self) -> float:
+        return int(self.settings.warmup)
 
     def remember(self, view: View) -> None:
         """Make the memory bank when its rows are first seen: row i belongs to the pair in row i of the view."""
@@ -318,28 +303,18 @@ class Ucch(Method):
         return torch.stack([loss.detach(), contrast.detach(), ranking.detach()])
 
     def train_epoch(self, view: View) -> dict[str, Any]:
-        self.remember(view)
-        s, warming = self.settings, view.epoch < self.settings.warmup
+        s, contrasts = self.settings, self.settings.beta > 0
+        drawn = contrasts and view.epoch >= s.warmup  # negatives; in the warm-up they are the batch's other pairs
+        if contrasts:
+            self.remember(view)
         for group in self.optimizers["adam"].param_groups:
             group["lr"] = rate_at(view.epoch, s)
-        for encoder in self.networks.values():
-            if isinstance(encoder, PictureEncoder):
-                encoder.freeze(warming and bool(s.weights))
         generator = torch.Generator(device=view.device).manual_seed(view.random_seed(2))
         options: dict[str, Any] = {"generator": generator, "device": view.device}
         losses = []
         for rows in self.batches(view):
-            negatives = None if warming else torch.randint(len(view), (len(rows), s.negatives), **options)
+            negatives = torch.randint(len(view), (len(rows), s.negatives), **options) if drawn else None
             losses.append(self.step(view, rows, negatives))
         means = torch.stack(losses).mean(0).tolist()
         figures = zip(("loss", "contrast", "ranking"), means, strict=True)
         return {name: value for name, value in figures if value == value or name == "loss"} | {"steps": len(losses)}
-
-
-@torch.no_grad()
-def clip_in_step(optimizer: torch.optim.Optimizer, largest: float) -> None:
-    """Clip the norm of all gradients to `largest` when the fused optimiser reads them, without a pass of its own."""
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-    scale = ((norm + 1e-6) / largest).clamp(min=1).float()  # what the kernel reads, whatever the weights are
-    optimizer.grad_scale, optimizer.found_inf = scale, torch.zeros_like(scale)  # type: ignore[attr-defined]
