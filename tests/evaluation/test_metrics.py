@@ -413,6 +413,14 @@ def test_precision_beyond_the_database_divides_by_its_size():
     assert precision_at(*sides, 1).tolist() == [1.0]
 
 
+def test_cuts_may_stand_in_any_order():
+    sides = coded([(1, 1), (3, 1), (2, 0)])
+    for ties in TIES:
+        each = [precision_at(*sides, n, ties=ties)[0] for n in (5, 1, 3, 2)]
+        assert precision_at(*sides, [5, 1, 3, 2], ties=ties).tolist() == each
+        assert len(set(each)) > 2
+
+
 CODES = np.zeros((2, 2), np.uint8)
 LABELS = np.array([0, 1])
 
