@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crossbit.networks import rmsprop
+from crossbit.networks import clip_in_step, rmsprop
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
@@ -23,3 +23,24 @@ def test_rmsprop_is_that_of_pytorch(weight_decay):
         for one, other in zip(mine, theirs, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
     assert [torch.equal(x, y) for x, y in zip(first, mine, strict=True)] == [False, False, True]
+
+
+def test_clipping_in_the_fused_step_equals_clipping_before_it():
+    weights = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        parameters = [torch.randn(30, 20), torch.randn(7)]
+        for p in parameters:
+            p.grad = torch.randn_like(p)
+        optimizer = torch.optim.Adam(parameters, lr=0.1, weight_decay=0.3, fused=fused)
+        for scale in (1.0, 5.0, 1e-3):  # the last one is not clipped
+            for p in parameters:
+                p.grad = torch.randn_like(p) * scale
+            if fused:
+                clip_in_step(optimizer, 1.0)
+            else:
+                torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+        weights.append(parameters)
+    for one, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)

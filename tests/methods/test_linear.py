@@ -153,8 +153,8 @@ def test_constant_features_and_hardly_any_rows(n):
     for modality, x in constant.items():  # nothing to learn from but how frequent each class is
         torch.testing.assert_close(method.networks[modality].scores(x), shares.expand(n, -1), atol=0.01, rtol=0)
         codes = method.networks[modality](x)
-        assert torch.isfinite(codes).all()
         assert torch.equal(codes, codes[:1].expand_as(codes))
+        assert codes.abs().max() < 1e-6  # and the centre is exact
 
 
 def test_bad_settings_are_refused():
