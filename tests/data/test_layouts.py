@@ -289,6 +289,7 @@ def test_pictures_that_are_none(tmp_path):
 # iapr-mat
 
 
+@pytest.mark.slow
 @WRITERS
 def test_iapr_mat(write, tmp_path):
     database, test = vectors(12_000, 3), vectors(50, 3)
@@ -729,6 +730,7 @@ def test_a_damaged_part_of_a_file(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_wikipedia_set_in_the_layout_of_mrl(shared, tmp_path):
     real = load_neutral(shared / "data" / "wikipedia" / "wikipedia.npz")
     classes = real.label.argmax(axis=1) + 1

@@ -97,6 +97,7 @@ def test_convert_writes_what_the_rule_says_and_says_so(flickr, tmp_path, command
     assert len(load_data(tmp_path / "v.npz").query) == 9
 
 
+@pytest.mark.slow
 def test_training_takes_a_layout_as_it_is(flickr, tmp_path, command):
     words = ["--method", "random", "--bits", "8", "--out", tmp_path / "run", "--quiet"]
     assert command("train", flickr, *words).code == 0
