@@ -18,8 +18,11 @@ import pytest
 import crossbit.bench.runner
 from crossbit.bench import workers
 from crossbit.bench.bench import Bench, prepare
+from crossbit.bench.estimate import Estimate
 from crossbit.bench.store import DONE, FAILED, Result, load_results
+from crossbit.data import PairedData
 from crossbit.methods import Method, get
+from crossbit.model import Model, load_model
 from crossbit.training import train
 from oracles import expected_average_precision, is_relevant, precision_at, stable, tie_groups
 from tiny import Command, arrays, runner, vectors
@@ -48,6 +51,12 @@ epochs = 1
 ONE = RECIPE.replace("seeds = 2", "seeds = 1").replace('["nrch", "mrl"]', '"nrch"').partition("[grid.settings.mrl]")[0]
 
 
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No time is spent on estimating time; test_estimate.py does that."""
+    monkeypatch.setattr("crossbit.bench.estimate._timed", lambda job: (0.5, 1.0))
+
+
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     return runner(capsys)
@@ -74,7 +83,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(bench: Bench, **choices: Any) -> list[Result]:
-    return bench.go(bench.estimate(), lambda *_: None, **choices)
+    return bench.go(Estimate({}, "no guess"), lambda *_: None, **choices)
 
 
 def figures(out: Path) -> dict[str, Any]:
@@ -178,7 +187,7 @@ def test_the_tables_hold_the_figures(ran: Path, command: Command) -> None:
     for noise in ("none", "swap-one"):
         results = [r for r in load_results(ran) if (r.method, r.noise) == ("nrch", noise)]
         first = [
-            [f["value"] for f in r.figures if f["measure"].startswith("mAP@all(ties=expected")][0] for r in results
+            next(f["value"] for f in r.figures if f["measure"].startswith("mAP@all(ties=expected")) for r in results
         ]
         assert f"{np.mean(first):.4f}" in shown or f"{100 * np.mean(first):.2f}" in shown, shown
 
@@ -213,7 +222,7 @@ def test_the_plan_says_what_would_run_and_writes_nothing(place: Path, command: C
     assert "swap-one:0.5" in told.out
     plan = json.loads(command(*words, "--json").out)
     assert [entry["status"] for entry in plan["runs"]] == ["to do"] * 8
-    assert all(entry["estimated_seconds"] > 0 for entry in plan["runs"])
+    assert [entry["estimated_seconds"] for entry in plan["runs"]] == [2 * 0.5 + 1.0] * 8
     assert not (place / "out").exists()
 
 
@@ -348,16 +357,10 @@ def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
         return train_epoch(self, view)
 
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "crossbit.bench.bench.estimate",
-            lambda jobs, done: pytest.importorskip("crossbit.bench.estimate").Estimate(
-                {job.run.id: 1.0 for job in jobs}, "a guess"
-            ),
-        )
         patched.setattr(get("nrch"), "train_epoch", interrupted)
         stopped = command(*words)
         assert stopped.code == 130
-        assert "the 2 of 8 runs that are finished are drawn" in stopped.errors[-1] or "the 1 of 8" in stopped.errors[-1]
+        assert "the 1 of 8 runs that are finished are drawn" in stopped.errors[-1]
         assert (place / "out" / "tables.md").is_file()
         before = written(place / "out")
         del epochs[:]
@@ -409,9 +412,8 @@ def test_a_run_that_is_trained_is_scored_without_training_again(place: Path, mon
     (place / "one.toml").write_text(ONE.replace('["P@5"]', '["P@5", "P@10"]'))
     bench = prepare(place / "one.toml", place / "out", data_root=place)
     assert len(bench.to_do()) == 2
-    guess = bench.estimate()
     monkeypatch.setattr(get("nrch"), "train_epoch", None)
-    second = bench.go(guess, lambda *_: None)
+    second = run(bench)
     for a, b in zip(first, second, strict=True):
         assert (a.id, a.history, a.seconds["train"]) == (b.id, b.history, b.seconds["train"])
         assert [f for f in b.figures if not f["measure"].startswith("P@10")] == a.figures
@@ -426,6 +428,40 @@ def test_a_damaged_checkpoint_begins_the_run_again(place: Path, ran: Path) -> No
     (folder / ".config.half").write_bytes(b"{")
     run(bench)
     assert figures(place / "out") == figures(ran)
+
+
+def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noises = '["none", "swap-one:0.5", "resample:0.5", "shuffle-pairs:0.5"]'
+    text = ONE.replace('"nrch"', '["infonce", "nrch"]').replace('["none", "swap-one:0.5"]', noises)
+    (place / "one.toml").write_text(text)
+    trained = []
+
+    def counted(data: PairedData, **options: Any) -> Model:
+        trained.append((options["method"], options["noise"]))
+        return train(data, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crossbit.bench.runner, "train", counted)
+        results = run(prepare(place / "one.toml", place / "out", data_root=place))
+    assert [noise for method, noise in trained if method == "infonce"] == [None, "shuffle-pairs:0.5"]
+    assert len(trained) == 2 + 4
+    blind = {result.noise: result for result in results if result.method == "infonce"}
+    with monkeypatch.context() as patched:
+        patched.setattr(crossbit.bench.runner, "_as_without_noise", lambda *_: None)
+        alone = run(prepare(place / "one.toml", place / "alone", data_root=place))
+    assert [result.figures for result in alone] == [result.figures for result in results]
+    for noise in ("swap-one", "resample"):
+        result = blind[noise]
+        assert (result.rate, result.figures) == (0.5, blind["none"].figures)
+        assert result.machine["same_training_as"] == blind["none"].id
+        folder = place / "out" / "runs" / result.id
+        assert load_model(folder).config["noise"] == f"{noise}:0.5"
+        assert (folder / "codes.npz").is_file()
+        assert load_model(place / "out" / "runs" / blind["none"].id).config["noise"] is None
+    unshared = {tuple(sorted(map(str, result.machine))) for result in results if result.method == "nrch"}
+    assert all("same_training_as" not in names for names in unshared)
 
 
 def test_data_that_changed_are_other_runs(place: Path) -> None:

@@ -42,7 +42,7 @@ def estimate(jobs: Iterable[Job], finished: Iterable[Result]) -> Estimate:
     data and what later epochs do otherwise, so it may be off by half or more.
     """
     like = _means(finished)
-    timed: dict[Hashable, float | None] = {}
+    timed: dict[Hashable, tuple[float, float] | None] = {}
     seconds: dict[str, float | None] = {}
     for job in jobs:
         keys = _keys(job.run.data, job.run.method, job.run.settings, job.run.bits)

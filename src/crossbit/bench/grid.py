@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -90,7 +91,7 @@ def expand(recipe: Recipe, root: Path) -> tuple[list[Run], dict[str, Source], li
 
 
 def expand_or_refuse(
-    recipe: Recipe, root: Path, where: str | Path, before: list[str]
+    recipe: Recipe, root: Path, where: str | os.PathLike[str], before: list[str]
 ) -> tuple[list[Run], dict[str, Source]]:
     """As `expand`; all mistakes, those from before too, are raised together."""
     runs, sources, mistakes = expand(recipe, root)

@@ -10,7 +10,7 @@ import shutil
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from crossbit.data.noise import parse_noise
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.files import read_json, write_json, writing
+from crossbit.methods import get
 from crossbit.model import Model, read_config
 from crossbit.npz import write_npz
 from crossbit.plan import VERSIONED, fingerprint
@@ -84,7 +85,7 @@ def run_job(job: Job, out: Path) -> Result:
             return result
         folder = run_folder(out, job.run.id)
         try:
-            result = _train_and_score(job, out, folder)
+            result = _as_without_noise(job, out) or _train_and_score(job, out, folder)
         except Exception as error:  # whatever it is, the other runs go on
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".strip(": ")
             result = failed(job.run, " ".join(reason.split()))
@@ -156,6 +157,38 @@ def _train_and_score(job: Job, out: Path, folder: Path) -> Result:
     scored = score(model, data, job.protocol, clock)
     _write(out, run.id, scored)
     return _result(run, model, scored, clock.seconds, note)
+
+
+def _as_without_noise(job: Job, out: Path) -> Result | None:
+    """The result, and the folder, of the same run on clean labels, where that is done and no label is ever looked at.
+
+    None where there is no such run. A method that sees no labels, with no rows that choose an epoch by theirs, is the
+    same to the bit under every noise of labels; wrong pairs are another matter.
+    """
+    run, clean = job.run, replace(job, run=replace(job.run, noise=NO_NOISE))
+    rule = NO_NOISE if run.noise == NO_NOISE else parse_noise(run.noise).rule
+    if rule in (NO_NOISE, "shuffle-pairs") or get(run.method).sees_labels or run.validation:
+        return None
+    held, folder = finished(clean, out), run_folder(out, clean.run.id)
+    weights = (folder / "model.safetensors").exists() or not job.protocol.keep_models
+    if held is None or held.status == FAILED or not weights or len(load_job_data(job.source)[0].validation):
+        return None
+    copy = out / "runs" / f".{run.id}.copy"
+    for old in (copy, run_folder(out, run.id)):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(folder, copy, copy_function=_link, ignore=shutil.ignore_patterns("result.json"))
+    write_json(copy / "config.json", {**read_config(folder), "noise": run.noise})
+    os.replace(copy, run_folder(out, run.id))
+    return replace(held, **_told(run), machine={**held.machine, "same_training_as": clean.run.id})
+
+
+def _link(source: str, target: str) -> str:
+    """The same file under a second name, or a copy where the disk knows none; no file is ever changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def _finished_epochs(folder: Path) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,14 @@ def one_after_the_other(jobs: Sequence[Job], out: Path) -> Iterator[Result]:
 def in_processes(jobs: Sequence[Job], out: Path, workers: int) -> Iterator[Result]:
     """In spawned processes, each with its share of the cores; one that dies takes only its own run with it."""
     waiting = list(reversed(jobs))
-    busy: dict[Connection, tuple[_Worker, Job]] = {}
+    busy: dict[Any, tuple[_Worker, Job]] = {}  # by the pipe to the worker
     try:
         for _ in range(min(workers, len(jobs))):
             worker = _Worker(out, threads_for(workers))
             busy[worker.pipe] = worker, worker.give(waiting.pop())
         while busy:
             for pipe in wait(list(busy)):
-                worker, job = busy.pop(pipe)  # type: ignore[index]
+                worker, job = busy.pop(pipe)
                 yield worker.result(job)
                 if waiting:
                     worker = worker if worker.alive else _Worker(out, threads_for(workers))
@@ -168,11 +170,11 @@ def over_ray(jobs: Sequence[Job], out: Path, address: str) -> Iterator[Result]:
 
 def _connect(address: str) -> Any:
     try:
-        import ray
+        ray: Any = import_module("ray")
     except ImportError as error:
         raise UserError("Ray is not installed; pip install 'crossbit[ray]', or take --workers N") from error
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # each kind of address fails in its own way
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"no Ray cluster at {address}: {why}") from error
