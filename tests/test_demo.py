@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from crossbit.cli import main
 from crossbit.data import load_data, save_neutral
@@ -18,7 +19,7 @@ from crossbit.data.types import PairedData
 from crossbit.demo import next_commands, run_demo, write_report
 from crossbit.demo.markup import VOID
 from crossbit.demo.page import build_page
-from crossbit.demo.queries import draw
+from crossbit.demo.queries import PICTURES, WORDS, choose, holds
 from crossbit.demo.work import Stages, Story, make_story
 from crossbit.errors import UserError
 from crossbit.model import Model, load_model
@@ -157,7 +158,7 @@ def test_queries_are_queries(story: Story, data: PairedData) -> None:
     asked = [search.row for search in [*story.words, *story.pictures]]
     assert len(set(asked)) == len(asked)
     assert set(asked) <= set(data.splits["query"].tolist())
-    assert asked == draw(data, len(asked), seed=0)
+    assert asked == choose(data, [*WORDS, *PICTURES], seed=0)
     codes = {name: story.model.encode(name, data[name]) for name in ("image", "text")}
     for search in [*story.words, *story.pictures]:
         assert {row for row, _ in search.hits} <= set(data.splits["retrieval"].tolist())
@@ -194,11 +195,33 @@ def test_a_method_without_a_separator_has_no_words_about_one(story: Story) -> No
 
 
 def test_next_commands_work(story: Story, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in next_commands(folder):
-        name, *words = shlex.split(command)
-        assert name == "crossbit"
+    for words in next_commands(folder):
         assert main(words) == 0
         assert capsys.readouterr().out
+
+
+def test_the_page_calls_crossbit_as_it_was_called(story: Story, tmp_path: Path) -> None:
+    page = Page(write_report(story, tmp_path, "'my tools/crossbit'").read_text(encoding="utf-8"))
+    lines = [shlex.split(line) for line in "".join(page.texts["code"]).splitlines()]
+    assert lines == [["my tools/crossbit", *words] for words in next_commands(tmp_path)]
+
+
+def test_the_picture_to_search_with_is_the_first_that_is_shown(story: Story, data: PairedData, folder: Path) -> None:
+    with Image.open(folder / "query.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), data["image"][story.pictures[0].row])
+
+
+def test_queries_are_chosen_by_their_names_alone(tmp_path: Path) -> None:
+    """On the built-in set every kind has a query, whatever the seed, and it is the one of the shortest name."""
+    whole, kinds = load_data("glyphs"), [*WORDS, *PICTURES]
+    rows = choose(whole, kinds, seed=0)
+    assert rows == choose(whole, kinds, seed=7)
+    names = [str(whole["text"][row]) for row in rows]
+    assert len(set(names)) == len(kinds)
+    asked = whole.query["text"].tolist()
+    for number, kind in enumerate(kinds):
+        others = [name for name in asked if holds(name, kind) and name not in names[:number]]
+        assert names[number] == min(others, key=lambda name: (len(name), name))
 
 
 def test_nothing_is_done_where_something_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

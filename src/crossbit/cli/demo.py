@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crossbit.cli.output import Stopped, say, say_next
+from crossbit.cli.output import Stopped, calling, say, say_next
 from crossbit.files import check_new
 
 
@@ -29,16 +29,11 @@ def demo(
       crossbit demo --out wild --noise swap-one:0.8
     """
     check_new(out)
-    from crossbit.demo import run_demo
+    from crossbit.demo import next_commands, run_demo
 
     try:
-        report = run_demo(out, method=method, noise=noise, seed=seed)
+        report = run_demo(out, method=method, noise=noise, seed=seed, call=calling())
     except KeyboardInterrupt:
         raise Stopped(f"interrupted; what was finished is in {out}") from None
     say(f"\nthe report, to open in a browser: {report}")
-    run = out / "run"
-    say_next(
-        ["search", run, "greek small letter alpha with tonos"],
-        ["search", run, "--image", out / "query.png"],
-        ["evaluate", run, "--ties", "index"],
-    )
+    say_next(*next_commands(out))

@@ -53,12 +53,12 @@ def say_next(*commands: Sequence[str | Path]) -> None:
     """What to try next, each command as its words; printed so that it works where crossbit was called."""
     say("\nnext:")
     for words in commands:
-        say(f"  {_crossbit()} {shlex.join(map(str, words))}")
+        say(f"  {calling()} {shlex.join(map(str, words))}")
 
 
-def _crossbit() -> str:
-    """How to call crossbit from here: it may be installed where no shell looks for it."""
+def calling() -> str:
+    """How to call crossbit from here, quoted for a shell: it may be installed where no shell looks for it."""
     if shutil.which("crossbit"):
         return "crossbit"
     called = sys.argv[0]
-    return called if Path(called).name == "crossbit" else f"{sys.executable} -m crossbit"
+    return shlex.quote(called) if Path(called).name == "crossbit" else f"{shlex.quote(sys.executable)} -m crossbit"

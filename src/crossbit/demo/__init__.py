@@ -31,6 +31,7 @@ def run_demo(
     data: PairedData | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: bool = True,
+    call: str = "crossbit",
 ) -> Path:
     """Train with noise, index, search, score beside the floors, and write what there is to see.
 
@@ -41,10 +42,11 @@ def run_demo(
         out: folder to make.
         method: what to train, with the settings that the method names for the demo.
         noise: what is done to the training labels or pairs, `RULE:RATE`.
-        seed: of noise, weights, batches and the choice of queries.
+        seed: of noise, weights and batches, and of queries where none is of the kinds that are shown.
         data: pairs of pictures and words with labels; the built-in glyphs if None.
         settings: the method's settings, before those for the demo.
         progress: say on standard error what is being done.
+        call: how crossbit is called from where its commands will be tried, quoted for a shell.
 
     Returns:
         The report's path.
@@ -60,16 +62,17 @@ def run_demo(
         data = load_data("glyphs") if data is None else data
     given: dict[str, Any] = {"method": method, "noise": noise, "seed": seed, "settings": settings or {}}
     story = make_story(data, folder / "run", stage, progress=progress, **given)
-    return write_report(story, folder)
+    return write_report(story, folder, call)
 
 
-def write_report(story: Story, folder: Path) -> Path:
+def write_report(story: Story, folder: Path, call: str = "crossbit") -> Path:
     """The page, its figures as JSON, and a query's picture."""
     row = story.pictures[0].row
     Image.fromarray(story.data[modality_of(story.data, "pictures")][row]).save(folder / "query.png")
     write_json(folder / "report.json", figures(story))
     with writing(folder / "report.html") as temporary:
-        temporary.write_text(build_page(story, next_commands(folder)), encoding="utf-8")
+        commands = [f"{call} {shlex.join(words)}" for words in next_commands(folder)]
+        temporary.write_text(build_page(story, commands), encoding="utf-8")
     return folder / "report.html"
 
 
@@ -88,12 +91,12 @@ def figures(story: Story) -> dict[str, Any]:
     }
 
 
-def next_commands(folder: Path) -> list[str]:
-    """Three commands to try on what the demo left in `folder`, quoted for a shell; paths are as `folder` was given."""
+def next_commands(folder: Path) -> list[list[str]]:
+    """Three commands of crossbit to try on what the demo left in `folder`, as words; paths are as `folder` was given."""
     run = str(folder / "run")
     words = read_json(folder / "report.json")["queries"][0]["text"]
     return [
-        shlex.join(["crossbit", "search", run, words]),
-        shlex.join(["crossbit", "search", run, "--image", str(folder / "query.png")]),
-        shlex.join(["crossbit", "evaluate", run, "--ties", "index"]),
+        ["search", run, words],
+        ["search", run, "--image", str(folder / "query.png")],
+        ["evaluate", run, "--ties", "index"],
     ]

@@ -1,8 +1,9 @@
-"""Which queries the report shows, drawn before anything is known about how they do; and what was found for them."""
+"""Which queries the report shows, chosen before anything is known about how they do; and what was found for them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from crossbit.retrieval import search_picture, search_words
 SHOWN = 10  # hits of a query
 SAMPLE = 100  # queries that are chosen from
 LOOKED_AT = 120  # hits among which different captions are looked for
+# Plain things that a reader knows; each takes the query of the shortest name that holds all of its words.
+WORDS = ("latin capital letter caron", "cyrillic letter", "hebrew letter", "arrow", "box drawings", "chess")
+PICTURES = ("greek capital letter", "arrow", "latin small letter acute", "digit")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,35 @@ class Search:
     row: int
     hits: list[tuple[int, int]]
     right: list[bool]
+
+
+def choose(data: PairedData, kinds: Sequence[str], seed: int) -> list[int]:
+    """A query row for each kind, by its name alone; drawn by `draw` where no name left holds the kind's words.
+
+    >>> names = np.array(["number 2", "number 1", "a large arrow", "arrow", "arrow"])
+    >>> rows = {"train": np.array([4]), "query": np.arange(4), "retrieval": np.array([4])}
+    >>> data = PairedData("toy", {"text": names}, np.array([0, 0, 1, 1, 1]), rows)
+    >>> choose(data, ["arrow", "number", "arrow", "chess"], seed=0)
+    [3, 1, 2, 0]
+    """
+    names = data[modality_of(data, "words")]
+    labelled = np.flatnonzero(multi_hot(data).sum(axis=1))
+    rows = np.intersect1d(data.splits["query"], labelled).tolist()
+    left = sorted((len(names[row]), str(names[row]), row) for row in rows)
+    chosen: list[int | None] = []
+    for kind in kinds:
+        name, row = next(((name, row) for _, name, row in left if holds(name, kind)), ("", None))
+        chosen.append(row)
+        left = [one for one in left if one[1] != name]
+    taken = [row for row in chosen if row is not None]
+    others = iter([row for row in draw(data, len(kinds) + len(taken), seed) if row not in taken])
+    filled = (next(others, None) if row is None else row for row in chosen)
+    return [row for row in filled if row is not None]
+
+
+def holds(name: str, kind: str) -> bool:
+    """Whether all words of `kind` are words of the name."""
+    return set(kind.split()) <= set(name.split())
 
 
 def draw(data: PairedData, count: int, seed: int) -> list[int]:

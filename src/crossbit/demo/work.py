@@ -25,7 +25,6 @@ from crossbit.retrieval import index_data
 from crossbit.training import train
 
 BITS = 64
-WORD_QUERIES, PICTURE_QUERIES = 6, 4
 
 
 @dataclass
@@ -100,7 +99,7 @@ def make_story(
         vectors, plain = as_vectors(data, model), on_vectors(model)
     with stage("index", f"{len(data.splits['retrieval']):,} pairs that are no queries"):
         index_data(plain, vectors, run / "index")
-    with stage("search", f"{WORD_QUERIES} texts and {PICTURE_QUERIES} pictures that were never trained on"):
+    with stage("search", f"{len(queries.WORDS)} texts and {len(queries.PICTURES)} pictures that were never trained on"):
         words, pictures = search(data, model, run / "index", seed)
     with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
         report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
@@ -156,9 +155,9 @@ def on_vectors(model: Model) -> Model:
 
 def search(data: PairedData, model: Model, uri: Path, seed: int) -> tuple[list[Search], list[Search]]:
     """Queries by words, and others by picture, through the index as a user would."""
-    rows = queries.draw(data, WORD_QUERIES + PICTURE_QUERIES, seed)
-    words = [queries.by_words(model, data, uri, row) for row in rows[:WORD_QUERIES]]
-    return words, [queries.by_picture(model, data, uri, row) for row in rows[WORD_QUERIES:]]
+    rows, many = queries.choose(data, [*queries.WORDS, *queries.PICTURES], seed), len(queries.WORDS)
+    words = [queries.by_words(model, data, uri, row) for row in rows[:many]]
+    return words, [queries.by_picture(model, data, uri, row) for row in rows[many:]]
 
 
 def score_random(data: PairedData, modalities: list[str], seed: int) -> Report:
