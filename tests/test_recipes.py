@@ -241,6 +241,6 @@ def test_the_reduced_form_leaves_tables(stem, many_labels, tmp_path):
     words = ["bench", RECIPES / f"{stem}.toml", "--quick", "--data", many_labels, "--out", out]
     assert main([str(word) for word in words]) == 0
     recipe, _ = read_recipe(RECIPES / f"{stem}.toml")
-    table = (out / "tables.md").read_text(encoding="utf-8")
+    table = (out / "tables.md").read_text(encoding="utf-8").replace("\\", "")  # Markdown's escapes
     assert recipe.title in table
     assert all(variant.label in table for grid in recipe.grids for variant in grid.variants)
