@@ -1,5 +1,7 @@
 """Convolutional networks over pixels, and where CNN-F's weights come from."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from scipy.io import savemat
 
 from crossbit.backbones import CnnF, PictureSettings, SmallCnn, load_weights, read_cnn_f, with_backbone
 from crossbit.errors import UserError
+from crossbit.methods import Task, available, make_settings, setting_docs
 
 LAYERS = {  # name: filters as MatConvNet has them, (h, w, in, out)
     "conv1": (11, 11, 3, 64),
@@ -122,6 +125,16 @@ def test_a_frozen_backbone_stays_and_its_head_learns():
         encoder(pixels).sum().backward()
         assert all((p.grad is None or not p.grad.any()) == frozen for p in encoder.backbone.parameters())
         assert encoder.head.weight.grad.any()
+
+
+def test_which_methods_train_given_weights_and_when():
+    frozen = {}
+    for name, cls in available().items():
+        small = {key: 8 for key, _, _ in setting_docs(cls) if key == "width"}
+        small |= {"warmup": 3} if name == "ucch" else {}
+        if issubclass(cls.Settings, PictureSettings):
+            frozen[name] = cls(make_settings(cls, small), Task({"image": 6, "text": 5}, 2, 8)).frozen_epochs()
+    assert frozen == {"infonce": math.inf, "mrl": math.inf, "nrch": math.inf, "ssah": 0, "ucch": 3}
 
 
 @pytest.mark.parametrize("side", [16, 17, 48])

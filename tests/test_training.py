@@ -236,11 +236,49 @@ def test_a_validation_split_in_the_data_is_used(tmp_path):
     assert all(0 <= line["validation_map"] <= 1 for line in model.history)
 
 
-def test_wrong_pairs_reach_training_and_are_remembered(tmp_path):
+def test_wrong_pairs_are_remembered(tmp_path):
     small(toy(), noise="shuffle-pairs:0.5", out=tmp_path / "run")
     with np.load(tmp_path / "run/data.npz") as arrays:
         assert arrays["noise_mask"].sum() == 32
         assert np.array_equal(arrays["noise_mask"], arrays["pairing"] != np.arange(64))
+
+
+@pytest.mark.parametrize("method", ["nrch", "ucch"])
+@pytest.mark.parametrize("each", ["", ":each"])
+def test_noise_of_the_labels_that_choose_the_epoch_is_stored(tmp_path, monkeypatch, method, each):
+    judged, original = [], training.score_model
+    monkeypatch.setattr(training, "score_model", lambda *given: judged.append(given[3]) or original(*given))
+    data, settings = toy(), {"width": 8, "batch": 16}
+    options = {"validation": 0.3, "epochs": 1, "out": tmp_path / "run"}
+    model = small(data, method=method, noise=f"swap-one:0.7{each}", settings=settings, **options)
+    sees_labels, train_rows = get(method).sees_labels, np.arange(24, 88)
+    assert model.config["noise_changes"] == ("labels" if sees_labels else "validation labels")
+    with np.load(tmp_path / "run/data.npz") as arrays:
+        for modality in ("image", "text"):
+            ending = f"_{modality}" if each else ""
+            observed, changed = arrays[f"observed_label{ending}"], arrays[f"changed_label{ending}"]
+            assert np.array_equal(changed, observed != data.label)
+            assert np.array_equal(np.flatnonzero(changed), train_rows[changed[train_rows]])
+            assert changed.sum() == int(0.7 * 64)
+            assert changed[arrays["validation"]].any()
+            assert np.array_equal(judged[0][modality].argmax(1), observed[arrays["validation"]])
+        assert arrays["noise_mask"].any() == sees_labels  # UCCH trains on no label
+        assert ("noise_mask_text" in arrays) == (sees_labels and each != "")
+
+
+def test_label_noise_that_reaches_nobody_is_told_of(tmp_path, capsys):
+    model = small(toy(), method="ucch", settings={"width": 8}, epochs=1, out=tmp_path / "run", progress=True)
+    assert model.config["noise_changes"] == "nothing"
+    assert "noise swap-one:0.5 changes labels, and ucch sees none\n" in capsys.readouterr().err
+    with np.load(tmp_path / "run/data.npz") as arrays:
+        assert not {"observed_label", "changed_label"} & set(arrays.files)
+        assert not arrays["noise_mask"].any()
+
+
+@pytest.mark.parametrize(("noise", "changes"), [(None, None), ("shuffle-pairs:0.5", "pairs"), ("flip:0.5", "labels")])
+def test_what_noise_changes_is_in_the_config(noise, changes, capsys):
+    assert small(toy(), noise=noise, epochs=1, progress=True).config["noise_changes"] == changes
+    assert "sees none" not in capsys.readouterr().err
 
 
 def test_noise_on_noisy_labels_may_mend_one():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from crossbit.backbones import PictureSettings
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
@@ -133,6 +134,15 @@ def test_refuses_an_unknown_setting(name):
         small(name, toy(), settings={"no_such_setting": 1})
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_refuses_settings_that_are_no_number(name, value):
+    numbers = [key for key, default, _ in setting_docs(get(name)) if type(default) in (int, float)]
+    assert numbers
+    for key in numbers:
+        with pytest.raises(UserError, match=f"setting {key} is .*must be"):
+            make_settings(get(name), {key: value})
+
+
 def test_every_setting_is_explained(name):
     assert all(meaning for _, _, meaning in setting_docs(get(name)))
 
@@ -245,15 +255,48 @@ def test_labels_of_each_modality(name):
     assert same(codes(small(name, data), data), codes(small(name, apart), data))  # the same labels, the same codes
 
 
-def test_pictures_as_pixels(name, tmp_path):
+def with_pictures(name: str) -> PairedData:
     if "pictures" not in {setting for setting, _, _ in setting_docs(get(name))}:
         pytest.skip("it takes vectors only")
     data = toy()
     shade = 40 + 50 * data.label.argmax(1)
     pictures = np.broadcast_to(shade[:, None, None, None], (data.n, 16, 16, 3)).astype(np.uint8)
-    data = data.replace(modalities={"image": pictures, "text": data["text"]})
+    return data.replace(modalities={"image": pictures, "text": data["text"]})
+
+
+def test_pictures_as_pixels(name, tmp_path):
+    data = with_pictures(name)
     model = small(name, data, settings={"pictures": "cnn"}, out=tmp_path / "run")
     assert same(codes(model, data), codes(load_model(tmp_path / "run"), data))
+
+
+@pytest.mark.parametrize("weights", ["", "given"])
+def test_given_weights_are_trained_after_the_epochs_that_it_declares(name, weights, tmp_path, monkeypatch):
+    data, cls = with_pictures(name), get(name)
+    monkeypatch.setattr(PictureSettings, "check_pictures", lambda self: None)  # there is no file for the small network
+    monkeypatch.setattr("crossbit.methods.base.load_weights", lambda networks, settings: None)
+    original, moved, end = cls.train_epoch, [], 1
+
+    def train_epoch(self, view):
+        if view.epoch == end:
+            raise InterruptedError
+        before = {key: value.clone() for key, value in self.networks["image"].state_dict().items()}
+        figures = original(self, view)
+        now = self.networks["image"].state_dict()
+        parts = {key.split(".")[0] for key, value in before.items() if not torch.equal(value, now[key])}
+        moved.append((view.epoch, parts, view.epoch < self.frozen_epochs()))
+        return figures
+
+    monkeypatch.setattr(cls, "train_epoch", train_epoch)
+    options = {"epochs": 3, "settings": {"pictures": "cnn", "weights": weights}}
+    with pytest.raises(InterruptedError):
+        small(name, data, out=tmp_path / "run", **options)
+    end = 3
+    resumed = small(name, data, out=tmp_path / "run", resume=True, **options)
+    assert [epoch for epoch, *_ in moved] == [0, 1, 2]
+    for _, parts, frozen in moved:
+        assert parts == ({"head"} if weights and frozen else {"head", "backbone"})
+    assert same(codes(small(name, data, **options), data), codes(resumed, data))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
