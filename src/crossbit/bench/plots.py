@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from crossbit.bench.accuracy import arrow, searched, short, sizes
 from crossbit.bench.cells import Cell, Row, Runs, arrange, cell_of, is_floor, row_of
 from crossbit.bench.store import Result
-from crossbit.bench.style import INK, Line, Panel, draw_panels, file_name, finish, log_axis, look, style
+from crossbit.bench.style import Line, Panel, draw_panels, file_name, finish, legend, log_axis, look, style
 from crossbit.bench.times import accuracy
 from crossbit.bench.traces import draw_traces
 from crossbit.evaluation.stats import Summary, summary
@@ -170,16 +170,15 @@ def _time_points(
 
 
 def _scatter(points: Mapping[Row, tuple[Summary, Summary]], y: str) -> Figure:
-    """A point a method, its name beside it."""
+    """A point a method."""
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     style(axes, "training, seconds", y)
-    log_axis(axes)
-    axes.margins(x=0.16, y=0.12)
     for row, (seconds, value) in points.items():
-        how = {**look(row), "linestyle": "", "markersize": 6, "linewidth": 0}
+        how = {**look(row), "linestyle": ""}
         x, up = (0.0 if np.isnan(over.sd) else over.sd for over in (seconds, value))
-        axes.errorbar(seconds.mean, value.mean, xerr=x, yerr=up, elinewidth=1, capsize=0, **how)
-        place = {"xytext": (6, 3), "textcoords": "offset points", "fontsize": 8}
-        axes.annotate(row.label, (seconds.mean, value.mean), color=INK, **place)  # type: ignore[arg-type]
+        axes.errorbar(seconds.mean, value.mean, xerr=x, yerr=up, color=how["color"], elinewidth=1, linestyle="")
+        axes.plot([seconds.mean], [value.mean], label=row.label, **how, markersize=6)
+    log_axis(axes)
+    legend(figure)
     return figure

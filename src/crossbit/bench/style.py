@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -74,14 +75,14 @@ def draw_panels(
     for axes in grid[:, 1:].flat if share else []:
         axes.set_ylabel("")
     if len({line.label or line.row.label for panel in panels for line in panel.lines if len(panel.lines) > 1}) > 1:
-        _legend(figure)
+        legend(figure)
     return finish(figure, path, title, caption)
 
 
 def finish(figure: Figure, path: Path, title: str, caption: str) -> list[Path]:
     """Put the title above and the protocol below, and write both files; the same figure gives the same bytes."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK, fontweight="bold")
-    figure.supxlabel(_wrapped(caption, figure), x=0.01, ha="left", fontsize=7, color=MUTED)
+    figure.suptitle(_wrapped(title, figure, 11), x=0.01, ha="left", fontsize=11, color=INK, fontweight="bold")
+    figure.supxlabel(_wrapped(caption, figure, 18), x=0.01, ha="left", fontsize=7, color=MUTED)
     paths = []
     for ending in ("png", "svg"):
         metadata: dict[str, Any] = {"Date": None} if ending == "svg" else {"Software": None}
@@ -106,9 +107,10 @@ def style(axes: Axes, x: str, y: str) -> None:
 
 
 def log_axis(axes: Axes) -> None:
-    """A logarithmic x axis with plain numbers at 1, 2, 5, 10, ..."""
+    """A logarithmic x axis with plain numbers at 1, 2, 5, 10, ..., and more of them over less than two decades."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 100 * low else (1, 1.5, 2, 3, 4, 5, 7)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.minorticks_off()
 
@@ -163,7 +165,7 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.minorticks_off()
 
 
-def _legend(figure: Figure) -> None:
+def legend(figure: Figure) -> None:
     """One legend for all panels, in the order of the curves' ends."""
     handles: dict[str, Any] = {}
     ends: dict[str, list[float]] = {}
@@ -174,10 +176,9 @@ def _legend(figure: Figure) -> None:
                 ends.setdefault(label, []).append(float(np.nan_to_num(np.asarray(handle.get_ydata(), float)[-1])))
     names = sorted(handles, key=lambda label: -float(np.mean(ends[label])))
     options: Mapping[str, Any] = {"frameon": False, "fontsize": 8, "labelcolor": INK, "handlelength": 2.2}
-    figure.legend([handles[name] for name in names], names, loc="outside right upper", **options)
+    figure.legend([handles[name] for name in names], names, loc="outside right center", **options)
 
 
-def _wrapped(text: str, figure: Figure) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 18)))
+def _wrapped(text: str, figure: Figure, inch: int) -> str:
+    """The text in lines that the figure holds, at so many characters an inch."""
+    return "\n".join(textwrap.wrap(text, int(figure.get_figwidth() * inch), break_on_hyphens=False))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.bench.accuracy import Shown, accuracy_tables, planned
-from crossbit.bench.cells import arrange
+from crossbit.bench.cells import arrange, cell_of, row_of
 from crossbit.bench.latex import HEAD, latex
 from crossbit.bench.layout import Table
 from crossbit.bench.markdown import escape, markdown
@@ -64,7 +64,19 @@ def _document(
     head = [f"# {escape(title)}", "", *([escape(about), ""] if about else []), *_state(out, results), ""]
     limits = _limits([made for of in _main(shown) for column in of.columns.values() for made in column.comparisons])
     tables = [*beside, *(of.table for of in shown), *times]
-    return "\n".join([*head, *limits, "", *(markdown(table) for table in tables)])
+    return "\n".join([*head, *limits, "", *(markdown(table) for table in tables), *_failed(results)])
+
+
+def _failed(results: Sequence[Result]) -> list[str]:
+    """Every run that failed, with its reason: whatever has no place in a table is told here."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.status != DONE:
+            cell = cell_of(result)
+            what = f"{row_of(result).label}, {result.data}, {cell.noise_name}, {cell.bits} bits"
+            lines.setdefault((what, result.reason or "no reason was recorded"), []).append(str(result.seed))
+    told = [f"{what}, seed{'s' * (len(of) > 1)} {', '.join(of)}: {why}" for (what, why), of in lines.items()]
+    return ["## Failed runs", "", *(f"- {escape(line)}" for line in told), ""] if told else []
 
 
 def _main(shown: Sequence[Shown]) -> list[Shown]:
