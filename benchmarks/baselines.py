@@ -65,8 +65,8 @@ def wanted(args: argparse.Namespace) -> list[dict[str, Any]]:
     runs = []
     for seed in range(args.seeds):
         for method in args.methods:
-            cut = get(method).ablations if args.ablations else {}
-            for ablation, changed in {None: {}, **cut}.items():
+            cut = get(method).ablations.items() if args.ablations else ()
+            for ablation, changed in [(None, {}), *cut]:
                 common = {"data": Path(args.data).name, "scale": args.scale, "bits": args.bits, "noise": args.noise}
                 settings = {**known_to(method, given), **changed}
                 runs.append(common | {"method": method, "ablation": ablation, "settings": settings, "seed": seed})
@@ -94,6 +94,15 @@ def read_runs(paths: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
 
 
+def spreads(maps: list[dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Mean and deviation of each direction."""
+    values = {direction: [each[direction] for each in maps] for direction in maps[0]}
+    return {
+        direction: {"mean": float(np.mean(of)), "sd": float(np.std(of, ddof=1)) if len(of) > 1 else None}
+        for direction, of in values.items()
+    }
+
+
 def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean and deviation over the seeds, for each setup, database and direction; mean seconds of a training."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -104,11 +113,8 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         row: dict[str, Any] = {key: group[0][key] for key in (*SETUP, "measure", "epochs")} | {"seeds": len(group)}
         row["seconds"] = {key: float(np.mean([r["seconds"][key] for r in group])) for key in group[0]["seconds"]}
         for database in DATABASES:
-            row[database] = {}
-            for direction in group[0]["databases"][database]["map"]:
-                values = [r["databases"][database]["map"][direction] for r in group]
-                deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-                row[database][direction] = {"mean": float(np.mean(values)), "sd": deviation}
+            row[database] = spreads([r["databases"][database]["map"] for r in group])
+            row[f"{database}, codes"] = spreads([r["databases"][database]["codes_map"] for r in group])
         rows.append(row)
     return rows
 

@@ -114,8 +114,9 @@ def methods(result: dict[str, Any]) -> str:
             noise = f"noise {row['noise']}" if row["noise"] else "clean labels"
             key = f"{Path(row['data']).stem}{scaled}, {row['bits']} bits, {noise}", title
             seconds = row["seconds"].get("train_processor", row["seconds"]["train"])
-            cells = [spread(entry) for entry in row[database].values()]
-            groups.setdefault(key, []).append([name, str(row["seeds"]), *cells, f"{seconds:.1f}"])
+            for kind, scores in ((name, row[database]), (f"{name}; as codes", row[f"{database}, codes"])):
+                cells = [kind, str(row["seeds"]), *(spread(entry) for entry in scores.values()), f"{seconds:.1f}"]
+                groups.setdefault(key, []).extend([cells] if scores else [])
     head = ["", "seeds", "image->text", "text->image", "training, s"]
     return "\n\n".join(f"{data}; {database}:\n\n{table(head, rows)}" for (data, database), rows in groups.items())
 
@@ -130,6 +131,44 @@ def ssah(result: list[dict[str, Any]]) -> str:
         groups.setdefault(key, []).append([row["variant"], str(row["seeds"]), *cells])
     head = ["", "seeds", "image->text", "text->image", "processor seconds"]
     return "\n\n".join(f"{data}:\n\n{table(head, rows)}" for data, rows in groups.items())
+
+
+def ssah_speed(result: dict[str, Any]) -> str:
+    rows = [
+        [form, f"{row['other_seconds']:.1f}", f"{row['seconds']:.1f}", f"**{row['ratio']:.2f}**"]
+        for form, row in result.items()
+    ]
+    return table(["one pass of every step", "ssah, s", "its products, s", "ssah / products"], rows)
+
+
+def convert(result: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{name}, {row['rows']:,} x {row['width']:,}",
+            f"{row['features_mib']:,.0f}",
+            f"**{row['peak_mib']:,.0f}**",
+            f"{row['seconds']:.0f}",
+            f"{row['processor_seconds']:.1f}",
+            f"{row['copy_seconds']:.0f}",
+        ]
+        for name, row in result["results"].items()
+    ]
+    head = ["", "features, MiB", "peak memory, MiB", "s", "processor s", "a plain copy of the features, s"]
+    return table(head, rows)
+
+
+def reranking(result: dict[str, Any]) -> str:
+    parts = []
+    for direction, orders in result["results"].items():
+        measures = list(orders["distance"])
+        rows = [
+            [order, *(f"{figures[measure]:.4f}" for measure in measures)]
+            for order, figures in orders.items()
+            if not order.startswith("milliseconds")
+        ]
+        cost = ", ".join(f"{order} {value:.2f}" for order, value in orders["milliseconds a query"].items())
+        parts.append(f"{direction}; milliseconds a query: {cost}\n\n{table(['ordered by', *measures], rows)}")
+    return "\n\n".join(parts)
 
 
 def demo(result: dict[str, Any]) -> str:
@@ -165,6 +204,27 @@ MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
         "SSAH: forms and ablations beside UCCH, which sees no labels",
         "Clean labels, equally narrow encoders; docs/ssah.md reads these figures.",
         ssah,
+    ),
+    (
+        "ssah-speed",
+        "SSAH: an epoch beside its matrix products",
+        "The published code is TensorFlow 1, which does not run here. *products*: every matrix product of one pass of "
+        "each of the four steps, recorded from a real one and done again alone.",
+        ssah_speed,
+    ),
+    (
+        "convert",
+        "The largest public feature files",
+        "Random data in the published shapes, converted to the neutral folder under a limit of 2 GiB.",
+        convert,
+    ),
+    (
+        "reranking",
+        "Search: what ordering the shortlist by embeddings gains and costs",
+        "*distance*: by Hamming distance and row; *inside ties*: the cosine decides between equal distances; "
+        "*shortlist*: all that is as near as the hundredth, by cosine; *cosine of all*: no codes. *same name*: "
+        "another picture of it.",
+        reranking,
     ),
     (
         "methods",

@@ -36,14 +36,15 @@ from crossbit.methods import available, get, make_settings
 BITS, HELD_OUT, SEED = 64, 0.2, 5
 DIRECTIONS = "image->text", "text->image"
 MARKS = "<!-- runs -->", "<!-- end of runs -->"
-SSAH: dict[str, Any] = {"width": 256, "feature": 128}
+NARROW: dict[str, Any] = {"width": 256, "feature": 128}
+SSAH = NARROW | {"batch": 32, "label_lr": 3e-3, "passes": "20/2/8/8"}
 UCCH: dict[str, Any] = {"width": 256, "image_layers": 2, "lr": 1e-3, "negatives": 1024, "epochs": 10, "warmup": 2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "paper": ("ssah", SSAH),
     "official": ("ssah", SSAH | {"form": "official", "quantisation": 1.0, "delta": 1.0}),
     "paper, not balanced": ("ssah", SSAH | {"balanced": False}),
     **{name.split(":")[0]: ("ssah", SSAH | cut) for name, cut in get("ssah").ablations.items()},
-    "as published": ("ssah", SSAH | {"preset": "official", "passes": "paper", "epochs": 1}),
+    "as published": ("ssah", NARROW | {"preset": "official"}),
     "ucch": ("ucch", UCCH),
 }
 
