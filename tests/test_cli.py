@@ -18,10 +18,22 @@ from PIL import Image
 import crossbit
 from crossbit.bits import unpack
 from crossbit.cli import app, main
+from crossbit.files import write_json
 from crossbit.methods import Method, get
 from tiny import NAMES, TRAIN, Command, arrays, runner, vectors
 
-VERBS = [["demo"], ["train"], ["evaluate"], ["score"], ["encode"], ["index"], ["search"], ["methods"], ["data"]]
+VERBS = [
+    ["demo"],
+    ["train"],
+    ["bench"],
+    ["evaluate"],
+    ["score"],
+    ["encode"],
+    ["index"],
+    ["search"],
+    ["methods"],
+    ["data"],
+]
 DATA_VERBS = [["data", verb] for verb in ("list", "show", "convert", "noise")]
 
 
@@ -429,6 +441,125 @@ def test_search_where(place: Path, command: Command) -> None:
     assert "nothing found" in command("search", place / "run", "bar", "--where", "row < 0").out
 
 
+@pytest.mark.parametrize("rerank", [True, False])
+def test_search_shows_what_it_ordered_by(place: Path, command: Command, rerank: bool) -> None:
+    words = ["search", place / "run", "slanted line", "-k", "20", *([] if rerank else ["--no-rerank"])]
+    hits = one_json(command(*words, "--json").out)["hits"]["image"]
+    assert len(hits) == 20
+    assert ["cosine" in hit for hit in hits] == [rerank] * 20
+    lines = [line.split() for line in command(*words).out.splitlines()]
+    assert ("cosine" in lines[1]) is rerank
+    if rerank:
+        cosines = [hit["cosine"] for hit in hits]
+        assert cosines == sorted(cosines, reverse=True)
+        rows = [line for line in lines if line and line[0].isdigit()]
+        assert [line[:3] for line in rows] == [
+            [str(hit["rank"]), f"{hit['cosine']:.4f}", str(hit["distance"])] for hit in hits
+        ]
+
+
+def photos(folder: Path) -> Path:
+    """A folder with a picture, and a text that is none."""
+    (folder / "photos").mkdir()
+    Image.fromarray(arrays()["image"][0]).save(folder / "photos" / "a.png")
+    (folder / "photos" / "notes.txt").write_text("no picture", encoding="utf-8")
+    return folder / "photos"
+
+
+def test_encode_says_what_a_modality_takes(place: Path, tmp_path: Path, command: Command) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((2, 3)))
+    (tmp_path / "texts.txt").write_text("level bar\n", encoding="utf-8")
+    for source, modality, told in (
+        (photos(tmp_path), "text", "photos holds pictures, and text takes texts; take --modality image"),
+        (place / "query.png", "text", "query.png holds pictures, and text takes texts; take --modality image"),
+        (tmp_path / "texts.txt", "image", "texts.txt holds texts, and image takes pictures; take --modality text"),
+        (tmp_path / "x.npy", "image", "x.npy holds vectors, and image takes pictures; this run was trained on no"),
+        (place / "vectors.npz", "text", "vectors.npz holds vectors, and text takes texts; this run"),
+    ):
+        ran = command("encode", place / "run", source, "--modality", modality, "--out", tmp_path / "codes.npy")
+        assert (ran.code, len(ran.errors)) == (2, 1)
+        assert told in ran.errors[0]
+    assert not list(tmp_path.glob("codes*"))
+
+
+def test_encode_knows_the_modality_before_it_reads(place: Path, tmp_path: Path, command: Command) -> None:
+    words = ["--modality", "pictures", "--out", tmp_path / "codes.npy"]
+    for source in (photos(tmp_path), tmp_path / "missing.npy"):
+        ran = command("encode", place / "run", source, *words)
+        assert (ran.code, ran.errors) == (2, ["crossbit: error: unknown modality 'pictures'; known: image, text"])
+
+
+def test_a_skipped_file_is_named_before_the_reason(place: Path, tmp_path: Path, command: Command) -> None:
+    folder = photos(tmp_path)
+    ran = command("encode", place / "run", folder, "--modality", "image", "--out", tmp_path / "codes.npy")
+    assert ran.code == 0
+    assert ran.errors[0].startswith(f"skipping {folder / 'notes.txt'}: cannot be read as a picture: ")
+
+
+@pytest.mark.parametrize(
+    ("device", "why"), [("tpu", "PyTorch finds none on this machine"), ("gpux", "it is none of auto, cpu")]
+)
+def test_a_device_that_is_not_there(place: Path, tmp_path: Path, command: Command, device: str, why: str) -> None:
+    ran = command("train", place / "vectors.npz", "--out", tmp_path / "run", "--device", device, *TRAIN)
+    assert (ran.code, len(ran.errors)) == (2, 1)
+    assert f"device '{device}' cannot be used: {why}" in ran.errors[0]
+    assert "Accelerator" not in ran.errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_resume_says_that_there_is_nothing_to_resume(place: Path, tmp_path: Path, command: Command) -> None:
+    words = ["train", place / "vectors.npz", "--out", tmp_path / "run", *TRAIN, "--resume"]
+    first, again = command(*words), command(*words)
+    assert (first.code, again.code) == (0, 0)
+    assert first.errors == [f"there is nothing to resume in {tmp_path / 'run'}; training begins anew"]
+    assert again.errors == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that is there and takes no files")
+def test_a_folder_that_takes_no_files_is_named(place: Path, command: Command) -> None:
+    ran = command("train", place / "vectors.npz", "--out", "/proc/z", *TRAIN)
+    assert ran.code == 2
+    assert "cannot write /proc/z: /proc: nothing can be made there; choose another path" in ran.errors[0]
+
+
+@pytest.mark.parametrize(("name", "written"), [("label", "lables"), ("train", "trian")])
+def test_a_misspelt_array_is_told_of(tmp_path: Path, command: Command, name: str, written: str) -> None:
+    held = arrays()
+    held[written] = held.pop(name)
+    np.savez(tmp_path / "mine.npz", **held)
+    ran = command("data", "show", tmp_path / "mine.npz")
+    assert (ran.code, len(ran.errors)) == (2, 1)
+    assert f"an array is called '{written}'; did you mean '{name}'?" in ran.errors[0]
+
+
+def test_modalities_may_be_called_nearly_like_what_is_there(tmp_path: Path, command: Command) -> None:
+    held = arrays()
+    held["captions"], held["labels2"] = held.pop("text"), vectors(90)["image"]
+    np.savez(tmp_path / "mine.npz", **held)
+    shown = one_json(command("data", "show", tmp_path / "mine.npz", "--json").out)
+    assert list(shown["modalities"]) == ["image", "captions", "labels2"]
+
+
+def test_evaluate_says_how_the_epoch_was_chosen(
+    place: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "\nmodel of the last epoch\n" in command("evaluate", place / "run").out
+    train_epoch = get("nrch").train_epoch
+
+    def interrupted(self: Method, view: Any) -> dict[str, Any]:
+        if view.epoch == 1:
+            raise KeyboardInterrupt
+        return train_epoch(self, view)
+
+    monkeypatch.setattr(get("nrch"), "train_epoch", interrupted)
+    words = ["train", place / "vectors.npz", "--out", tmp_path / "run", *TRAIN, "--epochs", "3"]
+    assert command(*words).code == 130
+    told = "model of the last epoch, interrupted after 1 of 3 epochs"
+    assert told in command("evaluate", tmp_path / "run").out.splitlines()
+    report = crossbit.evaluate(crossbit.load_model(tmp_path / "run"), crossbit.load_data(place / "vectors.npz"))
+    assert told in str(report).splitlines()
+
+
 # --- methods, and the line itself -----------------------------------------------------------------------------------
 
 
@@ -458,8 +589,12 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 def test_the_demo_says_where_its_report_is_and_three_commands_to_go_on_with(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    called: list[str] = []
+
     def run_demo(out: Path, **choices: Any) -> Path:
+        called.append(choices.pop("call"))
         assert choices == {"method": "nrch", "noise": "swap-one:0.2", "seed": 3}
+        write_json(out / "report.json", {"queries": [{"text": "digit two"}]})
         return out / "report.html"
 
     monkeypatch.setattr("crossbit.demo.run_demo", run_demo)
@@ -470,4 +605,6 @@ def test_the_demo_says_where_its_report_is_and_three_commands_to_go_on_with(
     assert [words[words.index("search") :][:2] for words in lines[:2]] == [
         ["search", str(tmp_path / "my demo" / "run")]
     ] * 2
+    assert lines[0][-1] == "digit two"
     assert len(lines) == 3
+    assert [words[: len(shlex.split(called[0]))] for words in lines] == [shlex.split(called[0])] * 3  # as on its page

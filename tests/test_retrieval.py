@@ -104,6 +104,15 @@ def test_the_nearest_are_ranked_by_their_embeddings(
         assert found == search_words(model, uri, words, k=12)
 
 
+def test_what_was_found_tells_its_cosines(model: Model, data: PairedData, uri: Path) -> None:
+    found = search_words(model, uri, "a level bar", k=20)
+    images, query = model.embed("image", data["image"]), model.embed("text", ["a level bar"])[0]
+    cosine = images @ query / np.linalg.norm(images, axis=1) / np.linalg.norm(query)
+    expected = [cosine[id_] for id_, _, _ in found["image"]]
+    np.testing.assert_allclose(found.cosines["image"], expected, atol=1e-3)
+    assert search_words(model, uri, "a level bar", rerank=False).cosines == {}
+
+
 def test_a_pictures_texts_are_ranked_too(model: Model, data: PairedData, uri: Path) -> None:
     picture = data.query["image"][:1]
     found = search_picture(model, uri, picture, k=75)
@@ -272,3 +281,12 @@ def test_pictures_of_many_sizes_are_encoded_in_order(
     assert "1.png" in skipped[0]
     expected = [model.encode("image", read_picture(tmp_path / name))[0].tolist() for name in names]
     assert codes.tolist() == expected
+
+
+def test_hits_say_what_they_are_without_their_items(model: Model, uri: Path) -> None:
+    codes = model.encode("text", ["a level bar", "slanted"])
+    with crossbit.open_index(index_path(uri, "image"), read_only=True) as index:
+        hits, none = index.search(codes, k=12), index.search(codes[:1], where="row < 0")
+    shown = [f"id {id_} at {far}" for id_, far in zip(hits.ids[0, :10], hits.distances[0], strict=False)]
+    assert str(hits) == f"<Hits of 2 queries, the first: {', '.join(shown)}, ...>"  # the index is closed by now
+    assert str(none) == "<Hits of 1 query, nothing found for the first>"

@@ -74,7 +74,8 @@ def check_new(path: str | os.PathLike[str]) -> Path:
     try:
         tempfile.TemporaryFile(dir=above).close()
     except OSError as error:
-        raise UserError(f"cannot write {target}: {above}: {error.strerror or error}; choose another path") from error
+        why = "nothing can be made there" if isinstance(error, FileNotFoundError) else error.strerror or error  # /proc
+        raise UserError(f"cannot write {target}: {above}: {why}; choose another path") from error
     return target
 
 

@@ -23,15 +23,16 @@ from PIL import Image, ImageOps
 
 from crossbit.bits import pack
 from crossbit.data.types import PairedData
-from crossbit.errors import UserError
+from crossbit.errors import UserError, unknown
 from crossbit.files import check_new, sync_folder
 from crossbit.index import open_index
 from crossbit.index.base import Hit
-from crossbit.index.embeddings import Embeddings, write_ids, writing_embeddings
+from crossbit.index.embeddings import Embeddings, cosines, write_ids, writing_embeddings
 from crossbit.model import Model
 
 CHUNK = 4096  # rows encoded and added at a time
 PICTURES = 64  # pictures of one size encoded at a time
+TAKES = {"words": "texts", "pictures": "pictures", "pixels": "pictures"}  # by kind of featuriser; others take vectors
 
 
 class Found(dict[str, list[Hit]]):
@@ -39,11 +40,13 @@ class Found(dict[str, list[Hit]]):
 
     Attributes:
         reranked: by modality, whether a shortlist was ordered by embeddings; otherwise it is by (distance, id).
+        cosines: where it was, the cosine between the query's embedding and each hit's.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.reranked: dict[str, bool] = {}
+        self.cosines: dict[str, list[float]] = {}
 
 
 def index_path(uri: str | os.PathLike[str], modality: str) -> str:
@@ -182,7 +185,7 @@ def encode_pictures(
             try:
                 yield path.name, read_picture(path)
             except UserError as error:
-                skip(f"skipping {error}")
+                skip(f"skipping {path}: {str(error).removeprefix(f'{path} ')}")
 
     names: list[str] = []
     codes = [encode(modality, [])]
@@ -191,6 +194,39 @@ def encode_pictures(
         names += some
         codes.append(encode(modality, np.concatenate(pixels)))
     return np.concatenate(codes), names
+
+
+def takes(model: Model, modality: str) -> str:
+    """What the model encodes as this modality: "texts", "pictures" or "vectors".
+
+    Raises:
+        UserError: a modality that the model does not know.
+    """
+    if modality not in model.featurisers:
+        raise unknown("modality", modality, model.modalities)
+    return TAKES.get(model.featurisers[modality].kind, "vectors")
+
+
+def check_takes(model: Model, modality: str, rows: Any, source: str) -> None:
+    """UserError where `source` holds something else than the modality takes; `rows` is what it holds, or its name."""
+    held, right = rows if isinstance(rows, str) else _held(rows), takes(model, modality)
+    if held not in (right, None):
+        raise UserError(f"{source} holds {held}, and {modality} takes {right}; {_other(model, held)}")
+
+
+def _held(rows: Any) -> str | None:
+    """What rows are; None where they are nothing that a model takes, which the featuriser says best."""
+    array = np.asarray(rows[:1])
+    if array.dtype.kind == "U":
+        return "texts"
+    if array.ndim == 4 and array.dtype == np.uint8:
+        return "pictures"
+    return "vectors" if array.ndim == 2 and array.dtype.kind == "f" else None
+
+
+def _other(model: Model, held: str) -> str:
+    fitting = [modality for modality in model.modalities if takes(model, modality) == held]
+    return f"take --modality {fitting[0]}" if fitting else f"this run was trained on no {held}"
 
 
 def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
@@ -245,6 +281,9 @@ def _search(
                 stored = Embeddings.beside(path.parent, other, model.bits) if rerank else None
                 by = index.search if stored is None else partial(stored.search, index, query[0])
                 found[other] = by(pack(query), k=k, where=where)[0]
+                if stored is not None:
+                    ids = np.array([id_ for id_, _, _ in found[other]], np.int64)
+                    found.cosines[other] = cosines(stored.of(ids), query[0].astype(np.float64)).tolist()
             found.reranked[other] = stored is not None
     return found
 

@@ -26,6 +26,7 @@ from crossbit.plan import PRECISIONS, Plan, check_same, make_plan
 from crossbit.progress import EpochProgress
 from crossbit.tensors import part
 
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
 EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global generator
 
 
@@ -255,8 +256,10 @@ def _fabric(config: Mapping[str, Any]) -> Fabric:
     try:
         fabric = Fabric(accelerator=config["device"], devices=1, precision=PRECISIONS[config["precision"]])  # type: ignore[arg-type]
         fabric.launch()
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise UserError(f"device '{config['device']}' cannot be used: {str(error).splitlines()[0]}") from error
+    except (ValueError, RuntimeError, ImportError) as error:  # Fabric's own words are about its arguments
+        known = config["device"] in DEVICES
+        why = "PyTorch finds none on this machine" if known else f"it is none of {', '.join(DEVICES)}"
+        raise UserError(f"device '{config['device']}' cannot be used: {why}; give cpu or auto") from error
     return fabric
 
 

@@ -260,3 +260,11 @@ def test_with_observed_takes_the_place_of_what_was_seen():
 
 def test_no_queries_is_fine():
     assert len(make(**splits(query=[])).query) == 0
+
+
+def test_repr_is_one_line_about_what_there_is() -> None:
+    large = {"image": np.zeros((N, 8, 8, 3), np.uint8), "text": np.array(["some long words"] * N)}
+    data = make(modalities=large)
+    told = "6 pairs of image (pictures, 8x8x3) and text (words), 3 classes, train 3, query 2, retrieval 4"
+    assert repr(data) == str(data) == f"<PairedData toy: {told}>"
+    assert repr(data.train) == f"<3 rows of {data!r}>"

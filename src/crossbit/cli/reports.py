@@ -91,7 +91,10 @@ def _say_head(report: Report) -> None:
     against = f"a database of {size:,}" if report.protocol["database"] == "retrieval" else "the queries themselves"
     bits = "" if report.bits is None else f", {report.bits} bits"
     ranked = ", ranked by cosine" if report.protocol["metric"] == "cosine" else ""
-    say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}{ranked}\n")
+    say(f"{report.data}, {report.method}{bits}: {many:,} queries against {against}{ranked}")
+    if "selection" in report.protocol:
+        say(f"model of the {report.protocol['selection']}")
+    say()
 
 
 def _bounds(report: Report, way: str) -> str:

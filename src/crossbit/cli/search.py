@@ -53,12 +53,16 @@ def encode(
     files = _picture_files(source)
     names_file = None if files is None else check_new(out.with_suffix(".txt"))
     import crossbit
-    from crossbit.retrieval import encode_pictures
+    from crossbit.retrieval import check_takes, encode_pictures, takes
 
     model = crossbit.load_model(run)
+    takes(model, modality)  # refuses an unknown one before anything is read
     if files is None or names_file is None:
-        codes = (model.embed if real else model.encode)(modality, _rows(source, modality))
+        rows = _rows(source, modality)
+        check_takes(model, modality, rows, source)
+        codes = (model.embed if real else model.encode)(modality, rows)
     else:
+        check_takes(model, modality, "pictures", source)
         codes, names = encode_pictures(model, modality, files, skip=note, real=real)
         if not names:
             raise UserError(f"{source} holds no picture that can be read, among {len(files)} files")
@@ -123,7 +127,7 @@ def search(
 
     Hamming distance finds a shortlist, all that is as near as the hundredth
     nearest; the cosine of the real-valued embeddings then puts it in order.
-    The distance shown is the Hamming distance.
+    Both are shown.
 
     \b
     Examples:
@@ -197,24 +201,33 @@ def _save(out: Path, codes: np.ndarray) -> None:
 
 
 def _flat(found: Found) -> dict[str, list[dict[str, Any]]]:
-    """By modality: rank, id, distance and all that the item says, in one mapping a hit."""
+    """By modality: rank, id, distance, cosine where re-ranked, and all that the item says, in one mapping a hit."""
     return {
         modality: [
-            {"rank": rank, "id": id_, "distance": distance, **(item or {})}
+            {"rank": rank, "id": id_, "distance": distance, **_cosine(found, modality, rank), **(item or {})}
             for rank, (id_, distance, item) in enumerate(hits, start=1)
         ]
         for modality, hits in found.items()
     }
 
 
+def _cosine(found: Found, modality: str, rank: int) -> dict[str, float]:
+    return {"cosine": round(found.cosines[modality][rank - 1], 6)} if found.reranked[modality] else {}
+
+
 def _say_hits(modality: str, hits: list[dict[str, Any]], reranked: bool) -> None:
     if not hits:
         return say(f"nothing found in the {modality} index")
-    shown = [
-        key for key in ("rank", "distance", "caption", "labels", "label", "path", "row") if hits[0].get(key) is not None
-    ]
-    cells = [[", ".join(hit[key]) if isinstance(hit[key], list) else hit[key] for key in shown] for hit in hits]
+    columns = ("rank", "cosine", "distance", "caption", "labels", "label", "path", "row")
+    shown = [key for key in columns if hits[0].get(key) is not None]
+    cells = [[_cell(hit[key]) for key in shown] for hit in hits]
     order = "the nearest, re-ranked by cosine of the embeddings" if reranked else "nearest first"
     say(f"{modality}, {order}")
-    say_table(shown, cells, right=["rank", "distance", "row"])
+    say_table(shown, cells, right=["rank", "cosine", "distance", "row"])
     return None
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:.4f}" if isinstance(value, float) else value

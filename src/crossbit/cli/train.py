@@ -57,6 +57,8 @@ def train(
     """
     given = _settings(settings or [])
     _check_out(out, resume)
+    if resume and not out.exists():
+        note(f"there is nothing to resume in {out}; training begins anew")
     import crossbit
 
     loaded = crossbit.load_data(data)

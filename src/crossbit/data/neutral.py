@@ -6,6 +6,7 @@ Arrays: one per modality under its own name; `label`; `train`, `query`, `retriev
 
 from __future__ import annotations
 
+import difflib
 import os
 import shutil
 import tempfile
@@ -82,6 +83,8 @@ def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
     for key in arrays:
         if not key.isidentifier():
             raise UserError(f"an array is called {key!r}; its name must be a plain word, such as 'image'")
+        if near := _misspelt(key, arrays):
+            raise UserError(f"an array is called '{key}'; did you mean '{near}'? a modality needs a name less like it")
     return PairedData(
         name,
         modalities={key: array for key, array in arrays.items() if key not in RESERVED and not _prefix(key)},
@@ -102,6 +105,13 @@ def _arrays(data: PairedData) -> dict[str, np.ndarray]:
     arrays |= {_TRUTH + modality: array for modality, array in data.modality_label.items()}
     arrays |= {_OBSERVED + modality: array for modality, array in data.modality_observed_label.items()}
     return {key: np.asarray(array) for key, array in arrays.items()}
+
+
+def _misspelt(key: str, arrays: dict[str, np.ndarray]) -> str | None:
+    """The array's name that `key` nearly is and that is not there; captions and paths may well be modalities."""
+    missing = RESERVED - {"caption", "path"} - arrays.keys()
+    near = difflib.get_close_matches(key, sorted(missing), n=1, cutoff=0.7)
+    return near[0] if near and key not in RESERVED and not _prefix(key) else None
 
 
 def _prefix(key: str) -> str:

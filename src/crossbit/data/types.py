@@ -65,6 +65,19 @@ class PairedData:
             if (strings := getattr(self, name)) is not None:
                 _set(self, **{name: _check_strings(name, strings, self.n)})
 
+    def __repr__(self) -> str:
+        """One line: name, pairs, modalities, classes, splits; no arrays.
+
+        >>> PairedData("toy", {"x": np.eye(3)}, None, {"train": [1, 2], "query": [0], "retrieval": [1, 2]})
+        <PairedData toy: 3 pairs of x (vectors, 3), no labels, train 2, query 1, retrieval 2>
+        """
+        shapes = {name: "x".join(map(str, array.shape[1:])) for name, array in self.modalities.items()}
+        held = [f"{name} ({', '.join(filter(None, (self.kind(name), shapes[name])))})" for name in shapes]
+        parts = [f"{self.n:,} pairs of {' and '.join(held)}"]
+        parts.append(f"{self.classes:,} classes" if self.classes else "no labels")
+        parts += [f"{split} {len(rows):,}" for split, rows in self.splits.items()]
+        return f"<PairedData {self.name}: {', '.join(parts)}>"
+
     @property
     def n(self) -> int:
         """Number of pairs."""
@@ -143,6 +156,9 @@ class Rows:
 
     data: PairedData
     index: np.ndarray  # (rows,) int64, row numbers of `data`
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} rows of {self.data!r}>"
 
     def __len__(self) -> int:
         return len(self.index)

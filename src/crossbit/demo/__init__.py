@@ -92,7 +92,7 @@ def figures(story: Story) -> dict[str, Any]:
 
 
 def next_commands(folder: Path) -> list[list[str]]:
-    """Three commands of crossbit to try on what the demo left in `folder`, as words; paths are as `folder` was given."""
+    """Three commands to try on what the demo left in `folder`, each as words for crossbit; paths are as `folder` is."""
     run = str(folder / "run")
     words = read_json(folder / "report.json")["queries"][0]["text"]
     return [

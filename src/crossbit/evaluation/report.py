@@ -86,7 +86,8 @@ class Report:
         chance = [f"{direction} {value:.4f}" for direction, value in self.chance.items()]
         codes = [f"{direction} {value:.4f}" for direction, value in self.codes_map.items()]
         more = ("as codes, by Hamming distance", codes), ("any order of ties", bounds), ("chance", chance)
-        last = [f"{what}: {', '.join(of)}" for what, of in more if of]
+        last = [f"model of the {self.protocol['selection']}"] if "selection" in self.protocol else []
+        last += [f"{what}: {', '.join(of)}" for what, of in more if of]
         for name, values in self.figures.items():
             last.append(f"{name}: {', '.join(f'{direction} {value:.4f}' for direction, value in values.items())}")
         return "\n".join([head, *lines, *last])

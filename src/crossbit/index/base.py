@@ -18,6 +18,7 @@ Item = dict[str, Any]
 Items = Sequence[Mapping[str, Any] | None] | Mapping[str, Any]
 Hit = tuple[int, int, Item | None]  # id, distance, item
 
+SHOWN = 10  # hits in a repr
 ROWS_AT_ONCE = 256  # of a search, whose items are fetched together: one round trip for many queries, not one for all
 
 
@@ -34,6 +35,8 @@ class Hits:
     >>> hits = Hits(np.array([[0, 3]]), np.array([[5, 2]]), lambda ids: {i: {"name": f"no {i}"} for i in ids})
     >>> hits[0]
     [(5, 0, {'name': 'no 5'}), (2, 3, {'name': 'no 2'})]
+    >>> hits
+    <Hits of 1 query, the first: id 5 at 0, id 2 at 3>
     """
 
     def __init__(
@@ -46,6 +49,14 @@ class Hits:
         self.ids = ids
         self._fetch = items
         self._items: dict[int, Item | None] = {}
+
+    def __repr__(self) -> str:
+        """How many queries, and the hits of the first; no item is fetched for it."""
+        many = f"{len(self):,} {'query' if len(self) == 1 else 'queries'}"
+        if not (first := self._found(slice(0, 1))):
+            return f"<Hits of {many}{', nothing found for the first' if len(self) else ''}>"
+        shown = [f"id {i} at {d}" for i, d in zip(first[:SHOWN], self.distances[0], strict=False)]
+        return f"<Hits of {many}, the first: {', '.join(shown)}{', ...' if len(first) > SHOWN else ''}>"
 
     def __len__(self) -> int:
         return len(self.ids)

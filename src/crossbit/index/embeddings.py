@@ -116,13 +116,14 @@ class Embeddings:
         cosine = np.empty(count)
         for start in range(0, count, BLOCK):
             some = slice(start, start + BLOCK)
-            rows = self._of(ids[some])
+            rows = self.of(ids[some])
             if not np.array_equal(((rows >= 0) != (query >= 0)).sum(axis=1), distances[some]):
                 raise UserError(f"{self.path} does not hold the embeddings of the codes in this index{MEND}")
             cosine[some] = cosines(rows, query.astype(np.float64))
         return near.take(np.lexsort((ids, distances, -cosine))[:k][None])
 
-    def _of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """The embeddings of some ids, float64 (m, bits); UserError for an id that has none."""
         at = np.minimum(np.searchsorted(self._ids, ids), max(len(self._ids) - 1, 0))
         missing = ids if not len(self._ids) else ids[self._ids[at] != ids]
         if len(missing):
