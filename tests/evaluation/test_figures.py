@@ -303,6 +303,8 @@ def test_a_file_of_the_same_rows_twice_searches_the_queries(tmp_path: Path) -> N
     own = np.arange(20)
     sides = pack(SIGNS["image"][QUERY]), pack(SIGNS["text"][QUERY]), own, own
     assert report.figures["hit@1(correct=pair, ties=expected, empty=zero)"]["image->text"] == figure("hit@1", *sides)
+    other_items = arrays(QUERY, QUERY) | {"retrieval_label": LABEL[QUERY][::-1]}  # collapsed codes look the same, too
+    assert score_file(saved(tmp_path, other_items)).protocol["database"] == "retrieval"
     path = saved(tmp_path, arrays(QUERY, QUERY[::-1]))
     assert score_file(path).protocol["database"] == "retrieval"
     with pytest.raises(UserError, match="give the same rows as queries and as database"):

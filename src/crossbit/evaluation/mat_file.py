@@ -97,9 +97,8 @@ def upright(arrays: dict[str, Array]) -> dict[str, Array]:
 
 
 def _turns(arrays: dict[str, Array]) -> Iterator[dict[str, Array]]:
-    """As they are, all transposed, and each with as many rows as one axis of its side's labels has entries."""
+    """As they are, then each with as many rows as one axis of its side's labels has entries."""
     yield arrays
-    yield {name: array.T for name, array in arrays.items()}
     sides = sorted({name.partition("_")[0] for name in arrays if f"{name.partition('_')[0]}_label" in arrays})
     for rows in product(*(arrays[f"{side}_label"].shape for side in sides)):
         of_side = dict(zip(sides, rows, strict=True))
