@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -388,7 +387,7 @@ def test_killed_at_random_it_ends_with_the_same_figures_and_repeats_nothing(
         wait_for_results(process, place / "out", len(done) + moments.randint(0, 2) if kills < 3 else 99)
         time.sleep(moments.random() * 0.5)
         ended = process.poll()
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
         _, errors = process.communicate()
         now = written(place / "out")
         assert {path: now[path] for path in done} == done

@@ -33,7 +33,7 @@ def bench(
             help="Only this data set of the recipe; or a built-in name or a path in the place of all.",
         ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The recipe's reduced form, as its [quick] says.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="The recipe's reduced form: its section 'quick'.")] = False,
     data_root: Annotated[
         Path, typer.Option(metavar="DIR", help="Where relative paths of the recipe's data start.")
     ] = Path(),
