@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -32,6 +33,11 @@ DIRECTIONS = {"image->text", "text->image", "average", ""}
 MOST_RUNS = 9  # of a recipe in its reduced form
 H5_KEYS = {"image": "imgs_deep", "text": "text", "image label": "imgs_labels", "text label": "texts_labels"}
 MAT_KEYS = {"image": "img", "text": "txt", "image label": "img_lab", "text label": "txt_lab"}
+
+
+@cache  # a recipe does not change, and several tests read it
+def read(stem):
+    return read_recipe(RECIPES / f"{stem}.toml")
 
 
 def pairs(n, classes=4):
@@ -108,7 +114,7 @@ def plans(root):
     """Of every recipe, on stand-ins of its files: what was asked, the runs, and what is wrong."""
     made = {}
     for stem in PAPERS:
-        recipe, mistakes = read_recipe(RECIPES / f"{stem}.toml")
+        recipe, mistakes = read(stem)
         runs, _, more = expand(recipe, root)
         made[stem] = recipe, runs, [*mistakes, *more]
     return made
@@ -130,7 +136,7 @@ def test_nothing_is_wrong_where_the_files_are(stem, plans):
 
 @pytest.mark.parametrize("stem", PAPERS)
 def test_a_missing_file_is_told_of_with_the_way_out(stem, tmp_path):
-    recipe, _ = read_recipe(RECIPES / f"{stem}.toml")
+    recipe, _ = read(stem)
     mistakes = expand(recipe, tmp_path)[2]
     assert len(mistakes) >= len(recipe.data)
     assert all("does not exist; --data-root" in mistake and "--data glyphs" in mistake for mistake in mistakes)
@@ -146,7 +152,7 @@ def many_labels(tmp_path_factory):
 
 @pytest.mark.parametrize("stem", PAPERS)
 def test_the_reduced_form_is_small_and_fits_data_with_several_labels(stem, many_labels):
-    recipe, _ = read_recipe(RECIPES / f"{stem}.toml")
+    recipe, _ = read(stem)
     assert recipe.quick is not None and recipe.quick.data == ("glyphs",)
     runs, _, mistakes = expand(recipe.reduced().on(str(many_labels)), Path())
     assert mistakes == []
@@ -240,7 +246,7 @@ def test_the_reduced_form_leaves_tables(stem, many_labels, tmp_path):
     out = tmp_path / "out"
     words = ["bench", RECIPES / f"{stem}.toml", "--quick", "--data", many_labels, "--out", out]
     assert main([str(word) for word in words]) == 0
-    recipe, _ = read_recipe(RECIPES / f"{stem}.toml")
+    recipe, _ = read(stem)
     table = (out / "tables.md").read_text(encoding="utf-8").replace("\\", "")  # Markdown's escapes
     assert recipe.title in table
     assert all(variant.label in table for grid in recipe.grids for variant in grid.variants)
