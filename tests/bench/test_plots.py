@@ -137,11 +137,21 @@ def test_losses_have_a_panel_a_method_and_validation_one_for_all(tmp_path: Path)
     assert "by seconds" in words(tmp_path, "validation-toy-32-none")
 
 
+def test_variants_are_drawn_with_their_method_and_apart_from_the_others(tmp_path: Path) -> None:
+    results = [run("nrch", history=history(3.0)), run("ucch", history=history(5.0))]
+    results += [run("nrch", variant="no margin", history=history(4.0))]
+    drawn = names(draw(tmp_path, results))
+    assert drawn == ["loss-toy-32-none", "loss-toy-32-none-variants_of_nrch"]
+    assert "no margin" not in words(tmp_path, drawn[0]) and "ucch" not in words(tmp_path, drawn[1])
+    assert "nrch: no margin" in words(tmp_path, drawn[1])
+
+
 def test_epochs_without_a_loss_are_left_out(tmp_path: Path) -> None:
     lines = [{"epoch": 1, "loss": None, "seconds": 1.0}, {"epoch": 2, "loss": 1.0, "seconds": 2.0}]
     assert draw(tmp_path, [run("nrch", history=lines)]) == []
 
 
+@pytest.mark.slow
 def test_the_same_results_make_the_same_bytes(tmp_path: Path) -> None:
     results = [run(method, bits=bits, history=history(2.0)) for bits in (16, 64) for method in ("nrch", "ucch")]
     first = {path.name: path.read_bytes() for path in draw(tmp_path, results)}

@@ -250,10 +250,13 @@ def mark_notes(columns: Sequence[Column]) -> list[str]:
     for test in sorted({column.test for column in columns if column.test}):
         why = ", as there is but one common seed" if test == BOOTSTRAP else ""
         how = f"{test}{why}; two-sided, {LEVEL:.0%} level, Holm's correction within the column"
-        sign = "†: not significantly worse than it" if "close" in marks else "all others are significantly worse"
+        tested = " that could be tested" if "untested" in marks else ""
+        sign = (
+            "†: not significantly worse than it" if "close" in marks else f"all others{tested} are significantly worse"
+        )
         notes.append(f"{sign} ({how})")
     if "untested" in marks:
-        notes.append("‡: not tested, as there are fewer than two seeds in common with the best")
+        notes.append("‡: not tested: under two seeds in common with the best, and no values per query of this measure")
     return notes
 
 

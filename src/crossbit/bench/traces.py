@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossbit.bench.accuracy import arrow, searched
+from crossbit.bench.accuracy import arrow, groups, searched
 from crossbit.bench.cells import Cell, Row, Runs, cell_of, row_of
 from crossbit.bench.store import Result, load_curves
 from crossbit.bench.style import Line, Panel, draw_panels, file_name
@@ -21,19 +22,50 @@ AXES = {"recall": "recall", "n": "first N of the ranking", "radius": "Hamming ra
 def draw_traces(runs: Runs, out: Path, size: Mapping[str, int]) -> Iterator[Path]:
     """Every curve of one data set: for each cell the methods' curves, and what their training did."""
     for cell in runs.cells:
-        done = [result for result in runs.done if cell_of(result) == cell and not result.variant]
-        curves = {result.id: load_curves(out, result) for result in done}
-        where, seeds = f"{runs.data}, {cell.bits} bits, {cell.noise_name}", _seeds(done)
-        for database in runs.databases:
-            told = f"{searched(database, size)}; {seeds}"
-            own = f"{where}, queries among themselves" if database == "query" else where
-            for name, title, panels in _curve_plots(done, curves, database):
-                path = _path(out, name, runs.data, database, cell)
-                protocol = "; ".join(dict.fromkeys(_names(curves, database, name)))
-                yield from draw_panels(
-                    path, f"{title}, {own}", f"{protocol}; {told}", panels, 2 if len(panels) > 1 else 1
+        for rows, what in groups(runs.rows):
+            done = [result for result in runs.done if cell_of(result) == cell and row_of(result) in rows]
+            if not what or any(result.variant for result in done):
+                yield from _Group(runs.data, cell, what, done, {r.id: load_curves(out, r) for r in done}, out).draw(
+                    runs, size
                 )
-        yield from _training(done, out, runs.data, cell, where, seeds)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs of one cell that are drawn together: the methods, or one with its variants, which `what` then says."""
+
+    data: str
+    cell: Cell
+    what: str
+    done: Sequence[Result]
+    curves: Curves
+    out: Path
+
+    def draw(self, runs: Runs, size: Mapping[str, int]) -> Iterator[Path]:
+        """Their curves on every database, and their training."""
+        for database in runs.databases:
+            own = f"{self.where}, queries among themselves" if database == "query" else self.where
+            for name, title, panels in _curve_plots(self.done, self.curves, database):
+                protocol = "; ".join(dict.fromkeys(_names(self.curves, database, name)))
+                told = f"{protocol}; {searched(database, size)}; {self.seeds}"
+                yield from draw_panels(self.path(name, database), f"{title}, {own}", told, panels, min(2, len(panels)))
+        yield from _training(self)
+
+    @property
+    def where(self) -> str:
+        """What the runs have in common."""
+        return ", ".join(filter(None, [self.data, self.what, f"{self.cell.bits} bits", self.cell.noise_name]))
+
+    @property
+    def seeds(self) -> str:
+        """What lines and bands are."""
+        count = len({result.seed for result in self.done})
+        return f"mean of {count} seeds, band ± sd" if count > 1 else "one seed"
+
+    def path(self, name: str, database: str = "") -> Path:
+        """Where a plot goes, without its ending."""
+        parts = name, self.data, database, f"{self.cell.bits}", self.cell.spelled, self.what
+        return self.out / "plots" / file_name(*parts)
 
 
 def _curve_plots(done: Sequence[Result], curves: Curves, database: str) -> Iterator[tuple[str, str, list[Panel]]]:
@@ -81,26 +113,25 @@ def _names(curves: Curves, database: str, name: str) -> Iterator[str]:
                 yield from (str(points["name"]) for points in ways.values() if "metric=" not in str(points["name"]))
 
 
-def _training(done: Sequence[Result], out: Path, data: str, cell: Cell, where: str, seeds: str) -> Iterator[Path]:
+def _training(group: _Group) -> Iterator[Path]:
     """Losses, a panel a method, for they do not compare; and validation mAP by epoch and by time, where it is there."""
-    rows = list(dict.fromkeys(map(row_of, done)))
-    of = {row: [result.history for result in done if row_of(result) == row] for row in rows}
-    losses = [
-        Panel(row.label, "epoch", "loss", [line], marks=False) for row in rows if (line := _trace(row, of[row], "loss"))
-    ]
-    if losses:
-        path, title = _path(out, "loss", data, "", cell), f"Loss by epoch, {where}"
-        told = f"mean over the training rows; losses of different methods do not compare; {seeds}"
-        yield from draw_panels(path, title, told, losses, min(ACROSS, len(losses)), share=False)
+    rows = list(dict.fromkeys(map(row_of, group.done)))
+    of = {row: [result.history for result in group.done if row_of(result) == row] for row in rows}
+    lines = {row: line for row in rows if (line := _trace(row, of[row], "loss"))}
+    if lines:
+        losses = [Panel(row.label, "epoch", "loss", [line], marks=False) for row, line in lines.items()]
+        told = f"mean over the training rows; losses of different methods do not compare; {group.seeds}"
+        title = f"Loss by epoch, {group.where}"
+        yield from draw_panels(group.path("loss"), title, told, losses, min(ACROSS, len(losses)), share=False)
     panels = []
     for x, name in (("epoch", "epoch"), ("seconds", "seconds of training, by the clock")):
-        if lines := [line for row in rows if (line := _trace(row, of[row], "validation_map", x))]:
+        if held := [line for row in rows if (line := _trace(row, of[row], "validation_map", x))]:
             scale = "log" if x == "seconds" else "linear"
-            panels.append(Panel(f"by {x}", name, "validation mAP", lines, scale=scale, marks=False))
+            panels.append(Panel(f"by {x}", name, "validation mAP", held, scale=scale, marks=False))
     if panels:
-        path, title = _path(out, "validation", data, "", cell), f"Validation accuracy during training, {where}"
-        told = f"mAP of the validation rows among themselves, by the labels that they were given; {seeds}"
-        yield from draw_panels(path, title, told, panels, len(panels))
+        told = f"mAP of the validation rows among themselves, by the labels that they were given; {group.seeds}"
+        title = f"Validation accuracy during training, {group.where}"
+        yield from draw_panels(group.path("validation"), title, told, panels, len(panels))
 
 
 def _trace(row: Row, histories: Sequence[Sequence[Mapping[str, Any]]], y: str, x: str = "epoch") -> Line | None:
@@ -112,12 +143,3 @@ def _trace(row: Row, histories: Sequence[Sequence[Mapping[str, Any]]], y: str, x
     across, up = (np.array([[line[name] for line in history[:length]] for history in held]) for name in (x, y))
     spread = up.std(axis=0, ddof=1) if len(held) > 1 else np.full(length, np.nan)
     return Line(row, across.mean(axis=0).tolist(), up.mean(axis=0).tolist(), spread.tolist())
-
-
-def _seeds(done: Sequence[Result]) -> str:
-    count = len({result.seed for result in done})
-    return f"mean of {count} seeds, band ± sd" if count > 1 else "one seed"
-
-
-def _path(out: Path, what: str, data: str, database: str, cell: Cell) -> Path:
-    return out / "plots" / file_name(what, data, database, f"{cell.bits}", cell.spelled)
