@@ -135,6 +135,7 @@ def test_losses_have_a_panel_a_method_and_validation_one_for_all(tmp_path: Path)
     ]
     assert "validation-toy-32-none" in names(draw(tmp_path, results))
     assert "by seconds" in words(tmp_path, "validation-toy-32-none")
+    assert "1 2 3 epoch" in words(tmp_path, "validation-toy-32-none")  # there is no half epoch
 
 
 def test_variants_are_drawn_with_their_method_and_apart_from_the_others(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from crossbit.bench.cells import Row, is_floor
 from crossbit.files import writing
@@ -158,6 +158,8 @@ def _draw(axes: Axes, panel: Panel) -> None:
         axes.plot(x, y, label=line.label or line.row.label, **{**how, **marked})
         if np.isfinite(spread).any():
             axes.fill_between(x, y - spread, y + spread, color=how["color"], alpha=0.18, linewidth=0)
+    if panel.x == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.scale == "log":
         log_axis(axes)
     if panel.ticks:
