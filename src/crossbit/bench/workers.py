@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -173,9 +174,20 @@ def _connect(address: str) -> Any:
         ray: Any = import_module("ray")
     except ImportError as error:
         raise UserError("Ray is not installed; pip install 'crossbit[ray]', or take --workers N") from error
+    _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # each kind of address fails in its own way
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"no Ray cluster at {address}: {why}") from error
     return ray
+
+
+def _check_answers(address: str) -> None:
+    """Refuse at once an address where nobody answers; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise UserError(f"no Ray cluster at {address}: {error}") from error
