@@ -218,7 +218,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on words"]),
     "picture to a model of vectors": (
         ["encode", "short", "pictures.npz", "--modality", "image", "--out", "new.npy"],
-        ["vectors must be numbers (n, d), not uint8"],
+        ["pictures.npz holds pictures, and image takes vectors", "trained on no pictures"],
     ),
     "unknown column": (["search", "run", "bar", "--where", "colour = 1"], ["column 'colour'", "caption"]),
     "filter that is no SQL": (["search", "run", "bar", "--where", "row >"], ["row >"]),

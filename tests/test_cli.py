@@ -482,6 +482,13 @@ def test_encode_says_what_a_modality_takes(place: Path, tmp_path: Path, command:
     assert not list(tmp_path.glob("codes*"))
 
 
+def test_a_folder_of_no_pictures_is_not_said_to_hold_some(place: Path, tmp_path: Path, command: Command) -> None:
+    (photos(tmp_path) / "a.png").unlink()
+    ran = command("encode", place / "run", tmp_path / "photos", "--modality", "text", "--out", tmp_path / "codes.npy")
+    assert ran.code == 2
+    assert ran.errors[-1].endswith("photos holds no picture that can be read, among 1 files")
+
+
 def test_encode_knows_the_modality_before_it_reads(place: Path, tmp_path: Path, command: Command) -> None:
     words = ["--modality", "pictures", "--out", tmp_path / "codes.npy"]
     for source in (photos(tmp_path), tmp_path / "missing.npy"):

@@ -183,9 +183,12 @@ def encode_pictures(
     def readable() -> Iterator[tuple[str, np.ndarray]]:
         for path in paths:
             try:
-                yield path.name, read_picture(path)
+                pixels = read_picture(path)
             except UserError as error:
                 skip(f"skipping {path}: {str(error).removeprefix(f'{path} ')}")
+                continue
+            check_takes(model, modality, pixels, str(path.parent))
+            yield path.name, pixels
 
     names: list[str] = []
     codes = [encode(modality, [])]
@@ -208,8 +211,8 @@ def takes(model: Model, modality: str) -> str:
 
 
 def check_takes(model: Model, modality: str, rows: Any, source: str) -> None:
-    """UserError where `source` holds something else than the modality takes; `rows` is what it holds, or its name."""
-    held, right = rows if isinstance(rows, str) else _held(rows), takes(model, modality)
+    """UserError where `rows`, read from `source`, are something else than the modality takes."""
+    held, right = _held(rows), takes(model, modality)
     if held not in (right, None):
         raise UserError(f"{source} holds {held}, and {modality} takes {right}; {_other(model, held)}")
 

@@ -62,7 +62,6 @@ def encode(
         check_takes(model, modality, rows, source)
         codes = (model.embed if real else model.encode)(modality, rows)
     else:
-        check_takes(model, modality, "pictures", source)
         codes, names = encode_pictures(model, modality, files, skip=note, real=real)
         if not names:
             raise UserError(f"{source} holds no picture that can be read, among {len(files)} files")
