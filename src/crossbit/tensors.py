@@ -41,7 +41,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (no dict)
+            # Copies: a tensor's place in the file is no multiple of a vector register, and where an operand of a product
+            # begins can decide its last bit, so that a resumed run would end with other weights than an unbroken one.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
+            return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged: {error}") from error
 

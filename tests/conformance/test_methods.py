@@ -30,7 +30,7 @@ def toy(n: int = 160, classes: int = 4, seed: int = 0) -> PairedData:
 
 def small(name: str, data: PairedData, **options):
     """A short training with whatever small settings the method knows."""
-    wanted = {"width": 32, "batch": 16, "lr": 1e-3, "warmup": 1}
+    wanted = {"width": 32, "batch": 16, "lr": 1e-3, "warmup": 1, "passes": "5/1/4/4"}
     settings = {
         key: value for key, value in wanted.items() if key in {setting for setting, _, _ in setting_docs(get(name))}
     }
