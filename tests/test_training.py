@@ -236,6 +236,30 @@ def test_a_validation_split_in_the_data_is_used(tmp_path):
     assert all(0 <= line["validation_map"] <= 1 for line in model.history)
 
 
+@pytest.mark.parametrize("method", ["nrch", "ucch"])
+def test_a_view_has_the_groups_of_its_rows(monkeypatch, method):
+    views, original = [], get(method).train_epoch
+    monkeypatch.setattr(get(method), "train_epoch", lambda self, view: views.append(view) or original(self, view))
+    group = np.array([f"thing {row % 50}" for row in range(120)])
+    options = {"method": method, "noise": None, "epochs": 1, "settings": {"width": 8}, "validation": 0.3}
+    small(toy().replace(group=group), **options)
+    small(toy(), **options)
+    with_groups, without = views
+    assert without.groups is None
+    named = group[with_groups.rows]
+    assert len(named) < len(toy().splits[get(method).rows])  # the validation rows are not there
+    assert np.array_equal(with_groups.groups[:, None] == with_groups.groups, named[:, None] == named)
+    assert set(with_groups.groups) == set(range(len(set(named))))
+
+
+def test_other_groups_are_other_data(tmp_path):
+    first, other = np.arange(120) // 2, np.arange(120) // 3
+    small(toy().replace(group=first), out=tmp_path / "run")
+    small(toy().replace(group=first), out=tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="the data differ"):
+        small(toy().replace(group=other), out=tmp_path / "run", resume=True)
+
+
 def test_wrong_pairs_are_remembered(tmp_path):
     small(toy(), noise="shuffle-pairs:0.5", out=tmp_path / "run")
     with np.load(tmp_path / "run/data.npz") as arrays:

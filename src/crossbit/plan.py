@@ -14,6 +14,7 @@ import torch
 
 from crossbit.bits import check_bits
 from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
+from crossbit.data.split import group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 from crossbit.methods import Method, get, make_settings
@@ -69,6 +70,12 @@ class Plan:
         if self.cls.sees_labels and "pair" in self.changed_labels:
             masks.append(self.changed_labels["pair"][self.rows])
         return np.logical_or.reduce(masks)
+
+    @property
+    def groups(self) -> np.ndarray | None:
+        """For each of `rows` the number of its group, int64 from 0; None where the data have no groups."""
+        group = Rows(self.data, self.rows).group
+        return None if group is None else group_numbers(group, len(self.rows))
 
     def observed(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Observed labels of these rows by modality, float32 0/1 (rows, classes); never the truth where others are
@@ -232,9 +239,9 @@ def _selection(rows: np.ndarray, share: float | None) -> str:
 
 
 def fingerprint(data: PairedData, *, labels: bool = True) -> str:
-    """A short hash of splits, labels, shapes and a sample of the features: tells one data set from another."""
+    """A short hash of splits, groups, labels, shapes and a sample of the features: tells one data set from another."""
     digest = hashlib.blake2b(digest_size=16)
-    parts: dict[str, Any] = dict(data.splits)
+    parts: dict[str, Any] = {**data.splits, "group": data.group}
     if labels:
         parts |= {"label": data.label, "observed": data.observed_label}
         parts |= {f"label {name}": array for name, array in data.modality_label.items()}

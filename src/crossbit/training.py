@@ -157,7 +157,7 @@ class _Run:
             labels = {m: torch.from_numpy(plan.observed(rows[m])[m]).to(device) for m in plan.modalities}
         elif plan.cls.sees_labels:
             labels = torch.from_numpy(plan.observed(plan.rows)[plan.modalities[0]]).to(device)
-        view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"])
+        view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"], groups=plan.groups)
         view.autocast, view.backward = self.fabric.autocast, self.fabric.backward
         return view
 

@@ -1,5 +1,7 @@
 """The built-in set: pictures that show their names, a split by character, and a cache that mends itself."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,12 @@ def test_no_character_of_a_query_is_elsewhere(data) -> None:
     assert queries.isdisjoint(data.retrieval["text"])
     assert queries.isdisjoint(data.train["text"])
     assert set(data.train.index) < set(data.retrieval.index)
+
+
+def test_a_group_is_a_character_in_its_faces(data) -> None:
+    assert [unicodedata.name(chr(code)).lower() for code in data.group] == data["text"].tolist()
+    _, faces = np.unique(data.group, return_counts=True)
+    assert 1 < faces.mean() < faces.max() == len(glyphs.FACES)
 
 
 def test_every_pair_has_a_label_and_every_label_enough_pairs(data) -> None:
@@ -100,6 +108,7 @@ def assert_same(one, other) -> None:
     for name, index in other.splits.items():
         np.testing.assert_array_equal(one.splits[name], index)
     np.testing.assert_array_equal(one.label, other.label)
+    np.testing.assert_array_equal(one.group, other.group)
     assert one.label_names == other.label_names == list(glyphs.LABELS)
     assert one.name == other.name == glyphs.BUILTIN
 
@@ -113,6 +122,7 @@ def small(data) -> PairedData:
         label=data.label[:30],
         splits={"train": np.arange(10), "query": np.arange(20, 30), "retrieval": np.arange(20)},
         label_names=data.label_names,
+        group=data.group[:30],
     )
 
 

@@ -31,6 +31,7 @@ ARRAYS = {
     "label_names": np.array(["α", "b", "c"]),
     "caption": WORDS[::-1],
     "path": WORDS,
+    "group": np.array([7, 7, -1, 3, 3, 3, 10**12]),
     "train": np.array([2, 5]),
     "query": np.array([1, 0]),
     "retrieval": np.array([6, 2, 3, 4, 5]),
@@ -51,6 +52,7 @@ def whole() -> PairedData:
         label_names=ARRAYS["label_names"].tolist(),
         caption=ARRAYS["caption"],
         path=ARRAYS["path"],
+        group=ARRAYS["group"],
     )
 
 
@@ -95,9 +97,15 @@ def test_the_least_and_no_labels_come_back(tmp_path, name):
     least = PairedData("least", {"x": np.eye(3)}, None, {"train": [1], "query": [], "retrieval": [1, 2]})
     save_neutral(least, tmp_path / name)
     back = load_neutral(tmp_path / name)
-    assert (back.label, back.observed_label, back.label_names, back.caption, back.path) == (None,) * 5
+    assert (back.label, back.observed_label, back.label_names, back.caption, back.path, back.group) == (None,) * 6
     assert len(back.query) == 0
     same(back["x"], np.eye(3))
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out"])
+def test_groups_with_names_come_back(tmp_path, name):
+    save_neutral(whole().replace(group=WORDS), tmp_path / name)
+    same(load_neutral(tmp_path / name).group, WORDS)
 
 
 @pytest.mark.parametrize("name", ["out.npz", "out"])
@@ -222,6 +230,7 @@ def test_a_pickle_in_a_folder_is_refused(tmp_path):
         ({"image": np.zeros((N, 12), np.uint8)}, "modality 'image' is uint8 of shape (7, 12)"),
         ({"label_name": np.array(["a", "b", "c"])}, "unknown array 'label_name'; did you mean 'label_names'"),
         ({"label_audio": LABEL}, "unknown array 'label_audio'"),
+        ({"groups": np.arange(N)}, "an array is called 'groups'; did you mean 'group'?"),
         ({"label_names": np.array(["a", "b"])}, "label_names has 2 names but label has 3 classes"),
     ],
 )
@@ -338,6 +347,8 @@ def test_describe():
     differs = sum(LABEL[row].tolist() != LABEL[row, ::-1].tolist() for row in (2, 5))
     assert described["observed_differs"] == {"observed_label": 2, "observed_label_text": differs}
     assert (described["captions"], described["paths"]) == (True, True)
+    assert described["groups"] == {"number": 4, "smallest": 1, "largest": 3}
+    assert describe(whole().replace(group=None))["groups"] is None
     crossbit.data.describe(whole().replace(label=None, observed_label=None))
 
 

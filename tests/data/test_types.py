@@ -102,6 +102,9 @@ REFUSED = {
     "captions of bytes": ({"caption": WORDS.astype("S")}, "caption is .* must be unicode"),
     "too few captions": ({"caption": WORDS[1:]}, r"caption has shape \(5,\)"),
     "paths of objects": ({"path": WORDS.astype(object)}, "path is object"),
+    "groups of numbers with a point": ({"group": np.zeros(N)}, "group is float64 .* must be integers or unicode"),
+    "groups in two columns": ({"group": np.zeros((N, 2), int)}, r"group is int64 of shape \(6, 2\)"),
+    "too few groups": ({"group": WORDS[1:]}, r"group has shape \(5,\)"),
     "unknown split": (splits(trian=[2]), "unknown split 'trian'; did you mean 'train'"),
     "missing split": ({"splits": {"train": [2], "query": [0]}}, "split 'retrieval' is missing"),
     "empty train": (splits(train=[]), "split 'train' is empty"),
@@ -207,6 +210,15 @@ def test_rows():
     assert len(make(**splits(validation=[3, 5])).validation) == 2  # a part of train and of the database: allowed
     with pytest.raises(UserError, match="unknown modality 'imag'; did you mean 'image'"):
         data.train["imag"]
+
+
+def test_groups_of_rows():
+    data = make(group=np.array([9, 9, 3, 3, -1, 9], np.int16), **splits(train=[4, 2]))
+    assert data.group.dtype == np.int64
+    assert data.train.group.tolist() == [-1, 3]
+    assert data.replace(name="other").group.tolist() == [9, 9, 3, 3, -1, 9]
+    assert make(group=WORDS).query.group.tolist() == ["a", "b"]
+    assert make().train.group is None
 
 
 def test_rows_are_copies():

@@ -241,6 +241,8 @@ def _lines(described: dict[str, Any]) -> list[tuple[str, str]]:
     if (each := described["labels_per_pair"]) is not None:
         many = f"{each['smallest']} to {each['largest']} a pair, {each['mean']:.2f} on average"
         lines.append(("classes", f"{described['classes']}; {many if described['multi_label'] else 'one a pair'}"))
+    if (groups := described["groups"]) is not None:
+        lines.append(("groups", f"{groups['number']:,} of {groups['smallest']:,} to {groups['largest']:,} pairs"))
     lines += [
         (name, f"differs from the truth in {n:,} training rows") for name, n in described["observed_differs"].items()
     ]

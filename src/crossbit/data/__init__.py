@@ -117,6 +117,7 @@ def describe(data: PairedData) -> dict[str, Any]:
         "observed_differs": _observed_differs(data),
         "captions": data.caption is not None,
         "paths": data.path is not None,
+        "groups": _groups(data.group),
     }
 
 
@@ -125,6 +126,13 @@ def _labels_per_pair(label: np.ndarray | None) -> dict[str, float] | None:
         return None
     sizes = label.sum(axis=1, dtype=np.int64) if label.ndim == 2 else np.ones(len(label), np.int64)
     return {"mean": float(sizes.mean()), "smallest": int(sizes.min()), "largest": int(sizes.max())}
+
+
+def _groups(group: np.ndarray | None) -> dict[str, int] | None:
+    if group is None:
+        return None
+    _, sizes = np.unique(group, return_counts=True)
+    return {"number": len(sizes), "smallest": int(sizes.min()), "largest": int(sizes.max())}
 
 
 def _observed_differs(data: PairedData) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The neutral data file: an .npz without pickle, or a folder of .npy with the same names, which is memory-mapped.
 
 Arrays: one per modality under its own name; `label`; `train`, `query`, `retrieval`, optionally `validation`; optionally
-`observed_label`, `label_<modality>`, `observed_label_<modality>`, `label_names`, `caption`, `path`.
+`observed_label`, `label_<modality>`, `observed_label_<modality>`, `label_names`, `caption`, `path`, `group`.
 """
 
 from __future__ import annotations
@@ -96,11 +96,12 @@ def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
         label_names=arrays.get("label_names"),  # type: ignore[arg-type]  # made a list there
         caption=arrays.get("caption"),
         path=arrays.get("path"),
+        group=arrays.get("group"),
     )
 
 
 def _arrays(data: PairedData) -> dict[str, np.ndarray]:
-    single = {key: getattr(data, key) for key in ("label", "observed_label", "label_names", "caption", "path")}
+    single = {key: getattr(data, key) for key in ("label", "observed_label", "label_names", "caption", "path", "group")}
     arrays = {**data.modalities, **data.splits, **{key: value for key, value in single.items() if value is not None}}
     arrays |= {_TRUTH + modality: array for modality, array in data.modality_label.items()}
     arrays |= {_OBSERVED + modality: array for modality, array in data.modality_observed_label.items()}

@@ -39,7 +39,7 @@ def random_split(
         if size < 0 or (name == "train" and size == 0):
             raise UserError(f"{name} is {size} rows; it must be at least {int(name == 'train')}")
     rng = generator(seed)
-    inverse = np.arange(n) if groups is None else _group_numbers(groups, n)
+    inverse = np.arange(n) if groups is None else group_numbers(groups, n)
     is_query = np.isin(inverse, _choose_groups(np.bincount(inverse), query, rng))
     rest = np.flatnonzero(~is_query)
     if train + validation > len(rest):
@@ -61,7 +61,12 @@ def generator(seed: Any) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def _group_numbers(groups: np.ndarray, n: int) -> np.ndarray:
+def group_numbers(groups: np.ndarray, n: int) -> np.ndarray:
+    """Groups (n,) of any type as int64 numbers (n,) from 0, in the order of the groups' values.
+
+    >>> group_numbers(np.array(["b", "a", "b"]), 3).tolist()
+    [1, 0, 1]
+    """
     array = np.asarray(groups)
     if array.shape != (n,):
         raise UserError(f"groups has shape {array.shape}; give one group for each of the {n} rows")

@@ -14,7 +14,7 @@ from crossbit.errors import UserError, unknown
 from crossbit.labels import check_labels
 
 SPLITS = ("train", "query", "retrieval", "validation")
-RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path"})
+RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path", "group"})
 _FLOATS = (np.float16, np.float32, np.float64)
 _BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
 
@@ -34,6 +34,8 @@ class PairedData:
         label_names: a name for each class.
         caption: (n,) unicode, a line about each pair.
         path: (n,) unicode, where each pair came from.
+        group: (n,) integers (held as int64) or unicode: pairs that show the same thing, such as one character in
+            several faces, have the same.
 
     Raises:
         UserError: something does not fit; one line with the array, the value received, and what would be right.
@@ -55,6 +57,7 @@ class PairedData:
     label_names: list[str] | None = None
     caption: np.ndarray | None = None
     path: np.ndarray | None = None
+    group: np.ndarray | None = None
     _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
 
     def __post_init__(self) -> None:
@@ -64,6 +67,8 @@ class PairedData:
         for name in ("caption", "path"):
             if (strings := getattr(self, name)) is not None:
                 _set(self, **{name: _check_strings(name, strings, self.n)})
+        if self.group is not None:
+            _set(self, group=_check_group(self.group, self.n))
 
     def __repr__(self) -> str:
         """One line: name, pairs, modalities, classes, splits; no arrays.
@@ -176,6 +181,11 @@ class Rows:
     def caption(self) -> np.ndarray | None:
         """The captions of these rows."""
         return _take(self.data.caption, self.index)
+
+    @property
+    def group(self) -> np.ndarray | None:
+        """The groups of these rows; None where the data have none."""
+        return _take(self.data.group, self.index)
 
     def observed(self, modality: str | None = None) -> np.ndarray | None:
         """The labels that training may see, of one modality or (None) of the pair; None where there are no labels.
@@ -346,3 +356,11 @@ def _check_strings(name: str, strings: Any, n: int) -> np.ndarray:
         raise UserError(f"{name} is {_form(array)}; it must be unicode strings of shape (n,)")
     _check_rows(name, array, n)
     return array
+
+
+def _check_group(group: Any, n: int) -> np.ndarray:
+    array = np.asarray(group)
+    if array.ndim != 1 or array.dtype.kind not in "iuU":
+        raise UserError(f"group is {_form(array)}; it must be integers or unicode strings of shape (n,)")
+    _check_rows("group", array, n)
+    return array if array.dtype.kind == "U" else array.astype(np.int64)
