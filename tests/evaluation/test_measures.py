@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -114,6 +115,14 @@ def test_the_whole_ranking(name: str, ties: str) -> None:
         np.testing.assert_allclose(values(f"{name}999(ties={ties}, empty=skip)", *given_codes), whole, atol=1e-15)
 
 
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("name", ["mAP@{}", "mAP@{}(cutoff=topk)", "P@{}", "recall@{}", "hit@{}", "NDCG@{}"])
+def test_a_cut_far_behind_the_end_is_at_the_end(name: str, ties: str) -> None:
+    for given_codes in both_ways(sides(3)):
+        far, near = (replace(parse_measure(name.format(k)), ties=ties) for k in (10**30, len(given_codes[1])))  # type: ignore[call-arg]
+        np.testing.assert_array_equal(values(far, *given_codes), values(near, *given_codes))
+
+
 @pytest.mark.parametrize("empty", ["skip", "zero"])
 @given(seed=st.integers(0, 10_000), radius=st.integers(0, 8))
 def test_precision_within_a_radius(empty: str, seed: int, radius: int) -> None:
@@ -135,6 +144,17 @@ def test_a_radius_of_real_vectors_is_the_hamming_distance_of_signs_at_any_length
         near = int(np.median(bits - signs[0] @ signs[1].T) / 2)
         codes = figure(f"P@radius{near}", pack(signs[0]), pack(signs[1]), labels, labels)
         assert 0 < codes == pytest.approx(figure(f"P@radius{near}", *signs, labels, labels), abs=1e-15)
+
+
+@pytest.mark.parametrize("bits", [8, 24, 32, 48, 1000])
+def test_scaled_codes_are_tied_as_the_codes_are_at_any_length(bits: int) -> None:
+    rng = np.random.default_rng(bits)
+    signs, labels = rng.choice([-1.0, 1.0], (2, 60, bits)), rng.integers(0, 3, 60)
+    codes, scaled = (pack(signs[0]), pack(signs[1]), labels, labels), (signs[0], 0.3 * signs[1], labels, labels)
+    for name in ("mAP@all", "mAP@10(cutoff=topk)", "P@10", "hit@3", "NDCG@20"):
+        for ties in TIES:
+            asked = f"{name.rstrip(')')}{', ' if '(' in name else '('}ties={ties})"
+            assert figure(asked, *scaled) == pytest.approx(figure(asked, *codes), abs=1e-12), asked
 
 
 # --- the specification ----------------------------------------------------------------------------------------------

@@ -44,9 +44,9 @@ def score_file(
     modalities' names), `query_label` and `retrieval_label`; row i is pair i.
 
     Codes are uint8 (rows, bits // 8), packed as by `np.packbits`; or bool, 0/1 or ±1 in any other type, one bit an
-    entry. Other numbers are real vectors, ranked by cosine similarity, where equal similarities are ties; then all
-    modalities must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,). Arrays of a `.mat` (any
-    version) may stand transposed. Where both sides hold the same rows, the queries are searched themselves.
+    entry. Other numbers are real vectors, ranked by cosine similarity (equal to 12 decimals: tied); then all modalities
+    must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,). Arrays of a `.mat` (any version) may
+    stand transposed. Where both sides hold the same rows, the queries are searched themselves.
 
     The report's `figures` have the mAP and every further measure twice: with ties="index", as the field's usual script
     sorts, and with ties="expected" ("first-k-relevant" has the former only).

@@ -1,4 +1,4 @@
-"""Real vectors ranked by cosine similarity; equal similarities are ties."""
+"""Real vectors ranked by cosine similarity; similarities that differ by no more than float64 rounds are ties."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from crossbit.evaluation.gains import gain_levels, weigh
 from crossbit.evaluation.rankings import NAMES, Array, Block, check_both_labels
 
 _SIMILARITIES = 1 << 21  # held at a time
+_DECIMALS = 12  # of a similarity: float64 rounds sums of products of unit vectors from about the 15th on
 _ROUNDING = 1e-9  # of a radius, relative to the number of entries: far more than float64 rounds, far less than 1
 
 
 @dataclass(frozen=True)
 class CosineRanking:
-    """Database vectors ranked by cosine similarity (float64) to each query's vector; that of a zero vector is 0.
+    """Database vectors ranked by cosine similarity to each query's vector, to 12 decimals; that of a zero vector is 0.
 
-    Equal database rows are compared once, so their similarities are equal to the last bit.
+    So similarities that are equal but for rounding, as those of scaled codes are at one Hamming distance, are ties.
+    Equal database rows are compared once, so theirs are equal to the last bit.
     """
 
     query: Array  # float64 (m, d), unit rows
@@ -77,7 +79,7 @@ class CosineRanking:
             yield self._block(slice(start, start + step))
 
     def _block(self, rows: slice) -> Block:
-        similarity = (self.query[rows] @ self.distinct.T)[:, self.place]
+        similarity = (self.query[rows] @ self.distinct.T).round(_DECIMALS)[:, self.place]
         shared = _shared(self.query_labels[rows], self.database_labels)
         order = np.argsort(-similarity, axis=1, kind="stable")
         relevant = np.take_along_axis(shared > 0, order, axis=1)

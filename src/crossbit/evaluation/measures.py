@@ -50,7 +50,7 @@ class MeanAveragePrecision(RankMeasure):
         if self.ties != "index":
             return average_precision_of_counts(block.size, block.relevant, k=self.k, cutoff=self.cutoff, ties=self.ties)
         total = block.relevant.sum(axis=1)
-        k = _items(block) if self.k is None else self.k
+        k = _within(block, self.k)
         hits, sums = block.in_order([k], self.cutoff == "first-k-relevant")
         divisor = hits[:, 0] if self.cutoff == "topk" else np.minimum(k, total)
         return _where_relevant(block, sums[:, 0] / np.maximum(divisor, 1))
@@ -71,7 +71,7 @@ class Precision(RankMeasure):
 
     def values(self, block: Block) -> Array:
         """Relevant items among the first N, over N."""
-        return _where_relevant(block, hits_at(block, self.k, self.ties) / max(min(self.k or 1, _items(block)), 1))
+        return _where_relevant(block, hits_at(block, self.k, self.ties) / max(_within(block, self.k), 1))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Hit(RankMeasure):
     def values(self, block: Block) -> Array:
         """Whether there is a hit, or how probable that is."""
         if self.ties == "expected":
-            chance = hit_chance_of_counts(block.size, block.relevant, self.k or 1)
+            chance = hit_chance_of_counts(block.size, block.relevant, _within(block, self.k))
         else:
             chance = (hits_at(block, self.k, self.ties) > 0).astype(np.float64)
         return _where_relevant(block, chance)
@@ -175,7 +175,7 @@ class RadiusPrecision(Measure):
 
 def hits_at(block: Block, k: int | None, ties: str) -> Array:
     """Relevant items among the first k, float64 (m,)."""
-    return hits_at_cuts(block, [k or 1], ties)[:, 0]
+    return hits_at_cuts(block, [_within(block, k)], ties)[:, 0]
 
 
 def hits_at_cuts(block: Block, cuts: list[int], ties: str) -> Array:
@@ -187,6 +187,12 @@ def hits_at_cuts(block: Block, cuts: list[int], ties: str) -> Array:
 
 def _items(block: Block) -> int:
     return int(block.size[:1].sum())
+
+
+def _within(block: Block, k: int | None) -> int:
+    """Where a ranking is cut: no later than at its end, so that any number can be asked for."""
+    items = _items(block)
+    return items if k is None else min(k, items)
 
 
 def _where_relevant(block: Block, values: Array) -> Array:
