@@ -141,6 +141,24 @@ def test_data_noise_changes_what_training_sees(place: Path, tmp_path: Path, comm
     np.testing.assert_array_equal(label, crossbit.load_data(place / "toy.npz").train.label)
 
 
+def test_data_noise_per_group(place: Path, tmp_path: Path, command: Command) -> None:
+    ran = command("data", "noise", place / "toy.npz", "swap-one:0.5:group", tmp_path / "noisy.npz")
+    assert (ran.code, len(ran.errors)) == (2, 1)
+    assert "has no groups for noise 'swap-one:0.5:group'" in ran.errors[0]
+    assert command("train", place / "toy.npz", "--noise", "swap-one:0.5:group", "--out", tmp_path / "run").code == 2
+    held = vectors(group=np.arange(60) // 4)
+    np.savez(tmp_path / "grouped.npz", **held)
+    assert command("data", "noise", tmp_path / "grouped.npz", "swap-one:1:group", tmp_path / "noisy").code == 0
+    noisy = crossbit.load_data(tmp_path / "noisy")
+    np.testing.assert_array_equal(noisy.group, held["group"])
+    seen = set(zip(noisy.train.group, noisy.train.label, noisy.train.observed(), strict=True))
+    assert len(seen) == len({(group, label) for group, label, _ in seen})
+    ran = command("data", "show", tmp_path / "noisy")
+    assert "15 of 4 to 4 pairs" in ran.out
+    ran = command("train", tmp_path / "noisy", "--noise", "resample:0.5:group", "--out", tmp_path / "run", *TRAIN)
+    assert ran.code == 0
+
+
 def test_data_noise_leaves_wrong_pairs_to_training(place: Path, tmp_path: Path, command: Command) -> None:
     ran = command("data", "noise", place / "toy.npz", "shuffle-pairs:0.5", tmp_path / "noisy.npz")
     assert ran.code == 2

@@ -52,7 +52,8 @@ def train(
         data: pairs with splits; only the rows that the method declares are trained on, queries never.
         method: a name from `crossbit methods`.
         bits: code length, a multiple of 8 up to 1,024.
-        noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first.
+        noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
+            it draws once per modality, `:group` once per group of the data.
         seed: of noise, weights and batches; same seed, machine, thread count and versions: same weights.
         epochs: the method's own number if None.
         settings: the method's settings by name.

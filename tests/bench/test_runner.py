@@ -17,9 +17,11 @@ import pytest
 import crossbit.bench.runner
 from crossbit.bench import workers
 from crossbit.bench.bench import Bench, prepare
+from crossbit.bench.cells import cell_of
 from crossbit.bench.estimate import Estimate
 from crossbit.bench.store import DONE, FAILED, Result, load_results
 from crossbit.data import PairedData
+from crossbit.errors import UserError
 from crossbit.methods import Method, get
 from crossbit.model import Model, load_model
 from crossbit.training import train
@@ -461,6 +463,30 @@ def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
         assert load_model(place / "out" / "runs" / blind["none"].id).config["noise"] is None
     unshared = {tuple(sorted(map(str, result.machine))) for result in results if result.method == "nrch"}
     assert all("same_training_as" not in names for names in unshared)
+
+
+def test_noise_may_be_drawn_per_group(place: Path) -> None:
+    group = np.arange(90) // 3
+    noises = '["swap-one:0.5", "swap-one:0.5:group"]'
+    (place / "one.toml").write_text(ONE.replace('["none", "swap-one:0.5"]', noises))
+    with pytest.raises(UserError, match=r"grid 1, toy: data '.*' has no groups for noise 'swap-one:0.5:group'"):
+        prepare(place / "one.toml", place / "out", data_root=place)
+    np.savez(place / "toy.npz", **arrays(group=group))
+    results = run(prepare(place / "one.toml", place / "out", data_root=place))
+    assert [(r.noise, r.rate, r.each, r.grouped) for r in results] == [
+        ("swap-one", 0.5, False, g) for g in (False, True)
+    ]
+    assert load_results(place / "out") == results
+    label = arrays()["label"]
+    for result in results:
+        with np.load(place / "out" / "runs" / result.id / "data.npz") as kept:
+            alike = [
+                len(np.unique(kept["observed_label"][(group == one) & (label == own).all(axis=1)], axis=0)) <= 1
+                for one in np.unique(group)
+                for own in np.unique(label, axis=0)
+            ]
+        assert all(alike) == result.grouped
+    assert len({cell_of(result) for result in results}) == 2
 
 
 def test_data_that_changed_are_other_runs(place: Path) -> None:

@@ -24,7 +24,7 @@ from crossbit.bench.store import (
     write_result,
 )
 from crossbit.errors import UserError
-from crossbit.files import write_json
+from crossbit.files import read_json, write_json
 
 MEASURE = "mAP@all(ties=expected, empty=skip)"
 FIGURES = [
@@ -64,6 +64,11 @@ def test_a_result_comes_back_as_it_was(tmp_path: Path) -> None:
     write_result(tmp_path, DONE, {"measures": ["P@5"]})
     assert read_result(tmp_path, DONE.id) == (DONE, {"measures": ["P@5"]})
     assert read_result(tmp_path, "another") is None
+    path = run_folder(tmp_path, DONE.id) / "result.json"
+    held = read_json(path)
+    assert held.pop("grouped") is False
+    write_json(path, held)  # as it was written before noise could be drawn per group
+    assert read_result(tmp_path, DONE.id) == (DONE, {"measures": ["P@5"]})
 
 
 def test_results_are_those_of_the_plan_that_are_finished_in_its_order(tmp_path: Path) -> None:

@@ -338,6 +338,17 @@ def test_published_figures_of_other_conditions_are_not_ours() -> None:
     assert compare_published(CLOSE, [published(measure="mAP@all(metric=cosine)")]) == []
 
 
+def test_noise_per_group_is_another_condition(tmp_path: Path) -> None:
+    rows = three("nrch", [0.5, 0.6], noise="swap-one", rate=0.5)
+    grouped = three("nrch", [0.2, 0.3], noise="swap-one", rate=0.5, grouped=True)
+    text = write_tables(tmp_path, rows + grouped)[0].read_text(encoding="utf-8")
+    assert "swap-one 0.5 group" in text and "0.5500 ± 0.0707" in text and "0.2500 ± 0.0707" in text
+    told = [published(noise="swap-one:0.5:group"), published(noise="swap-one:0.5:each:group")]
+    (row,) = compare_published(grouped, told)
+    assert row.told == told[0]
+    assert compare_published(rows, told) == []
+
+
 def test_results_are_arranged_by_data() -> None:
     both = CLOSE + three("nrch", [0.1], data="other")
     assert [(runs.data, len(runs.done)) for runs in arrange(both)] == [("toy", 9), ("other", 1)]

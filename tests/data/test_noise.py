@@ -79,6 +79,55 @@ def test_single_label_rules_take_one_hot_matrices_alike(drawn, rate, seed, name)
     assert (changed == also_changed).all()
 
 
+@given(matrices, rates, seeds, st.sampled_from(["swap-one", "resample"]), st.data())
+def test_noise_per_group_on_label_sets(labels, rate, seed, name, data):
+    groups = data.draw(arrays(np.int64, len(labels), elements=st.integers(-3, 3)))
+    observed, changed = corrupt(labels, Noise(name, rate, grouped=True), seed, groups=groups)
+    assert (changed == (observed != labels).any(axis=1)).all()
+    assert len(set(groups[changed])) <= int(len(set(groups)) * rate)
+    got = {}
+    for group, old, new in zip(
+        groups, labels, observed, strict=True
+    ):  # the same labels of a group, the same wrong ones
+        assert got.setdefault((group, *old), tuple(new)) == tuple(new)
+        lost, gained = ((old == 1) & (new == 0)).sum(), ((old == 0) & (new == 1)).sum()
+        assert lost <= gained <= (1 if name == "swap-one" else len(old))
+        assert name == "swap-one" or lost == gained
+    assert (corrupt(labels, Noise(name, rate, grouped=True), seed, groups=groups + 9)[0] == observed).all()
+
+
+@given(classes, rates, seeds)
+def test_noise_per_group_hits_whole_groups(drawn, rate, seed):
+    labels, k = drawn
+    groups = np.array([f"group {row // 3}" for row in range(len(labels))])
+    _, changed = corrupt(labels, Noise("swap-one", rate, grouped=True), seed, classes=k, groups=groups)
+    hit = set(groups[changed])
+    assert len(hit) == int(len(set(groups)) * rate)
+    assert (changed == np.isin(groups, sorted(hit))).all()
+    single, _ = corrupt(one_hot(labels, k), Noise("flip", rate, grouped=True), seed, groups=groups)
+    integers, _ = corrupt(labels, Noise("flip", rate, grouped=True), seed, classes=k, groups=groups)
+    assert (single == one_hot(integers, k)).all()
+
+
+@pytest.mark.parametrize("name", ["swap-one", "resample", "flip"])
+def test_groups_are_drawn_apart_from_each_other(name):
+    n, faces = 4000, 5
+    observed, _ = corrupt(
+        np.zeros(n * faces, int), f"{name}:1:group", 0, classes=4, groups=np.arange(n * faces) // faces
+    )
+    each = observed.reshape(n, faces)
+    assert (each == each[:, :1]).all()
+    wrong = range(0 if name != "swap-one" else 1, 4)
+    assert max(abs(share(each[:, 0], other) - 1 / len(wrong)) for other in wrong) < 5 * np.sqrt(0.25 / n)
+
+
+def test_large_groups_are_chosen_as_often_as_small_ones():
+    groups = np.repeat(np.arange(10), [20, *[1] * 9])
+    labels = np.arange(29) % 2
+    hits = [corrupt(labels, "swap-one:0.3:group", seed, groups=groups)[1][[0, -1]] for seed in range(1000)]
+    assert np.abs(np.mean(hits, axis=0) - 0.3).max() < 5 * np.sqrt(0.21 / 1000)
+
+
 def share(values, value):
     return (values == value).mean()
 
@@ -141,11 +190,13 @@ def test_no_rows():
     assert corrupt(np.zeros(0, int), "flip:1", 0, classes=3)[1].shape == (0,)
 
 
-@given(st.sampled_from(sorted(RULES)), rates, st.booleans())
-def test_noise_prints_as_it_is_read(name, rate, each):
-    noise = Noise(name, rate, each)
+@given(st.sampled_from(sorted(RULES.keys() - {"shuffle-pairs"})), rates, st.booleans(), st.booleans())
+def test_noise_prints_as_it_is_read(name, rate, each, grouped):
+    noise = Noise(name, rate, each, grouped)
     assert parse_noise(str(noise)) == noise
     assert parse_noise(noise) is noise
+    assert parse_noise("swap-one:.5:group:each") == Noise("swap-one", 0.5, each=True, grouped=True)
+    assert str(parse_noise("shuffle-pairs:.5")) == "shuffle-pairs:0.5"
 
 
 @pytest.mark.parametrize(
@@ -162,8 +213,12 @@ def test_noise_prints_as_it_is_read(name, rate, each):
         ("swap-one:1.5", "noise rate is 1.5; it must be from 0 to 1"),
         ("swap-one:-0.1", "noise rate is -0.1"),
         ("swap-one:nan", "noise rate is nan"),
-        ("swap-one:0.5:every", "ends in 'every'; only ':each'"),
+        ("swap-one:0.5:every", "ends in 'every'; only ':each' (drawn per modality) and ':group' (drawn per group) may"),
         ("swap-one:0.5:each:each", "ends in 'each:each'"),
+        ("swap-one:0.5:groups", "ends in 'groups'; only"),
+        ("swap-one:0.5:group", "noise 'swap-one:0.5:group' is drawn once for each group; give `groups`"),
+        ("shuffle-pairs:0.5:group", "'shuffle-pairs:0.5:group': shuffle-pairs draws no labels, so it takes neither"),
+        ("shuffle-pairs:0.5:each", "'shuffle-pairs:0.5:each': shuffle-pairs draws no labels"),
         ("swap-one:0.5:", "ends in ''"),
         ("shuffle-pairs:0.5", "permutes pairs, not labels; crossbit.data.noise.shuffle_pairs"),
     ],
@@ -247,6 +302,32 @@ def test_each_modality_draws_for_itself():
     assert (again.train.observed("text") == noisy.train.observed("text")).all()
 
 
+GROUP = np.array([f"thing {row // 4}" for row in range(N)])
+CLASSES = np.random.default_rng(2).integers(4, size=N)  # each of which really changes
+
+
+def test_noise_per_group_counts_and_changes_training_rows_only():
+    data = make(group=GROUP, label=CLASSES)
+    noisy, changed = corrupt_data(data, "swap-one:0.5:group", 0)
+    train = np.sort(data.splits["train"])
+    of_train = [rows for group in np.unique(GROUP) if len(rows := train[GROUP[train] == group])]
+    assert any((CLASSES[rows] != CLASSES[rows[0]]).any() for rows in of_train)  # a group may hold different labels
+    assert sum(changed[rows].all() for rows in of_train) == len(of_train) // 2 > 0
+    assert sum(changed[rows].any() for rows in of_train) == len(of_train) // 2
+    assert changed.sum() == changed[train].sum()
+    assert (changed == (noisy.observed_label != CLASSES)).all()
+    expected, _ = corrupt(data.train.label, "swap-one:0.5:group", 0, groups=data.train.group)
+    assert (noisy.train.observed() == expected).all()
+
+
+def test_each_modality_draws_its_own_groups():
+    _, changed = corrupt_data(make(group=GROUP, label=CLASSES), "swap-one:0.5:each:group", 0)
+    hit = {name: set(GROUP[mask]) for name, mask in changed.items()}
+    assert hit["image"] != hit["text"]
+    for name, groups in hit.items():
+        assert (changed[name][6:31] == np.isin(GROUP[6:31], sorted(groups))).all()
+
+
 def test_each_modality_starts_from_its_own_labels():
     own = 1 - LABEL
     noisy, _ = corrupt_data(make(modality_label={"text": own}), "swap-one:0:each", 0)
@@ -278,6 +359,8 @@ def test_classes_that_no_training_row_has_are_possible():
         ({"modality_observed_label": {"image": LABEL}}, "swap-one:0.5", "write 'swap-one:0.5:each'"),
         ({}, "shuffle-pairs:0.5", "permutes pairs, not labels"),
         ({}, "flip:0.5", "is for one label per row"),
+        ({}, "swap-one:0.5:group", "data 'toy' has no groups for noise 'swap-one:0.5:group' .* give an array 'group'"),
+        ({}, "flip:0.5:each:group", "data 'toy' has no groups"),
     ],
 )
 def test_data_that_noise_cannot_corrupt(changes, text, says):

@@ -21,6 +21,12 @@ class Cell(NamedTuple):
     noise: str
     rate: float
     each: bool
+    grouped: bool = False
+
+    @property
+    def drawn(self) -> list[str]:
+        """What follows the rate of the noise: "each", "group"."""
+        return ["each"] * self.each + ["group"] * self.grouped
 
     @property
     def noise_name(self) -> str:
@@ -29,7 +35,7 @@ class Cell(NamedTuple):
         >>> Cell(64, True, "swap-one", 0.5, False).noise_name
         'swap-one 0.5'
         """
-        return f"{self.noise} {self.rate:g}{' each' if self.each else ''}" if self.noisy else "clean"
+        return " ".join([self.noise, f"{self.rate:g}", *self.drawn]) if self.noisy else "clean"
 
     @property
     def spelled(self) -> str:
@@ -38,7 +44,7 @@ class Cell(NamedTuple):
         >>> Cell(64, True, "swap-one", 0.5, True).spelled
         'swap-one:0.5:each'
         """
-        return f"{self.noise}:{self.rate:g}{':each' if self.each else ''}" if self.noisy else "none"
+        return ":".join([self.noise, f"{self.rate:g}", *self.drawn]) if self.noisy else "none"
 
 
 class Row(NamedTuple):
@@ -178,5 +184,6 @@ def row_of(result: Result) -> Row:
 
 def cell_of(result: Result) -> Cell:
     """The condition that a result was made under."""
-    noisy = result.noise not in ("", "none")
-    return Cell(result.bits, noisy, result.noise if noisy else "", result.rate if noisy else 0.0, noisy and result.each)
+    if result.noise in ("", "none"):
+        return Cell(result.bits, False, "", 0.0, False)
+    return Cell(result.bits, True, result.noise, result.rate, result.each, result.grouped)

@@ -61,14 +61,13 @@ class Sheet:
         for bits in dict.fromkeys(cell.bits for cell in self.runs.cells):
             cells = [cell for cell in self.runs.cells if cell.bits == bits]
             panels = []
-            for rule in dict.fromkeys((cell.noise, cell.each) for cell in cells if cell.noisy):
-                along = [cell for cell in cells if not cell.noisy or (cell.noise, cell.each) == rule]
-                what = " each" if rule[1] else ""
+            for rule in dict.fromkeys(" ".join([cell.noise, *cell.drawn]) for cell in cells if cell.noisy):
+                along = [cell for cell in cells if not cell.noisy or " ".join([cell.noise, *cell.drawn]) == rule]
                 for direction in self.runs.directions(self.database, self.measure):
                     lines = _lines(self.runs.rows, figures, along, direction, [cell.rate for cell in along])
                     ticks = [cell.rate for cell in along]
-                    title = f"{rule[0]}{what}, {arrow(direction)}"
-                    panels.append(Panel(title, f"rate of {rule[0]}{what}", short(self.measure), lines, ticks))
+                    title = f"{rule}, {arrow(direction)}"
+                    panels.append(Panel(title, f"rate of {rule}", short(self.measure), lines, ticks))
             if panels := [panel for panel in panels if panel.lines]:
                 where = f"{self._where} at {bits} bits"
                 yield from self._panels("map-against-noise", f"{bits}", f"Accuracy against noise, {where}", panels)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.bench.accuracy import arrow, figure_text
-from crossbit.bench.cells import Figures, arrange
+from crossbit.bench.cells import Cell, Figures, arrange
 from crossbit.bench.layout import Entry, Table
 from crossbit.bench.store import Result
 from crossbit.data.noise import parse_noise
@@ -144,7 +144,7 @@ def _noise(told: Mapping[str, Any]) -> str:
     if text == "none":
         return text
     noise = parse_noise(text)
-    return f"{noise.rule}:{noise.rate:g}{':each' if noise.each else ''}" if noise.rate else "none"
+    return Cell(0, noise.rate > 0, noise.rule, noise.rate, noise.each, noise.grouped).spelled
 
 
 def _same_measure(told: str, here: str) -> bool:

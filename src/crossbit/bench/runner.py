@@ -269,6 +269,7 @@ def _told(run: Run) -> dict[str, Any]:
         "noise": noise.rule if noise else NO_NOISE,
         "rate": noise.rate if noise else 0.0,
         "each": noise.each if noise else False,
+        "grouped": noise.grouped if noise else False,
         "seed": run.seed,
     }
 

@@ -27,8 +27,8 @@ WEIGHTS = ("model.safetensors", "featurisers.json", "rows.npz")
 # of results.parquet: a row for each figure, and one for each failed run
 COLUMNS = {
     **dict.fromkeys(("id", "status", "reason", "data", "method", "variant"), "VARCHAR"),
-    **{"bits": "INTEGER", "noise": "VARCHAR", "rate": "DOUBLE", "each": "BOOLEAN", "seed": "BIGINT"},
-    **{"epochs": "INTEGER", "selection": "VARCHAR"},
+    **{"bits": "INTEGER", "noise": "VARCHAR", "rate": "DOUBLE", "each": "BOOLEAN", "grouped": "BOOLEAN"},
+    **{"seed": "BIGINT", "epochs": "INTEGER", "selection": "VARCHAR"},
     **{f"{part}_seconds": "DOUBLE" for part in PARTS},
     **{"settings": "VARCHAR", "database": "VARCHAR", "direction": "VARCHAR", "measure": "VARCHAR", "value": "DOUBLE"},
 }
@@ -44,7 +44,7 @@ class Result:
         data, method, variant: `variant` is a label, empty for the method as it is.
         settings: all of the method's settings.
         bits, seed, epochs: `epochs` are those that were trained.
-        noise, rate, each: "none" and 0, or the rule, its rate, and whether it was drawn per modality.
+        noise, rate, each, grouped: "none" and 0, or the rule, its rate, whether it was drawn per modality, per group.
         selection: how the epoch was chosen.
         seconds: by part of the work ("train", "encode", "search", "evaluate"), by the clock; and the processor's,
             "train_processor" and so on.
@@ -71,6 +71,7 @@ class Result:
     figures: list[dict[str, Any]]
     history: list[dict[str, Any]]
     machine: dict[str, Any]
+    grouped: bool = False
 
 
 def run_folder(out: Path, run: str) -> Path:

@@ -144,6 +144,7 @@ def noise(
     Examples:
       crossbit data noise glyphs swap-one:0.5 noisy.npz
       crossbit data noise mine.npz flip:0.6:each noisy.npz --seed 1
+      crossbit data noise glyphs swap-one:0.5:group noisy.npz    a character's faces get the same wrong label
     """
     _check_out(out)
     from crossbit.data import load_data, save_neutral

@@ -25,7 +25,12 @@ def train(
     method: Annotated[str, typer.Option(help="`crossbit methods` lists them.")] = "nrch",
     bits: Annotated[int, typer.Option(help="Code length: a multiple of 8 up to 1,024.")] = 64,
     noise: Annotated[
-        str | None, typer.Option(metavar="RULE:RATE", help="Corrupt the training labels first, e.g. swap-one:0.5.")
+        str | None,
+        typer.Option(
+            metavar="RULE:RATE",
+            help="Corrupt the training labels first, e.g. swap-one:0.5; :each behind it draws per modality, :group per "
+            "group of the data.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of noise, weights and batches.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="The method's own number if not given.")] = None,

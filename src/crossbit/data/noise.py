@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from crossbit.data.split import generator
+from crossbit.data.split import generator, group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 from crossbit.labels import check_labels
@@ -41,30 +42,36 @@ def rule(name: str, *, single: bool = False) -> Callable[[Change], Change]:
 
 @dataclass(frozen=True)
 class Noise:
-    """A noise rule with its rate; `each` draws once per modality. Prints as it is written: `RULE:RATE[:each]`."""
+    """A noise rule with its rate; `each` draws once per modality, `grouped` once per group.
+
+    Prints as it is written: `RULE:RATE[:each][:group]`.
+    """
 
     rule: str
     rate: float
     each: bool = False
+    grouped: bool = False
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise unknown("noise rule", self.rule, RULES)
         _check_rate(self.rate)
+        if self.rule == "shuffle-pairs" and (self.each or self.grouped):
+            raise UserError(f"noise '{self}': shuffle-pairs draws no labels, so it takes neither ':each' nor ':group'")
 
     def __str__(self) -> str:
         rate = int(self.rate) if self.rate in (0, 1) else self.rate
-        return f"{self.rule}:{rate}" + ":each" * self.each
+        return f"{self.rule}:{rate}" + ":each" * self.each + ":group" * self.grouped
 
 
 def parse_noise(text: str | Noise) -> Noise:
-    """Read `RULE:RATE` or `RULE:RATE:each`.
+    """Read `RULE:RATE`, with `:each`, `:group` or both behind it.
 
     Raises:
         UserError: another form, an unknown rule, or a rate outside [0, 1].
 
     >>> parse_noise("flip:0.6:each")
-    Noise(rule='flip', rate=0.6, each=True)
+    Noise(rule='flip', rate=0.6, each=True, grouped=False)
     >>> str(parse_noise("swap-one:.5"))
     'swap-one:0.5'
     """
@@ -77,23 +84,27 @@ def parse_noise(text: str | Noise) -> Noise:
         rate = float(rest[0])
     except (IndexError, ValueError):
         raise UserError(f"noise '{text}' has no rate that is a number; write RULE:RATE, such as '{name}:0.5'") from None
-    if rest[1:] not in ([], ["each"]):
-        raise UserError(
-            f"noise '{text}' ends in '{':'.join(rest[1:])}'; only ':each' (per modality) may follow the rate"
-        )
-    return Noise(name, rate, bool(rest[1:]))
+    behind = rest[1:]
+    if sorted(behind) not in ([], ["each"], ["group"], ["each", "group"]):
+        right = "only ':each' (drawn per modality) and ':group' (drawn per group) may follow the rate"
+        raise UserError(f"noise '{text}' ends in '{':'.join(behind)}'; {right}")
+    return Noise(name, rate, "each" in behind, "group" in behind)
 
 
 def corrupt(
-    labels: np.ndarray, noise: str | Noise, seed: int, *, classes: int | None = None
+    labels: np.ndarray, noise: str | Noise, seed: int, *, classes: int | None = None, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corrupt int(n * rate) randomly chosen rows of labels; `:each` is the caller's to mind (see `corrupt_data`).
+
+    With `:group` it is int(groups * rate) randomly chosen groups, all rows of each. The rule is drawn once for the rows
+    of a group that have the same labels, so that they get the same wrong ones.
 
     Args:
         labels: (n, classes) 0/1 or (n,) integer classes from 0; not changed.
         noise: `RULE:RATE`.
         seed: the same seed gives the same noise.
         classes: how many there are, for integer labels; one more than the largest if None.
+        groups: (n,) the group of each row, of any type; for `:group` alone.
 
     Returns:
         The observed labels, in the form and type of `labels`, and a mask bool (n,) of the rows that really changed.
@@ -105,6 +116,8 @@ def corrupt(
     >>> observed, changed = corrupt(labels, "swap-one:0.5", seed=0)
     >>> changed.tolist(), observed.sum(axis=1).tolist()
     ([False, False, True, True], [1, 1, 1, 1])
+    >>> corrupt(np.zeros(6, int), "swap-one:0.5:group", 1, classes=9, groups=np.array(list("aabbcd")))[0].tolist()
+    [0, 0, 8, 8, 1, 0]
     """
     noise = parse_noise(noise)
     truth = check_labels(labels, "labels")
@@ -114,9 +127,9 @@ def corrupt(
     single = RULES[noise.rule].single
     values = _classes_of(truth, noise.rule) if single else truth
     rng = generator(seed)
-    chosen = rng.choice(len(values), int(len(values) * noise.rate), replace=False)
+    chosen, first, like = _choose_groups(values, noise, groups, rng) if noise.grouped else _choose(values, noise, rng)
     observed = values.copy()
-    observed[chosen] = RULES[noise.rule].change(values[chosen], classes, rng)
+    observed[chosen] = RULES[noise.rule].change(values[chosen][first], classes, rng)[like]
     changed = observed != values if values.ndim == 1 else (observed != values).any(axis=1)
     if single and truth.ndim == 2:
         observed = observed[:, None] == np.arange(classes)
@@ -135,7 +148,8 @@ def corrupt_data(
         observed labels and the masks are per modality.
 
     Raises:
-        UserError: as `corrupt`; or the data has no labels, or has them per modality and the noise lacks `:each`.
+        UserError: as `corrupt`; or the data has no labels, or has them per modality and the noise lacks `:each`; or the
+            noise has `:group` and the data has no groups.
 
     >>> data = PairedData("toy", {"x": np.eye(4)}, np.array([0, 1, 0, 1]),
     ...                   {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]})
@@ -144,6 +158,9 @@ def corrupt_data(
     ([0, 1, 0], [1, 0, 1], [False, True, True, True])
     """
     noise = parse_noise(noise)
+    if noise.grouped and data.group is None:
+        right = "give an array 'group' (n,) with the group of each pair, or leave ':group' out"
+        raise UserError(f"data '{data.name}' has no groups for noise '{noise}' to be drawn once for each; {right}")
     if noise.each:
         seeds = generator(seed).integers(1 << 32, size=len(data.modalities))
         draws = {name: _corrupt_train(data, noise, own, name) for name, own in zip(data.modalities, seeds, strict=True)}
@@ -250,11 +267,31 @@ def _classes_of(labels: np.ndarray, name: str) -> np.ndarray:
     return labels.argmax(axis=1)
 
 
+def _choose(values: np.ndarray, noise: Noise, rng: np.random.Generator) -> tuple[np.ndarray, Any, Any]:
+    """As `_choose_groups` where every row is drawn for itself."""
+    return rng.choice(len(values), int(len(values) * noise.rate), replace=False), slice(None), slice(None)
+
+
+def _choose_groups(
+    values: np.ndarray, noise: Noise, groups: np.ndarray | None, rng: np.random.Generator
+) -> tuple[np.ndarray, Any, Any]:
+    """The chosen rows; among them one for each group and labels; and for each chosen row which of those it is like."""
+    if groups is None:
+        raise UserError(f"noise '{noise}' is drawn once for each group; give `groups`, the group of each row")
+    numbers = group_numbers(groups, len(values))
+    many = int(numbers.max(initial=-1)) + 1
+    chosen = np.flatnonzero(np.isin(numbers, rng.choice(many, int(many * noise.rate), replace=False)))
+    same = np.column_stack([numbers[chosen], values[chosen]])
+    _, first, like = np.unique(same, axis=0, return_index=True, return_inverse=True)
+    return chosen, first, like
+
+
 def _corrupt_train(data: PairedData, noise: Noise, seed: int, modality: str | None) -> tuple[np.ndarray, np.ndarray]:
     labels = Rows(data, np.arange(data.n)).observed(modality)
     if labels is None:
         raise UserError(f"data '{data.name}' has no labels that noise could corrupt")
     train = data.splits["train"]
     changed = np.zeros(data.n, bool)
-    labels[train], changed[train] = corrupt(labels[train], noise, seed, classes=data.classes)
+    groups = data.train.group if noise.grouped else None
+    labels[train], changed[train] = corrupt(labels[train], noise, seed, classes=data.classes, groups=groups)
     return labels, changed
