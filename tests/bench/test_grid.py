@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from crossbit.bench.grid import Run, expand, load_source
 from crossbit.bench.parse import parse_recipe
 from crossbit.bench.recipe import Source
+from crossbit.data import builtins
 from tiny import arrays, vectors
 
 RUN = Run("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
@@ -118,7 +120,7 @@ def test_all_that_does_not_fit_the_data_is_told_at_once(place: Path) -> None:
     told = "\n".join(mistakes)
     assert "[data.gone]: " in told
     assert "gone.npz does not exist; --data-root" in told
-    assert "grid 1: unknown data 'nowhere'; known: glyphs, gone, toy" in told
+    assert f"grid 1: unknown data 'nowhere'; known: {', '.join(sorted([*builtins(), 'gone', 'toy']))}" in told
     assert "grid 1, toy: noise 'flip' is for one label per row" in told
     assert "grid 1, toy: mrl is for one class a sample" in told
     assert "the setting multi_label=true asks for" in told
@@ -136,6 +138,47 @@ def test_data_that_cannot_be_scored(name: str, told: str, place: Path) -> None:
     assert runs == []
     assert line.startswith("[data.toy]: ")
     assert told in line
+
+
+def test_files_in_a_layout_are_split_as_the_recipe_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = {"XAll": rng.random((60, 5)), "YAll": rng.random((60, 4)), "LAll": rng.integers(0, 2, (60, 3))}
+    for part, (key, array) in zip(("xall-vgg", "yall", "lall"), parts.items(), strict=True):
+        savemat(tmp_path / f"toy-{part}.mat", {key: array})
+    queries, names = [], []
+    for split in ({}, {"split": "ucch:7"}, {"split": "nrch:7:20"}):
+        document = grids({}, data={"toy": {"source": "toy-xall-vgg.mat", **split}})
+        runs, mistakes = expanded(document, tmp_path)
+        assert mistakes == []
+        names.append(runs[0].id)
+        recipe, _ = parse_recipe(document, "r")
+        source = expand(recipe, tmp_path)[1]["toy"]
+        queries.append(load_source(source).splits["query"].tolist())
+    assert queries == [list(range(54, 60)), list(range(53, 60)), list(range(7))]
+    assert len(set(names)) == 3
+    for split, told in (("uch", "unknown split rule 'uch'; did you mean 'ucch'"), ("nrch:99", "of the 60 rows")):
+        document = grids({}, data={"toy": {"source": "toy-xall-vgg.mat", "split": split}})
+        _, (line,) = expanded(document, tmp_path)
+        assert line.startswith("[data.toy]: ") and told in line
+    np.savez(tmp_path / "toy.npz", **arrays())
+    _, (line,) = expanded(grids({}, data={"toy": {"source": "toy.npz", "split": "ucch"}}), tmp_path)
+    assert "is split already" in line
+
+
+def test_weights_that_are_not_there_are_told_before_anything_runs(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = {"width": 8, "pictures": "cnn-f", "weights": "cnn-f.mat"}
+    document = grids({"methods": "ssah", "bits": [16, 32], "noise": ["none", "swap-one:0.5"], "settings": settings})
+    mistakes = expanded(document, place)[1]
+    assert mistakes and set(mistakes) == {
+        f"grid 1, toy: weights {tmp_path / 'cnn-f.mat'} do not exist; "
+        "put the file there, or give its path as the setting weights"
+    }
+    (tmp_path / "cnn-f.mat").write_bytes(b"")
+    runs, mistakes = expanded(document, place)
+    assert (len(runs), mistakes) == (4, [])
 
 
 def test_standardised_data_are_other_data(place: Path) -> None:

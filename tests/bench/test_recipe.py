@@ -34,7 +34,10 @@ def test_the_documented_recipe_is_right() -> None:
     protocol = recipe.protocol
     assert (protocol.seeds, protocol.databases, protocol.validation) == ((0, 1, 2), ("retrieval", "query"), None)
     assert [name.partition("(")[0] for name in protocol.measures] == ["P@100", "NDCG@50"]
-    assert recipe.data == {"wikipedia": Source("wikipedia", "wikipedia.npz", standardise=True)}
+    assert recipe.data == {
+        "wikipedia": Source("wikipedia", "wikipedia.npz", standardise=True),
+        "flickr": Source("flickr", "mirflickr25k-iall-vgg.mat", split="nrch:2000:10000"),
+    }
     (grid,) = recipe.grids
     assert (grid.data, grid.methods, grid.bits) == (("glyphs", "wikipedia"), ("nrch", "ucch"), (16, 64))
     assert (grid.noise, grid.seeds) == (("none", "swap-one:0.5"), (0, 1))
@@ -95,6 +98,7 @@ keep_models = 1
 validation = 1.0
 [data.mine]
 standardize = true
+split = 2000
 [[grid]]
 data = ["mine"]
 methods = ["nrhc", "ucch"]
@@ -131,6 +135,7 @@ EXPECTED = [
     r"\[protocol\]: keep_models: 1 is neither true nor false",
     r"\[protocol\]: validation: 1.0 is no share",
     r"\[data.mine\]: unknown key 'standardize'; did you mean 'standardise'",
+    r"\[data.mine\]: split: 2000 is no text",
     r"grid 1: methods: unknown method 'nrhc'; did you mean 'nrch'",
     r"grid 1: bits: the code length is 12 bits",
     r"grid 1: bits: 'x' is no whole number",

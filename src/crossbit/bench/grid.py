@@ -30,7 +30,7 @@ class Run:
         data: the data's name in the recipe; `fingerprint` tells their content.
         variant: label of a variant; empty for a method as it is.
         settings: all of the method's settings, epochs among them.
-        noise: `RULE:RATE[:each]`, or "none".
+        noise: `RULE:RATE[:each][:group]`, or "none".
         validation: share of the training rows that chooses the epoch.
     """
 
@@ -105,7 +105,7 @@ def load_source(source: Source) -> PairedData:
     Raises:
         UserError: they cannot be read; or there are no vectors to standardise.
     """
-    data = load_data(source.source)
+    data = load_data(source.source, split=source.split)
     if not source.standardise:
         return data.replace(name=source.source)
     vectors = {m: data[m] for m in data.modalities if data.kind(m) == "vectors"}
@@ -153,7 +153,9 @@ def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mis
             rest = {"epochs": None, "validation": validation, "precision": "32", "device": "auto"}
             try:  # exactly what training would refuse
                 make_plan(data, method=variant.method, bits=64, noise=rule, seed=0, settings=given, **rest)  # type: ignore[arg-type]
-                chosen.append((variant, asdict(make_settings(get(variant.method), given)), noise))
+                settings = asdict(make_settings(get(variant.method), given))
+                _check_weights(settings)
+                chosen.append((variant, settings, noise))
             except UserError as error:
                 mistakes.append(f"{grid.where}, {name}: {str(error).replace('; --set ', '; the setting ')}")
     for seed in grid.seeds:
@@ -161,6 +163,14 @@ def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mis
             for variant, settings, noise in chosen:
                 which = variant.method, variant.label
                 yield Run(name, *which, settings, bits, noise, seed, validation, content)
+
+
+def _check_weights(settings: Mapping[str, Any]) -> None:
+    """Refuse weights that are no file, which training itself would find out when it comes to them."""
+    weights = settings.get("weights")
+    if isinstance(weights, str) and weights and not Path(weights).is_file():
+        right = "put the file there, or give its path as the setting weights"
+        raise UserError(f"weights {Path(weights).absolute()} do not exist; {right}")
 
 
 def merged_settings(grid: Grid, cls: type[Method], variant: Variant) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,10 @@ def _protocol(fields: Fields) -> Protocol:
 
 def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     fields = Fields(table, f"[data.{name}]", mistakes)
-    source = Source(name, fields.one("source", text, name), fields.one("standardise", flag, False))
+    place, scaled = fields.one("source", text, name), fields.one("standardise", flag, False)
+    split = fields.one("split", text, "") or None
     fields.close()
-    return source
+    return Source(name, place, scaled, split)
 
 
 def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> Grid:
@@ -188,13 +190,14 @@ def _common_settings(given: Settings, fields: Fields) -> Settings:
     return {key: value for key, value in given.items() if key in known}
 
 
-def setting_names(cls: type[Method]) -> set[str]:
-    """What may be set of a method; "preset" among it where there are presets.
+@cache
+def setting_names(cls: type[Method]) -> frozenset[str]:
+    """What may be set of a method, read from its source once; "preset" among it where there are presets.
 
     >>> {"width", "preset"} <= setting_names(get("ssah"))
     True
     """
-    return {name for name, _, _ in setting_docs(cls)} | ({"preset"} if cls.presets else set())
+    return frozenset(name for name, _, _ in setting_docs(cls)) | ({"preset"} if cls.presets else set())
 
 
 def _seeds(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:

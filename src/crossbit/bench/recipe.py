@@ -16,11 +16,15 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data called `name` come from: a built-in name or a path; `standardise` scales vectors' columns."""
+    """Where the data called `name` come from: a built-in name or a path.
+
+    `standardise` scales vectors' columns; `split` says which rows of a public layout are queries, None for its default.
+    """
 
     name: str
     source: str
     standardise: bool = False
+    split: str | None = None
 
 
 @dataclass(frozen=True)
