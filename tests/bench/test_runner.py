@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -134,18 +137,18 @@ def test_a_result_tells_the_whole_run(ran: Path) -> None:
         assert [line["epoch"] for line in result.history] == [1, 2]
         assert {figure["database"] for figure in result.figures} == {"retrieval", "query"}
         named = {figure["measure"].partition("(")[0] for figure in result.figures}
-        assert named == {"mAP@all", "P@5"}
+        assert named == {"mAP@all", "P@5", "chance of mAP@all"}
 
 
 def test_the_figures_are_those_of_a_slow_oracle_on_the_codes_that_were_kept(ran: Path) -> None:
     for result in load_results(ran):
         codes = np.load(ran / "runs" / result.id / "codes.npz")
         for figure in result.figures:
-            if "ties=expected" in figure["measure"] and "codes" not in figure["measure"]:
-                assert figure["value"] == pytest.approx(recomputed(codes, result, figure), abs=5e-5), figure
+            if "ties=expected" in figure["measure"] or figure["measure"].startswith("chance"):
+                assert figure["value"] == pytest.approx(recomputed(codes, figure), abs=5e-5), figure
 
 
-def recomputed(codes: Any, result: Result, figure: dict[str, Any]) -> float:
+def recomputed(codes: Any, figure: dict[str, Any]) -> float:
     """A figure from a run's codes.npz, with loops."""
     source, target = figure["direction"].split("->")
     side = figure["database"]
@@ -157,10 +160,12 @@ def recomputed(codes: Any, result: Result, figure: dict[str, Any]) -> float:
         near = [[-float(q @ d) for d in others] for q in unit.astype(np.float64)]
     else:  # the signs of what is ranked by cosine
         near = [[int(((q >= 0) != (d >= 0)).sum()) for d in database] for q in query]
+    if figure["measure"].startswith("chance"):  # nothing is told apart
+        near = [[0 for _ in row] for row in near]
     values = []
     for distances, label in zip(near, codes["query_label"], strict=True):
         relevant = [is_relevant(label, other) for other in codes[f"{side}_label"]]
-        if figure["measure"].startswith("mAP@all"):
+        if "mAP@all" in figure["measure"]:
             if any(relevant):
                 values.append(float(expected_average_precision(tie_groups(distances, relevant))))
         else:
@@ -182,15 +187,44 @@ def expected_precision(distances: list[float], relevant: list[bool], n: int) -> 
     return hits / n
 
 
-def test_the_tables_hold_the_figures(ran: Path, command: Command) -> None:
+def test_every_field_of_the_tables_is_that_of_a_slow_oracle_on_the_folders_of_the_runs(
+    ran: Path, command: Command
+) -> None:
     assert command("bench", ran).code == 0
-    shown = (ran / "tables.md").read_text(encoding="utf-8")
-    for noise in ("none", "swap-one"):
-        results = [r for r in load_results(ran) if (r.method, r.noise) == ("nrch", noise)]
-        first = [
-            next(f["value"] for f in r.figures if f["measure"].startswith("mAP@all(ties=expected")) for r in results
-        ]
-        assert f"{np.mean(first):.4f}" in shown or f"{100 * np.mean(first):.2f}" in shown, shown
+    runs = [json.loads(path.read_text()) for path in (ran / "runs").glob("*/result.json")]
+    codes = {run["id"]: np.load(ran / "runs" / run["id"] / "codes.npz") for run in runs}
+    seen = set()
+    for field in fields_of_tables((ran / "tables.md").read_text(encoding="utf-8")):
+        of = [run for run in runs if run["noise"] == field["noise"] and field["method"] in (run["method"], "chance")]
+        values = [recomputed(codes[run["id"]], field) for run in of]
+        mean, *spread = (float(number) for number in re.findall(r"\d\.\d+", field["text"]))
+        assert mean == pytest.approx(np.mean(values), abs=1e-4), field
+        assert spread == pytest.approx([np.std(values, ddof=1)] * (field["method"] != "chance"), abs=1e-4), field
+        seen.add(tuple(field[key] for key in ("measure", "database", "direction", "noise", "method")))
+    mean, above = "mAP@all(ties=expected, empty=skip{})", ", metric=cosine"
+    asked = {mean.format(""): {"nrch", "mrl"}, mean.format(above): {"mrl"}, "chance of mAP@all": {"chance"}}
+    asked["P@5(ties=expected, empty=zero)"] = {"nrch", "mrl"}
+    rows = [(measure, method) for measure, methods in asked.items() for method in methods]
+    every = product(rows, ("retrieval", "query"), ("image->text", "text->image"), ("none", "swap-one"))
+    assert seen == {(measure, database, way, noise, method) for (measure, method), database, way, noise in every}
+
+
+def fields_of_tables(text: str) -> Iterator[dict[str, str]]:
+    """What stands in the tables of accuracy, field by field, and what that is of."""
+    for part in text.replace("\\", "").split("\n## ")[1:]:
+        _, protocol, *lines = [line for line in part.splitlines() if line]
+        head, _, *rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in lines if line[0] == "|"]
+        for method, *texts in rows if "±" in protocol and "seconds of" not in part else []:
+            for column, shown in zip(head[1:], texts, strict=True):
+                way, _, noise = column.replace(" → ", "->").partition(": ")
+                yield {
+                    "measure": "chance of mAP@all" if method == "chance" else protocol.partition(")")[0] + ")",
+                    "database": "query" if "against themselves" in protocol else "retrieval",
+                    "direction": way,
+                    "noise": {"clean": "none", "swap-one 0.5": "swap-one"}[noise],
+                    "method": method,
+                    "text": shown,
+                }
 
 
 def test_nothing_is_run_twice(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:

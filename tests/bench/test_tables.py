@@ -23,6 +23,7 @@ from crossbit.bench.tables import compare_published, make_tables, write_tables
 from crossbit.evaluation.stats import BOOTSTRAP, LEVEL, T_TEST, holm, paired_t, smallest_significant
 
 MAP = "mAP@all(ties=expected, empty=skip)"
+OTHER = MAP.replace("skip", "zero")  # with another level of chance
 COSINE = MAP.replace(")", ", metric=cosine)")
 DIRECTIONS = ("image->text", "text->image")
 
@@ -176,9 +177,13 @@ def test_floors_stand_apart_and_are_compared_with_nothing(tmp_path: Path) -> Non
 
 def test_the_level_of_chance_is_a_floor_where_it_was_recorded(tmp_path: Path) -> None:
     for run in (results := three("nrch", [0.8, 0.81])):
-        run.figures.append({"database": "retrieval", "direction": "image->text", "measure": "chance", "value": 0.25})
-    assert accuracy(tmp_path, results).floors == [("chance", [Entry("0.2500"), Entry("–")])]
-    assert not [table for table in make_tables(tmp_path, results) if "chance" in table.title]
+        figures = [{**run.figures[0], "measure": "chance of mAP@all(empty=skip)", "value": 0.25}]
+        figures += [{**figure, "measure": name} for figure in run.figures for name in (OTHER, COSINE)]
+        run.figures.extend(figures)
+    tables = [table for table in make_tables(tmp_path, results) if "times" not in table.title]
+    by_measure = {table.protocol[0].partition("), ")[0] + ")": table.floors for table in tables}
+    floor = [("chance", [Entry("0.2500"), Entry("–")])]
+    assert by_measure == {MAP: floor, COSINE: floor, OTHER: []}
 
 
 def test_the_protocol_stands_above_each_table(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class Sheet:
 
     def __init__(self, runs: Runs, database: str, measure: str, queries: PerQuery, size: Mapping[str, int]) -> None:
         self.runs, self.database, self.measure, self.queries, self.size = runs, database, measure, queries, size
-        self.figures, self.chance = runs.figures(database, measure), runs.chance(database)
+        self.figures, self.chance = runs.figures(database, measure), runs.chance(database, measure)
         self.failed: dict[tuple[Row, Cell], list[Result]] = {}
         for result in runs.failed:
             self.failed.setdefault((row_of(result), cell_of(result)), []).append(result)
@@ -153,7 +153,7 @@ class Sheet:
         for cell, direction in places:
             of = [v for (_, c, d), seeds in self.chance.items() if (c, d) == (cell, direction) for v in seeds.values()]
             levels.append(float(np.mean(of)) if of else None)
-        if all(level is None for level in levels) or not self.measure.startswith("mAP@all"):
+        if all(level is None for level in levels):
             return []
         return [("chance", [Entry("–" if level is None else f"{level:.4f}") for level in levels])]
 

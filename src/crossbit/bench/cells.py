@@ -114,13 +114,9 @@ class Runs:
                     found.setdefault(place, {})[result.seed] = float(figure["value"])
         return found
 
-    def chance(self, database: str) -> Figures:
-        """The chance levels that were recorded, as `figures`."""
-        names = {figure["measure"] for result in self.done for figure in result.figures}
-        found: Figures = {}
-        for name in sorted(name for name in names if is_chance(name)):
-            found |= self.figures(database, name)
-        return found
+    def chance(self, database: str, measure: str) -> Figures:
+        """A measure's level of chance where it was recorded, as `figures`."""
+        return self.figures(database, chance_of(measure))
 
 
 def arrange(results: Sequence[Result]) -> list[Runs]:
@@ -128,9 +124,18 @@ def arrange(results: Sequence[Result]) -> list[Runs]:
     return [Runs(data, results) for data in dict.fromkeys(result.data for result in results)]
 
 
+def chance_of(measure: str) -> str:
+    """The name of a measure's level of chance, which neither ties nor what ranks can move.
+
+    >>> chance_of("mAP@all(ties=expected, empty=skip, metric=cosine)")
+    'chance of mAP@all(empty=skip)'
+    """
+    return "chance of " + re.sub(r"ties=\w+, |, metric=\w+", "", measure)
+
+
 def is_chance(measure: str) -> bool:
     """Whether a figure is no result but the level of chance."""
-    return measure.startswith("chance")
+    return measure.startswith("chance of ")
 
 
 def bounds_of(measure: str) -> tuple[str, str]:

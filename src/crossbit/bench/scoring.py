@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.bench.cells import chance_of
 from crossbit.bench.recipe import Protocol
 from crossbit.bits import pack, top_k
 from crossbit.data.types import PairedData
@@ -119,11 +120,14 @@ def codes_file(model: Model, embedded: PairedData) -> dict[str, np.ndarray]:
 
 
 def figures_of(database: str, report: Report) -> Iterator[dict[str, Any]]:
-    """Every figure of a report under its full name: mAP, its bounds by the order inside ties, further measures."""
+    """Every figure of a report under its full name: mAP, its bounds by the order inside ties and its level of chance,
+    further measures."""
     named: list[tuple[str, Mapping[str, float]]] = [(report.measure, report.map)]
     for bound in ("worst", "best"):
         spread = {way: ends[bound] for way, ends in report.spread.items()}
         named.append((report.measure.replace(f"ties={report.protocol['ties']}", f"ties={bound}"), spread))
+    if report.chance:
+        named.append((chance_of(report.measure), report.chance))
     if report.codes_map:  # the signs of real vectors, by Hamming distance
         named.append((report.measure.replace(", metric=cosine", ""), report.codes_map))
     named += [*report.figures.items(), *report.codes_figures.items()]
