@@ -399,7 +399,7 @@ class Ssah(Method):
         "SSAH-3: no adversary": {"delta": 0.0},
     }
 
-    demo = {"width": 256, "feature": 128, "batch": 64, "epochs": 1, "label_lr": 3e-3}  # noqa: RUF012
+    demo = {"width": 256, "feature": 128, "batch": 64, "epochs": 1, "passes": "10/2/8/8", "label_lr": 3e-3}  # noqa: RUF012
     demo_without = "the adversary", {"delta": 0.0}
 
     def __init__(self, settings: SsahSettings, task: Task) -> None:
