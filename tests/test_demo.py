@@ -68,7 +68,7 @@ def few_glyphs(folder: Path, count: int = 260) -> PairedData:
     splits = {"query": np.arange(40), "train": np.arange(40, 200), "retrieval": np.arange(40, count)}
     path = folder / "few glyphs.npz"
     modalities = {"image": whole["image"][rows], "text": names}
-    save_neutral(whole.replace(modalities=modalities, label=whole.label[rows], splits=splits), path)
+    save_neutral(whole.replace(modalities=modalities, label=whole.label[rows], group=None, splits=splits), path)
     return load_data(path).replace(name=str(path))
 
 
