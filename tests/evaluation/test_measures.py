@@ -378,6 +378,36 @@ def test_agreement_with_ir_measures(need: Callable[[str], ModuleType], seed: int
     np.testing.assert_allclose(values("mAP@20(ties=index)", *codes), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_agreement_with_torchmetrics(need: Callable[[str], ModuleType], seed: int) -> None:
+    """On vectors without ties, which it puts in any order, with scores above 0, as it takes others for no hits at all.
+
+    Its average precision at k divides by what was found in the first k: "topk".
+    """
+    theirs, torch = need("torchmetrics.functional.retrieval"), need("torch")
+    rng = np.random.default_rng(seed)
+    query, database = rng.normal(size=(9, 8)), rng.normal(size=(60, 8))
+    labels, other = ((rng.random((rows, 4)) < 0.3).astype(np.uint8) for rows in (9, 60))
+    labels[:, 0] = 1  # every query finds something
+    unit, others = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (query, database))
+    score = torch.tensor(2 + unit @ others.T, dtype=torch.float32)
+    assert all(len(row.unique()) == 60 for row in score)
+    shared = torch.tensor([[oracles.shared_labels(a, b) for b in other] for a in labels])
+    pairs = {
+        "mAP@": ("retrieval_average_precision", "(cutoff=topk)"),
+        "P@": ("retrieval_precision", ""),
+        "recall@": ("retrieval_recall", ""),
+        "hit@": ("retrieval_hit_rate", ""),
+        "NDCG@": ("retrieval_normalized_dcg", ""),
+    }
+    for name, (function, option) in pairs.items():
+        target = 2**shared - 1 if name == "NDCG@" else (shared > 0).long()
+        for k in (1, 7, 60):
+            found = [float(getattr(theirs, function)(*both, top_k=k)) for both in zip(score, target, strict=True)]
+            ours = values(f"{name}{k}{option}", query, database, labels, other)
+            np.testing.assert_allclose(ours, found, rtol=1e-5, err_msg=f"{name}{k}")
+
+
 @pytest.mark.parametrize("k", [1, 10, 77, None])
 def test_expected_gain_agrees_with_sklearn(k: int | None) -> None:
     codes, distance, shared = tied_case(7)
