@@ -1,4 +1,4 @@
-"""The built-in set: pictures of characters and their Unicode names, from fonts and names that are installed anyway.
+"""Pictures of characters and their Unicode names, from fonts and names that are installed anyway.
 
 matplotlib ships the DejaVu faces and Python knows every character's name: about 25,000 real picture-name pairs without
 a download. The labels are read off the names, and the split is by character: no query's character is in any other
