@@ -86,6 +86,11 @@ def test_one_file_is_all_that_a_method_needs(toy_file, data, capsys):
     model, loaded = crossbit.load_model(run), crossbit.load_data(data)
     again = crossbit.train(loaded, method="toy", bits=16, settings={"lr": 0.2}, progress=False)
     assert np.array_equal(model.encode("text", loaded["text"]), again.encode("text", loaded["text"]))
+    recipe = toy_file / "recipe.toml"
+    grid = f'[data.mine]\nsource = "{data}"\n[[grid]]\ndata = "mine"\nmethods = "toy"\nbits = 16\nseeds = [0]\n'
+    recipe.write_text(grid + "[grid.settings.toy]\nlr = 0.2\n", encoding="utf-8")
+    assert main(["bench", str(recipe), "--out", str(toy_file / "bench")]) == 0
+    assert "| toy " in (toy_file / "bench" / "tables.md").read_text(encoding="utf-8")
 
 
 def test_it_resumes_to_the_bit_though_its_buffer_is_made_in_its_first_epoch(toy_file, data, monkeypatch):
