@@ -116,14 +116,7 @@ def assert_same(one, other) -> None:
 @pytest.fixture
 def small(data) -> PairedData:
     """The set's first 30 pairs, for what only concerns files."""
-    return PairedData(
-        name=glyphs.BUILTIN,
-        modalities={name: values[:30] for name, values in data.modalities.items()},
-        label=data.label[:30],
-        splits={"train": np.arange(10), "query": np.arange(20, 30), "retrieval": np.arange(20)},
-        label_names=data.label_names,
-        group=data.group[:30],
-    )
+    return data.take(np.arange(30))
 
 
 @pytest.fixture

@@ -121,17 +121,7 @@ width = 16
 def few(easy, tmp_path, monkeypatch):
     """The built-in glyph set is 600 of its pairs, so that they can be trained on in no time; an empty cache."""
     rows = np.sort(np.random.default_rng(0).choice(easy.n, 600, replace=False))
-    query = np.isin(rows, easy.splits["query"])
-    small = easy.replace(
-        modalities={name: array[rows] for name, array in easy.modalities.items()},
-        label=easy.label[rows],
-        group=easy.group[rows],
-        splits={
-            "train": np.flatnonzero(~query)[::2],
-            "query": np.flatnonzero(query),
-            "retrieval": np.flatnonzero(~query),
-        },
-    )
+    small = easy.take(rows)
     monkeypatch.setenv("CROSSBIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(glyphs, "build", lambda: small)
     return small

@@ -221,6 +221,33 @@ def test_groups_of_rows():
     assert make().train.group is None
 
 
+def test_taking_rows():
+    everything = {
+        "observed_label": 1 - LABEL,
+        "modality_label": {"image": LABEL[::-1]},
+        "modality_observed_label": {"text": np.roll(LABEL, 1, axis=0)},
+        "label_names": list("xyz"),
+        "caption": WORDS[::-1],
+        "path": WORDS,
+        "group": np.arange(N) // 2,
+    }
+    data = make(**everything, **splits(train=[4, 3, 2], validation=[5]))
+    rows = np.array([5, 0, 3, 4])
+    few = data.take(rows)
+    assert (few.n, few.name, few.label_names) == (4, "toy", ["x", "y", "z"])
+    for name in ("label", "observed_label", "caption", "path", "group"):
+        assert getattr(few, name).tolist() == getattr(data, name)[rows].tolist()
+    for name in ("modalities", "modality_label", "modality_observed_label"):
+        assert getattr(few, name).keys() == getattr(data, name).keys()
+        for key, array in getattr(few, name).items():
+            assert array.tolist() == getattr(data, name)[key][rows].tolist()
+    numbered = {name: index.tolist() for name, index in few.splits.items()}
+    assert numbered == {"train": [3, 2], "query": [1], "retrieval": [2, 3, 0], "validation": [0]}
+    assert make().take(rows).group is None
+    with pytest.raises(UserError, match="split 'train' is empty"):
+        data.take(np.array([0, 1, 5]))
+
+
 def test_rows_are_copies():
     data = make()
     data.train["image"][:] = -1

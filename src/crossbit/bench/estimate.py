@@ -118,14 +118,4 @@ def few_rows(data: PairedData) -> PairedData:
         "query": np.empty(0, np.int64),
         "retrieval": np.arange(len(kept)),
     }
-
-    def of(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: np.asarray(array[kept]) for name, array in arrays.items()}
-
-    return PairedData(
-        data.name,
-        of(data.modalities),
-        None if data.label is None else data.label[kept],
-        splits,
-        modality_label=of(data.modality_label),
-    )
+    return data.take(kept).replace(splits=splits)

@@ -32,15 +32,8 @@ def load() -> PairedData:
 def harden(data: PairedData) -> PairedData:
     """The glyph set `data` with captions that do not name its labels."""
     captions = without_label_words(data["text"])
-    kept = captions != ""
-    place = np.cumsum(kept) - 1  # row numbers among the rows that are kept
-    return data.replace(
-        name=BUILTIN,
-        modalities={"image": data["image"][kept], "text": captions[kept]},
-        label=np.asarray(data.label)[kept],
-        splits={name: place[rows[kept[rows]]] for name, rows in data.splits.items()},
-        group=np.asarray(data.group)[kept],
-    )
+    hard = data.replace(name=BUILTIN, modalities={"image": data["image"], "text": captions})
+    return hard.take(np.flatnonzero(captions != ""))
 
 
 def without_label_words(names: np.ndarray) -> np.ndarray:

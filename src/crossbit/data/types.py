@@ -144,6 +144,23 @@ class PairedData:
         """A checked copy with some attributes changed; feature arrays that stay are shared, and not read again."""
         return dataclasses.replace(self, **{"_seen": tuple(self.modalities.values()), **changes})
 
+    def take(self, rows: np.ndarray) -> PairedData:
+        """A copy of these rows alone, each given once, numbered anew in this order; splits keep what is left of them.
+
+        >>> data = PairedData("toy", {"x": np.array(list("abcd"))}, None,
+        ...                   {"train": [3, 1], "query": [0], "retrieval": [1, 2, 3]})
+        >>> few = data.take(np.array([2, 3]))
+        >>> few["x"].tolist(), few.train.index.tolist(), few.retrieval["x"].tolist(), len(few.query)
+        (['c', 'd'], [1], ['c', 'd'], 0)
+        """
+        place = np.full(self.n, -1)
+        place[rows] = np.arange(len(rows))
+        whole = ("label", "observed_label", "caption", "path", "group")
+        apart = ("modalities", "modality_label", "modality_observed_label")
+        changes: dict[str, Any] = {name: _take(getattr(self, name), rows) for name in whole}
+        changes |= {name: {m: _take(x, rows) for m, x in getattr(self, name).items()} for name in apart}
+        return self.replace(splits={name: place[x][place[x] >= 0] for name, x in self.splits.items()}, **changes)
+
     def _rows(self, split: str) -> Rows:
         return Rows(self, self.splits.get(split, np.empty(0, np.int64)))
 
