@@ -143,7 +143,7 @@ def test_folders_are_mapped_and_not_copied(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_checks_of_a_mapped_folder_take_bounded_memory(tmp_path, dtype, monkeypatch):
-    monkeypatch.setattr("crossbit.data.types._BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr("crossbit.data.checks._BLOCK_BYTES", 1 << 20)
     folder = write(tmp_path / "folder", {name: ARRAYS[name] for name in ("train", "query", "retrieval")})
     np.lib.format.open_memmap(folder / "image.npy", mode="w+", dtype=dtype, shape=(1 << 13, 1 << 10))
     tracemalloc.start()

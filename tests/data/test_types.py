@@ -164,7 +164,7 @@ def test_classes_and_multi_label():
 
 
 def test_one_bad_value_is_found_wherever_it_is(monkeypatch):
-    monkeypatch.setattr("crossbit.data.types._BLOCK_BYTES", 5 * 7 * 8)  # five rows a block, the last one shorter
+    monkeypatch.setattr("crossbit.data.checks._BLOCK_BYTES", 5 * 7 * 8)  # five rows a block, the last one shorter
     rows = 23
     parts = {"train": [1], "query": [0], "retrieval": [1]}
     for row in range(rows):
@@ -184,7 +184,7 @@ def test_overflow_to_float32_gives_no_warning():
 def test_replace_does_not_read_features_again(monkeypatch):
     data = make()
     read = []
-    monkeypatch.setattr("crossbit.data.types._check_finite", lambda name, array: read.append(name))
+    monkeypatch.setattr("crossbit.data.checks._check_finite", lambda name, array: read.append(name))
     changed = data.replace(name="other").with_observed(LABEL)
     assert read == []
     assert changed["image"] is data["image"]

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.data.types import RESERVED, SPLITS, PairedData
+from crossbit.data.checks import RESERVED, SPLITS
+from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.files import refuse_existing, sync_folder, writing
 from crossbit.npz import read_array, read_npz, write_npz

@@ -1,4 +1,4 @@
-"""Paired data: what every layout is read into and every method is trained on. All checks of data live here."""
+"""Paired data: what every layout is read into and every method is trained on; it is checked when it is made."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.data.checks import (
+    RESERVED,
+    check_group,
+    check_modalities,
+    check_rows,
+    check_splits,
+    check_strings,
+    form,
+    kind,
+)
 from crossbit.errors import UserError, unknown
 from crossbit.labels import check_labels
-
-SPLITS = ("train", "query", "retrieval", "validation")
-RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path", "group"})
-_FLOATS = (np.float16, np.float32, np.float64)
-_BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +66,14 @@ class PairedData:
     _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
 
     def __post_init__(self) -> None:
-        _set(self, modalities=_check_modalities(self.modalities, self._seen), _seen=())
-        _set(self, splits=_check_splits(self.splits, self.n))
+        _set(self, modalities=check_modalities(self.modalities, self._seen), _seen=())
+        _set(self, splits=check_splits(self.splits, self.n))
         _check_labels(self)
         for name in ("caption", "path"):
             if (strings := getattr(self, name)) is not None:
-                _set(self, **{name: _check_strings(name, strings, self.n)})
+                _set(self, **{name: check_strings(name, strings, self.n)})
         if self.group is not None:
-            _set(self, group=_check_group(self.group, self.n))
+            _set(self, group=check_group(self.group, self.n))
 
     def __repr__(self) -> str:
         """One line: name, pairs, modalities, classes, splits; no arrays.
@@ -106,7 +111,7 @@ class PairedData:
 
     def kind(self, modality: str) -> str:
         """What a modality holds: "vectors", "pictures" or "words"."""
-        return _kind(modality, self[modality])
+        return kind(modality, self[modality])
 
     def __getitem__(self, modality: str) -> np.ndarray:
         """All rows of a modality, not copied."""
@@ -238,92 +243,6 @@ def _take(array: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
     return None if array is None else np.asarray(array[index])
 
 
-def _kind(name: str, array: np.ndarray) -> str:
-    if array.ndim == 2 and array.dtype in _FLOATS and array.shape[1] > 0:
-        return "vectors"
-    if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 3 and min(array.shape[1:]) > 0:
-        return "pictures"
-    if array.ndim == 1 and array.dtype.kind == "U":
-        return "words"
-    right = "float16/32/64 (n, d) vectors, uint8 (n, h, w, 3) pictures, or unicode (n,) words"
-    raise UserError(f"modality '{name}' is {_form(array)}; it must be {right}")
-
-
-def _form(array: np.ndarray) -> str:
-    return f"{array.dtype} of shape {array.shape}"
-
-
-def _check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
-    if not modalities:
-        raise UserError("there is no modality; give at least one array, such as 'image' or 'text'")
-    arrays = {}
-    for name, array in modalities.items():
-        _check_name(name)
-        arrays[name] = np.asanyarray(array)
-        if _kind(name, arrays[name]) == "vectors" and not any(arrays[name] is known for known in seen):
-            _check_finite(name, arrays[name])
-    first, *others = arrays
-    for name in others:
-        _check_rows(f"modality '{name}'", arrays[name], len(arrays[first]), f"modality '{first}' has")
-    return arrays
-
-
-def _check_name(name: Any) -> None:
-    """A modality's name becomes an array's name in files, so it may not be another array's."""
-    plain = isinstance(name, str) and name.isidentifier()
-    if not plain or name in RESERVED or name.startswith(("label_", "observed_label_")):
-        right = "take a plain word such as 'image' that the data format does not use itself"
-        raise UserError(f"a modality cannot be called {name!r}; {right}")
-
-
-def _check_finite(name: str, array: np.ndarray) -> None:
-    """Vectors (n, d) must be finite in float32, which all methods compute in."""
-    rows = max(1, _BLOCK_BYTES // (array.shape[1] * array.itemsize))
-    for start in range(0, len(array), rows):
-        block = np.asarray(array[start : start + rows])
-        with np.errstate(over="ignore"):
-            bad = ~np.isfinite(block if block.itemsize <= 4 else block.astype(np.float32))
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            held = f"{block[row, column]} in row {start + row}, column {column}"
-            raise UserError(f"modality '{name}' holds {held}; features must be finite float32 numbers")
-
-
-def _check_rows(what: str, array: np.ndarray, n: int, other: str = "the modalities have") -> None:
-    if array.shape[:1] != (n,):
-        raise UserError(f"{what} has shape {array.shape} but {other} {n} rows; row i of every array must be pair i")
-
-
-def _check_splits(splits: Mapping[str, Any], n: int) -> dict[str, np.ndarray]:
-    for name in splits:
-        if name not in SPLITS:
-            raise unknown("split", name, SPLITS)
-    for name in SPLITS[:3]:
-        if name not in splits:
-            raise UserError(f"split '{name}' is missing; give the row numbers of train, query and retrieval")
-    checked = {name: _check_split(name, splits[name], n) for name in SPLITS if name in splits}
-    if not len(checked["train"]):
-        raise UserError("split 'train' is empty; give the row numbers to train on")
-    for name, rows in checked.items():
-        if name != "query" and len(shared := np.intersect1d(checked["query"], rows)):
-            what = f"split 'query' shares {len(shared)} rows with '{name}', such as {shared[0]}"
-            raise UserError(f"{what}; queries must be in no other split")
-    return checked
-
-
-def _check_split(name: str, rows: Any, n: int) -> np.ndarray:
-    index = np.asarray(rows)
-    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise UserError(f"split '{name}' is {_form(index)}; it must be integer row numbers of shape (rows,)")
-    if index.size and not (0 <= index.min() and index.max() < n):
-        worst = index.min() if index.min() < 0 else index.max()
-        raise UserError(f"split '{name}' names row {worst}; there are {n} rows, numbered 0 to {n - 1}")
-    values, counts = np.unique(index, return_counts=True)
-    if len(values) < len(index):
-        raise UserError(f"split '{name}' names row {values[counts > 1][0]} more than once; once is right")
-    return index.astype(np.int64)
-
-
 def _label_arrays(data: PairedData) -> Iterator[tuple[str, np.ndarray]]:
     named = [("label", data.label), ("observed_label", data.observed_label)]
     named += [(f"label_{name}", array) for name, array in data.modality_label.items()]
@@ -351,33 +270,17 @@ def _check_labels(data: PairedData) -> None:
 
 
 def _check_label(name: str, label: Any, n: int) -> np.ndarray:
-    _check_rows(name, np.asarray(label), n)
+    check_rows(name, np.asarray(label), n)
     return check_labels(label, name)
 
 
 def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -> None:
     given = np.asarray(data.label_names)
     if given.ndim != 1 or given.dtype.kind != "U":
-        raise UserError(f"label_names is {_form(given)}; it must be unicode strings of shape (classes,)")
+        raise UserError(f"label_names is {form(given)}; it must be unicode strings of shape (classes,)")
     _set(data, label_names=given.tolist())
     for name, array in arrays:
         if array.ndim == 2 and array.shape[1] != len(given):
             raise UserError(f"label_names has {len(given)} names but {name} has {array.shape[1]} classes; one each")
         if array.ndim == 1 and array.max() >= len(given):
             raise UserError(f"label_names has {len(given)} names but {name} holds class {array.max()}; one each")
-
-
-def _check_strings(name: str, strings: Any, n: int) -> np.ndarray:
-    array = np.asarray(strings)
-    if array.ndim != 1 or array.dtype.kind != "U":
-        raise UserError(f"{name} is {_form(array)}; it must be unicode strings of shape (n,)")
-    _check_rows(name, array, n)
-    return array
-
-
-def _check_group(group: Any, n: int) -> np.ndarray:
-    array = np.asarray(group)
-    if array.ndim != 1 or array.dtype.kind not in "iuU":
-        raise UserError(f"group is {_form(array)}; it must be integers or unicode strings of shape (n,)")
-    _check_rows("group", array, n)
-    return array if array.dtype.kind == "U" else array.astype(np.int64)
