@@ -190,6 +190,36 @@ def test_settings_of_methods_that_are_not_there() -> None:
     assert mistakes_of(methods=["nrch", "ssah"], settings={"preset": "paper"}) == []
 
 
+def test_settings_that_hold_only_beside_others() -> None:
+    both = {"weights": "cnn-f.mat", "pictures": "cnn-f"}  # weights alone are refused
+    assert mistakes_of(methods="ssah", settings=both) == []
+    assert mistakes_of(methods="ssah", settings={"ssah": both}) == []
+    assert mistakes_of(methods="ssah", settings={"pictures": "cnn-f", "ssah": {"weights": "cnn-f.mat"}}) == []
+    below = {"variants": [{"label": "pretrained", "method": "ssah", "settings": {"weights": "cnn-f.mat"}}]}
+    assert mistakes_of(settings={"pictures": "cnn-f"}, **below) == []
+    assert mistakes_of(settings={"ssah": {"pictures": "cnn-f"}}, **below) == []
+    for alone in ({"settings": {"ssah": {"weights": "cnn-f.mat"}}, "methods": "ssah"}, below):
+        (line,) = mistakes_of(**alone)
+        assert "weights 'cnn-f.mat' are CNN-F's; they need the setting pictures=cnn-f" in line
+
+
+def test_common_settings_are_tried_without_the_data() -> None:
+    changes = {"methods": ["nrch", "ucch"], "data": "gone", "epochs": -3, "settings": {"width": 8, "lr": "fast"}}
+    recipe, mistakes = parse_recipe({"grid": [GRID | changes]}, "r")
+    assert mistakes == [
+        "grid 1: settings: nrch's setting lr is 'fast'; it must be of type float, like 1e-05",
+        "grid 1: settings: nrch's setting epochs is -3; it must be at least 1",
+    ]
+    assert recipe.grids[0].settings == ({"width": 8},)  # what is wrong is left out, and told once
+
+
+@pytest.mark.parametrize("seeds", [1001, 10**12])
+def test_seeds_by_the_million_are_a_slip(seeds: int) -> None:
+    assert mistakes_of(seeds=seeds) == [
+        f"grid 1: seeds: {seeds} is no number of seeds; give a whole number from 1 to 1,000, or a list of seeds"
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "told"), [(None, "cannot read"), (b"grid = [", "not a TOML file"), (b"\xff", "not a TOML file")]
 )

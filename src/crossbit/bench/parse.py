@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from crossbit.errors import UserError, unknown
 from crossbit.evaluation import parse_measure
 from crossbit.evaluation.report import DATABASES
 from crossbit.methods import Method, available, get, make_settings, setting_docs
+
+MOST_SEEDS = 1000  # more are a slip of the finger, not a bench
 
 
 def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
@@ -84,6 +87,10 @@ def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> G
         if key not in fields.table:
             fields.wrong(f"it has no {key}")
     common, apart = _settings(fields)
+
+    def variant(table: Any) -> Variant | None:
+        return _variant(table, fields.where, mistakes, lambda cls: {**common, **apart.get(cls.name, {})})
+
     grid = Grid(
         where=fields.where,
         data=fields.many("data", text, ()),
@@ -91,17 +98,17 @@ def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> G
         noise=fields.many("noise", _noise, (NO_NOISE,)),
         seeds=_seeds(fields, protocol.seeds),
         methods=fields.many("methods", _method, ()),
-        variants=tuple(v for t in fields.tables("variants") if (v := _variant(t, fields.where, mistakes))),
+        variants=tuple(made for table in fields.tables("variants") if (made := variant(table))),
         settings=(common,),
         method_settings=(apart,),
     )
-    _check_used(grid, fields)
+    grid = replace(grid, settings=(_check_used(grid, fields),))
     fields.close()
     return grid
 
 
-def _check_used(grid: Grid, fields: Fields) -> None:
-    """Methods there are, and every setting is one of theirs: none is passed over in silence."""
+def _check_used(grid: Grid, fields: Fields) -> Settings:
+    """The common settings that its methods take: there are methods, and no setting is passed over in silence."""
     if not {"methods", "variants"} & set(fields.table):
         fields.wrong("it has no methods and no variants")
     used = {*grid.methods, *(variant.method for variant in grid.variants)}
@@ -115,6 +122,12 @@ def _check_used(grid: Grid, fields: Fields) -> None:
     for method in grid.method_settings[0]:
         if used and method not in used:
             fields.wrong(f"settings: {method} is not among the methods of this grid")
+    common = dict(grid.settings[0])
+    for cls in map(get, sorted(used)):
+        of = {key: value for key, value in common.items() if key in setting_names(cls) and _is_for(cls, key, value)}
+        taken = _checked_settings(cls, of, fields, grid.method_settings[0].get(cls.name, {}))
+        common = {key: value for key, value in common.items() if key not in of or key in taken}
+    return common
 
 
 def _quick(fields: Fields) -> Quick:
@@ -134,12 +147,17 @@ def _quick(fields: Fields) -> Quick:
     return quick
 
 
-def _variant(table: Any, where: str, mistakes: list[str]) -> Variant | None:
+def _is_for(cls: type[Method], key: str, value: Any) -> bool:
+    """Whether a common setting is meant for a method: a preset is for those that have it."""
+    return key != "preset" or value in cls.presets
+
+
+def _variant(table: Any, where: str, mistakes: list[str], below: Callable[[type[Method]], Settings]) -> Variant | None:
     fields = Fields(table, f"{where}: variant", mistakes)
     label, name = fields.one("label", text, ""), fields.one("method", _method, "")
     fields.where = f"{where}: variant '{label}'"
     cls = get(name) if name else None
-    settings = {} if cls is None else _checked_settings(cls, fields.table_of("settings"), fields)
+    settings = {} if cls is None else _checked_settings(cls, fields.table_of("settings"), fields, below(cls))
     ablation = fields.one("ablation", text, "")
     if cls is not None and ablation:
         if ablation in cls.ablations:
@@ -161,25 +179,37 @@ def _settings(fields: Fields) -> tuple[Settings, Mapping[str, Settings]]:
     nested = {name: table.pop(name) for name in list(table) if isinstance(table[name], Mapping)}
     if (epochs := fields.one("epochs", whole, -1)) != -1:
         table["epochs"] = epochs
-    apart = {}
+    common, apart = _common_settings(table, fields), {}
     for name, given in nested.items():
         try:
-            apart[name] = _checked_settings(get(name), given, fields)
+            apart[name] = _checked_settings(get(name), given, fields, common)
         except UserError as error:
             fields.wrong(f"settings: {error}")
-    return _common_settings(table, fields), apart
+    return common, apart
 
 
-def _checked_settings(cls: type[Method], given: Settings, fields: Fields) -> dict[str, Any]:
-    """Those of the settings that the method takes; each is tried alone, so that every mistake is found."""
-    taken = {}
-    for key, value in given.items():
-        try:
-            make_settings(cls, {key: value})
-            taken[key] = value
-        except UserError as error:
-            fields.wrong(f"settings: {error}")
-    return taken
+def _checked_settings(cls: type[Method], given: Settings, fields: Fields, below: Settings) -> dict[str, Any]:
+    """Those of the settings that the method takes, over those `below`.
+
+    They are laid on one by one, so that every mistake is found; one that holds only beside others, such as weights
+    beside their network, is tried again after them.
+    """
+    taken: dict[str, Any] = {}
+    left = {**below, **given}
+    while True:
+        refused: dict[str, UserError] = {}
+        for key, value in left.items():
+            try:
+                make_settings(cls, {**taken, key: value})
+                taken[key] = value
+            except UserError as error:
+                refused[key] = error
+        if len(refused) == len(left):
+            break
+        left = {key: left[key] for key in refused}
+    for key in [key for key in refused if key in given]:
+        fields.wrong(f"settings: {refused[key]}")
+    return {key: given[key] for key in given if key in taken}
 
 
 def _common_settings(given: Settings, fields: Fields) -> Settings:
@@ -216,8 +246,9 @@ def _seed(value: Any) -> int:
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UserError(f"{value!r} is no number of seeds; give a whole number from 1, or a list of seeds")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
+        right = f"give a whole number from 1 to {MOST_SEEDS:,}, or a list of seeds"
+        raise UserError(f"{value!r} is no number of seeds; {right}")
     return value
 
 
