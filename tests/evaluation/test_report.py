@@ -229,6 +229,15 @@ def test_files_of_codes_in_every_form(tmp_path, form):
     assert (report.protocol, report.bits, report.data) == (direct.protocol, 16, "mine")
 
 
+def test_bits_in_whole_bytes_are_told_of(tmp_path, caplog):
+    packed = score_file(saved(tmp_path, **arrays(pack)))
+    assert caplog.messages == []
+    unpacked = score_file(saved(tmp_path, **arrays(lambda signs: (signs > 0).astype(np.uint8))))
+    assert unpacked.map == packed.map and unpacked.bits == 8 * packed.bits
+    (told,) = caplog.messages
+    assert "these hold 0 and 1 alone" in told and "save them as bool" in told
+
+
 def test_a_file_of_signs_with_zeros_takes_them_as_plus_one(tmp_path):
     zeros = arrays(lambda signs: np.where(signs > 0, 0, -1))
     assert score_file(saved(tmp_path, **zeros)).map == score_file(saved(tmp_path, **arrays())).map

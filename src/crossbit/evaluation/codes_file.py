@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from crossbit.evaluation.scoring import score_codes, score_vectors
 from crossbit.evaluation.ties import Cutoff, Ties
 from crossbit.npz import read_npz
 
+_LOG = logging.getLogger(__name__)
 SIDES = ("query", "retrieval")
 USUAL = ("image", "text")  # the modalities to ask for where a file names none
 KIND = "a file of codes"
@@ -108,6 +110,11 @@ def _score(arrays: dict[str, Array], options: dict[str, Any]) -> Report:
     modalities = _modalities(arrays)
     names = [f"{side}_{modality}" for side in SIDES for modality in modalities]
     features = {name: _Features.of(name, arrays[name]) for name in names}
+    if all(_looks_unpacked(arrays[name]) for name in names):
+        _LOG.warning(
+            "uint8 arrays are packed codes, but these hold 0 and 1 alone, as if each entry were a bit: distances, and "
+            "so all measures, stay the same, but not the number of bits, nor what is said of them; save them as bool"
+        )
     real = any(feature.real for feature in features.values())
     chosen = _all_real(features) if real else _all_codes(features)
     query, retrieval = ({modality: chosen[f"{side}_{modality}"] for modality in modalities} for side in SIDES)
@@ -118,6 +125,12 @@ def _score(arrays: dict[str, Array], options: dict[str, Any]) -> Report:
     bits = None if real else features[names[0]].bits
     quality = {modality: code_quality(codes, bits=bits) for modality, codes in retrieval.items()}
     return replace(report, bits=bits, quality=quality, curves=_within(report.curves, bits))
+
+
+def _looks_unpacked(array: Array) -> bool:
+    """Whether packed codes (n, bytes) are so wide and so plain that every byte was meant as a bit."""
+    wide = array.dtype == np.uint8 and array.ndim == 2 and array.shape[1] >= 8
+    return bool(wide and array.size and array.max() == 1)
 
 
 def _within(curves: dict[str, dict[str, Any]], bits: int | None) -> dict[str, dict[str, Any]]:

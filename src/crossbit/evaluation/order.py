@@ -6,13 +6,12 @@ over the database in its own order gives every relevant item its rank and the nu
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numba import njit
 
-from crossbit.bits import thread_count
-from crossbit.kernels import Kernel, popcount
+from crossbit.kernels import Kernel, popcount, run, thread_count
 
 _QUERIES = 64  # queries of one task: enough that starting it costs nothing, few enough that the tasks end together
 _TILE = 4096  # items whose distances stay in the first-level cache
@@ -57,8 +56,7 @@ def hits_in_order(
         rows = slice(first, first + _QUERIES)
         _scan(query[:, rows], words[:, rows], before[rows], hits_before[rows], *side, found[rows], sums[rows])
 
-    with ThreadPoolExecutor(thread_count()) as pool:
-        list(pool.map(task, range(0, len(size), _QUERIES)))
+    run([partial(task, first) for first in range(0, len(size), _QUERIES)], thread_count())
     return found, sums
 
 
