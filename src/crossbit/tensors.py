@@ -41,8 +41,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            # Copies: tensors in a file begin anywhere, and where an operand of a product begins can decide its last bit,
-            # so that a resumed run would end with other weights than an unbroken one.
+            # Copies: tensors in a file begin anywhere, and where an operand of a product begins can decide its last
+            # bit, so that a resumed run would end with other weights than an unbroken one.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
