@@ -134,7 +134,7 @@ def test_which_methods_train_given_weights_and_when():
         small |= {"warmup": 3} if name == "ucch" else {}
         if issubclass(cls.Settings, PictureSettings):
             frozen[name] = cls(make_settings(cls, small), Task({"image": 6, "text": 5}, 2, 8)).frozen_epochs()
-    assert frozen == {"infonce": math.inf, "mrl": math.inf, "nrch": math.inf, "ssah": 0, "ucch": 3}
+    assert frozen == {"infonce": math.inf, "look": math.inf, "mrl": math.inf, "nrch": math.inf, "ssah": 0, "ucch": 3}
 
 
 @pytest.mark.parametrize("side", [16, 17, 48])

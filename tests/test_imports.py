@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "crossbit"
 
 # A module imports from its own layer and the layers before it.
 LAYERS = [
-    {"errors", "files", "npz", "labels", "tensors", "bits", "kernels", "progress"},
+    {"errors", "files", "npz", "labels", "tensors", "bits", "kernels", "progress", "posterior"},
     {"evaluation", "data", "networks", "backbones"},
     {"features"},
     {"methods"},

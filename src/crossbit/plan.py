@@ -38,6 +38,7 @@ class Plan:
         validation_rows: row numbers that choose the epoch; empty for none.
         pairing: for each of `rows` the position in `rows` of its partner in the other modalities.
         config: the run's config.json.
+        sees_labels: whether training sees labels: the method reads them, and the data has some.
         changed_labels: bool, for each row of the data: the noise rule changed its label; under "pair", or by modality
             where the noise was drawn for each of them. Empty where no label was drawn.
     """
@@ -50,6 +51,7 @@ class Plan:
     validation_rows: np.ndarray
     pairing: np.ndarray
     config: dict[str, Any]
+    sees_labels: bool
     changed_labels: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -60,14 +62,14 @@ class Plan:
     @property
     def modality_noise_mask(self) -> dict[str, np.ndarray]:
         """Bool, for each of `rows`: by modality, where labels of each were drawn and training sees them."""
-        seen = self.modalities if self.cls.sees_labels else []
+        seen = self.modalities if self.sees_labels else []
         return {m: self.changed_labels[m][self.rows] for m in seen if m in self.changed_labels}
 
     @property
     def noise_mask(self) -> np.ndarray:
         """Bool, for each of `rows`: the noise rule changed its pair, or a label of it that training sees."""
         masks = [self.pairing != np.arange(len(self.rows)), *self.modality_noise_mask.values()]
-        if self.cls.sees_labels and "pair" in self.changed_labels:
+        if self.sees_labels and "pair" in self.changed_labels:
             masks.append(self.changed_labels["pair"][self.rows])
         return np.logical_or.reduce(masks)
 
@@ -82,10 +84,18 @@ class Plan:
         observed. The modalities share one array where they were not labelled apart."""
         return observed_labels(self.data, self.modalities, rows)
 
+    def seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """As `observed`, with zeros for rows outside the training split: nobody labelled them for training."""
+        labels = self.observed(rows)
+        outside = ~np.isin(rows, self.data.splits["train"])
+        for array in {id(array): array for array in labels.values()}.values():
+            array[outside] = 0
+        return labels
+
     def clean(self) -> np.ndarray | None:
         """Bool (rows,): true labels and true pair; None where nothing is known to be wrong."""
         data, clean = self.data, self.pairing == np.arange(len(self.rows))
-        if self.cls.sees_labels and (data.observed_label is not None or data.modality_observed_label):
+        if self.sees_labels and (data.observed_label is not None or data.modality_observed_label):
             for modality in self.modalities:
                 truth = data.modality_label.get(modality, data.label)
                 if truth is not None:
@@ -133,17 +143,18 @@ def make_plan(
     _check_pictures(data, modalities, chosen)
     rule = None if noise is None else parse_noise(noise)
     rows, validation_rows = _split_validation(data, cls, validation, seed)
-    reads_labels = cls.sees_labels or len(validation_rows) > 0
-    if cls.sees_labels:
+    sees_labels = cls.sees_labels and (cls.needs_labels or _has_labels(data))
+    reads_labels = sees_labels or len(validation_rows) > 0
+    if sees_labels:
         _check_labels(data, cls, modalities)
     data, pairing, changed = _draw_noise(data, rule, rows, seed, reads_labels)
-    if cls.sees_labels:
-        cls.check_labels(chosen, observed_labels(data, modalities, rows))
+    if sees_labels:
+        cls.check_labels(chosen, observed_labels(data, modalities, rows[np.isin(rows, data.splits["train"])]))
     asked = {"bits": bits, "noise": None if rule is None else str(rule), "seed": seed, "validation": validation}
     asked |= {"precision": precision, "device": device, "selection": _selection(validation_rows, validation)}
     config = {"format": FORMAT, "method": method, "settings": asdict(chosen), **asked}
-    config |= {"noise_changes": _noise_changes(rule, cls, reads_labels), **_describe(data, reads_labels)}
-    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, changed)
+    config |= {"noise_changes": _noise_changes(rule, sees_labels, reads_labels), **_describe(data, reads_labels)}
+    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, sees_labels, changed)
 
 
 def _check_numbers(bits: int, precision: str, seed: int) -> None:
@@ -167,13 +178,18 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
     }
 
 
-def _noise_changes(rule: Noise | None, cls: type[Method], labels: bool) -> str | None:
+def _noise_changes(rule: Noise | None, sees_labels: bool, labels: bool) -> str | None:
     """What the noise rule changes in this run: a method that sees no labels may still be validated by some."""
     if rule is None:
         return None
     if rule.rule == "shuffle-pairs":
         return "pairs"
-    return "labels" if cls.sees_labels else "validation labels" if labels else "nothing"
+    return "labels" if sees_labels else "validation labels" if labels else "nothing"
+
+
+def _has_labels(data: PairedData) -> bool:
+    arrays = data.label, data.observed_label
+    return any(array is not None for array in arrays) or bool(data.modality_label or data.modality_observed_label)
 
 
 def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) -> None:

@@ -154,10 +154,10 @@ class _Run:
             vectors = features_of(self.featurisers[modality], plan.data[modality], rows[modality])
             features[modality] = torch.from_numpy(vectors).to(device)
         labels: Any = None
-        if plan.cls.sees_labels and plan.apart:  # a modality's label goes with its row
-            labels = {m: torch.from_numpy(plan.observed(rows[m])[m]).to(device) for m in plan.modalities}
-        elif plan.cls.sees_labels:
-            labels = torch.from_numpy(plan.observed(plan.rows)[plan.modalities[0]]).to(device)
+        if plan.sees_labels and plan.apart:  # a modality's label goes with its row
+            labels = {m: torch.from_numpy(plan.seen(rows[m])[m]).to(device) for m in plan.modalities}
+        elif plan.sees_labels:
+            labels = torch.from_numpy(plan.seen(plan.rows)[plan.modalities[0]]).to(device)
         view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"], groups=plan.groups)
         view.autocast, view.backward = self.fabric.autocast, self.fabric.backward
         return view
@@ -178,6 +178,8 @@ class _Run:
                 if figures["loss"] is not None and not math.isfinite(figures["loss"]):
                     raise UserError(f"the loss is {figures['loss']} in epoch {epoch + 1}; take a smaller learning rate")
                 line, self.row_figures = summarise(epoch, figures, clean)
+                if "note" in line:
+                    bar.say(line["note"])
                 self._validate(line)
                 self.history.append(line)
                 if self.folder is not None:
@@ -209,7 +211,7 @@ class _Run:
         arrays |= {"changed_label" if m == "pair" else f"changed_label_{m}": x for m, x in plan.changed_labels.items()}
         if len(plan.validation_rows):
             arrays["validation"] = plan.validation_rows
-        read = plan.cls.sees_labels or plan.changed_labels  # or drawn for the validation rows alone
+        read = plan.sees_labels or plan.changed_labels  # or drawn for the validation rows alone
         if read and plan.apart:
             seen = {m: Rows(plan.data, everything).observed(m) for m in plan.modalities}
             arrays |= {f"observed_label_{m}": label for m, label in seen.items() if label is not None}

@@ -30,12 +30,19 @@ def toy(n: int = 160, classes: int = 4, seed: int = 0) -> PairedData:
 
 def small(name: str, data: PairedData, **options):
     """A short training with whatever small settings the method knows."""
-    wanted = {"width": 32, "batch": 16, "lr": 1e-3, "warmup": 1, "passes": "5/1/4/4"}
+    wanted = {"width": 32, "batch": 16, "lr": 1e-3, "warmup": 1, "passes": "5/1/4/4", "steps": 8}
     settings = {
         key: value for key, value in wanted.items() if key in {setting for setting, _, _ in setting_docs(get(name))}
     }
     options = {"bits": 32, "epochs": 2, "settings": settings | options.pop("settings", {}), "progress": False} | options
     return train(data, method=name, **options)
+
+
+def for_training(data: PairedData, labels: np.ndarray) -> np.ndarray:
+    """The labels (n, classes) with zeros for rows that nobody labelled for training."""
+    outside = np.ones((data.n, 1), bool)
+    outside[data.splits["train"]] = False
+    return np.where(outside, 0, labels)
 
 
 @pytest.fixture
@@ -178,18 +185,18 @@ def test_what_the_label_noise_drew_is_stored_and_trained_on(name, noise, tmp_pat
     if not get(name).sees_labels:
         assert seen[0].labels is None
         return
-    stored, train = np.load(tmp_path / "run" / "data.npz"), data.splits["train"]
+    stored, train, rows = np.load(tmp_path / "run" / "data.npz"), data.splits["train"], data.splits[get(name).rows]
     keys = ["observed_label_image", "observed_label_text"] if noise.endswith("each") else ["observed_label"]
     changed = [(stored[key] != data.label).any(1) for key in keys]
     assert stored["noise_mask"].sum() > 0
-    assert np.array_equal(np.logical_or.reduce(changed)[train], stored["noise_mask"])
+    assert np.array_equal(np.logical_or.reduce(changed)[rows], stored["noise_mask"])
     assert not any(np.delete(each, train).any() for each in changed)  # training rows only
     if len(keys) > 1:
         assert not np.array_equal(*changed)
-        assert np.array_equal(changed[1][train], stored["noise_mask_text"])
+        assert np.array_equal(changed[1][rows], stored["noise_mask_text"])
     for modality in seen[0].features:
         given = stored.get(f"observed_label_{modality}", stored.get("observed_label"))
-        assert np.array_equal(seen[0].observed(modality), given[train])
+        assert np.array_equal(seen[0].observed(modality), for_training(data, given)[rows])
         assert (given[train] != data.label[train]).any()
 
 
@@ -204,7 +211,8 @@ def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path, seen):
     assert np.array_equal(seen[0].features[first], data[first][rows])
     assert np.array_equal(seen[0].features[second], data[second][rows[stored["pairing"]]])
     if get(name).sees_labels:  # a label of the pair stays with the pair
-        assert all(np.array_equal(seen[0].observed(modality), data.label[rows]) for modality in (first, second))
+        label = for_training(data, data.label)
+        assert all(np.array_equal(seen[0].observed(modality), label[rows]) for modality in (first, second))
 
 
 def test_in_a_wrong_pair_a_label_of_one_modality_goes_with_its_row(name, tmp_path, seen):
@@ -216,8 +224,9 @@ def test_in_a_wrong_pair_a_label_of_one_modality_goes_with_its_row(name, tmp_pat
         return
     stored, rows = np.load(tmp_path / "run" / "data.npz"), data.splits[get(name).rows]
     other = rows[stored["pairing"]]
-    assert np.array_equal(seen[0].observed("image"), data.label[rows])
-    assert np.array_equal(seen[0].observed("text"), data.label[other, ::-1])
+    label = for_training(data, data.label)
+    assert np.array_equal(seen[0].observed("image"), label[rows])
+    assert np.array_equal(seen[0].observed("text"), label[other, ::-1])
     assert (data.label[other] != data.label[rows]).any()
 
 

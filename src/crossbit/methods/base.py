@@ -49,7 +49,8 @@ class View:
     Attributes:
         features: by modality float32 (n, d), or uint8 (n, h, w, 3) pixels, on the device.
         labels: observed labels by modality, float32 0/1 (n, classes), on the device; given one tensor, every modality
-            has that. None for a method that sees no labels.
+            has that; zeros for rows outside the training split. None for a method that sees no labels, and for data
+            without any.
         rows: (n,) row numbers in the data.
         epoch, epochs: the epoch to train, from 0, and how many there will be.
         groups: (n,) int64, the number from 0 of each row's group: rows that show the same thing, such as one character
@@ -123,6 +124,7 @@ class Method(ABC):
     Settings: ClassVar[type]
     rows: ClassVar[str] = "train"  # or "retrieval": the rows it trains on
     sees_labels: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True  # False: of a method that sees them, but takes data without any, too
     metric: ClassVar[str] = "hamming"  # or "cosine": it ranks by its real vectors, and its codes are their signs
     floor: ClassVar[bool] = False  # a floor that others are measured against, such as random codes
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by name, such as the paper's for a data set
@@ -181,7 +183,7 @@ class Method(ABC):
 
         Figures are numbers for the history ("loss" among them, None where no step was made), small JSON values, and
         arrays with an entry for each row of the view; a boolean one is compared with the truth by the training loop,
-        where the truth is known.
+        where the truth is known. A text under "note" is shown to the user.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -1,0 +1,313 @@
+"""LOOK: Leave-One-Out Kernel hashing (our own; docs/look.md).
+
+The labels are repaired first, by a kernel regression that cannot memorise a row's own label and a model of the noise
+(`crossbit.posterior`); encoders then learn from the posterior of every pair of the database, labelled or not. Any
+number of modalities; labels may be single or several, missing, of each modality, wrong, or not there at all.
+
+Shapes: m pairs in a batch, c classes; u (m, bits) the outputs of one modality's encoder, within (-1, 1); p (m, c) the
+posterior of their labels.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from crossbit.backbones import PictureSettings, with_backbone
+from crossbit.errors import unknown
+from crossbit.features import fit_featuriser
+from crossbit.methods.base import Method, Task, View, check
+from crossbit.posterior import Posterior, estimate_posterior
+from crossbit.posterior.words import in_words, summary
+
+CHOICES = {"labels": ("posterior", "hard", "observed")}
+LEAST = dict.fromkeys(("epochs", "steps", "batch", "width", "image_layers", "text_layers"), 1) | dict.fromkeys(
+    ("weight_decay", "head", "contrast", "quantise"), 0
+)
+ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
+RISE = 0.3  # share of the steps in which the learning rate rises
+
+
+@dataclass(frozen=True)
+class LookSettings(PictureSettings):
+    """LOOK's settings; docs/look.md says how they were chosen."""
+
+    epochs: int = 10  # parts of the training; what counts is steps, whatever the number of pairs
+    steps: int = 100  # an epoch; batches go through the database again and again
+    batch: int = 256  # pairs a step
+    width: int = 512  # of the hidden layers
+    image_layers: int = 3  # linear layers of the first modality's encoder
+    text_layers: int = 2  # linear layers of every other modality's encoder
+    dropout: float = 0.2  # of the hidden layers
+    lr: float = 1e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
+    weight_decay: float = 1e-2  # AdamW's
+    sharpness: float = 8.0  # alpha: log-odds that two pairs share a label, where their codes are the same
+    head: float = 1.0  # weight of the classifier over the codes; 0: none
+    contrast: float = 0.04  # weight of finding the own partner in the batch; 0: none
+    quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
+    labels: str = "posterior"  # what is learnt: "posterior", "hard" (its most likely labels), "observed" (no repair)
+    unlabelled: bool = True  # learn from pairs without labels, too
+    kernel: str = ""  # the only modality that labels are repaired from; empty: all
+
+    def __post_init__(self) -> None:
+        check("look", self, choices=CHOICES, least=LEAST, above=("lr", "sharpness"), share=("dropout",))
+
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+
+def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
+    """S (m, n): probability that two rows have a label in common.
+
+    Args:
+        p, q: (m, c) and (n, c) probabilities of their labels.
+        single: a row has one label: sum_c p_c q_c; else labels are independent: 1 - prod_c (1 - p_c q_c).
+
+    >>> p = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+    >>> share_probability(p, p)
+    tensor([[0.4375, 0.5000],
+            [0.5000, 1.0000]])
+    >>> share_probability(p, p, single=True)
+    tensor([[0.5000, 0.5000],
+            [0.5000, 1.0000]])
+    """
+    if single:
+        return (p @ q.t()).clamp(0, 1)
+    none = torch.ones(len(p), len(q), dtype=p.dtype, device=p.device)
+    for a, b in zip(p.t(), q.t(), strict=True):
+        none.addcmul_(none, torch.outer(a, b), value=-1)
+    return 1 - none
+
+
+def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 8.0) -> Tensor:
+    """Logistic loss of cosines against the probability to share a label; a scalar, mean over all m n pairs.
+
+    >>> u = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> round(similarity_loss(u, u, torch.eye(2), sharpness=4.0).item(), 4)  # (log(1 + e^-4) + log 2) / 2
+    0.3556
+    """
+    logits = sharpness * F.normalize(u, dim=1) @ F.normalize(v, dim=1).t()
+    return F.binary_cross_entropy_with_logits(logits, target)
+
+
+def partner_loss(u: Tensor, v: Tensor, weight: Tensor, *, scale: float = 2.0) -> Tensor:
+    """Cross-entropy of finding the own partner in the batch by scaled cosine, both directions; weighted mean.
+
+    >>> eye = torch.eye(2)
+    >>> round(partner_loss(eye, eye, torch.ones(2), scale=1.0).item(), 4)  # 2 log(1 + e^-1)
+    0.6265
+    """
+    logits = scale * F.normalize(u, dim=1) @ F.normalize(v, dim=1).t()
+    own = torch.arange(len(u), device=u.device)
+    both = F.cross_entropy(logits, own, reduction="none") + F.cross_entropy(logits.t(), own, reduction="none")
+    return (weight * both).sum() / weight.sum().clamp(min=1)
+
+
+def rate_at(share: float) -> float:
+    """The learning rate, of its largest: it rises as half a cosine from 1/25, and falls as one to 0.
+
+    >>> [round(rate_at(share), 3) for share in (0.0, 0.3, 0.65, 1.0)]
+    [0.04, 1.0, 0.5, 0.0]
+    """
+    if share < RISE:
+        return 1 - (1 - 1 / 25) * (1 + math.cos(math.pi * share / RISE)) / 2
+    return (1 + math.cos(math.pi * (share - RISE) / (1 - RISE))) / 2
+
+
+# --- the method -------------------------------------------------------------------------------------------------------
+
+
+class TanhEncoder(nn.Module):
+    """Features (n, dim) -> (n, bits) within (-1, 1): linear layers with ReLU and dropout between, then tanh.
+
+    >>> TanhEncoder(8, [16], 4, 0.2)(torch.zeros(2, 8)).abs().max().item() < 1
+    True
+    """
+
+    def __init__(self, dim: int, hidden: list[int], bits: int, dropout: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise([dim, *hidden]):
+            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers, nn.Linear([dim, *hidden][-1], bits))
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs = self.layers(features)
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).tanh()
+
+
+class Look(Method):
+    """The posterior of all labels in the first epoch, then encoders that learn from it."""
+
+    name = "look"
+    title = "Leave-One-Out Kernel hashing: labels are repaired first, in closed form (our own)"
+    Settings = LookSettings
+    rows = "retrieval"
+    needs_labels = False
+    demo = {"epochs": 6}  # noqa: RUF012
+    demo_without = "the repair of labels", {"labels": "observed"}
+    ablations = {  # noqa: RUF012
+        "labels as observed, no repair": {"labels": "observed"},
+        "most likely labels, no probabilities": {"labels": "hard"},
+        "labelled pairs only": {"unlabelled": False},
+        "no classifier": {"head": 0.0},
+        "no contrast of partners": {"contrast": 0.0},
+        "no quantisation": {"quantise": 0.0},
+        "no dropout": {"dropout": 0.0},
+        "labels repaired from images only": {"kernel": "image"},
+    }
+
+    def __init__(self, settings: LookSettings, task: Task) -> None:
+        super().__init__(settings, task)
+        if settings.kernel and settings.kernel not in task.dims:
+            raise unknown("modality in look's setting kernel", settings.kernel, task.dims)
+        if task.classes and settings.head > 0:
+            self.networks["classifier"] = nn.Linear(task.bits, task.classes)
+
+    @classmethod
+    def choose_modalities(cls, modalities: list[str]) -> list[str]:
+        """All of them, image and text first."""
+        first = super().choose_modalities(modalities)
+        return [*first, *(m for m in modalities if m not in first)]
+
+    @classmethod
+    def build_encoders(cls, settings: LookSettings, task: Task) -> Mapping[str, nn.Module]:
+        first = next(iter(task.dims))
+
+        def head(layers: int) -> Any:
+            hidden = [settings.width] * (layers - 1)
+            return lambda width: TanhEncoder(width, hidden, task.bits, settings.dropout)
+
+        layers = {m: settings.image_layers if m == first else settings.text_layers for m in task.dims}
+        return {m: with_backbone(settings, dim, head(layers[m])) for m, dim in task.dims.items()}
+
+    def frozen_epochs(self) -> float:
+        return math.inf
+
+    def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
+        return {"adamw": torch.optim.AdamW(self.networks.parameters(), fused=True, **options)}
+
+    # --- labels -------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def repair(self, view: View) -> dict[str, Any]:
+        """Make the targets in the buffers when the rows are first seen; returns figures of the noise."""
+        if view.labels is None:
+            self.buffers["target"] = torch.zeros(len(view), 0, device=view.device)
+            self.buffers["known"] = torch.zeros(len(view), dtype=torch.bool, device=view.device)
+            return {}
+        observed = view.observed()
+        labelled = observed.any(1)
+        posterior = self.posterior(view)
+        target, known = posterior.labels.float(), torch.ones_like(labelled)
+        if self.settings.labels == "hard":
+            target = most_likely(target, posterior.single)
+        if self.settings.labels == "observed":
+            target = observed
+        if self.settings.labels == "observed" or not self.settings.unlabelled or not labelled.any():
+            known = labelled
+        self.buffers |= {"target": target, "known": known, "single": torch.tensor(posterior.single)}
+        self.buffers["probability"] = posterior.labels.float()
+        apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
+        for modality, wrong in posterior.corrupted.items():
+            self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
+        return {**summary(posterior, observed), "note": in_words(posterior, observed)[0]}
+
+    def posterior(self, view: View) -> Posterior:
+        """The posterior of the view's rows, by the kernel over all modalities or the one that is set."""
+        chosen = [self.settings.kernel] if self.settings.kernel else list(view.features)
+        features = {modality: vectors_of(view.features[modality]) for modality in chosen}
+        groups = None if view.groups is None else torch.from_numpy(view.groups).to(view.device)
+        return estimate_posterior(features, view.labels, seed=view.random_seed(1), groups=groups)
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def rows_of_steps(self, view: View) -> Iterator[Tensor]:
+        """Row positions (<= batch,) of each step of an epoch: passes over the rows, until there are enough."""
+        places = torch.arange(len(view), device=view.device)
+        if not self.settings.unlabelled and self.buffers["known"].any():
+            places = places[self.buffers["known"]]
+        done, steps = 0, self.settings.steps
+        for number in itertools.count(2):
+            generator = torch.Generator().manual_seed(view.random_seed(number))
+            order = torch.randperm(len(places), generator=generator).to(view.device)
+            for rows in places[order].split(self.settings.batch):
+                if done == steps:
+                    return
+                yield rows
+                done += 1
+                view.tick(done / steps)
+
+    def loss(self, outputs: list[Tensor], rows: Tensor) -> Tensor:
+        """The loss of a batch, from every encoder's outputs (m, bits)."""
+        s, known = self.settings, self.buffers["known"][rows]
+        total = outputs[0].new_zeros(())
+        pairs = list(itertools.combinations(range(len(outputs)), 2))
+        alone = not bool(self.buffers["known"].any())
+        weight, scale = (1.0, ALONE) if alone else (s.contrast, 2.0)
+        if weight > 0:
+            ones = torch.ones(len(rows), device=rows.device)
+            total = total + weight * sum(
+                partner_loss(outputs[a], outputs[b], ones, scale=scale) for a, b in pairs
+            ) / len(pairs)
+        if s.quantise > 0:
+            total = total + s.quantise * sum((u.abs() - 1).square().mean() for u in outputs)
+        if alone or not known.any():
+            return total
+        outputs, p = [u[known] for u in outputs], self.buffers["target"][rows[known]]
+        target = share_probability(p, p, single=bool(self.buffers["single"])).fill_diagonal_(1)
+        across = [similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness) for a, b in pairs]
+        within = [similarity_loss(u, u, target, sharpness=s.sharpness) for u in outputs]
+        total = total + sum(across) / len(pairs) + sum(within) / len(within)
+        if s.head > 0:
+            classify = [F.binary_cross_entropy_with_logits(self.networks["classifier"](u), p) for u in outputs]
+            total = total + s.head * sum(classify)
+        return total
+
+    def step(self, view: View, rows: Tensor, share: float) -> Tensor:
+        """One training step on these rows, when this share of the training is done; returns the loss, detached."""
+        with view.autocast():
+            outputs = [self.networks[modality](features[rows]) for modality, features in view.features.items()]
+        loss = self.loss(outputs, rows)
+        optimizer = self.optimizers["adamw"]
+        for group in optimizer.param_groups:
+            group["lr"] = self.settings.lr * rate_at(share)
+        optimizer.zero_grad()
+        view.backward(loss)
+        optimizer.step()
+        return loss.detach()
+
+    def train_epoch(self, view: View) -> dict[str, Any]:
+        figures = {} if "target" in self.buffers else self.repair(view)
+        s = self.settings
+        before, planned = view.epoch * s.steps, view.epochs * s.steps
+        losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]
+        kept = {
+            k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(("corrupted", "probability"))
+        }
+        return {"loss": float(torch.stack(losses).mean()), "steps": len(losses), **figures, **kept}
+
+
+def most_likely(p: Tensor, single: bool) -> Tensor:
+    """Labels 0/1 (n, c) of probabilities: the likeliest class where rows have one, else those above one half.
+
+    >>> most_likely(torch.tensor([[0.3, 0.4]]), single=True), most_likely(torch.tensor([[0.3, 0.6]]), single=False)
+    (tensor([[0., 1.]]), tensor([[0., 1.]]))
+    """
+    return F.one_hot(p.argmax(1), p.shape[1]).to(p) if single else (p > 0.5).to(p)
+
+
+def vectors_of(features: Tensor) -> Tensor:
+    """Vectors (n, dim) for the kernel; of pixels, the picture features that other methods train on."""
+    if features.ndim == 2:
+        return features
+    pixels = features.cpu().numpy()
+    return torch.from_numpy(fit_featuriser("pictures", pixels).transform(pixels)).to(features.device)

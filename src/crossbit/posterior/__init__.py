@@ -1,0 +1,177 @@
+"""Label posterior without a network: which labels are probably right, of rows with labels and of rows without.
+
+Kernel ridge regression predicts the labels of each row from all other rows, a model of the noise is fitted to how these
+predictions and the observed labels disagree, and Bayes' rule joins the two. Everything is chosen by leave-one-out error
+or likelihood of the observed labels; docs/look.md has the formulas.
+
+Shapes: n rows, c classes. Row numbers are positions in the arrays given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from crossbit.posterior.choice import choose, near_ridges
+from crossbit.posterior.noise import NoiseModel, fit_noise
+from crossbit.posterior.regression import CHUNK, Fit, Kernel, fit_exact, fit_landmarks, take
+
+__all__ = ["Posterior", "estimate_posterior", "left_out_and_predicted"]
+
+LEAST = 10  # labelled rows below which nothing is estimated: observed labels are taken to be right
+EXACT = 10_000  # labelled rows up to which the regression is exact
+LANDMARKS = 2_000  # of the Nystrom approximation above
+
+
+@dataclass
+class Posterior:
+    """What the labels of n rows probably are.
+
+    Attributes:
+        labels: (n, c) probability of each label.
+        prior: (n, c) the same before the row's own labels were looked at.
+        corrupted: by modality (n,), the probability that the labels observed there are not the true ones; NaN for a row
+            without labels. The modalities share one array where they were not labelled apart.
+        single: every labelled row has one label, so probabilities of a row sum to 1.
+        noise: by modality, how labels went wrong; empty where too few rows have labels.
+        kernel, ridge: what was chosen; None where too few rows have labels.
+    """
+
+    labels: Tensor
+    prior: Tensor
+    corrupted: dict[str, Tensor]
+    single: bool
+    noise: dict[str, NoiseModel] = field(default_factory=dict)
+    kernel: Kernel | None = None
+    ridge: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Estimated share of labelled rows whose labels are wrong (mean of the modalities); 0 without any label."""
+        shares = [float(p[~p.isnan()].mean()) for p in self.corrupted.values() if not p.isnan().all()]
+        return sum(shares) / len(shares) if shares else 0.0
+
+
+def estimate_posterior(
+    features: Mapping[str, Tensor],
+    observed: Mapping[str, Tensor],
+    *,
+    seed: int = 0,
+    groups: Tensor | None = None,
+    exact: int = EXACT,
+    landmarks: int = LANDMARKS,
+) -> Posterior:
+    """Estimate the posterior of every row from the rows that have labels.
+
+    Args:
+        features: by modality (n, dim), any number of modalities.
+        observed: by modality (n, c) observed labels 0/1, a row of zeros for a row without labels. Where the modalities
+            share one array, or have equal ones, it counts once; others are so many witnesses of the same truth.
+        seed: of the rows and landmarks that are drawn where there are many.
+        groups: (n,) near-duplicates by number: rows that have the same one are left out together.
+        exact: labelled rows up to which the regression is exact.
+        landmarks: of the approximation above.
+
+    Returns:
+        The posterior, in float64 on the device of the labels.
+
+    >>> x = torch.cat([torch.zeros(20, 1), torch.ones(20, 1)]) + 0.01 * torch.arange(40).unsqueeze(1) / 40
+    >>> y = torch.eye(2)[(x[:, 0] > 0.5).long()]
+    >>> y[0] = torch.tensor([0.0, 1.0])  # a wrong label
+    >>> posterior = estimate_posterior({"x": x}, {"x": y})
+    >>> posterior.corrupted["x"].argmax().item(), posterior.labels[0].argmax().item()
+    (0, 0)
+    """
+    witnesses = _witnesses(observed)
+    together = torch.stack([y.double() for y, _ in witnesses])  # (witnesses, n, c)
+    counted = together.any(2)  # (witnesses, n)
+    labelled = counted.any(0).nonzero().squeeze(1)
+    single = bool((together.sum(2)[counted] == 1).all()) and together.shape[2] > 1
+    mean = together.sum(0) / counted.sum(0).clamp(min=1).unsqueeze(1)  # (n, c)
+    if len(labelled) < LEAST or (mean[labelled].var(0, correction=0) == 0).all():
+        return _as_observed(mean, labelled, counted, witnesses, single)
+    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, groups, exact, landmarks)
+    noise: dict[str, NoiseModel] = {}
+    z = torch.zeros_like(predicted)
+    for (y, modalities), rows in zip(witnesses, counted, strict=True):
+        model = fit_noise(predicted[rows], y[rows], single=single, seed=seed)
+        noise |= dict.fromkeys(modalities, model)
+        z += model.logits(predicted) / len(witnesses)
+    labels, corrupted = _judge(z, witnesses, counted, noise)
+    prior = next(iter(noise.values())).prior(z)
+    return Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge)
+
+
+def left_out_and_predicted(
+    features: Mapping[str, Tensor],
+    labels: Tensor,
+    labelled: Tensor,
+    seed: int,
+    groups: Tensor | None = None,
+    exact: int = EXACT,
+    landmarks: int = LANDMARKS,
+) -> tuple[Fit, Tensor]:
+    """The regression on the `labelled` rows, and predictions (n, c): without the row itself, where it has labels."""
+    own, y = {modality: x[labelled] for modality, x in features.items()}, labels[labelled]
+    together = None if groups is None else groups[labelled]
+    kernel, ridge = choose(own, y, seed, together)
+    if len(y) <= exact:
+        fit = fit_exact(own, y, kernel, ridge, together)
+    else:
+        drawn = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:landmarks].to(y.device)
+        fit = fit_landmarks(own, y, kernel, near_ridges(ridge), drawn, together)
+    predicted = labels.new_empty(labels.shape)
+    predicted[labelled] = fit.left_out
+    others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
+    others[labelled] = False
+    for rows in others.nonzero().squeeze(1).split(CHUNK):
+        predicted[rows] = fit.predict(take(features, rows))
+    return fit, predicted
+
+
+def _witnesses(observed: Mapping[str, Tensor]) -> list[tuple[Tensor, list[str]]]:
+    """Each label array that there is, with the modalities that it belongs to."""
+    found: list[tuple[Tensor, list[str]]] = []
+    for modality, labels in observed.items():
+        same = next((held for array, held in found if array is labels or torch.equal(array, labels)), None)
+        if same is None:
+            found.append((labels, [modality]))
+        else:
+            same.append(modality)
+    return found
+
+
+def _as_observed(
+    mean: Tensor, labelled: Tensor, counted: Tensor, witnesses: list[tuple[Tensor, list[str]]], single: bool
+) -> Posterior:
+    """Observed labels as they are; a row without any has the frequencies of the classes, 0 if nobody has one."""
+    frequency = mean[labelled].mean(0) if len(labelled) else torch.zeros_like(mean[:1].sum(0))
+    labels = frequency.expand(mean.shape).clone()
+    labels[labelled] = mean[labelled]
+    corrupted: dict[str, Tensor] = {}
+    for (_, modalities), rows in zip(witnesses, counted, strict=True):
+        corrupted |= dict.fromkeys(modalities, torch.where(rows, 0.0, torch.nan).double())
+    return Posterior(labels, frequency.expand(mean.shape), corrupted, single and len(labelled) > 0)
+
+
+def _judge(
+    z: Tensor, witnesses: list[tuple[Tensor, list[str]]], counted: Tensor, noise: Mapping[str, NoiseModel]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The posterior after all witnesses (n, c), and of each of them whether it is wrong, given the others."""
+    corrupted: dict[str, Tensor] = {}
+    for number, (_, modalities) in enumerate(witnesses):
+        others = [k for k in range(len(witnesses)) if k != number]
+        after, wrong = z, z.new_full((len(z),), torch.nan)
+        for k in [*others, number]:
+            model = noise[witnesses[k][1][0]]
+            y = witnesses[k][0].double()
+            for rows in counted[k].nonzero().squeeze(1).split(CHUNK):
+                labels, changed = model.posterior(after[rows], y[rows])
+                if k == number:
+                    wrong[rows] = changed
+                after = after.index_copy(0, rows, model.to_logits(labels))
+        corrupted |= dict.fromkeys(modalities, wrong)
+    return model.prior(after), corrupted

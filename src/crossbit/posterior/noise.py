@@ -1,0 +1,218 @@
+"""How observed labels differ from the true ones: kinds of noise, their shares, and Bayes' rule.
+
+A row's true labels are drawn from a calibrated prediction that has not seen the row's own labels, and then left alone
+or damaged in one of several ways. The likelihood of what was observed has a closed form for each of them; calibration
+and shares are fitted together by its maximum, from observed labels alone.
+
+Shapes: n rows, c classes; z (n, c) logits of the calibrated prediction, y (n, c) observed labels 0/1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TINY = 1e-9  # probabilities are kept this far from 0 and 1
+NEVER = -1e30  # log of nothing, with finite gradients
+Likelihood = Callable[[Tensor, Tensor], Tensor]  # z, y -> log-likelihood (n,)
+
+
+# --- kinds of noise, several labels a row -----------------------------------------------------------------------------
+
+
+def _as_they_are(z: Tensor, y: Tensor) -> Tensor:
+    """Nothing was changed: sum over classes of log P(y_c), independent given the features."""
+    return (z * y - F.softplus(z)).sum(1)
+
+
+def swap_one(z: Tensor, y: Tensor) -> Tensor:
+    """One label was taken for another: the truth is y without j and with k, for some j in y and k not in y.
+
+    P(y - j + k) = P(y) exp(z_k - z_j), and each such swap has probability 1 / (|y| (c - |y|)).
+    """
+    size = y.sum(1)
+    ways = (size * (y.shape[1] - size)).clamp(min=1).log()
+    return _as_they_are(z, y) + _over(-z, y > 0) + _over(z, y == 0) - ways
+
+
+def omit_one(z: Tensor, y: Tensor) -> Tensor:
+    """One label is missing: the truth is y with k, and had |y| + 1 labels to lose."""
+    return _as_they_are(z, y) + _over(z, y == 0) - y.sum(1).add(1).log()
+
+
+def add_one(z: Tensor, y: Tensor) -> Tensor:
+    """One label is too many: the truth is y without j, and had c - |y| + 1 labels to gain."""
+    return _as_they_are(z, y) + _over(-z, y > 0) - (y.shape[1] - y.sum(1)).add(1).log()
+
+
+def resample(z: Tensor, y: Tensor) -> Tensor:
+    """A random set of the true one's size, as likely as any other of that size: P(size) / (c choose size)."""
+    size, c = y.sum(1), y.shape[1]
+    ways = math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
+    return log_size(z, size.long()) - ways
+
+
+def log_size(z: Tensor, size: Tensor) -> Tensor:
+    """Log-probability (n,) that `size` (n,) of c independent events with logits z happen (Poisson-binomial).
+
+    >>> log_size(torch.zeros(1, 2), torch.tensor([1])).exp().item()
+    0.5
+    """
+    largest = int(size.max()) if len(size) else 0
+    p = z.sigmoid()
+    counts = [torch.ones_like(p[:, 0])] + [torch.zeros_like(p[:, 0])] * largest
+    table = torch.stack(counts, dim=1)  # (n, largest + 1): probability of each count so far
+    for column in p.split(1, dim=1):
+        table = table * (1 - column) + F.pad(table, (1, 0))[:, :-1] * column
+    return table.gather(1, size.unsqueeze(1)).squeeze(1).clamp(min=1e-300).log()
+
+
+def _over(z: Tensor, where: Tensor) -> Tensor:
+    """log sum exp over the places where `where` holds; (n,)"""
+    return torch.where(where, z, NEVER).logsumexp(1)
+
+
+# --- one label a row --------------------------------------------------------------------------------------------------
+
+
+def _right_class(z: Tensor, y: Tensor) -> Tensor:
+    return (z.log_softmax(1) * y).sum(1)
+
+
+def flip(z: Tensor, y: Tensor) -> Tensor:
+    """Another class, any of them alike: (1 - P(y)) / (c - 1)."""
+    others = _over(z.log_softmax(1), y == 0)
+    return others - math.log(max(1, y.shape[1] - 1))
+
+
+SEVERAL: dict[str, Likelihood] = {
+    "none": _as_they_are,
+    "swap-one": swap_one,
+    "resample": resample,
+    "omit-one": omit_one,
+    "add-one": add_one,
+}
+SINGLE: dict[str, Likelihood] = {"none": _right_class, "flip": flip}
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+FITTED = 4000  # rows that calibration and shares are fitted to, at most: they are few numbers
+ITERATIONS = 60  # of L-BFGS
+START = -3.0  # first log-odds of each kind of noise
+FEW = 2.0  # rows of each kind that were seen before any was: keeps shares off 0
+TIED = 1e-2  # penalty on the classes' offsets
+
+
+@dataclass
+class NoiseModel:
+    """Calibration z = slope f + offset of left-out predictions f, and the share of each kind of noise.
+
+    Attributes:
+        single: every row has one label: z goes through a softmax, else through a sigmoid.
+        slope, offset: a number, and (c,).
+        shares: of rows, by kind; "none" is among them.
+    """
+
+    single: bool
+    slope: float
+    offset: Tensor
+    shares: dict[str, float]
+
+    @property
+    def kinds(self) -> dict[str, Likelihood]:
+        known = SINGLE if self.single else SEVERAL
+        return {name: known[name] for name in self.shares}
+
+    def logits(self, predicted: Tensor) -> Tensor:
+        """z (n, c) of predictions."""
+        return self.slope * predicted + self.offset
+
+    def prior(self, z: Tensor) -> Tensor:
+        """P(label) (n, c) before the row's own labels are looked at."""
+        return z.softmax(1) if self.single else z.sigmoid()
+
+    def to_logits(self, labels: Tensor) -> Tensor:
+        """z of probabilities (n, c), so that `prior` gives them again."""
+        labels = labels.clamp(TINY, 1 - TINY)
+        return labels.log() if self.single else labels.logit()
+
+    def log_likelihood(self, z: Tensor, y: Tensor) -> Tensor:
+        """Of the observed labels, (n,)."""
+        shares = torch.tensor(list(self.shares.values()), dtype=z.dtype, device=z.device)
+        return _mixed(z, y, self.kinds, shares.log())
+
+    def posterior(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """P(label) (n, c) after the row's own labels were looked at, and P(they are not the true ones) (n,).
+
+        The first is the prior plus the gradient of the log-likelihood in z: for each kind of noise the true labels
+        have a density that is exponential in z, so the gradient is posterior mean minus prior mean.
+        """
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            likelihood = self.log_likelihood(z, y)
+            (gradient,) = torch.autograd.grad(likelihood.sum(), z)
+        z, likelihood = z.detach(), likelihood.detach()
+        labels = (self.prior(z) + gradient).clamp(0, 1)
+        same = self.kinds["none"](z, y) + self._stays(y)
+        return labels, -torch.expm1((same - likelihood).clamp(max=0))
+
+    def _stays(self, y: Tensor) -> Tensor:
+        """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
+        size, c = y.sum(1), y.shape[1]
+        ways = math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
+        return (self.shares["none"] + self.shares.get("resample", 0.0) * (-ways).exp()).log()
+
+
+def _mixed(z: Tensor, y: Tensor, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:
+    parts = torch.stack([kind(z, y) for kind in kinds.values()], dim=1)
+    return (parts + log_shares).logsumexp(1)
+
+
+def fit_noise(
+    predicted: Tensor, y: Tensor, *, single: bool, seed: int = 0, kinds: list[str] | None = None
+) -> NoiseModel:
+    """Calibration and shares of noise with the largest likelihood of the observed labels.
+
+    Args:
+        predicted: (n, c) predictions of each row's labels that did not see them.
+        y: (n, c) observed labels.
+        single: whether every row has one label.
+        seed: of the rows it is fitted to, where there are many.
+        kinds: of noise that may be found; all of them if None.
+    """
+    known = SINGLE if single else SEVERAL
+    chosen = {name: known[name] for name in (kinds or known)}
+    rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:FITTED].to(y.device)
+    f, y = predicted[rows], y[rows].to(predicted)
+    spread = f.std().clamp(min=1e-6)
+    slope = (2 / spread).log().requires_grad_()
+    frequency = y.mean(0).clamp(1e-4, 1 - 1e-4)
+    start = frequency.log() if single else frequency.logit()
+    centre = start - slope.exp().detach() * f.mean(0)
+    offset = torch.zeros_like(start).requires_grad_()
+    odds = torch.full((len(chosen) - 1,), START).to(f).requires_grad_()
+    parameters = [slope, offset, odds]
+    optimizer = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+
+    def log_shares() -> Tensor:
+        return F.pad(odds, (1, 0)).log_softmax(0)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        z = slope.exp() * f + centre + offset
+        likelihood = _mixed(z, y, chosen, log_shares())
+        penalty = TIED * offset.square().sum() - FEW * log_shares().sum() / len(chosen)
+        loss = (penalty - likelihood.sum()) / len(y)
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    shares = dict(zip(chosen, log_shares().detach().exp().tolist(), strict=True))
+    return NoiseModel(single, slope.exp().item(), (centre + offset).detach(), shares)

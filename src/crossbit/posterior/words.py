@@ -1,0 +1,111 @@
+"""What a posterior says of the labels, as numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from crossbit.posterior import Posterior
+
+NONE = 0.02  # share of wrong rows below which labels are said to look right
+LIKE = {
+    "flip": "another class, any of them alike",
+    "swap-one": "one label taken for another",
+    "resample": "label sets drawn at random",
+    "omit-one": "a label missing",
+    "add-one": "a label too many",
+}
+
+
+def wrong_shares(labels: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """How many of each class's labels look wrong, and how many look missing.
+
+    Args:
+        labels: (n, c) posterior.
+        observed: (n, c) observed labels 0/1; rows of zeros are rows without labels and do not count.
+
+    Returns:
+        (c,) the share of a class's observed labels that are probably wrong, NaN for a class that nobody has; and (c,)
+        the expected number of labelled rows that should have the class and do not.
+
+    >>> posterior = torch.tensor([[0.9, 0.1], [0.3, 0.7]])
+    >>> wrong, missing = wrong_shares(posterior, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    >>> round(wrong[0].item(), 3), round(missing[1].item(), 3)
+    (0.4, 0.8)
+    """
+    observed = observed.to(labels)
+    wrong = (observed * (1 - labels)).sum(0) / observed.sum(0)
+    rows = observed.any(1, keepdim=True)
+    return wrong, (rows * (1 - observed) * labels).sum(0)
+
+
+def noise_kind(posterior: Posterior) -> str:
+    """The most frequent kind of noise, "none" where next to nothing looks wrong.
+
+    >>> noise_kind(Posterior(torch.ones(1, 1), torch.ones(1, 1), {}, single=True))
+    'none'
+    """
+    total: dict[str, float] = {}
+    for model in posterior.noise.values():
+        for kind, share in model.shares.items():
+            total[kind] = total.get(kind, 0.0) + share
+    total.pop("none", None)
+    return "none" if posterior.rate < NONE or not total else max(total, key=total.__getitem__)
+
+
+def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
+    """The noise as small JSON values: rate, kind, shares of each kind, and each class's share of wrong labels.
+
+    Args:
+        observed: (n, c) observed labels of the pairs.
+    """
+    if posterior.kernel is None:
+        return {"noise_rate": 0.0, "noise_kind": "none"}
+    wrong, _ = wrong_shares(posterior.labels, observed)
+    model = next(iter(posterior.noise.values()))
+    return {
+        "noise_rate": round(posterior.rate, 4),
+        "noise_kind": noise_kind(posterior),
+        "noise_shares": {kind: round(share, 4) for kind, share in model.shares.items()},
+        "wrong_labels": [None if share.isnan() else round(share.item(), 4) for share in wrong],
+        "kernel": {modality: round(weight, 3) for modality, weight in posterior.kernel.weights.items()},
+        "gamma": posterior.kernel.gamma,
+        "ridge": posterior.ridge,
+    }
+
+
+def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None = None, *, most: int = 3) -> list[str]:
+    """Lines for the user: how many rows look wrong, in what way, and the classes that it hits most.
+
+    Args:
+        observed: (n, c) observed labels of the pairs.
+        names: of the classes; without them no class is named.
+        most: how many classes are named, at most.
+
+    >>> from crossbit.posterior import estimate_posterior
+    >>> place = torch.arange(200)
+    >>> truth = place % 2
+    >>> y = torch.eye(2)[(truth + (place % 10 < 2)) % 2]  # 40 wrong labels
+    >>> x = truth.unsqueeze(1) + torch.sin(place.unsqueeze(1)) / 10
+    >>> for line in in_words(estimate_posterior({"x": x}, {"x": y}), y, ["landscape", "portrait"]):
+    ...     print(line)
+    about 20 % of 200 labelled rows look wrong: another class, any of them alike
+    about 20 % of the labels of `landscape` look wrong
+    about 20 % of the labels of `portrait` look wrong
+    """
+    labelled = int(observed.any(1).sum())
+    if posterior.kernel is None:
+        return [f"too few of {len(observed):,} rows have labels to judge them: taken as they are"]
+    kind = noise_kind(posterior)
+    if kind == "none":
+        return [f"the labels of {labelled:,} labelled rows look right"]
+    lines = [f"about {100 * posterior.rate:.0f} % of {labelled:,} labelled rows look wrong: {LIKE[kind]}"]
+    wrong, _ = wrong_shares(posterior.labels, observed)
+    order = torch.argsort(wrong.nan_to_num(-1.0), descending=True)[:most].tolist()
+    for c in order if names is not None else []:
+        if wrong[c] >= NONE:
+            lines.append(f"about {100 * wrong[c].item():.0f} % of the labels of `{names[c]}` look wrong")  # type: ignore[index]
+    return lines
