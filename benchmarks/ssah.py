@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from _products import Products, recorded
 from _published import Published
+from _runs import load, read_runs, run_one
 from _timing import compared, in_turns
-from baselines import load, read_runs, run_one
 from published import ours
 
 from crossbit.data.types import PairedData
