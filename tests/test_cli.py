@@ -28,6 +28,7 @@ VERBS = [
     ["bench"],
     ["evaluate"],
     ["score"],
+    ["audit"],
     ["encode"],
     ["index"],
     ["search"],

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crossbit.cli import bench, data, demo, evaluate, methods, search, train
+from crossbit.cli import audit, bench, data, demo, evaluate, methods, search, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
@@ -33,6 +33,7 @@ app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.score)
+app.command()(audit.audit)
 app.command()(bench.bench)
 app.command()(search.encode)
 app.command()(search.index)

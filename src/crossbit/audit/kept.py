@@ -1,0 +1,47 @@
+"""The posterior that a run has kept of each row, where it is the one that an audit would compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from crossbit.audit.seen import Seen
+from crossbit.plan import fingerprint
+from crossbit.posterior import Posterior
+from crossbit.posterior.noise import NoiseModel
+from crossbit.posterior.regression import Kernel
+
+OWN = {"kernel": "", "labels": "posterior", "pairs": True}  # settings that make a run's posterior another one
+
+
+def kept_posterior(seen: Seen) -> Posterior | None:
+    """The posterior from the run's per-row figures, in their precision; None where the run has kept none, or another:
+    of other rows, of one modality only, of other data, or of labels of each modality.
+    """
+    rows, config = seen.model.rows, seen.model.config
+    figures = seen.model.history[0] if seen.model.history else {}
+    same = all(config["settings"].get(name, value) == value for name, value in OWN.items())
+    if not same or not {"probability", "corrupted"} <= rows.keys() or "noise_shares" not in figures:
+        return None
+    if not np.array_equal(rows["row"], seen.view.rows) or not _same_data(seen):
+        return None
+    observed = seen.view.observed()
+    single = bool((observed.sum(1)[observed.any(1)] == 1).all()) and observed.shape[1] > 1
+    labels = torch.from_numpy(rows["probability"]).double()
+    model = NoiseModel(single, 1.0, torch.zeros(labels.shape[1]), figures["noise_shares"])  # for its shares
+    return Posterior(
+        labels=labels,
+        prior=labels,
+        corrupted=dict.fromkeys(seen.view.features, torch.from_numpy(rows["corrupted"]).double()),
+        single=single,
+        noise=dict.fromkeys(seen.view.features, model),
+        kernel=Kernel(figures["kernel"], figures["gamma"], {}),
+        ridge=figures["ridge"],
+        right=torch.from_numpy(rows["right_pair"]).double() if "right_pair" in rows else None,
+    )
+
+
+def _same_data(seen: Seen) -> bool:
+    """Whether the data are to the bit those of the training, as far as its fingerprint tells."""
+    before = seen.model.config["fingerprint"]
+    return before in (fingerprint(seen.data), fingerprint(seen.found))

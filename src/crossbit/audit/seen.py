@@ -1,0 +1,134 @@
+"""What a run saw: its data found again, with the labels that training was shown and the pairs it was given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossbit.data import load_data
+from crossbit.data.split import group_numbers
+from crossbit.data.types import PairedData, Rows
+from crossbit.errors import UserError
+from crossbit.features.paired import features_of
+from crossbit.methods.base import View
+from crossbit.methods.look import vectors_of
+from crossbit.model import Model, load_model
+from crossbit.npz import read_npz
+from crossbit.plan import observed_labels
+
+HOW = "name it: --data DATA"
+SPLITS = ("train", "query", "retrieval")
+
+
+@dataclass
+class Seen:
+    """What a run saw.
+
+    Attributes:
+        folder, model: the run.
+        found: the data as they are now.
+        data: the same with the observed labels that the run stored.
+        view: features, observed labels (zeros for rows that nobody labelled for training) and groups of the rows that
+            are judged: those that the run trained on, and training rows that it left out for validation.
+        partner: (rows,) row numbers in the data that the other modalities were taken from: the rows themselves, unless
+            the run shuffled pairs.
+        changed: whether the run's noise changed the label of each row of the data, bool (n,), under "pair" or by
+            modality; empty where it changed none.
+    """
+
+    folder: Path
+    model: Model
+    found: PairedData
+    data: PairedData
+    view: View
+    partner: np.ndarray
+    changed: dict[str, np.ndarray]
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each class; its number where the data has no names."""
+        return self.data.label_names or [str(c) for c in range(self.data.classes)]
+
+
+def read_seen(run: str | os.PathLike[str], data: PairedData | None = None) -> Seen:
+    """Find out what a run saw.
+
+    Args:
+        run: the folder of a finished run.
+        data: what it was trained on; None finds it under the name that the run has kept.
+
+    Raises:
+        UserError: no run folder, an unfinished one, or a model saved alone; data that are not there, that are others
+            than the run's, or that have no labels.
+    """
+    folder = Path(run)
+    model = load_model(folder)
+    if not (folder / "data.npz").exists():
+        raise UserError(f"{folder} has no data.npz: it is a saved model; give a run folder, made by crossbit train")
+    held = read_npz(folder / "data.npz", "a run's file", "train it again")
+    found = _find(folder, model, held, data)
+    data = _with_seen_labels(found, held)
+    rows = np.concatenate([held["rows"], np.setdiff1d(data.splits["train"], held["rows"])])
+    partner = rows.copy()
+    partner[: len(held["rows"])] = held["rows"][held["pairing"]]
+    view = _view(model, data, rows, partner)
+    if not view.observed().any():
+        raise UserError(f"no training row of data '{data.name}' has a label; there is nothing to audit")
+    changed = {name: mask for name, mask in held.items() if name.startswith("changed_label")}
+    named = {name.removeprefix("changed_label").removeprefix("_") or "pair": mask for name, mask in changed.items()}
+    return Seen(folder, model, found, data, view, partner, named)
+
+
+def _find(folder: Path, model: Model, held: dict[str, np.ndarray], given: PairedData | None) -> PairedData:
+    """The run's data; UserError where they are not there or have other splits."""
+    data = given
+    if data is None:
+        try:
+            data = load_data(str(model.config["data"]))
+        except UserError as error:
+            raise UserError(f"the data that {folder} was trained on cannot be read ({error}); {HOW}") from error
+    if not all(np.array_equal(held[split], data.splits[split]) for split in SPLITS):
+        raise UserError(f"data '{data.name}' has other splits than {folder} was trained on; {HOW}")
+    for modality in model.modalities:
+        data[modality]  # refuses one that is not there
+    return data
+
+
+def _with_seen_labels(data: PairedData, held: dict[str, np.ndarray]) -> PairedData:
+    """The data with the observed labels that the run stored; a method that sees none stored none."""
+    if "observed_label" in held:
+        return data.with_observed(held["observed_label"])
+    apart = {name.removeprefix("observed_label_"): x for name, x in held.items() if name.startswith("observed_label_")}
+    return data.with_observed(apart) if apart else data
+
+
+def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray) -> View:
+    """As training makes it, of these rows; pixels become the vectors that others train on."""
+    first, modalities = model.modalities[0], model.modalities
+    of = {modality: rows if modality == first else partner for modality in modalities}
+    labels: Any
+    if data.modality_label or data.modality_observed_label:  # a modality's label goes with its row
+        labels = {modality: _labels(data, modalities, of[modality])[modality] for modality in modalities}
+    else:
+        labels = _labels(data, modalities, rows)[first]
+    features = {m: vectors_of(torch.from_numpy(features_of(model.featurisers[m], data[m], of[m]))) for m in modalities}
+    group = Rows(data, rows).group
+    groups = None if group is None else group_numbers(group, len(rows))
+    return View(features, labels, rows, epochs=1, seed=int(model.config["seed"]), groups=groups)
+
+
+def _labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """Observed labels (rows, classes) by modality, zeros for rows outside the training split."""
+    try:
+        labels = observed_labels(data, modalities, rows)
+    except UserError as error:
+        raise UserError(f"{error}; an audit compares labels with those of their neighbours") from error
+    outside = ~np.isin(rows, data.splits["train"])
+    for array in {id(array): array for array in labels.values()}.values():
+        array[outside] = 0
+    return {modality: torch.from_numpy(array) for modality, array in labels.items()}
