@@ -14,6 +14,7 @@ from crossbit.bench.grid import Run, expand, load_source
 from crossbit.bench.parse import parse_recipe
 from crossbit.bench.recipe import Source
 from crossbit.data import builtins
+from crossbit.errors import UserError
 from tiny import arrays, vectors
 
 RUN = Run("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
@@ -179,6 +180,20 @@ def test_weights_that_are_not_there_are_told_before_anything_runs(
     (tmp_path / "cnn-f.mat").write_bytes(b"")
     runs, mistakes = expanded(document, place)
     assert (len(runs), mistakes) == (4, [])
+
+
+def test_some_of_the_modalities(place: Path) -> None:
+    source = Source("v", str(place / "vectors.npz"))
+    whole = load_source(source)
+    first, second, *_ = whole.modalities
+    turned = load_source(replace(source, modalities=(second, first)))
+    assert list(turned.modalities) == [second, first]
+    alone = load_source(replace(source, modalities=(second,)))
+    assert list(alone.modalities) == [second]
+    np.testing.assert_array_equal(alone[second], whole[second])
+    assert len({whole.name, turned.name, alone.name}) == 3
+    with pytest.raises(UserError, match="unknown modality 'sound'"):
+        load_source(replace(source, modalities=("sound",)))
 
 
 def test_standardised_data_are_other_data(place: Path) -> None:

@@ -103,17 +103,29 @@ def load_source(source: Source) -> PairedData:
     """The data of a source, under a name by which `crossbit evaluate` finds them where that is possible.
 
     Raises:
-        UserError: they cannot be read; or there are no vectors to standardise.
+        UserError: they cannot be read; they lack a modality; or there are no vectors to standardise.
     """
-    data = load_data(source.source, split=source.split)
+    data = load_data(source.source, split=source.split).replace(name=source.source)
+    if source.modalities:
+        data = _only(data, source).replace(name=f"{source.name}, {' and '.join(source.modalities)}")
     if not source.standardise:
-        return data.replace(name=source.source)
+        return data
     vectors = {m: data[m] for m in data.modalities if data.kind(m) == "vectors"}
     if not vectors:
         raise UserError("standardise = true is for vectors, and these data have none")
     train = data.splits["train"]
     made = {m: fit_featuriser("scaled", array[train]).transform(array) for m, array in vectors.items()}
     return data.replace(name=f"{source.name}, standardised", modalities={**data.modalities, **made})
+
+
+def _only(data: PairedData, source: Source) -> PairedData:
+    """The data with the source's modalities and their labels alone."""
+    for name in source.modalities:
+        if name not in data.modalities:
+            raise unknown("modality", name, data.modalities)
+    parts = ("modalities", "modality_label", "modality_observed_label")
+    kept = {part: {m: getattr(data, part)[m] for m in source.modalities if m in getattr(data, part)} for part in parts}
+    return data.replace(**kept)
 
 
 def _sources(recipe: Recipe, root: Path, mistakes: list[str]) -> dict[str, Source]:

@@ -76,9 +76,9 @@ def _protocol(fields: Fields) -> Protocol:
 def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     fields = Fields(table, f"[data.{name}]", mistakes)
     place, scaled = fields.one("source", text, name), fields.one("standardise", flag, False)
-    split = fields.one("split", text, "") or None
+    split, kept = fields.one("split", text, "") or None, fields.many("modalities", text, ())
     fields.close()
-    return Source(name, place, scaled, split)
+    return Source(name, place, scaled, split, kept)
 
 
 def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> Grid:

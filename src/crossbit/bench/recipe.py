@@ -18,13 +18,15 @@ Settings = Mapping[str, Any]
 class Source:
     """Where the data called `name` come from: a built-in name or a path.
 
-    `standardise` scales vectors' columns; `split` says which rows of a public layout are queries, None for its default.
+    `standardise` scales vectors' columns; `split` says which rows of a public layout are queries, None for its default;
+    `modalities` are those that are kept, in this order, none named for all.
     """
 
     name: str
     source: str
     standardise: bool = False
     split: str | None = None
+    modalities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
