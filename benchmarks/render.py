@@ -185,6 +185,20 @@ def giveaway(result: dict[str, Any]) -> str:
     return "\n".join(lines(result))
 
 
+def audit(result: list[dict[str, Any]]) -> str:
+    """A table for each data set: two rows for each noise."""
+    sets: dict[str, list[list[str]]] = {}
+    columns = ["area", "calibration_error", "brier", "label_brier", "rate"]
+    for row in result:
+        name = f"{row['data']}, {row['rows']:,} rows, {row['seeds']} seeds"
+        for who in ("crossbit", "cleanlab"):
+            cells = [several(row[who][column] | {"n": SEEDS}) for column in columns]
+            beside = [several(row[name] | {"n": SEEDS}) for name in ("frequencies_label_brier", "true_rate")]
+            sets.setdefault(name, []).append([f"{row['noise']}, {who}", *cells[:4], beside[0], cells[4], beside[1]])
+    head = ["", "area", "calibration error", "Brier", "Brier of labels", "of class frequencies", "rate", "true rate"]
+    return "\n\n".join(f"{name}:\n\n{table(head, rows)}" for name, rows in sets.items())
+
+
 SAME_STEPS = "`form=official` and the published code from identical weights on identical batches."
 AN_EPOCH = "*products*: the matrix products of the steps alone, forward and backward. In turns in one process."
 NOT_BELOW = "*Not below*: the difference is above minus the larger of .005 and two standard errors of it."
@@ -243,6 +257,14 @@ MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
         "of both directions; mean ± deviation over three seeds, or over (so many). Wikipedia's database is the "
         "labelled training set itself. docs/results.md has each direction, the tests, and what it shows.",
         comparison,
+    ),
+    (
+        "audit",
+        "Wrong labels found, beside cleanlab",
+        "*area*: under the ROC curve, of the corrupted rows; *calibration error* (expected, ten bins) and *Brier* of "
+        "the probability that a row is corrupted; *rate*: estimated share of corrupted rows. cleanlab is given "
+        "out-of-fold logistic regression on the same features; docs/audit.md.",
+        audit,
     ),
     (
         "giveaway",

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 NEAREST = 10
-CELLS = 4_000_000  # neighbours found at a time
+CELLS = 1_000_000  # neighbours found at a time
 
 
 @dataclass
