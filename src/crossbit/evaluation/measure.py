@@ -51,7 +51,8 @@ class Measure(ABC):
         if self.k is not None:
             check_cut("k", self.k, self.lowest)
         elif not self.whole:
-            raise UserError(f"k is all; it must be a whole number, at least {self.lowest}")
+            know = ", ".join(sorted(f"{name}all" for name, kind in MEASURES.items() if kind.whole))
+            raise UserError(f"k is all; it must be a whole number, at least {self.lowest}; only these know all: {know}")
         check_choice("empty", self.empty, get_args(Empty))
         if self.metric is not None:
             check_choice("metric", self.metric, get_args(Metric))

@@ -12,6 +12,7 @@ from crossbit.evaluation import measures as _fill  # noqa: F401  # fills MEASURE
 from crossbit.evaluation.measure import MEASURES, Measure
 
 _NAME = re.compile(r"(?P<name>[^@()]*@[^\d()]*?)(?P<cut>\d+|all)(?P<options>\(.*\))?", re.IGNORECASE)
+_USUAL = {"P@radius": "2"}  # the cut to suggest where none was given; else all, or 10
 
 
 def parse_measure(text: str) -> Measure:
@@ -32,6 +33,9 @@ def parse_measure(text: str) -> Measure:
     crossbit.errors.UserError: unknown measure 'ndgc@50'; did you mean 'NDCG@50'? known: ...
     """
     compact = re.sub(r"\s+", "", str(text))
+    if compact.count("(") > compact.count(")"):
+        given = str(text).strip()
+        raise UserError(f"measure {given!r}: its bracket is not closed; such as mAP@50(cutoff=topk, ties=index)")
     match = _NAME.fullmatch(compact)
     if match is None or match["name"] not in MEASURES:
         raise _unknown(str(text).strip(), match)
@@ -71,10 +75,12 @@ def _unknown(text: str, match: re.Match[str] | None) -> UserError:
     """An error that suggests the nearest name, with the cut that was given."""
     known = f"known: {', '.join(known_measures())} (K a number), with options in brackets"
     spelled = {other.lower(): kind for kind in MEASURES.values() for other in (kind.name, *kind.also)}
-    name = match["name"] if match else f"{text.partition('(')[0].partition('@')[0]}@"
-    near = difflib.get_close_matches(name.lower(), spelled, n=1) if name.strip("@") else []
+    whole = text.partition("(")[0].strip()
+    names = [match["name"]] if match else [whole, f"{whole.partition('@')[0]}@"]
+    tried = [name.lower() for name in names if name.strip("@")]
+    near = [found for name in tried for found in difflib.get_close_matches(name, spelled, n=1)]
     if not near:
         return UserError(f"unknown measure {text!r}; {known}")
     kind = spelled[near[0]]
-    cut = match["cut"] if match else ("all" if kind.whole else "10")
+    cut = match["cut"] if match else _USUAL.get(kind.name, "all" if kind.whole else "10")
     return UserError(f"unknown measure {text!r}; did you mean '{kind.name}{cut}'? {known}")
