@@ -69,9 +69,8 @@ def audit(
 def _say_summary(found: Audit) -> None:
     """Shares of wrong labels, overall and by class."""
     say(f"{found.data}, run of {found.method}")
-    for line in found.words:
-        say(line)
-    if found.kind == "none":
+    say(found.words[0])
+    if found.kind == "none":  # else the table has what the other words say of single classes
         return
     apart = found.classes[0].modality is not None
     head = ["label", *(["of"] if apart else []), "rows", "wrong", "missing"]
