@@ -32,6 +32,7 @@ LEAST = dict.fromkeys(("epochs", "steps", "batch", "width", "image_layers", "tex
     ("weight_decay", "head", "contrast", "quantise"), 0
 )
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
+KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
 RISE = 0.3  # share of the steps in which the learning rate rises
 
 
@@ -46,7 +47,7 @@ class LookSettings(PictureSettings):
     image_layers: int = 3  # linear layers of the first modality's encoder
     text_layers: int = 2  # linear layers of every other modality's encoder
     dropout: float = 0.2  # of the hidden layers
-    lr: float = 1e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
+    lr: float = 2e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
     weight_decay: float = 1e-2  # AdamW's
     sharpness: float = 8.0  # alpha: log-odds that two pairs share a label, where their codes are the same
     head: float = 1.0  # weight of the classifier over the codes; 0: none
@@ -54,6 +55,7 @@ class LookSettings(PictureSettings):
     quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
     labels: str = "posterior"  # what is learnt: "posterior", "hard" (its most likely labels), "observed" (no repair)
     unlabelled: bool = True  # learn from pairs without labels, too
+    pairs: bool = True  # where some pairs look wrong, learn from each of their modalities what it says itself
     kernel: str = ""  # the only modality that labels are repaired from; empty: all
 
     def __post_init__(self) -> None:
@@ -206,20 +208,28 @@ class Look(Method):
             return {}
         observed = view.observed()
         labelled = observed.any(1)
-        posterior = self.posterior(view)
-        target, known = posterior.labels.float(), torch.ones_like(labelled)
-        if self.settings.labels == "hard":
-            target = most_likely(target, posterior.single)
-        if self.settings.labels == "observed":
-            target = observed
-        if self.settings.labels == "observed" or not self.settings.unlabelled or not labelled.any():
-            known = labelled
-        self.buffers |= {"target": target, "known": known, "single": torch.tensor(posterior.single)}
+        posterior, s = self.posterior(view), self.settings
+        believed = s.labels == "observed" or not s.unlabelled or not labelled.any()
+        self.buffers["known"] = labelled if believed else torch.ones_like(labelled)
+        self.buffers["single"] = torch.tensor(posterior.single)
+        self.buffers["target"] = (
+            observed.clone() if s.labels == "observed" else self.targets(posterior.labels, posterior)
+        )
+        if s.pairs and s.labels != "observed" and posterior.right is not None:
+            self.buffers["right_pair"] = posterior.right.float()
+            for modality, labels in posterior.of_modality.items():
+                self.buffers[f"target_{modality}"] = self.targets(labels, posterior)
         self.buffers["probability"] = posterior.labels.float()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
         return {**summary(posterior, observed), "note": in_words(posterior, observed)[0]}
+
+    def targets(self, labels: Tensor, posterior: Posterior) -> Tensor:
+        """What is learnt of the labels' probabilities (n, c); a tensor of its own."""
+        if self.settings.labels == "hard":
+            return most_likely(labels.float(), posterior.single)
+        return labels.to(torch.float32, copy=True)
 
     def posterior(self, view: View) -> Posterior:
         """The posterior of the view's rows, by the kernel over all modalities or the one that is set."""
@@ -246,36 +256,48 @@ class Look(Method):
                 done += 1
                 view.tick(done / steps)
 
-    def loss(self, outputs: list[Tensor], rows: Tensor) -> Tensor:
+    def loss(self, outputs: dict[str, Tensor], rows: Tensor) -> Tensor:
         """The loss of a batch, from every encoder's outputs (m, bits)."""
         s, known = self.settings, self.buffers["known"][rows]
-        total = outputs[0].new_zeros(())
-        pairs = list(itertools.combinations(range(len(outputs)), 2))
+        right = self.buffers["right_pair"][rows] if "right_pair" in self.buffers else torch.ones_like(known).float()
+        pairs = list(itertools.combinations(outputs, 2))
         alone = not bool(self.buffers["known"].any())
         weight, scale = (1.0, ALONE) if alone else (s.contrast, 2.0)
+        total = next(iter(outputs.values())).new_zeros(())
         if weight > 0:
-            ones = torch.ones(len(rows), device=rows.device)
-            total = total + weight * sum(
-                partner_loss(outputs[a], outputs[b], ones, scale=scale) for a, b in pairs
-            ) / len(pairs)
+            for a, b in pairs:
+                total = total + weight / len(pairs) * partner_loss(outputs[a], outputs[b], right, scale=scale)
         if s.quantise > 0:
-            total = total + s.quantise * sum((u.abs() - 1).square().mean() for u in outputs)
-        if alone or not known.any():
-            return total
-        outputs, p = [u[known] for u in outputs], self.buffers["target"][rows[known]]
-        target = share_probability(p, p, single=bool(self.buffers["single"])).fill_diagonal_(1)
-        across = [similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness) for a, b in pairs]
-        within = [similarity_loss(u, u, target, sharpness=s.sharpness) for u in outputs]
-        total = total + sum(across) / len(pairs) + sum(within) / len(within)
-        if s.head > 0:
-            classify = [F.binary_cross_entropy_with_logits(self.networks["classifier"](u), p) for u in outputs]
-            total = total + s.head * sum(classify)
+            total = total + s.quantise * torch.stack([(u.abs() - 1).square().mean() for u in outputs.values()]).sum()
+        if not alone and known.any():
+            total = total + self.label_loss({m: u[known] for m, u in outputs.items()}, rows[known], right[known])
         return total
+
+    def label_loss(self, outputs: Mapping[str, Tensor], rows: Tensor, right: Tensor) -> Tensor:
+        """What the labels' probabilities say of a batch: which rows share one, and which they have."""
+        s, single = self.settings, bool(self.buffers["single"])
+        p = {m: self.buffers.get(f"target_{m}", self.buffers["target"])[rows] for m in outputs}
+        terms = []
+        pairs = list(itertools.combinations(outputs, 2))
+        shared: Tensor | None = None
+        for a, b in [*pairs, *((m, m) for m in outputs)]:
+            if shared is None or "right_pair" in self.buffers:  # else all modalities have the same targets
+                shared = share_probability(p[a], p[b], single=single)
+            own = torch.ones_like(right) if a == b else right + (1 - right) * shared.diagonal()
+            target = shared.diagonal_scatter(own)
+            loss = similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness)
+            terms.append(loss / (len(outputs) if a == b else len(pairs)))
+        if s.head > 0:
+            classifier = self.networks["classifier"]
+            terms += [s.head * F.binary_cross_entropy_with_logits(classifier(u), p[m]) for m, u in outputs.items()]
+        return torch.stack(terms).sum()
 
     def step(self, view: View, rows: Tensor, share: float) -> Tensor:
         """One training step on these rows, when this share of the training is done; returns the loss, detached."""
         with view.autocast():
-            outputs = [self.networks[modality](features[rows]) for modality, features in view.features.items()]
+            outputs = {
+                modality: self.networks[modality](features[rows]) for modality, features in view.features.items()
+            }
         loss = self.loss(outputs, rows)
         optimizer = self.optimizers["adamw"]
         for group in optimizer.param_groups:
@@ -290,9 +312,7 @@ class Look(Method):
         s = self.settings
         before, planned = view.epoch * s.steps, view.epochs * s.steps
         losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]
-        kept = {
-            k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(("corrupted", "probability"))
-        }
+        kept = {k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(KEPT)}
         return {"loss": float(torch.stack(losses).mean()), "steps": len(losses), **figures, **kept}
 
 

@@ -17,13 +17,16 @@ from torch import Tensor
 
 from crossbit.posterior.choice import choose, near_ridges
 from crossbit.posterior.noise import NoiseModel, fit_noise
+from crossbit.posterior.pairs import judge_alone, mixed, right_pairs
 from crossbit.posterior.regression import CHUNK, Fit, Kernel, fit_exact, fit_landmarks, take
 
-__all__ = ["Posterior", "estimate_posterior", "left_out_and_predicted"]
+__all__ = ["Posterior", "estimate_posterior", "labelled_alike", "left_out_and_predicted"]
 
 LEAST = 10  # labelled rows below which nothing is estimated: observed labels are taken to be right
 EXACT = 10_000  # labelled rows up to which the regression is exact
 LANDMARKS = 2_000  # of the Nystrom approximation above
+ALIKE = 0.9  # share of neighbours in a group with the same labels from which these may be wrong together
+WRONG_PAIRS = 0.03  # share of wrong pairs below which all are taken to be right
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Posterior:
         single: every labelled row has one label, so probabilities of a row sum to 1.
         noise: by modality, how labels went wrong; empty where too few rows have labels.
         kernel, ridge: what was chosen; None where too few rows have labels.
+        right: (n,) probability that a row's modalities belong together; 1 where next to nothing speaks against it.
+        of_modality: (n, c) as `labels`, of each modality of its own; empty where all pairs look right.
     """
 
     labels: Tensor
@@ -47,6 +52,13 @@ class Posterior:
     noise: dict[str, NoiseModel] = field(default_factory=dict)
     kernel: Kernel | None = None
     ridge: float | None = None
+    right: Tensor | None = None
+    of_modality: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def wrong_pairs(self) -> float:
+        """Estimated share of rows whose modalities do not belong together."""
+        return 0.0 if self.right is None else float(1 - self.right.mean())
 
     @property
     def rate(self) -> float:
@@ -71,7 +83,8 @@ def estimate_posterior(
         observed: by modality (n, c) observed labels 0/1, a row of zeros for a row without labels. Where the modalities
             share one array, or have equal ones, it counts once; others are so many witnesses of the same truth.
         seed: of the rows and landmarks that are drawn where there are many.
-        groups: (n,) near-duplicates by number: rows that have the same one are left out together.
+        groups: (n,) near-duplicates by number. Where nearly all rows of a group were given the same labels these may
+            be wrong together, so the group is left out together; else its rows are so many witnesses.
         exact: labelled rows up to which the regression is exact.
         landmarks: of the approximation above.
 
@@ -93,7 +106,8 @@ def estimate_posterior(
     mean = together.sum(0) / counted.sum(0).clamp(min=1).unsqueeze(1)  # (n, c)
     if len(labelled) < LEAST or (mean[labelled].var(0, correction=0) == 0).all():
         return _as_observed(mean, labelled, counted, witnesses, single)
-    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, groups, exact, landmarks)
+    together_out = groups if groups is not None and labelled_alike(mean[labelled], groups[labelled]) else None
+    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, together_out, exact, landmarks)
     noise: dict[str, NoiseModel] = {}
     z = torch.zeros_like(predicted)
     for (y, modalities), rows in zip(witnesses, counted, strict=True):
@@ -102,7 +116,42 @@ def estimate_posterior(
         z += model.logits(predicted) / len(witnesses)
     labels, corrupted = _judge(z, witnesses, counted, noise)
     prior = next(iter(noise.values())).prior(z)
-    return Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge)
+    found = Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge)
+    if len(features) > 1:
+        _judge_pairs(found, features, observed, mean, labelled, seed)
+    return found
+
+
+def labelled_alike(labels: Tensor, groups: Tensor) -> bool:
+    """Whether nearly all rows (n, c) that share a group (n,) have the same labels; False where no two rows share one.
+
+    >>> labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> labelled_alike(labels, torch.tensor([7, 7, 8])), labelled_alike(labels, torch.tensor([7, 8, 8]))
+    (True, False)
+    """
+    order = groups.argsort(stable=True)
+    beside = groups[order[1:]] == groups[order[:-1]]
+    same = (labels[order[1:]] == labels[order[:-1]]).all(1)[beside]
+    return len(same) > 0 and same.double().mean().item() >= ALIKE
+
+
+def _judge_pairs(
+    found: Posterior,
+    features: Mapping[str, Tensor],
+    observed: Mapping[str, Tensor],
+    labels: Tensor,
+    labelled: Tensor,
+    seed: int,
+) -> None:
+    """Put `right` and `of_modality` into a posterior, where some pairs look wrong."""
+    assert found.kernel is not None
+    gamma, single = found.kernel.gamma, found.single
+    alone = {
+        m: judge_alone(x, observed[m], labels, labelled, gamma, single=single, seed=seed) for m, x in features.items()
+    }
+    right, share = right_pairs([one.prior for one in alone.values()], single=single, seed=seed)
+    if share >= WRONG_PAIRS:
+        found.right, found.of_modality = right, mixed(found.labels, alone, right)
 
 
 def left_out_and_predicted(

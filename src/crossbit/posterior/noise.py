@@ -102,11 +102,17 @@ SINGLE: dict[str, Likelihood] = {"none": _right_class, "flip": flip}
 
 # --- the model --------------------------------------------------------------------------------------------------------
 
-FITTED = 4000  # rows that calibration and shares are fitted to, at most: they are few numbers
-ITERATIONS = 60  # of L-BFGS
-START = -3.0  # first log-odds of each kind of noise
-FEW = 2.0  # rows of each kind that were seen before any was: keeps shares off 0
+FITTED = 2500  # rows that calibration and shares are fitted to, at most: they are few numbers
+ITERATIONS = 40  # of L-BFGS
+STARTS = (5.0, -3.0), (20.0, 0.0)  # slope where nothing is wrong, and log-odds of each kind: little noise, and much
+LEAST_KEPT = 0.05  # of the signal, whatever the noise
+FEW = 2.0  # rows that were seen before any was, spread over the kinds: keeps shares off 0
 TIED = 1e-2  # penalty on the classes' offsets
+STEEP = (
+    10.0,
+    3.0,
+)  # slope that is expected where nothing is wrong, and penalty on its logarithm's distance: where rows are
+# all alike, noise and doubt about the truth cannot be told apart by likelihood, and this takes it for noise
 
 
 @dataclass
@@ -190,29 +196,67 @@ def fit_noise(
     chosen = {name: known[name] for name in (kinds or known)}
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:FITTED].to(y.device)
     f, y = predicted[rows], y[rows].to(predicted)
-    spread = f.std().clamp(min=1e-6)
-    slope = (2 / spread).log().requires_grad_()
+    found = [_fitted(f, y, chosen, single, *start) for start in STARTS]
+    return min(found, key=lambda one: one[0])[1]
+
+
+def _fitted(
+    f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool, steep: float, log_odds: float
+) -> tuple[float, NoiseModel]:
+    """The loss and the model that L-BFGS finds from one start."""
+    keeps = kept_signal(list(kinds), y)
+    steepness = f.new_tensor(steep).log().requires_grad_()
     frequency = y.mean(0).clamp(1e-4, 1 - 1e-4)
-    start = frequency.log() if single else frequency.logit()
-    centre = start - slope.exp().detach() * f.mean(0)
-    offset = torch.zeros_like(start).requires_grad_()
-    odds = torch.full((len(chosen) - 1,), START).to(f).requires_grad_()
-    parameters = [slope, offset, odds]
-    optimizer = torch.optim.LBFGS(parameters, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    centre, mean = frequency.log() if single else frequency.logit(), f.mean(0)
+    shrunk = shrinkage(f, y)
+    offset = torch.zeros_like(centre).requires_grad_()
+    odds = torch.full((len(kinds) - 1,), log_odds).to(f).requires_grad_()
+    optimizer = torch.optim.LBFGS([steepness, offset, odds], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def log_shares() -> Tensor:
         return F.pad(odds, (1, 0)).log_softmax(0)
 
+    def slope() -> Tensor:
+        return shrunk * steepness.exp() / (log_shares().exp() @ keeps).clamp(min=LEAST_KEPT)
+
     def closure() -> Tensor:
         optimizer.zero_grad()
-        z = slope.exp() * f + centre + offset
-        likelihood = _mixed(z, y, chosen, log_shares())
-        penalty = TIED * offset.square().sum() - FEW * log_shares().sum() / len(chosen)
-        loss = (penalty - likelihood.sum()) / len(y)
+        z = slope() * (f - mean) + centre + offset
+        penalty = TIED * offset.square().sum() - FEW * log_shares().mean()
+        penalty = penalty + STEEP[1] * (steepness - math.log(STEEP[0])).square()
+        loss = (penalty - _mixed(z, y, kinds, log_shares()).sum()) / len(y)
         loss.backward()
         return loss
 
     with torch.enable_grad():
         optimizer.step(closure)
-    shares = dict(zip(chosen, log_shares().detach().exp().tolist(), strict=True))
-    return NoiseModel(single, slope.exp().item(), (centre + offset).detach(), shares)
+        loss = closure().item()
+    shares = dict(zip(kinds, log_shares().detach().exp().tolist(), strict=True))
+    steep = slope().item()
+    return loss, NoiseModel(single, steep, (centre + offset).detach() - steep * mean, shares)
+
+
+def shrinkage(f: Tensor, y: Tensor) -> float:
+    """How many times larger differences of the labels are than those of their predictions, by least squares.
+
+    >>> y = torch.eye(2)
+    >>> shrinkage(y / 4, y)
+    4.0
+    """
+    f, y = f - f.mean(0), y - y.mean(0)
+    return float(((f * y).sum() / f.square().sum().clamp(min=1e-12)).clamp(0.2, 100))
+
+
+def kept_signal(kinds: list[str], y: Tensor) -> Tensor:
+    """How much of a label's signal each kind of noise leaves: P(y~ = 1 | y = 1) - P(y~ = 1 | y = 0). (kinds,)
+
+    A regression on labels of which a share r was damaged predicts differences that are smaller by that much, on
+    average; so its slope is expected to be larger.
+
+    >>> kept_signal(["none", "flip", "resample"], torch.eye(4))
+    tensor([ 1.0000, -0.3333,  0.0000])
+    """
+    size, c = float(y.sum(1).mean()), y.shape[1]
+    lost, gained = 1 / max(size, 1.0), 1 / max(c - size, 1.0)
+    left = {"none": 1.0, "resample": 0.0, "omit-one": 1 - lost, "add-one": 1 - gained}
+    return y.new_tensor([left.get(kind, 1 - lost - gained) for kind in kinds])

@@ -70,6 +70,7 @@ def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
         "noise_rate": round(posterior.rate, 4),
         "noise_kind": noise_kind(posterior),
         "noise_shares": {kind: round(share, 4) for kind, share in model.shares.items()},
+        "wrong_pairs": round(posterior.wrong_pairs, 4),
         "wrong_labels": [None if share.isnan() else round(share.item(), 4) for share in wrong],
         "kernel": {modality: round(weight, 3) for modality, weight in posterior.kernel.weights.items()},
         "gamma": posterior.kernel.gamma,
@@ -100,9 +101,13 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
     if posterior.kernel is None:
         return [f"too few of {len(observed):,} rows have labels to judge them: taken as they are"]
     kind = noise_kind(posterior)
+    lines = [f"the labels of {labelled:,} labelled rows look right"]
+    if kind != "none":
+        lines = [f"about {100 * posterior.rate:.0f} % of {labelled:,} labelled rows look wrong: {LIKE[kind]}"]
+    if posterior.wrong_pairs > 0:
+        lines[0] += f"; about {100 * posterior.wrong_pairs:.0f} % of the pairs look wrong"
     if kind == "none":
-        return [f"the labels of {labelled:,} labelled rows look right"]
-    lines = [f"about {100 * posterior.rate:.0f} % of {labelled:,} labelled rows look wrong: {LIKE[kind]}"]
+        return lines
     wrong, _ = wrong_shares(posterior.labels, observed)
     order = torch.argsort(wrong.nan_to_num(-1.0), descending=True)[:most].tolist()
     for c in order if names is not None else []:

@@ -1,0 +1,188 @@
+"""LOOK: its losses against loops, its schedule, and what it does with labels that are missing, wrong or not there."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.methods.look import (
+    LookSettings,
+    most_likely,
+    partner_loss,
+    rate_at,
+    share_probability,
+    similarity_loss,
+)
+from crossbit.training import train
+
+
+def toy(n: int = 120, classes: int = 3, seed: int = 0, modalities: tuple[str, ...] = ("image", "text")) -> PairedData:
+    """Modalities that show a class each; 20 queries, 60 training pairs, 40 pairs that nobody labelled."""
+    rng = np.random.default_rng(seed)
+    label = np.eye(classes, dtype=np.uint8)[rng.integers(classes, size=n)]
+    held = {}
+    for dim, modality in enumerate(modalities, 6):
+        x = label @ rng.normal(size=(classes, dim)) + 0.4 * rng.normal(size=(n, dim))
+        held[modality] = x.astype(np.float32)
+    return PairedData(
+        "toy", held, label, {"query": np.arange(20), "train": np.arange(20, 80), "retrieval": np.arange(20, n)}
+    )
+
+
+def small(data: PairedData, **options):
+    settings = {"width": 16, "batch": 32, "steps": 4} | options.pop("settings", {})
+    return train(data, **({"method": "look", "bits": 16, "epochs": 2, "progress": False} | options), settings=settings)
+
+
+def codes(model, data: PairedData) -> list[np.ndarray]:
+    return [model.embed(modality, data.query[modality]) for modality in model.modalities]
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+# --- losses ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_probability_to_share_a_label_is_that_of_drawing_them():
+    p, q = (torch.rand(2, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    sets = list(itertools.product((0, 1), repeat=3))
+
+    def chance(x, y):
+        return math.prod(float(v if k else 1 - v) for v, k in zip(x, y, strict=True))
+
+    for i, j in itertools.product(range(2), repeat=2):
+        both = [chance(p[i], a) * chance(q[j], b) for a in sets for b in sets if any(map(min, a, b))]
+        assert share_probability(p, q)[i, j].item() == pytest.approx(sum(both), abs=1e-6)
+    one, other = p / p.sum(1, keepdim=True), q / q.sum(1, keepdim=True)
+    expected = sum(float(one[0, c] * other[1, c]) for c in range(3))
+    assert share_probability(one, other, single=True)[0, 1].item() == pytest.approx(expected)
+
+
+def test_losses_are_what_loops_give():
+    u, v = (torch.randn(3, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    target = torch.tensor([[1.0, 0.2, 0.0], [0.2, 1.0, 0.7], [0.0, 0.7, 1.0]])
+
+    def cosine(i, j):
+        return float(u[i] @ v[j] / u[i].norm() / v[j].norm())
+
+    total = 0.0
+    for i, j in itertools.product(range(3), repeat=2):
+        s, x = float(target[i, j]), 5.0 * cosine(i, j)
+        total += s * math.log1p(math.exp(-x)) + (1 - s) * math.log1p(math.exp(x))
+    assert similarity_loss(u, v, target, sharpness=5.0).item() == pytest.approx(total / 9, rel=1e-5)
+    weight, total = torch.tensor([1.0, 0.5, 0.0]), 0.0
+    for i in range(3):
+        there = sum(math.exp(2 * cosine(i, j)) for j in range(3))
+        back = sum(math.exp(2 * cosine(j, i)) for j in range(3))
+        total += float(weight[i]) * (math.log(there) + math.log(back) - 4 * cosine(i, i))
+    assert partner_loss(u, v, weight).item() == pytest.approx(total / 1.5, rel=1e-5)
+
+
+def test_the_rate_rises_and_falls_once():
+    rates = [rate_at(step / 100) for step in range(101)]
+    top = int(np.argmax(rates))
+    assert (rates[0], rates[top], rates[-1]) == (pytest.approx(0.04), 1, pytest.approx(0))
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_the_likeliest_labels():
+    p = torch.tensor([[0.4, 0.3, 0.3], [0.6, 0.7, 0.1]])
+    assert most_likely(p, single=True).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert most_likely(p, single=False).tolist() == [[0, 0, 0], [1, 1, 0]]
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch", "n"), [(32, 120), (1000, 120), (7, 50)])
+def test_an_epoch_has_so_many_steps_whatever_the_number_of_pairs(batch, n):
+    data = toy()
+    data = data.replace(splits={**data.splits, "train": np.arange(20, 40), "retrieval": np.arange(20, n)})
+    model = small(data, settings={"batch": batch, "steps": 5}, epochs=3)
+    assert [line["steps"] for line in model.history] == [5, 5, 5]
+
+
+def test_labels_of_rows_outside_the_training_split_are_not_seen():
+    data = toy()
+    other = data.label.copy()
+    other[80:] = np.roll(other[80:], 1, axis=1)
+    assert same(codes(small(data), data), codes(small(data.replace(label=other)), data))
+    other[30] = np.roll(other[30], 1)
+    assert not same(codes(small(data), data), codes(small(data.replace(label=other)), data))
+
+
+def test_the_run_says_what_looks_wrong_and_keeps_it_by_row(tmp_path, capfd):
+    data = toy()
+    small(data, noise="flip:0.4", out=tmp_path / "run", progress=True)
+    model = small(data, noise="flip:0.4")
+    first, second = model.history
+    assert "labelled rows look wrong" in first["note"]
+    assert first["note"] in capfd.readouterr().err.splitlines()
+    assert "note" not in second
+    with np.load(tmp_path / "run" / "rows.npz") as rows, np.load(tmp_path / "run" / "data.npz") as stored:
+        assert np.array_equal(rows["row"], data.splits["retrieval"])
+        labelled = rows["row"] < 80
+        assert np.array_equal(np.isnan(rows["corrupted"]), ~labelled)
+        assert rows["probability"].shape == (100, 3)
+        wrong = stored["noise_mask"][labelled]
+        corrupted = rows["corrupted"][labelled]
+        assert corrupted[wrong].mean() > 2 * corrupted[~wrong].mean()
+        assert np.nanmean(rows["corrupted"]) == pytest.approx(first["noise_rate"], abs=1e-4)
+
+
+def test_labels_of_each_modality_are_judged_apart():
+    model = small(toy(), noise="flip:0.4:each")
+    assert {"corrupted_image", "corrupted_text"} <= set(model.rows)
+    assert not np.array_equal(model.rows["corrupted_image"], model.rows["corrupted_text"])
+
+
+def test_wrong_pairs_are_told_and_kept():
+    data = toy(400)
+    data = data.replace(splits={"query": np.arange(20), "train": np.arange(20, 400), "retrieval": np.arange(20, 400)})
+    model, without = (
+        small(data, noise="shuffle-pairs:0.5", epochs=1, settings={"pairs": pairs}) for pairs in (True, False)
+    )
+    assert model.history[0]["wrong_pairs"] > 0.2
+    assert "of the pairs look wrong" in model.history[0]["note"]
+    assert model.rows["right_pair"].shape == (380,)
+    assert "right_pair" not in without.rows
+    assert not same(codes(model, data), codes(without, data))
+
+
+@pytest.mark.parametrize("how", ["no labels", "zeros"])
+def test_without_labels_partners_are_all_there_is(how):
+    data = toy()
+    data = data.replace(label=None, observed_label=None) if how == "no labels" else data.with_observed(0 * data.label)
+    model = small(data, epochs=5, settings={"steps": 60, "dropout": 0.0})
+    u, v = (model.embed(m, data.query[m]) for m in model.modalities)
+    cosines = (u / np.linalg.norm(u, axis=1, keepdims=True)) @ (v / np.linalg.norm(v, axis=1, keepdims=True)).T
+    alike = (toy().label[:20] @ toy().label[:20].T).astype(bool)
+    assert cosines[alike].mean() > cosines[~alike].mean() + 0.3  # pairs of one class look alike, so their codes do
+    assert not {"noise_rate", "note"} & set(model.history[0]) or model.history[0]["noise_rate"] == 0
+
+
+def test_three_modalities():
+    data = toy(modalities=("sound", "image", "text"))
+    model = small(data)
+    assert model.modalities == ["image", "text", "sound"]
+    assert set(model.history[0]["kernel"]) == set(model.modalities)
+
+
+def test_a_kernel_of_one_modality():
+    model = small(toy(), settings={"kernel": "image"})
+    assert model.history[0]["kernel"] == {"image": 1.0}
+    with pytest.raises(UserError, match="kernel"):
+        small(toy(), settings={"kernel": "sound"})
+
+
+@pytest.mark.parametrize("settings", [{"dropout": 1.5}, {"labels": "clean"}, {"steps": 0}, {"sharpness": 0.0}])
+def test_settings_that_cannot_be(settings):
+    with pytest.raises(UserError, match=next(iter(settings))):
+        LookSettings(**settings)
