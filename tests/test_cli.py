@@ -223,6 +223,23 @@ def test_evaluate_refuses_data_that_was_split_anew(place: Path, tmp_path: Path, 
     assert command("evaluate", tmp_path / "run", "--data", tmp_path / "mine.npz").code == 0
 
 
+def test_without_a_method_the_data_decide(place: Path, tmp_path: Path, command: Command) -> None:
+    np.savez(tmp_path / "bare.npz", **vectors(label=None))
+    small = TRAIN[2:-1]
+    for data, method, why in (
+        (place / "vectors.npz", "look", "there are labels, and it repairs what looks wrong"),
+        (tmp_path / "bare.npz", "ucch", "no training row has a label"),
+    ):
+        ran = command("train", data, "--out", tmp_path / method, *small)
+        assert ran.code == 0
+        assert [line for line in ran.errors if "none was named" in line] == [
+            f"method {method}, as none was named: {why}"
+        ]
+        assert json.loads((tmp_path / method / "config.json").read_text(encoding="utf-8"))["method"] == method
+    ran = command("train", place / "vectors.npz", "--out", tmp_path / "third", *small, "--bits", "12")
+    assert (ran.code, len(ran.errors)) == (2, 1)
+
+
 def test_the_seed_decides(place: Path, tmp_path: Path, command: Command) -> None:
     for run, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         words = ["--noise", "swap-one:0.5", "--seed", seed, *TRAIN]

@@ -37,7 +37,14 @@ def toy(seed: int = 0, n: int = 120) -> PairedData:
 
 
 def small(data: PairedData, **options) -> object:
-    options = {"bits": 16, "epochs": 4, "noise": "swap-one:0.5", "settings": SMALL, "progress": False} | options
+    options = {
+        "method": "nrch",
+        "bits": 16,
+        "epochs": 4,
+        "noise": "swap-one:0.5",
+        "settings": SMALL,
+        "progress": False,
+    } | options
     return train(data, **options)
 
 

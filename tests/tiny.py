@@ -14,7 +14,7 @@ from crossbit.cli import main
 
 NAMES = ["upright", "level", "slanted"]
 CAPTIONS = ["upright bar", "level bar", "slanted line"]
-TRAIN = ("--epochs", "1", "--set", "width=16", "--bits", "16", "--quiet")
+TRAIN = ("--method", "nrch", "--epochs", "1", "--set", "width=16", "--bits", "16", "--quiet")
 
 
 def arrays(n: int = 90, queries: int = 15, **changes: Any) -> dict[str, Any]:

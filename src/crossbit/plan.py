@@ -41,6 +41,7 @@ class Plan:
         sees_labels: whether training sees labels: the method reads them, and the data has some.
         changed_labels: bool, for each row of the data: the noise rule changed its label; under "pair", or by modality
             where the noise was drawn for each of them. Empty where no label was drawn.
+        note: which method was chosen and why, where none was asked for.
     """
 
     cls: type[Method]
@@ -53,6 +54,7 @@ class Plan:
     config: dict[str, Any]
     sees_labels: bool
     changed_labels: dict[str, np.ndarray] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def apart(self) -> bool:
@@ -125,7 +127,7 @@ def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -
 def make_plan(
     data: PairedData,
     *,
-    method: str,
+    method: str | None,
     bits: int,
     noise: str | None,
     seed: int,
@@ -136,6 +138,10 @@ def make_plan(
     device: str,
 ) -> Plan:
     """Check the arguments of `crossbit.train` and draw the noise; touches no file."""
+    note = ""
+    if method is None:
+        method, why = default_method(data)
+        note = f"method {method}, as none was named: {why}"
     cls = get(method)
     chosen = make_settings(cls, settings if epochs is None else {**settings, "epochs": epochs})
     _check_numbers(bits, precision, seed)
@@ -154,7 +160,7 @@ def make_plan(
     asked |= {"precision": precision, "device": device, "selection": _selection(validation_rows, validation)}
     config = {"format": FORMAT, "method": method, "settings": asdict(chosen), **asked}
     config |= {"noise_changes": _noise_changes(rule, sees_labels, reads_labels), **_describe(data, reads_labels)}
-    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, sees_labels, changed)
+    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, sees_labels, changed, note)
 
 
 def _check_numbers(bits: int, precision: str, seed: int) -> None:
@@ -185,6 +191,21 @@ def _noise_changes(rule: Noise | None, sees_labels: bool, labels: bool) -> str |
     if rule.rule == "shuffle-pairs":
         return "pairs"
     return "labels" if sees_labels else "validation labels" if labels else "nothing"
+
+
+def default_method(data: PairedData) -> tuple[str, str]:
+    """The method for data when none is asked for, and why: `look` where training rows have labels, else `ucch`.
+
+    >>> x = np.eye(4, dtype=np.float32)
+    >>> rows = {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]}
+    >>> default_method(PairedData("toy", {"image": x, "text": x}, None, rows))
+    ('ucch', 'no training row has a label')
+    """
+    rows = Rows(data, data.splits["train"])
+    seen = [rows.observed(modality) for modality in data.modalities] if _has_labels(data) else []
+    if any(labels is not None and (labels.ndim == 1 or labels.any()) for labels in seen):
+        return "look", "there are labels, and it repairs what looks wrong"
+    return "ucch", "no training row has a label"
 
 
 def _has_labels(data: PairedData) -> bool:

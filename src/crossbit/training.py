@@ -33,7 +33,7 @@ EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global g
 def train(
     data: PairedData,
     *,
-    method: str = "nrch",
+    method: str | None = None,
     bits: int = 64,
     noise: str | None = None,
     seed: int = 0,
@@ -50,7 +50,7 @@ def train(
 
     Args:
         data: pairs with splits; only the rows that the method declares are trained on, queries never.
-        method: a name from `crossbit methods`.
+        method: a name from `crossbit methods`; None takes `look` where there are labels, else `ucch`.
         bits: code length, a multiple of 8 up to 1,024.
         noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
             it draws once per modality, `:group` once per group of the data.
@@ -165,6 +165,8 @@ class _Run:
     def _epochs(self, view: View) -> None:
         clean, done = self.plan.clean(), len(self.history)
         with EpochProgress(view.epochs, done=done, shown=self.shown) as bar:
+            if self.plan.note:
+                bar.say(self.plan.note)
             if done:
                 bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
             if self.plan.config["noise_changes"] == "nothing":

@@ -22,7 +22,9 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 
 def train(
     data: Annotated[str, typer.Argument(metavar="DATA", help="A built-in name, an .npz, or a folder of .npy.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make; must not exist.")],
-    method: Annotated[str, typer.Option(help="`crossbit methods` lists them.")] = "nrch",
+    method: Annotated[
+        str | None, typer.Option(help="`crossbit methods` lists them; if not given, the data decide: look or ucch.")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Code length: a multiple of 8 up to 1,024.")] = 64,
     noise: Annotated[
         str | None,
@@ -51,12 +53,13 @@ def train(
 ) -> None:
     """Learn binary codes from pairs, and evaluate them.
 
-    Leaves a run folder that `evaluate`, `encode`, `index` and `search` take. Ctrl-C keeps the last finished epoch.
+    Without --method it takes look where there are labels, and ucch where there are none. Leaves a run folder that
+    `evaluate`, `encode`, `index` and `search` take. Ctrl-C keeps the last finished epoch.
 
     \b
     Examples:
       crossbit train glyphs --out run
-      crossbit train glyphs --noise swap-one:0.5 --set width=1024 --out run
+      crossbit train glyphs --noise swap-one:0.5 --method nrch --out run
       crossbit train mine.npz --validation 0.1 --out run
       crossbit train mine.npz --validation 0.1 --out run --resume
     """
