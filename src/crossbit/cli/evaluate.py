@@ -12,6 +12,13 @@ from crossbit.cli.reports import say_report, say_score
 from crossbit.cli.train import Run, data_of
 
 Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
+FurtherTies = Annotated[
+    str,
+    typer.Option(
+        help="The figures by index and by expected are always shown; best or worst adds a further figure by this rule. "
+        "It is the map of --json."
+    ),
+]
 Empty = Annotated[str, typer.Option(help="Queries with nothing relevant to find: skip them, or count them as zero.")]
 Cut = Annotated[int | None, typer.Option("-k", help="Only the first K ranks count; all if not given.")]
 Cutoff = Annotated[
@@ -73,7 +80,7 @@ def score(
     ],
     k: Cut = None,
     cutoff: Cutoff = "topk-R",
-    ties: Ties = "expected",
+    ties: FurtherTies = "expected",
     empty: Empty = "skip",
     measure: Further = None,
     curves: Curves = False,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from crossbit.evaluation import Report
 
 Figures = dict[str, dict[str, float]]  # measure -> direction -> value
+_UNDEFINED = "not defined"  # in closed form: first-k-relevant's expected value and level of chance
 _POINTS = 12  # of a curve, printed; --json has all
 
 
@@ -51,8 +52,8 @@ def say_score(report: Report, as_json: bool) -> None:
 
 def _both(of: Figures, way: str) -> list[str]:
     """A direction's figure by index, expected, and the first less the second."""
-    figures = [f"{of[ties][way]:.4f}" if ties in of else "" for ties in ("index", "expected")]
-    return [*figures, f"{of['index'][way] - of['expected'][way]:+.4f}" if len(of) == 2 else ""]
+    figures = [f"{of[ties][way]:.4f}" if ties in of else _UNDEFINED for ties in ("index", "expected")]
+    return [*figures, f"{of['index'][way] - of['expected'][way]:+.4f}" if len(of) == 2 else _UNDEFINED]
 
 
 def _moved(report: Report, pairs: dict[str, Figures]) -> str:
@@ -103,7 +104,7 @@ def _bounds(report: Report, way: str) -> str:
 
 
 def _chance(report: Report, way: str) -> str:
-    return f"{report.chance[way]:.4f}" if way in report.chance else ""
+    return f"{report.chance[way]:.4f}" if way in report.chance else _UNDEFINED
 
 
 def _say_figures(figures: Figures) -> None:
