@@ -120,6 +120,19 @@ def audit_run(
     Raises:
         UserError: no run folder, or an unfinished one; data that are not there, are others than the run's, or have no
             labels.
+
+    >>> import tempfile
+    >>> from crossbit.training import train
+    >>> label = np.arange(60) % 2
+    >>> given = np.where(np.arange(60) == 20, 1 - label, label)  # row 20 has the wrong one
+    >>> x = np.eye(2, dtype=np.float32)[label] + np.sin(np.arange(120, dtype=np.float32)).reshape(60, 2) / 10
+    >>> rows = {"query": np.arange(8), "train": np.arange(8, 60), "retrieval": np.arange(8, 60)}
+    >>> data = PairedData("toy", {"image": x, "text": x}, label, rows, observed_label=given)
+    >>> run = Path(tempfile.mkdtemp()) / "run"
+    >>> _ = train(data, method="random", bits=8, out=run, progress=False)
+    >>> first = audit_run(run, data).entries[0]
+    >>> first.row, first.observed, first.suggested, first.reason
+    (20, ['1'], ['0'], 'given `1`; of its 10 nearest by image 0 have it, 10 have `0`; by text 0 and 10')
     """
     progress("reading the run and its data")
     seen = read_seen(run, data)
