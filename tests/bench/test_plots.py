@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from crossbit.bench.cells import Row
-from crossbit.bench.plots import draw
+from crossbit.bench.plots import _time_points, draw
 from crossbit.bench.store import Result, run_folder
 from crossbit.bench.style import COLOURS, FLOOR, look
 from crossbit.files import write_json
@@ -102,6 +102,16 @@ def test_time_is_drawn_where_methods_took_different_times(tmp_path: Path) -> Non
     assert (
         "nrch" in text and "ucch" in text and "random" not in text and "training, seconds" in text and "clean" in text
     )
+
+
+def test_time_is_that_of_trainings_each_once() -> None:
+    clean = run("ucch", seconds={"train": 10.0})
+    same = [run("ucch", noise="swap-one", rate=r, seconds=clean.seconds, machine={"same_training_as": clean.id})
+            for r in (0.2, 0.5)]  # fmt: skip
+    wrong_pairs = run("ucch", noise="shuffle-pairs", rate=0.5, seconds={"train": 40.0})
+    points, cells = _time_points([Row("ucch")], [clean, *same, wrong_pairs], "retrieval", MAP)
+    assert points[Row("ucch")][0].mean == (10 + 40) / 2
+    assert len(cells) == 4
 
 
 def curves(shift: float, name: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,30 @@ def test_times_stand_beside_accuracy_over_common_conditions(tmp_path: Path) -> N
     assert row["training"] == "10.0 ± 0.0" and row["an epoch"] == "5.00 ± 0.00" and row["runs"] == "3"
     assert row["retrieval"] == f"{0.81 + 0.005:.4f}"  # the mean of both directions, without the noisy cell
     assert "runs of clean" in table.protocol[0] and "cores 2" in table.protocol[1]
+
+
+def linked(runs: Sequence[Result], **noise: Any) -> list[Result]:
+    """What stands for the same trainings under another noise of labels."""
+    names = [f"{run.id}-{noise['rate']}" for run in runs]
+    told = [{**run.machine, "same_training_as": run.id} for run in runs]
+    return [replace(run, **noise, id=name, machine=m) for run, name, m in zip(runs, names, told, strict=True)]
+
+
+SWAPPED, RESAMPLED = {"noise": "swap-one", "rate": 0.5}, {"noise": "resample", "rate": 0.2}
+
+
+def test_times_are_of_trainings_each_once(tmp_path: Path) -> None:
+    blind = [replace(run, seconds={"train": 10.0 + 10 * run.seed}) for run in three("ucch", [0.5, 0.7])]
+    blind[0].machine["resumed_after_epoch"] = 1
+    both = [run for noise in (SWAPPED, RESAMPLED) for run in linked(blind, **noise)]
+    sighted = [run for noise in (SWAPPED, RESAMPLED) for run in three("nrch", [0.8, 0.8], **noise)]
+    table = only(make_tables(tmp_path, [*blind, *both, *sighted]), "times")
+    row, other = (dict(zip((n for _, n in table.columns), entries(table)[m], strict=True)) for m in ("ucch", "nrch"))
+    assert (row["runs"][0], row["training"][0]) == ("2", f"15.0 ± {math.sqrt(50):.1f}")  # none of them is a common cell
+    assert (other["runs"][0], row["retrieval"][0]) == ("4", f"{0.6 + 0.005:.4f}")
+    assert any("counts once" in note for note in table.notes)
+    assert any(note.startswith("1 runs were interrupted") for note in table.notes)
+    assert not any("counts once" in note for note in only(make_tables(tmp_path, CLOSE), "times").notes)
 
 
 def test_what_seeds_can_show_is_computed_from_their_spread(tmp_path: Path) -> None:

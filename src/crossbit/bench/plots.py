@@ -16,7 +16,7 @@ from crossbit.bench.accuracy import arrow, searched, short, sizes
 from crossbit.bench.cells import Cell, Row, Runs, arrange, cell_of, is_floor, row_of
 from crossbit.bench.store import Result
 from crossbit.bench.style import Line, Panel, draw_panels, file_name, finish, legend, log_axis, look, style
-from crossbit.bench.times import accuracy
+from crossbit.bench.times import accuracy, trainings
 from crossbit.bench.traces import draw_traces
 from crossbit.evaluation.stats import Summary, summary
 
@@ -153,7 +153,10 @@ def _lines(
 def _time_points(
     rows: Sequence[Row], done: Sequence[Result], database: str, measure: str
 ) -> tuple[dict[Row, tuple[Summary, Summary]], list[Cell]]:
-    """By row the training seconds and the accuracy, over the seeds, each the mean over the cells that all rows saw."""
+    """By row the training seconds and the accuracy, over the seeds, each the mean over the cells that all rows saw.
+
+    The seconds are those of trainings: one that stands under several noises of labels counts once.
+    """
     done = [r for r in done if r.seconds.get("train") and accuracy(r, database, measure) is not None]
     rows = [row for row in rows if any(row_of(r) == row for r in done) and not is_floor(row.method)]
     saw = [{cell_of(r) for r in done if row_of(r) == row} for row in rows]
@@ -162,7 +165,7 @@ def _time_points(
     for row in rows if cells else []:
         of = [r for r in done if row_of(r) == row and cell_of(r) in cells]
         by_seed = [[r for r in of if r.seed == seed] for seed in sorted({r.seed for r in of})]
-        seconds = [float(np.mean([r.seconds["train"] for r in some])) for some in by_seed]
+        seconds = [float(np.mean([r.seconds["train"] for r in trainings(some)])) for some in by_seed]
         values = [float(np.mean([accuracy(r, database, measure) for r in some])) for some in by_seed]
         points[row] = summary(seconds), summary(values)
     return points, sorted(cells)

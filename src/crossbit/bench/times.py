@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,19 +47,34 @@ def _table(runs: Runs, bits: int, done: Sequence[Result]) -> Table:
 
 
 def _entries(results: Sequence[Result], databases: Sequence[str], measure: str) -> list[Entry]:
-    epochs = sorted({result.epochs for result in results if result.epochs is not None})
+    trained = trainings(results)
+    epochs = sorted({result.epochs for result in trained if result.epochs is not None})
     entries = [
-        Entry(str(len(results))),
+        Entry(str(len(trained))),
         Entry(" to ".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]]))) or "–"),
     ]
     for part in PARTS:
-        values = [value for result in results if (value := seconds_of(result, part)) is not None]
+        values = [value for result in trained if (value := seconds_of(result, part)) is not None]
         over = summary(values)
         entries.append(Entry(seconds_text(over.mean, over.sd) if over.n else "–"))
     for database in databases:
         values = [value for result in results if (value := accuracy(result, database, measure)) is not None]
         entries.append(Entry(figure_text(summary(values).mean, np.nan) if values else "–"))
     return entries
+
+
+def trainings(results: Iterable[Result]) -> list[Result]:
+    """One result for each training: those that stand for it under other noises of labels repeat its times.
+
+    >>> from types import SimpleNamespace as Run
+    >>> runs = Run(id="clean", machine={}), Run(id="noisy", machine={"same_training_as": "clean"})
+    >>> [run.id for run in trainings(runs)]
+    ['clean']
+    """
+    found: dict[str, Result] = {}
+    for result in results:
+        found.setdefault(result.machine.get("same_training_as", result.id), result)
+    return list(found.values())
 
 
 def seconds_of(result: Result, part: str) -> float | None:
@@ -111,12 +126,12 @@ def _protocol(common: set[Cell], measure: str) -> str:
 
 
 def _notes(done: Sequence[Result]) -> list[str]:
-    resumed = sum("resumed_after_epoch" in result.machine for result in done)
-    return [
-        "by the clock; training includes what the method prepares, search is all queries against the database",
-        *(
-            [f"{resumed} runs were interrupted: their training time is estimated from the later epochs"]
-            if resumed
-            else []
-        ),
-    ]
+    trained = trainings(done)
+    notes = ["by the clock; training includes what the method prepares, search is all queries against the database"]
+    if len(trained) < len(done):
+        notes.append(
+            "runs and times are those of trainings: one that stands under several noises of labels counts once"
+        )
+    if resumed := sum("resumed_after_epoch" in result.machine for result in trained):
+        notes.append(f"{resumed} runs were interrupted: their training time is estimated from the later epochs")
+    return notes
