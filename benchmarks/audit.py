@@ -95,7 +95,7 @@ def out_of_fold(x: np.ndarray, observed: np.ndarray, single: bool, seed: int) ->
         return OneVsRestClassifier(model).fit(x[rows], observed[rows]).predict_proba(x[others])
 
     def loss(penalty: float) -> float:
-        p = np.clip(predicted(penalty, *few), 1e-9, 1 - 1e-9)
+        p = np.clip(predicted(penalty, *few).astype(np.float64), 1e-9, 1 - 1e-9)
         y = observed[few[1]]
         return float(log_loss(y, p)) if single else float(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
 
