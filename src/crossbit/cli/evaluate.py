@@ -75,7 +75,7 @@ def score(
         typer.Argument(
             metavar="CODES",
             help="An .npz or .mat: query_image, query_text, retrieval_image, retrieval_text, query_label, "
-            "retrieval_label.",
+            "retrieval_label; or qBX, qBY, rBX, rBY, queryL, retrievalL.",
         ),
     ],
     k: Cut = None,

@@ -13,6 +13,7 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.evaluation.array_names import SIDES, is_wanted, modalities_of, renamings
 from crossbit.evaluation.mat_file import read_mat, upright
 from crossbit.evaluation.measure import Empty, Measure, RankMeasure
 from crossbit.evaluation.measures import MeanAveragePrecision
@@ -25,8 +26,6 @@ from crossbit.evaluation.ties import Cutoff, Ties
 from crossbit.npz import read_npz
 
 _LOG = logging.getLogger(__name__)
-SIDES = ("query", "retrieval")
-USUAL = ("image", "text")  # the modalities to ask for where a file names none
 KIND = "a file of codes"
 HINT = "give an .npz or .mat of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
 
@@ -48,7 +47,9 @@ def score_file(
     Codes are uint8 (rows, bits // 8), packed as by `np.packbits`; or bool, 0/1 or ±1 in any other type, one bit an
     entry. Other numbers are real vectors, ranked by cosine similarity (equal to 12 decimals: tied); then all modalities
     must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,). Arrays of a `.mat` (any version) may
-    stand transposed. Where both sides hold the same rows, the queries are searched themselves.
+    stand transposed. Names that the field's own code gives (`array_names.KNOWN`: qBX, rBY, queryL, ...) are taken as
+    what they mean there, and a warning says so. Where both sides hold the same rows, the queries are searched
+    themselves.
 
     The report's `figures` have the mAP and every further measure twice: with ties="index", as the field's usual script
     sorts, and with ties="expected" ("first-k-relevant" has the former only).
@@ -73,14 +74,30 @@ def score_file(
     further = side_by_side([measure, *map(as_measure, measures)])
     options: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty, "measures": further}
     file = Path(path)
-    if file.suffix.lower() == ".mat":
-        arrays = upright(read_mat(file, KIND, HINT, wanted=_wanted))
-    else:
-        arrays = read_npz(file, KIND, HINT, wanted=_wanted)
+    held: list[str] = []  # all names in the file
+
+    def wanted(name: str) -> bool:
+        held.append(name)
+        return is_wanted(name)
+
+    read = read_mat if file.suffix.lower() == ".mat" else read_npz
+    arrays = read(file, KIND, HINT, wanted=wanted)
     try:
-        return _score(arrays, {**options, "curves": curves, "per_query": per_query, "data": file.stem})
+        arrays = _ours(arrays, file)
+        modalities = modalities_of(arrays, held)
+        arrays = upright(arrays) if read is read_mat else arrays
+        return _score(arrays, modalities, {**options, "curves": curves, "per_query": per_query, "data": file.stem})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _ours(arrays: dict[str, Array], file: Path) -> dict[str, Array]:
+    """The arrays under our names; a warning says which went by others."""
+    renamed = renamings(arrays)
+    if renamed:
+        _LOG.warning("%s: %s", file, ", ".join(f"{name} is taken as {meant}" for name, meant in renamed.items()))
+    ours = {renamed.get(name, name): array for name, array in arrays.items()}
+    return {name: array for name, array in ours.items() if name.startswith(tuple(f"{side}_" for side in SIDES))}
 
 
 def side_by_side(measures: Sequence[Measure]) -> list[Measure]:
@@ -102,12 +119,7 @@ def _has_expectation(measure: Measure) -> bool:
     return getattr(measure, "cutoff", None) != "first-k-relevant" or measure.k is None
 
 
-def _wanted(name: str) -> bool:
-    return name.startswith(tuple(f"{side}_" for side in SIDES))
-
-
-def _score(arrays: dict[str, Array], options: dict[str, Any]) -> Report:
-    modalities = _modalities(arrays)
+def _score(arrays: dict[str, Array], modalities: list[str], options: dict[str, Any]) -> Report:
     names = [f"{side}_{modality}" for side in SIDES for modality in modalities]
     features = {name: _Features.of(name, arrays[name]) for name in names}
     if all(_looks_unpacked(arrays[name]) for name in names):
@@ -145,21 +157,6 @@ def _within(curves: dict[str, dict[str, Any]], bits: int | None) -> dict[str, di
         }
         for title, of in curves.items()
     }
-
-
-def _modalities(arrays: dict[str, Array]) -> list[str]:
-    """The modalities of the file, all of whose arrays are there."""
-    named = [name.partition("_")[2] for name in arrays]
-    modalities = [name for name in dict.fromkeys(named) if name != "label"]
-    if len(modalities) < 2:
-        modalities = list(dict.fromkeys([*modalities, *USUAL]))
-    needed = [*(f"{side}_{m}" for side in SIDES for m in modalities), *(f"{side}_label" for side in SIDES)]
-    if missing := [name for name in needed if name not in arrays]:
-        raise UserError(
-            f"it lacks {', '.join(missing)}; needed are query_<modality> and retrieval_<modality> of two modalities "
-            "or more (usually image and text), query_label and retrieval_label"
-        )
-    return modalities
 
 
 @dataclass(frozen=True)
