@@ -103,14 +103,19 @@ def test_curves_and_single_queries_come_back(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_in_both_tables_to_the_last_digit(tmp_path: Path) -> None:
-    paths = write_figures(tmp_path, [DONE, FAILED])
+    linked = replace(DONE, id="toy-ucch", machine={**DONE.machine, "same_training_as": "toy-ucch-clean"})
+    paths = write_figures(tmp_path, [DONE, FAILED, linked])
     assert [path.name for path in paths] == ["results.csv", "results.parquet"]
     with open(paths[0], newline="", encoding="utf-8") as file:
         written = list(csv.DictReader(file))
     read = rows(paths[1])
     assert [float(row["value"]) for row in written[:2]] == [figure["value"] for figure in FIGURES]
-    assert [row["value"] for row in read] == [FIGURES[0]["value"], FIGURES[1]["value"], None]
-    first, _, last = read
+    assert [row["value"] for row in read] == [FIGURES[0]["value"], FIGURES[1]["value"], None] + [
+        figure["value"] for figure in FIGURES
+    ]
+    assert [row["same_training_as"] for row in written] == [row["same_training_as"] for row in read]
+    assert [row["same_training_as"] for row in read] == ["", "", "", "toy-ucch-clean", "toy-ucch-clean"]
+    first, _, last, *_ = read
     assert (first["seed"], first["each"], first["train_seconds"], first["epochs"]) == (2**40, False, 1.5, 3)
     assert (first["variant"], first["reason"], first["measure"], first["selection"]) == (
         "",

@@ -264,6 +264,18 @@ def test_times_are_of_trainings_each_once(tmp_path: Path) -> None:
     assert not any("counts once" in note for note in only(make_tables(tmp_path, CLOSE), "times").notes)
 
 
+def test_that_one_training_stands_under_every_noise_of_labels_is_told(tmp_path: Path) -> None:
+    blind, other = three("ucch", [0.5, 0.7]), three("cca-itq", [0.4, 0.4])
+    sighted = CLOSE[:3] + three("nrch", [0.6, 0.6, 0.6], **SWAPPED)
+    told = "no labels; one training stands under every noise of labels"
+    notes = [note for note in accuracy(tmp_path, sighted + blind + linked(blind, **SWAPPED)).notes if told in note]
+    assert notes == [f"ucch: it sees {told}"]
+    both = blind + other + linked(blind + other, **SWAPPED)
+    text = write_tables(tmp_path, sighted + both)[0].read_text(encoding="utf-8")
+    assert f"ucch, cca-itq: they see {told}" in text
+    assert told not in write_tables(tmp_path, sighted + blind)[0].read_text(encoding="utf-8")
+
+
 def test_what_seeds_can_show_is_computed_from_their_spread(tmp_path: Path) -> None:
     text = write_tables(tmp_path, CLOSE)[0].read_text(encoding="utf-8")
     tests = [paired_t([0.8, 0.82, 0.81], other) for other in ([0.79, 0.82, 0.80], [0.5, 0.51, 0.52])]

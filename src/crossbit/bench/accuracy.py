@@ -176,6 +176,9 @@ class Sheet:
         notes = [*mark_notes(list(columns.values()))]
         if bounds := self._bounds(rows, places):
             notes.append(bounds)
+        if blind := self._blind(rows, view):
+            they = "it sees" if len(blind) == 1 else "they see"
+            notes.append(f"{', '.join(blind)}: {they} no labels; one training stands under every noise of labels")
         if any(not self._anything(row, *place) for row in rows for place in places):
             notes.append("–: no result")
         fewer = {summary(of).n for of in self._shown(rows, places)}
@@ -185,6 +188,11 @@ class Sheet:
             for cell in view:
                 notes += _failures(row, cell, self.failed.get((row, cell), []))
         return notes
+
+    def _blind(self, rows: Sequence[Row], view: Sequence[Cell]) -> list[str]:
+        """The rows of which one training stands in several cells."""
+        stands = {row_of(r) for r in self.runs.done if r.same_training_as and cell_of(r) in view}
+        return [row.label for row in rows if row in stands]
 
     def _bounds(self, rows: Sequence[Row], places: Sequence[tuple[Cell, str]]) -> str:
         """By how much the order inside ties could move a figure, at most."""

@@ -28,7 +28,7 @@ WEIGHTS = ("model.safetensors", "featurisers.json", "rows.npz")
 COLUMNS = {
     **dict.fromkeys(("id", "status", "reason", "data", "method", "variant"), "VARCHAR"),
     **{"bits": "INTEGER", "noise": "VARCHAR", "rate": "DOUBLE", "each": "BOOLEAN", "grouped": "BOOLEAN"},
-    **{"seed": "BIGINT", "epochs": "INTEGER", "selection": "VARCHAR"},
+    **{"seed": "BIGINT", "epochs": "INTEGER", "selection": "VARCHAR", "same_training_as": "VARCHAR"},
     **{f"{part}_seconds": "DOUBLE" for part in PARTS},
     **{"settings": "VARCHAR", "database": "VARCHAR", "direction": "VARCHAR", "measure": "VARCHAR", "value": "DOUBLE"},
 }
@@ -72,6 +72,11 @@ class Result:
     history: list[dict[str, Any]]
     machine: dict[str, Any]
     grouped: bool = False
+
+    @property
+    def same_training_as(self) -> str:
+        """The run whose training this is a result of, too, where the method sees no labels; empty for its own."""
+        return str(self.machine.get("same_training_as", ""))
 
 
 def run_folder(out: Path, run: str) -> Path:

@@ -67,13 +67,13 @@ def trainings(results: Iterable[Result]) -> list[Result]:
     """One result for each training: those that stand for it under other noises of labels repeat its times.
 
     >>> from types import SimpleNamespace as Run
-    >>> runs = Run(id="clean", machine={}), Run(id="noisy", machine={"same_training_as": "clean"})
+    >>> runs = Run(id="clean", same_training_as=""), Run(id="noisy", same_training_as="clean")
     >>> [run.id for run in trainings(runs)]
     ['clean']
     """
     found: dict[str, Result] = {}
     for result in results:
-        found.setdefault(result.machine.get("same_training_as", result.id), result)
+        found.setdefault(result.same_training_as or result.id, result)
     return list(found.values())
 
 
