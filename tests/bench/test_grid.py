@@ -100,6 +100,21 @@ def test_settings_are_laid_over_one_another(place: Path) -> None:
     assert quick["ucch", ""]["width"] == 2
 
 
+def test_common_epochs_are_for_methods_that_iterate(place: Path) -> None:
+    table = {
+        "methods": ["nrch", "cca-itq", "classifier", "random", "cca-sign"],
+        "epochs": 7,
+        "settings": {"cca-sign": {"epochs": 3}},
+        "variants": [{"label": "v", "method": "random", "settings": {"epochs": 2}}],
+    }
+    recipe, mistakes = parse_recipe(grids(table, quick={"epochs": 4}), "r")
+    assert mistakes == []
+    epochs = {run.method + run.variant: run.settings["epochs"] for run in expand(recipe, place)[0]}
+    assert epochs == {"nrch": 7, "cca-itq": 1, "classifier": 1, "random": 1, "cca-sign": 3, "randomv": 2}
+    quick = {run.method + run.variant: run.settings["epochs"] for run in expand(recipe.reduced(), place)[0]}
+    assert quick == {**epochs, "nrch": 4}
+
+
 def test_a_cell_that_two_grids_share_is_run_once(place: Path) -> None:
     runs, mistakes = expanded(grids({"bits": [16, 32]}, {"bits": 16}), place)
     assert (len(runs), mistakes) == (2, [])

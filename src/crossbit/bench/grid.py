@@ -186,8 +186,18 @@ def _check_weights(settings: Mapping[str, Any]) -> None:
 
 
 def merged_settings(grid: Grid, cls: type[Method], variant: Variant) -> dict[str, Any]:
-    """What a grid sets for a method: the common settings that it has, its own, the variant's; quick ones behind."""
-    has = setting_names(cls)
+    """What a grid sets for a method: the common settings that it has, its own, the variant's; quick ones behind.
+
+    Common `epochs` are for methods that iterate; one whose default is a single epoch is fitted in it, and further ones
+    would only take time.
+
+    >>> from crossbit.bench.parse import parse_recipe
+    >>> grid = {"data": "glyphs", "methods": ["cca-itq", "ucch"], "bits": 64, "epochs": 8}
+    >>> (made,) = parse_recipe({"grid": [grid]}, "mine")[0].grids
+    >>> [merged_settings(made, get(name), Variant("", name)) for name in made.methods]
+    [{}, {'epochs': 8}]
+    """
+    has = setting_names(cls) - ({"epochs"} if cls.Settings.epochs == 1 else set())  # type: ignore[attr-defined]
     given: dict[str, Any] = {}
     for common, apart in zip(grid.settings, grid.method_settings, strict=True):
         given |= {key: value for key, value in common.items() if key in has}
