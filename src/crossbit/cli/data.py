@@ -242,11 +242,23 @@ def _lines(described: dict[str, Any]) -> list[tuple[str, str]]:
     if (each := described["labels_per_pair"]) is not None:
         many = f"{each['smallest']} to {each['largest']} a pair, {each['mean']:.2f} on average"
         lines.append(("classes", f"{described['classes']}; {many if described['multi_label'] else 'one a pair'}"))
+    elif described["classes"]:
+        lines.append(("classes", f"{described['classes']}; the pair as a whole has no label"))
+    else:
+        lines.append(("classes", "none: no labels"))
     if (groups := described["groups"]) is not None:
         lines.append(("groups", f"{groups['number']:,} of {groups['smallest']:,} to {groups['largest']:,} pairs"))
-    lines += [
-        (name, f"differs from the truth in {n:,} training rows") for name, n in described["observed_differs"].items()
-    ]
+    lines += [(name, _labels(name, held, described)) for name, held in described["labels"].items()]
     if described["label_names"]:
         lines.append(("label names", ", ".join(described["label_names"])))
     return lines
+
+
+def _labels(name: str, held: dict[str, Any], described: dict[str, Any]) -> str:
+    """An array of labels: its classes, how many rows have one, and what it differs from."""
+    parts = [f"{held['classes']:,} classes", f"{held['labelled']:,} of {described['pairs']:,} rows labelled"]
+    if (wrong := described["observed_differs"].get(name)) is not None:
+        parts.append(f"differs from the truth in {wrong:,} training rows")
+    others = {other: rows for other, rows in held["differs"].items() if wrong is None or other != "label"}
+    parts += [f"differs from {other} in {rows:,} rows" for other, rows in others.items()]
+    return ", ".join(parts)

@@ -7,10 +7,8 @@ import importlib
 import logging
 import pkgutil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from crossbit.data.described import describe
 from crossbit.data.layouts import Found, find_layout
 from crossbit.data.neutral import load_neutral, save_neutral
 from crossbit.data.types import PairedData, Rows
@@ -89,62 +87,6 @@ def builtins() -> dict[str, str]:
     True
     """
     return {name: line for name, (_, line) in _builtin_modules().items()}
-
-
-def describe(data: PairedData) -> dict[str, Any]:
-    """What there is in data, as plain values for JSON and for people.
-
-    `observed_differs` holds, per array of observed labels, in how many training rows it differs from the truth.
-
-    >>> data = PairedData("toy", {"image": np.eye(3)}, np.array([0, 1, 1]),
-    ...                   {"train": [1, 2], "query": [0], "retrieval": [1, 2]}, observed_label=np.array([0, 1, 0]))
-    >>> described = describe(data)
-    >>> described["modalities"], described["observed_differs"]
-    ({'image': {'kind': 'vectors', 'shape': [3, 3], 'dtype': 'float64'}}, {'observed_label': 1})
-    """
-    return {
-        "name": data.name,
-        "pairs": data.n,
-        "modalities": {
-            name: {"kind": data.kind(name), "shape": list(array.shape), "dtype": str(array.dtype)}
-            for name, array in data.modalities.items()
-        },
-        "splits": {name: len(rows) for name, rows in data.splits.items()},
-        "classes": data.classes,
-        "multi_label": data.multi_label,
-        "labels_per_pair": _labels_per_pair(data.label),
-        "label_names": data.label_names,
-        "observed_differs": _observed_differs(data),
-        "captions": data.caption is not None,
-        "paths": data.path is not None,
-        "groups": _groups(data.group),
-    }
-
-
-def _labels_per_pair(label: np.ndarray | None) -> dict[str, float] | None:
-    if label is None:
-        return None
-    sizes = label.sum(axis=1, dtype=np.int64) if label.ndim == 2 else np.ones(len(label), np.int64)
-    return {"mean": float(sizes.mean()), "smallest": int(sizes.min()), "largest": int(sizes.max())}
-
-
-def _groups(group: np.ndarray | None) -> dict[str, int] | None:
-    if group is None:
-        return None
-    _, sizes = np.unique(group, return_counts=True)
-    return {"number": len(sizes), "smallest": int(sizes.min()), "largest": int(sizes.max())}
-
-
-def _observed_differs(data: PairedData) -> dict[str, int]:
-    pairs = {"observed_label": (data.observed_label, data.label)}
-    for name, observed in data.modality_observed_label.items():
-        pairs[f"observed_label_{name}"] = (observed, data.modality_label.get(name, data.label))
-    train = data.splits["train"]
-    return {
-        name: int((observed[train] != truth[train]).reshape(len(train), -1).any(axis=1).sum())
-        for name, (observed, truth) in pairs.items()
-        if observed is not None and truth is not None
-    }
 
 
 def _builtin_modules() -> dict[str, tuple[str, str]]:
