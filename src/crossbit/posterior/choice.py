@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -105,8 +105,3 @@ def near_ridges(ridge: float) -> list[float]:
     [0.5, 1.0, 2.0]
     """
     return [ridge / 2, ridge, ridge * 2]
-
-
-def describe(kernel: Kernel) -> Mapping[str, float]:
-    """The weights of the modalities, rounded for the history."""
-    return {modality: round(weight, 3) for modality, weight in kernel.weights.items()}
