@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from crossbit.bench.parse import parse_recipe, read_recipe
+from crossbit.bench.parse import parse_recipe, read_recipe, setting_names
 from crossbit.bench.recipe import Protocol, Source
 from crossbit.errors import UserError
+from crossbit.methods import get
 
 ROOT = Path(__file__).resolve().parents[2]
 GRID: dict[str, Any] = {"data": "glyphs", "methods": "nrch", "bits": 64}
@@ -188,6 +189,20 @@ def test_settings_of_methods_that_are_not_there() -> None:
     (line,) = mistakes_of(methods=["nrch", "ssah"], settings={"preset": "papre"})
     assert "unknown preset 'papre'; did you mean 'paper'" in line
     assert mistakes_of(methods=["nrch", "ssah"], settings={"preset": "paper"}) == []
+
+
+def test_an_unknown_setting_is_told_with_the_nearest_or_with_those_of_the_grids_methods() -> None:
+    near = "settings: unknown setting 'widht'; did you mean 'width'?"
+    assert mistakes_of(settings={"widht": 1}) == [f"grid 1: {near}"]
+    own = sorted(setting_names(get("ucch")) | setting_names(get("random")))
+    variant = {"label": "v", "method": "random", "settings": {"epochs": 1}}
+    far = f"settings: unknown setting 'zzz'; known: {', '.join(own)}"
+    assert mistakes_of(methods="ucch", variants=[variant], settings={"zzz": 1}) == [f"grid 1: {far}"]
+    grids = [GRID | {"methods": ["ucch", "random"]}]
+    assert parse_recipe({"grid": grids, "quick": {"settings": {"zzz": 1}}}, "r")[1] == [f"[quick]: {far}"]
+    assert parse_recipe({"grid": grids, "quick": {"settings": {"widht": 1}}}, "r")[1] == [f"[quick]: {near}"]
+    for odd in ({"methods": 3}, {"methods": [["ucch"]]}, {"variants": [1, {"method": []}]}):
+        assert any(line.startswith(f"grid 1: {near}") for line in mistakes_of(**odd, settings={"widht": 1}))
 
 
 def test_settings_that_hold_only_beside_others() -> None:

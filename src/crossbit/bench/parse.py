@@ -50,8 +50,9 @@ def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[s
     title, about = top.one("title", text, name), top.one("about", text, "")
     protocol = _protocol(Fields(top.table_of("protocol"), "[protocol]", mistakes))
     data = {key: _source(key, table, mistakes) for key, table in top.table_of("data").items()}
-    quick = _quick(Fields(top.table_of("quick"), "[quick]", mistakes)) if "quick" in document else None
-    grids = [_grid(table, n, protocol, mistakes) for n, table in enumerate(top.tables("grid"), 1)]
+    tables = top.tables("grid")
+    quick = _quick(Fields(top.table_of("quick"), "[quick]", mistakes), tables) if "quick" in document else None
+    grids = [_grid(table, n, protocol, mistakes) for n, table in enumerate(tables, 1)]
     if not grids:
         top.wrong("it has no [[grid]], so there is nothing to run")
     top.known.add("quick")
@@ -86,7 +87,7 @@ def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> G
     for key in ("data", "bits"):
         if key not in fields.table:
             fields.wrong(f"it has no {key}")
-    common, apart = _settings(fields)
+    common, apart = _settings(fields, [fields.table])
 
     def variant(table: Any) -> Variant | None:
         return _variant(table, fields.where, mistakes, lambda cls: {**common, **apart.get(cls.name, {})})
@@ -130,9 +131,9 @@ def _check_used(grid: Grid, fields: Fields) -> Settings:
     return common
 
 
-def _quick(fields: Fields) -> Quick:
+def _quick(fields: Fields, grids: list[Any]) -> Quick:
     table = fields.table
-    common, apart = _settings(fields)
+    common, apart = _settings(fields, grids)
     quick = Quick(
         data=fields.many("data", text, ()) if "data" in table else None,
         bits=fields.many("bits", _bits, ()) if "bits" in table else None,
@@ -173,13 +174,13 @@ def _variant(table: Any, where: str, mistakes: list[str], below: Callable[[type[
     return Variant(label, name, settings) if label and cls else None
 
 
-def _settings(fields: Fields) -> tuple[Settings, Mapping[str, Settings]]:
-    """The settings for all methods, `epochs` among them, and those for one."""
+def _settings(fields: Fields, grids: list[Any]) -> tuple[Settings, Mapping[str, Settings]]:
+    """The settings for all methods, `epochs` among them, and those for one; `grids` are those that they are for."""
     table = dict(fields.table_of("settings"))
     nested = {name: table.pop(name) for name in list(table) if isinstance(table[name], Mapping)}
     if (epochs := fields.one("epochs", whole, -1)) != -1:
         table["epochs"] = epochs
-    common, apart = _common_settings(table, fields), {}
+    common, apart = _common_settings(table, fields, grids), {}
     for name, given in nested.items():
         try:
             apart[name] = _checked_settings(get(name), given, fields, common)
@@ -212,12 +213,25 @@ def _checked_settings(cls: type[Method], given: Settings, fields: Fields, below:
     return {key: given[key] for key in given if key in taken}
 
 
-def _common_settings(given: Settings, fields: Fields) -> Settings:
+def _common_settings(given: Settings, fields: Fields, grids: list[Any]) -> Settings:
     known = {name for cls in available().values() for name in setting_names(cls)}
     for key in given:
         if key not in known:
-            fields.wrong(f"settings: {unknown('setting', key, known)}")
+            told = str(unknown("setting", key, _settings_of(grids) or known))
+            fields.wrong(f"settings: {told.partition(' known: ')[0] if '; did you mean ' in told else told}")
     return {key: value for key, value in given.items() if key in known}
+
+
+def _settings_of(grids: list[Any]) -> set[str]:
+    """What the methods of some grids, which may be written wrongly, let one set."""
+    named: list[Any] = []
+    for table in grids:
+        for key in ("methods", "variants") if isinstance(table, Mapping) else ():
+            held = table.get(key, [])
+            named += held if isinstance(held, list) else [held]
+    names = [each.get("method") if isinstance(each, Mapping) else each for each in named]
+    found = [available()[name] for name in names if isinstance(name, str) and name in available()]
+    return {name for cls in found for name in setting_names(cls)}
 
 
 @cache
