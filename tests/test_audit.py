@@ -316,6 +316,8 @@ def test_mistakes_end_in_one_line(place: Path, tmp_path: Path, command: Command)
     refused(command("audit", place / "single", "--csv", tmp_path / "there.csv"), "exists already")
     load_model(place / "single").save(tmp_path / "alone")
     refused(command("audit", tmp_path / "alone"), "saved model")
+    np.savez(tmp_path / "alone" / "data.npz", train=np.arange(3))
+    refused(command("audit", tmp_path / "alone"), "lacks rows, pairing, query, retrieval")
     save_neutral(toy(300), tmp_path / "other.npz")
     refused(command("audit", place / "single", "--data", tmp_path / "other.npz"), "other splits")
 

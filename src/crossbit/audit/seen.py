@@ -71,6 +71,8 @@ def read_seen(run: str | os.PathLike[str], data: PairedData | None = None) -> Se
     if not (folder / "data.npz").exists():
         raise UserError(f"{folder} has no data.npz: it is a saved model; give a run folder, made by crossbit train")
     held = read_npz(folder / "data.npz", "a run's file", "train it again")
+    if missing := [name for name in ("rows", "pairing", *SPLITS) if name not in held]:
+        raise UserError(f"{folder / 'data.npz'} lacks {', '.join(missing)}; train it again")
     found = _find(folder, model, held, data)
     data = _with_seen_labels(found, held)
     rows = np.concatenate([held["rows"], np.setdiff1d(data.splits["train"], held["rows"])])

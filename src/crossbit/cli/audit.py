@@ -119,6 +119,6 @@ def _say_pairs(found: Audit, top: int) -> None:
 
 def _item(entry: Entry) -> str:
     """What the row is, as far as the data say: its caption and its path."""
-    caption = entry.caption or ""
+    caption = " ".join((entry.caption or "").split())
     short = caption if len(caption) <= CAPTION else f"{caption[: CAPTION - 1]}…"
     return "  ".join(part for part in (short, entry.path) if part)
