@@ -50,10 +50,24 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: S
 
 
 def say_next(*commands: Sequence[str | Path]) -> None:
-    """What to try next, each command as its words; printed so that it works where crossbit was called."""
-    say("\nnext:")
-    for words in commands:
+    """What to try next, each command as its words; printed so that it works where crossbit was called.
+
+    A search is left out where the run can encode nothing of what it asks with: a run on vectors takes no words.
+    """
+    possible = [words for words in commands if words[0] != "search" or _can_search(words)]
+    if possible:
+        say("\nnext:")
+    for words in possible:
         say(f"  {calling()} {shlex.join(map(str, words))}")
+
+
+def _can_search(words: Sequence[str | Path]) -> bool:
+    """Whether the run of `search RUN ...` encodes pictures, or words, whichever is asked with; true if it is no run."""
+    file = Path(words[1]) / "featurisers.json"
+    if not file.is_file():
+        return True
+    kinds = {each["kind"] for each in json.loads(file.read_text(encoding="utf-8")).values()}
+    return bool(kinds & ({"pictures", "pixels"} if "--image" in words else {"words"}))
 
 
 def calling() -> str:
