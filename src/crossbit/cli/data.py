@@ -177,23 +177,29 @@ def _describe_layout(found: Found, split: str | None, transposed: bool | None) -
     """As `describe`, with what is known of the layout; without the pairs where something is missing."""
     from crossbit.data import describe
     from crossbit.data.layouts import about
+    from crossbit.data.layouts.recipes import recipes_of, unlike_published
 
     layout = found.layout
+    fitting = layout.fitting(found)
     known: dict[str, Any] = {
         "name": found.name,
         "layout": layout.name,
         "about": about(layout),
         "missing": found.missing,
         "problem": None,
-        "recipes": layout.fitting(found),
+        "recipes": fitting,
+        "further_recipes": {rule: recipes_of(stem, found.name)[1:] for rule, stem in fitting.items()},
         "notes": list(found.notes),
     }
     if found.missing:
         return known
     try:
         reading = found.read(split, transposed)
-        known |= describe(reading.outline())
+        outline = reading.outline()
+        known |= describe(outline)
         known["notes"] += reading.notes
+        if "mrl" not in layout.rules:  # its sets share names with others, not rows
+            known["notes"] += unlike_published(outline, fixed="file" in layout.rules)
     except UserError as error:  # what it is can be said all the same
         if split is not None or transposed is not None:
             raise
@@ -210,7 +216,9 @@ def _layout_lines(described: dict[str, Any]) -> list[tuple[str, str]]:
     if described["problem"]:
         lines.append(("problem", described["problem"]))
     for rule, stem in described["recipes"].items():
-        lines.append(("recipe", f"recipes/{stem}.toml, split '{rule}'"))
+        further = described["further_recipes"][rule]
+        also = f"; also {', '.join(further)}" if further else ""
+        lines.append(("recipe", f"recipes/{stem}.toml, split '{rule}'{also}"))
     return lines + [("note", text) for text in described["notes"]]
 
 
