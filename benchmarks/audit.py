@@ -21,6 +21,7 @@ import argparse
 import json
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,8 @@ def main() -> None:
             areas = {who: round(line[who]["area"], 4) for who in ("crossbit", "cleanlab")}
             print(name, noise, seed, areas, file=sys.stderr)
     names = {Path(name).stem for name in args.data}
-    print(json.dumps(table([one for one in read(args.kept) if one["data"] in names]), indent=1))
+    rows = table([one for one in read(args.kept) if one["data"] in names])
+    print(json.dumps({"cleanlab": version("cleanlab"), "cells": rows}, indent=1))
 
 
 if __name__ == "__main__":

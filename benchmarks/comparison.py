@@ -105,7 +105,9 @@ def times(data: str, results: list[Result]) -> dict[str, Any]:
 def into_page(out: Path, page: Path) -> None:
     """Put the bench's tables of mAP between the page's marks, two levels of titles down."""
     parts = re.split(r"^(?=## )", (out / "tables.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    kept = [f"#{part.strip()}" for part in parts[1:] if "P@100" not in part.splitlines()[0]]
+    state = next(line for line in parts[0].splitlines() if " runs" in line).partition(". ")[0]
+    state += ". Every single figure: `benchmarks/results/comparison.parquet`."
+    kept = [state, *(f"#{part.strip()}" for part in parts[1:] if "P@100" not in part.splitlines()[0])]
     before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
     page.write_text(before + "\n\n".join([MARKS[0], *kept, MARKS[1]]) + after, encoding="utf-8")

@@ -185,18 +185,20 @@ def giveaway(result: dict[str, Any]) -> str:
     return "\n".join(lines(result))
 
 
-def audit(result: list[dict[str, Any]]) -> str:
+def audit(result: dict[str, Any]) -> str:
     """A table for each data set: two rows for each noise."""
     sets: dict[str, list[list[str]]] = {}
     columns = ["area", "calibration_error", "brier", "label_brier", "rate"]
-    for row in result:
-        name = f"{row['data']}, {row['rows']:,} rows, {row['seeds']} seeds"
+    for row in result["cells"]:
+        seeds = f"{row['seeds']} seed" + ("s" if row["seeds"] > 1 else "")
+        name = f"{row['data']}, {row['rows']:,} rows, {seeds}"
         for who in ("crossbit", "cleanlab"):
             cells = [several(row[who][column] | {"n": SEEDS}) for column in columns]
             beside = [several(row[name] | {"n": SEEDS}) for name in ("frequencies_label_brier", "true_rate")]
             sets.setdefault(name, []).append([f"{row['noise']}, {who}", *cells[:4], beside[0], cells[4], beside[1]])
     head = ["", "area", "calibration error", "Brier", "Brier of labels", "of class frequencies", "rate", "true rate"]
-    return "\n\n".join(f"{name}:\n\n{table(head, rows)}" for name, rows in sets.items())
+    tables = [f"{name}:\n\n{table(head, rows)}" for name, rows in sets.items()]
+    return "\n\n".join([*tables, f"cleanlab {result['cleanlab']}"])
 
 
 SAME_STEPS = "`form=official` and the published code from identical weights on identical batches."

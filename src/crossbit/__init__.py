@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from crossbit.audit import audit_run
     from crossbit.data import load_data
     from crossbit.data.types import PairedData
     from crossbit.errors import UserError
@@ -28,6 +29,7 @@ __all__ = [
     "PairedData",
     "UserError",
     "__version__",
+    "audit_run",
     "evaluate",
     "load_data",
     "load_model",
@@ -39,6 +41,7 @@ _HOMES = {
     "Model": "crossbit.model",
     "PairedData": "crossbit.data.types",
     "UserError": "crossbit.errors",
+    "audit_run": "crossbit.audit",
     "evaluate": "crossbit.evaluation",
     "load_data": "crossbit.data",
     "load_model": "crossbit.model",
