@@ -65,5 +65,5 @@ def test_the_table_has_mean_and_deviation_and_is_rendered() -> None:
     (row,) = audit.table(kept)
     assert row["seeds"] == 2 and row["true_rate"]["mean"] == pytest.approx(0.6)
     assert row["crossbit"]["area"]["sd"] == pytest.approx(np.sqrt(0.02))
-    page = script("render").audit([row])
+    page = script("render").audit({"cleanlab": "1.0", "cells": [row]})
     assert "toy, 10 rows, 2 seeds" in page and "| flip:0.5, crossbit | 0.600 ± 0.141 |" in page
