@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import crossbit.bench.bench
 import crossbit.bench.runner
 from crossbit.bench import workers
 from crossbit.bench.bench import Bench, prepare
@@ -407,6 +409,56 @@ def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
     assert figures(place / "out") == figures(ran)
     (resumed,) = [r for r in load_results(place / "out") if "resumed_after_epoch" in r.machine]
     assert resumed.machine["resumed_after_epoch"] == 1
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from crossbit.bench.lock import alone_in
+with alone_in(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_bench_in_the_folder_is_refused_until_the_first_ends(place: Path, command: Command) -> None:
+    out = place / "out"
+    run(prepare(place / "one.toml", out, data_root=place))
+    words = ["bench", place / "one.toml", "--out", out, "--data-root", place]
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        told = command(*words)
+        who = f"host {socket.gethostname()}, pid {other.pid}"
+        line = f"another bench works in {out} ({who}); wait until it ends, or give --out another folder"
+        assert (told.code, told.out, told.errors) == (2, "", [f"crossbit: error: {line}"])
+        with pytest.raises(UserError, match=re.escape(line)):
+            run(prepare(place / "one.toml", out, data_root=place))
+        assert command(*words, "--plan").code == command("bench", out).code == 0
+        other.kill()
+    assert command(*words).code == 0
+
+
+@pytest.mark.parametrize("where", ["estimate", "draw_results"])
+def test_ctrl_c_beside_the_runs_says_what_is_kept(
+    where: str, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = place / "out"
+    words = ["bench", place / "one.toml", "--out", out, "--data-root", place]
+
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bench, "estimate", interrupted)
+        stopped = command(*words)
+    assert (stopped.code, stopped.errors[-1]) == (130, "crossbit: interrupted; nothing was written")
+    assert not out.exists()
+    run(prepare(place / "one.toml", out, data_root=place))
+    monkeypatch.setattr(*((Bench, where) if where == "estimate" else (crossbit.bench.bench, where)), interrupted)
+    line = f"crossbit: interrupted; {out} keeps 2 finished runs; the same command goes on"
+    for each in [words, *([["bench", out]] if where == "draw_results" else [])]:
+        stopped = command(*each)
+        assert (stopped.code, stopped.errors[-1]) == (130, line)
 
 
 @pytest.mark.slow

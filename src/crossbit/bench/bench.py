@@ -11,6 +11,7 @@ from typing import Any
 
 from crossbit.bench.estimate import Estimate, estimate
 from crossbit.bench.grid import expand_or_refuse
+from crossbit.bench.lock import alone_in
 from crossbit.bench.parse import read_recipe
 from crossbit.bench.recipe import Recipe
 from crossbit.bench.runner import Job, finished, forget
@@ -79,9 +80,13 @@ class Bench:
             retry: begin again what failed before.
 
         Raises:
-            UserError: the folder cannot be written, or there is no such cluster.
+            UserError: the folder cannot be written, another bench works there, or there is no such cluster.
             KeyboardInterrupt: interrupted; all that was finished is kept, and an unfinished run goes on next time.
         """
+        with alone_in(self.out):
+            return self._go(guess, tell, workers, ray, retry)
+
+    def _go(self, guess: Estimate, tell: Tell, workers: int, ray: str | None, retry: bool) -> list[Result]:
         jobs = self.to_do(retry=retry)
         with writing(self.out / "recipe.toml") as temporary:
             temporary.write_text(self.text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,19 +66,45 @@ def bench(
             raise UserError(
                 f"{recipe} is a folder, which is drawn again where it is; leave out --out, or give a recipe"
             )
-        return _draw(recipe, as_json)
+        with _kept(recipe):
+            return _draw(recipe, as_json)
     if out is None:
         raise UserError(f"say where the results shall go: crossbit bench {recipe} --out DIR")
-    whole = _prepare(recipe, out, data, quick, data_root)
-    guess = whole.estimate(retry=retry)
-    if plan:
-        return say_json(whole.plan(guess)) if as_json else _say_plan(whole, guess, workers)
-    _note_plan(whole, guess, workers)
-    results = _go(whole, guess, workers=workers, ray=ray, retry=retry)
-    _draw(out, as_json)
+    if not plan:
+        _refuse_busy(out)
+    with _kept(out):
+        whole = _prepare(recipe, out, data, quick, data_root)
+        guess = whole.estimate(retry=retry)
+        if plan:
+            return say_json(whole.plan(guess)) if as_json else _say_plan(whole, guess, workers)
+        _note_plan(whole, guess, workers)
+        results = _go(whole, guess, workers=workers, ray=ray, retry=retry)
+        _draw(out, as_json)
     if any(result.status != "done" for result in results):
         raise typer.Exit(SOME_FAILED)
     return None
+
+
+def _refuse_busy(out: Path) -> None:
+    """Say at once that another bench works there, not after the data are loaded."""
+    from crossbit.bench.lock import refuse_busy
+
+    refuse_busy(out)
+
+
+@contextmanager
+def _kept(out: Path) -> Iterator[None]:
+    """After Ctrl-C say what the folder keeps, if it holds anything."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not (out / "recipe.toml").exists():
+            raise  # nothing was written
+        count = sum(1 for _ in out.glob("runs/*/result.json"))
+        what = (
+            f"{count} finished run{'s' if count != 1 else ''}" if count else "its recipe and plan, no run is finished"
+        )
+        raise Stopped(f"interrupted; {out} keeps {what}; the same command goes on") from None
 
 
 def _prepare(recipe: Path, out: Path, data: str | None, quick: bool, data_root: Path) -> Bench:
