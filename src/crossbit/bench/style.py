@@ -23,7 +23,8 @@ from crossbit.methods import available
 
 # Told apart with every kind of colour vision: Okabe and Ito's (2008) but yellow and black, then darker ones of Tol's.
 COLOURS = ["#56b4e9", "#e69f00", "#d55e00", "#cc79a7", "#0072b2", "#009e73", "#882255", "#999933", "#332288", "#44aa99"]
-MARKERS = "osD^vPX<>*"
+COLOURS += ["#661100"]
+MARKERS = "osD^vPX<>*h"
 DASHES: list[Any] = ["-", (0, (4, 1.5)), (0, (1, 1)), (0, (6, 1, 1, 1)), (0, (3, 3))]  # a method, then its variants
 INK, MUTED, RULE, FLOOR = "#1f2328", "#59636e", "#dde1e6", "#7d8590"
 PANEL = 3.1, 2.5  # inches
