@@ -193,12 +193,17 @@ def audit(result: dict[str, Any]) -> str:
         seeds = f"{row['seeds']} seed" + ("s" if row["seeds"] > 1 else "")
         name = f"{row['data']}, {row['rows']:,} rows, {seeds}"
         for who in ("crossbit", "cleanlab"):
-            cells = [several(row[who][column] | {"n": SEEDS}) for column in columns]
-            beside = [several(row[name] | {"n": SEEDS}) for name in ("frequencies_label_brier", "true_rate")]
+            cells = [three(row[who][column]) for column in columns]
+            beside = [three(row[name]) for name in ("frequencies_label_brier", "true_rate")]
             sets.setdefault(name, []).append([f"{row['noise']}, {who}", *cells[:4], beside[0], cells[4], beside[1]])
     head = ["", "area", "calibration error", "Brier", "Brier of labels", "of class frequencies", "rate", "true rate"]
     tables = [f"{name}:\n\n{table(head, rows)}" for name, rows in sets.items()]
     return "\n\n".join([*tables, f"cleanlab {result['cleanlab']}"])
+
+
+def three(entry: dict[str, Any]) -> str:
+    """A mean with its deviation, three digits."""
+    return f"{entry['mean']:.3f}" + ("" if entry["sd"] is None else f" ± {entry['sd']:.3f}")
 
 
 SAME_STEPS = "`form=official` and the published code from identical weights on identical batches."
