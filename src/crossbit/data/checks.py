@@ -61,16 +61,21 @@ def _check_name(name: Any) -> None:
 
 
 def _check_finite(name: str, array: np.ndarray) -> None:
-    """Vectors (n, d) must be finite in float32, which all methods compute in."""
     rows = max(1, _BLOCK_BYTES // (array.shape[1] * array.itemsize))
     for start in range(0, len(array), rows):
-        block = np.asarray(array[start : start + rows])
-        with np.errstate(over="ignore"):
-            bad = ~np.isfinite(block if block.itemsize <= 4 else block.astype(np.float32))
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            held = f"{block[row, column]} in row {start + row}, column {column}"
-            raise UserError(f"modality '{name}' holds {held}; features must be finite float32 numbers")
+        check_block(name, np.asarray(array[start : start + rows]), start)
+
+
+def check_block(name: str, block: np.ndarray, start: int) -> None:
+    """Refuse vectors (rows, d) that are not finite in float32, as all methods compute; `start` is the first row."""
+    if block.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):
+        bad = ~np.isfinite(block if block.itemsize <= 4 else block.astype(np.float32))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        held = f"{block[row, column]} in row {start + row}, column {column}"
+        raise UserError(f"modality '{name}' holds {held}; features must be finite float32 numbers")
 
 
 def check_rows(what: str, array: np.ndarray, n: int, other: str = "the modalities have") -> None:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from crossbit.data.checks import check_block
 from crossbit.data.layouts.base import Reading
 from crossbit.data.layouts.lazy import Lazy
 from crossbit.data.neutral import _arrays
@@ -78,18 +79,6 @@ def _write_array(stream: IO[bytes], name: str, array: Lazy | np.ndarray) -> None
     np.lib.format.write_array_header_1_0(stream, header)
     start = 0
     for block in array.blocks():
-        _check_finite(name, block, start)
+        check_block(name, block, start)
         stream.write(np.ascontiguousarray(block).data)
         start += len(block)
-
-
-def _check_finite(name: str, block: np.ndarray, start: int) -> None:
-    """Features must be finite in float32, which all methods compute in; as `PairedData` says of whole arrays."""
-    if block.dtype.kind != "f":
-        return
-    with np.errstate(over="ignore"):
-        bad = ~np.isfinite(block if block.itemsize <= 4 else block.astype(np.float32))
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        held = f"{block[row, column]} in row {start + row}, column {column}"
-        raise UserError(f"modality '{name}' holds {held}; features must be finite float32 numbers")
