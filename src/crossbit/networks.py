@@ -17,6 +17,25 @@ from crossbit.backbones import Dim, with_backbone
 SETTLED = 1e7
 
 
+def linear_layers(widths: Sequence[int], *, dropout: float | None = None) -> nn.Sequential:
+    """Linear layers from each width to the next; ReLU between them and, where it is given, dropout.
+
+    >>> linear_layers([8, 16, 4], dropout=0.2)
+    Sequential(
+      (0): Linear(in_features=8, out_features=16, bias=True)
+      (1): ReLU()
+      (2): Dropout(p=0.2, inplace=False)
+      (3): Linear(in_features=16, out_features=4, bias=True)
+    )
+    """
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        if layers:
+            layers += [nn.ReLU()] if dropout is None else [nn.ReLU(), nn.Dropout(dropout)]
+        layers.append(nn.Linear(before, after))
+    return nn.Sequential(*layers)
+
+
 class Encoder(nn.Module):
     """Features (n, dim) -> unit rows (n, bits): linear layers with ReLU between, tanh, l2 normalisation.
 
@@ -33,11 +52,7 @@ class Encoder(nn.Module):
 
     def __init__(self, dim: int, hidden: Sequence[int], bits: int) -> None:
         super().__init__()
-        widths = [dim, *hidden, bits]
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise(widths):
-            layers += [nn.Linear(before, after), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = linear_layers([dim, *hidden, bits])
 
     def forward(self, features: Tensor) -> Tensor:
         outputs = self.layers(features).tanh()

@@ -24,6 +24,7 @@ from crossbit.backbones import PictureSettings, with_backbone
 from crossbit.errors import unknown
 from crossbit.features import fit_featuriser
 from crossbit.methods.base import Method, Task, View, check
+from crossbit.networks import linear_layers
 from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.words import in_words, summary
 
@@ -135,10 +136,7 @@ class TanhEncoder(nn.Module):
 
     def __init__(self, dim: int, hidden: list[int], bits: int, dropout: float) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        for before, after in itertools.pairwise([dim, *hidden]):
-            layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-        self.layers = nn.Sequential(*layers, nn.Linear([dim, *hidden][-1], bits))
+        self.layers = linear_layers([dim, *hidden, bits], dropout=dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         outputs = self.layers(features)
