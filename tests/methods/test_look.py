@@ -109,6 +109,12 @@ def test_an_epoch_has_so_many_steps_whatever_the_number_of_pairs(batch, n):
     assert [line["steps"] for line in model.history] == [5, 5, 5]
 
 
+@pytest.mark.parametrize(("batch", "steps"), [(32, 50), (2, 100), (1, 150)])
+def test_an_epoch_is_a_pass_within_bounds_where_steps_are_not_set(batch, steps):
+    model = small(toy(220), settings={"batch": batch, "steps": 0}, epochs=1)
+    assert [line["steps"] for line in model.history] == [steps]
+
+
 def test_labels_of_rows_outside_the_training_split_are_not_seen():
     data = toy()
     other = data.label.copy()
@@ -182,7 +188,7 @@ def test_a_kernel_of_one_modality():
         small(toy(), settings={"kernel": "sound"})
 
 
-@pytest.mark.parametrize("settings", [{"dropout": 1.5}, {"labels": "clean"}, {"steps": 0}, {"sharpness": 0.0}])
+@pytest.mark.parametrize("settings", [{"dropout": 1.5}, {"labels": "clean"}, {"steps": -1}, {"sharpness": 0.0}])
 def test_settings_that_cannot_be(settings):
     with pytest.raises(UserError, match=next(iter(settings))):
         LookSettings(**settings)

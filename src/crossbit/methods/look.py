@@ -29,9 +29,10 @@ from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.words import in_words, summary
 
 CHOICES = {"labels": ("posterior", "hard", "observed")}
-LEAST = dict.fromkeys(("epochs", "steps", "batch", "width", "image_layers", "text_layers"), 1) | dict.fromkeys(
-    ("weight_decay", "head", "contrast", "quantise"), 0
+LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | dict.fromkeys(
+    ("steps", "weight_decay", "head", "contrast", "quantise"), 0
 )
+FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
 KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
 RISE = 0.3  # share of the steps in which the learning rate rises
@@ -41,16 +42,16 @@ RISE = 0.3  # share of the steps in which the learning rate rises
 class LookSettings(PictureSettings):
     """LOOK's settings; docs/look.md says how they were chosen."""
 
-    epochs: int = 10  # parts of the training; what counts is steps, whatever the number of pairs
-    steps: int = 100  # an epoch; batches go through the database again and again
+    epochs: int = 10  # parts of the training; what counts is steps
+    steps: int = 0  # an epoch; 0: one pass over the database, but no fewer than 50 and no more than 150
     batch: int = 256  # pairs a step
     width: int = 512  # of the hidden layers
     image_layers: int = 3  # linear layers of the first modality's encoder
     text_layers: int = 2  # linear layers of every other modality's encoder
-    dropout: float = 0.2  # of the hidden layers
+    dropout: float = 0.0  # of the hidden layers
     lr: float = 2e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
     weight_decay: float = 1e-2  # AdamW's
-    sharpness: float = 8.0  # alpha: log-odds that two pairs share a label, where their codes are the same
+    sharpness: float = 4.0  # alpha: log-odds that two pairs share a label, where their codes are the same
     head: float = 1.0  # weight of the classifier over the codes; 0: none
     contrast: float = 0.04  # weight of finding the own partner in the batch; 0: none
     quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
@@ -89,7 +90,7 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
     return 1 - none
 
 
-def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 8.0) -> Tensor:
+def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0) -> Tensor:
     """Logistic loss of cosines against the probability to share a label; a scalar, mean over all m n pairs.
 
     >>> u = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
@@ -160,7 +161,7 @@ class Look(Method):
         "no classifier": {"head": 0.0},
         "no contrast of partners": {"contrast": 0.0},
         "no quantisation": {"quantise": 0.0},
-        "no dropout": {"dropout": 0.0},
+        "a fifth of the hidden units dropped": {"dropout": 0.2},
         "labels repaired from images only": {"kernel": "image"},
     }
 
@@ -238,12 +239,16 @@ class Look(Method):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
+    def steps(self, view: View) -> int:
+        """Steps of an epoch."""
+        return self.settings.steps or min(max(math.ceil(len(view) / self.settings.batch), FEWEST), MOST)
+
     def rows_of_steps(self, view: View) -> Iterator[Tensor]:
         """Row positions (<= batch,) of each step of an epoch: passes over the rows, until there are enough."""
         places = torch.arange(len(view), device=view.device)
         if not self.settings.unlabelled and self.buffers["known"].any():
             places = places[self.buffers["known"]]
-        done, steps = 0, self.settings.steps
+        done, steps = 0, self.steps(view)
         for number in itertools.count(2):
             generator = torch.Generator().manual_seed(view.random_seed(number))
             order = torch.randperm(len(places), generator=generator).to(view.device)
@@ -307,8 +312,8 @@ class Look(Method):
 
     def train_epoch(self, view: View) -> dict[str, Any]:
         figures = {} if "target" in self.buffers else self.repair(view)
-        s = self.settings
-        before, planned = view.epoch * s.steps, view.epochs * s.steps
+        steps = self.steps(view)
+        before, planned = view.epoch * steps, view.epochs * steps
         losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]
         kept = {k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(KEPT)}
         return {"loss": float(torch.stack(losses).mean()), "steps": len(losses), **figures, **kept}
