@@ -103,6 +103,9 @@ def spread(entry: dict[str, Any]) -> str:
     return f"{entry['mean']:.4f}" + ("" if entry["sd"] is None else f" ± {entry['sd']:.4f}")
 
 
+DATABASES = {"retrieval": "the database searched", "query": "the queries searched themselves"}
+
+
 def comparison(result: dict[str, Any]) -> str:
     """A table for each sheet: a row for each method, a column for each cell."""
     parts = []
@@ -112,6 +115,13 @@ def comparison(result: dict[str, Any]) -> str:
             for name, cells in sheet["rows"].items()
         ]
         parts.append(f"{sheet['title']}:\n\n{table(['', *sheet['columns']], rows)}")
+    below: dict[tuple[str, str, str], list[str]] = {}
+    for one in result["not_above"]:
+        words = f"{one['method']} under {one['baseline']} by {one['by']:.4f}"
+        below.setdefault((one["data"], DATABASES[one["database"]], one["direction"]), []).append(words)
+    told = [f"- {', '.join(place)}: {'; '.join(words)}" for place, words in below.items()]
+    head = "On clean labels each of the four methods beats every linear baseline in either direction"
+    parts.append(f"{head}, but for:\n\n" + "\n".join(told) if told else f"{head}.")
     if result["done"] < result["planned"]:
         parts.insert(0, f"{result['done']} of the {result['planned']} runs are done; the bench goes on where it is.")
     return "\n\n".join(parts)

@@ -211,6 +211,20 @@ def test_rate_and_kind_are_found_and_the_posterior_is_calibrated(noise, several,
     assert f"about {100 * found.rate:.0f} %" in in_words(found, of(observed)["image"])[0]
 
 
+def test_mostly_resampled_labels_of_one_size_do_not_bend_the_calibration():
+    rng, share = np.random.default_rng(0), 1 / np.arange(1, 13)
+    label = np.zeros((2000, 12), np.float32)
+    for row in label:
+        row[rng.choice(12, 2, replace=False, p=share / share.sum())] = 1
+    x = label @ rng.normal(size=(12, 24)) + 2.5 * rng.normal(size=(2000, 24))
+    observed, changed = corrupt(label, "resample:0.8", seed=0)
+    found = estimate_posterior({"x": torch.from_numpy(x.astype(np.float32))}, {"x": torch.from_numpy(observed)})
+    assert noise_kind(found) == "resample"
+    assert abs(found.rate - changed.mean()) < 0.1  # 0.17 where the numbers of labels bend the calibration
+    brier = np.square(found.labels.numpy() - label).sum(1).mean()
+    assert brier < 0.9 * np.square(label - label.mean(0)).sum(1).mean()  # 1.5 of it there
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_without_noise_the_posterior_is_the_observed_labels(several):
     features, label = clusters(several=several)

@@ -235,6 +235,17 @@ def test_validation_keeps_the_best_epoch_and_survives_resume(tmp_path, monkeypat
     assert_same_weights(tmp_path / "whole", tmp_path / "broken")
 
 
+def test_validation_takes_whole_groups(tmp_path):
+    data = toy()
+    data = data.replace(group=np.arange(data.n) // 7)
+    small(data, validation=0.25, epochs=1, out=tmp_path / "run")
+    with np.load(tmp_path / "run" / "data.npz") as arrays:
+        held, rows = arrays["validation"], arrays["rows"]
+    asked = int(0.25 * len(data.splits["train"]))
+    assert asked <= len(held) < asked + 7
+    assert not np.intersect1d(data.group[held], data.group[rows]).size
+
+
 def test_a_validation_split_in_the_data_is_used(tmp_path):
     data = toy()
     data = data.replace(splits={**data.splits, "validation": np.arange(100, 120)})

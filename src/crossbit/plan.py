@@ -14,7 +14,7 @@ import torch
 
 from crossbit.bits import check_bits
 from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
-from crossbit.data.split import group_numbers
+from crossbit.data.split import group_numbers, held_out
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 from crossbit.methods import Method, get, make_settings
@@ -247,7 +247,7 @@ def _draw_noise(
 def _split_validation(
     data: PairedData, cls: type[Method], share: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and the validation rows (empty for none)."""
+    """The rows to train on and the validation rows (empty for none); a group is never torn apart."""
     rows = data.splits[cls.rows]
     if share is None:
         chosen = data.splits.get("validation", np.empty(0, np.int64))
@@ -263,8 +263,13 @@ def _split_validation(
         raise UserError(
             f"validation {share} of {len(labelled)} training rows is {count} rows; at least 2 must go, and 2 stay"
         )
-    chosen = np.sort(np.random.default_rng([seed, 1]).permutation(labelled)[:count])
-    return rows[~np.isin(rows, chosen)], chosen
+    apart = held_out(data.n, labelled, count, [seed, 1], data.group)
+    chosen = labelled[apart[labelled]]
+    if len(chosen) > len(labelled) - 2:
+        raise UserError(
+            f"validation {share} takes {len(chosen)} of {len(labelled)} training rows, as groups stay whole"
+        )
+    return rows[~apart[rows]], chosen
 
 
 def _selection(rows: np.ndarray, share: float | None) -> str:

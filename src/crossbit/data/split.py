@@ -54,6 +54,23 @@ def random_split(
     return {name: np.sort(rows) for name, rows in split.items()}
 
 
+def held_out(n: int, rows: np.ndarray, count: int, seed: Any, groups: np.ndarray | None = None) -> np.ndarray:
+    """Hold `count` of `rows` out, drawn at random: a mask (n,) of all rows.
+
+    With groups (n,), whole ones are drawn until they have `count` of the rows; the mask then holds all rows of theirs,
+    those that are not in `rows`, too.
+
+    >>> held_out(5, np.array([0, 1, 2, 3]), 1, 0, np.array(["a", "a", "b", "b", "b"])).tolist()
+    [True, True, False, False, False]
+    """
+    rng = np.random.default_rng(seed)
+    number = np.arange(n) if groups is None else group_numbers(groups, n)
+    found, sizes = np.unique(number[rows], return_counts=True)
+    order = rng.permutation(len(found))
+    last = np.searchsorted(np.cumsum(sizes[order]), count)
+    return np.isin(number, found[order[: last + 1]])
+
+
 def generator(seed: Any) -> np.random.Generator:
     """Numpy's random generator for a seed; UserError where it is not a whole number from 0."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

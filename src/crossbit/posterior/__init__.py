@@ -18,7 +18,7 @@ from torch import Tensor
 from crossbit.posterior.choice import choose, near_ridges
 from crossbit.posterior.noise import NoiseModel, fit_noise
 from crossbit.posterior.pairs import judge_alone, mixed, right_pairs
-from crossbit.posterior.regression import CHUNK, Fit, Kernel, fit_exact, fit_landmarks, take
+from crossbit.posterior.regression import CHUNK, Fit, Kernel, fit_exact, fit_landmarks
 
 __all__ = ["Posterior", "estimate_posterior", "labelled_alike", "left_out_and_predicted"]
 
@@ -93,10 +93,10 @@ def estimate_posterior(
 
     >>> x = torch.cat([torch.zeros(20, 1), torch.ones(20, 1)]) + 0.01 * torch.arange(40).unsqueeze(1) / 40
     >>> y = torch.eye(2)[(x[:, 0] > 0.5).long()]
-    >>> y[0] = torch.tensor([0.0, 1.0])  # a wrong label
+    >>> y[[0, 39]] = y[[39, 0]]  # two wrong labels
     >>> posterior = estimate_posterior({"x": x}, {"x": y})
-    >>> posterior.corrupted["x"].argmax().item(), posterior.labels[0].argmax().item()
-    (0, 0)
+    >>> (posterior.corrupted["x"] > 0.5).nonzero().squeeze(1).tolist(), posterior.labels[0].argmax().item()
+    ([0, 39], 0)
     """
     witnesses = _witnesses(observed)
     together = torch.stack([y.double() for y, _ in witnesses])  # (witnesses, n, c)
@@ -176,8 +176,7 @@ def left_out_and_predicted(
     predicted[labelled] = fit.left_out
     others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
     others[labelled] = False
-    for rows in others.nonzero().squeeze(1).split(CHUNK):
-        predicted[rows] = fit.predict(take(features, rows))
+    predicted[others] = fit.predict({modality: x[others] for modality, x in features.items()})
     return fit, predicted
 
 

@@ -52,9 +52,17 @@ def add_one(z: Tensor, y: Tensor) -> Tensor:
 
 def resample(z: Tensor, y: Tensor) -> Tensor:
     """A random set of the true one's size, as likely as any other of that size: P(size) / (c choose size)."""
+    return log_size(z, y.sum(1).long()) - log_ways(y)
+
+
+def log_ways(y: Tensor) -> Tensor:
+    """log (c choose size) (n,) of rows (n, c).
+
+    >>> log_ways(torch.tensor([[1.0, 0.0, 0.0, 1.0]])).exp().round()
+    tensor([6.])
+    """
     size, c = y.sum(1), y.shape[1]
-    ways = math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
-    return log_size(z, size.long()) - ways
+    return math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
 
 
 def log_size(z: Tensor, size: Tensor) -> Tensor:
@@ -104,9 +112,13 @@ SINGLE: dict[str, Likelihood] = {"none": _right_class, "flip": flip}
 
 FITTED = 2500  # rows that calibration and shares are fitted to, at most: they are few numbers
 ITERATIONS = 40  # of L-BFGS
-STARTS = (5.0, -3.0), (20.0, 0.0)  # slope where nothing is wrong, and log-odds of each kind: little noise, and much
+STARTS = (5.0, -3.0), (10.0, 1.5)  # slope where nothing is wrong, and log-odds of each kind: little noise, and much
 LEAST_KEPT = 0.05  # of the signal, whatever the noise
 FEW = 2.0  # rows that were seen before any was, spread over the kinds: keeps shares off 0
+ROUNDS = 2  # in which the sizes of resampled sets are held still
+MOSTLY = 0.9  # share of right rows from which it is asked whether anything is wrong at all
+WORTH = 0.01  # log-likelihood a row by which more kinds must fit better to be believed, beside BIC's penalty
+SURE = 50.0  # logits are kept within: probabilities are 0 and 1 beyond, and their likelihoods lose digits
 TIED = 1e-2  # penalty on the classes' offsets
 STEEP = (
     10.0,
@@ -137,7 +149,7 @@ class NoiseModel:
 
     def logits(self, predicted: Tensor) -> Tensor:
         """z (n, c) of predictions."""
-        return self.slope * predicted + self.offset
+        return (self.slope * predicted + self.offset).clamp(-SURE, SURE)
 
     def prior(self, z: Tensor) -> Tensor:
         """P(label) (n, c) before the row's own labels are looked at."""
@@ -170,9 +182,7 @@ class NoiseModel:
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
-        size, c = y.sum(1), y.shape[1]
-        ways = math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
-        return (self.shares["none"] + self.shares.get("resample", 0.0) * (-ways).exp()).log()
+        return (self.shares["none"] + self.shares.get("resample", 0.0) * (-log_ways(y)).exp()).log()
 
 
 def _mixed(z: Tensor, y: Tensor, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:
@@ -196,8 +206,41 @@ def fit_noise(
     chosen = {name: known[name] for name in (kinds or known)}
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:FITTED].to(y.device)
     f, y = predicted[rows], y[rows].to(predicted)
-    found = [_fitted(f, y, chosen, single, *start) for start in STARTS]
-    return min(found, key=lambda one: one[0])[1]
+    if "resample" not in chosen:
+        return _fewest(f, y, chosen, single)
+    # Independent labels vary more in number than real ones do; where most rows are resampled, calibration would bend
+    # until the numbers fit. So what the size of a resampled set says is held still while z is fitted.
+    ways, size = log_ways(y), y.sum(1).long()
+    of_size = frequent = (torch.bincount(size).to(f) / len(y)).log()[size]
+    for _ in range(ROUNDS):
+        model = _best(f, y, {**chosen, "resample": _still(of_size - ways)}, single)[1]
+        of_size = torch.logaddexp(frequent, log_size(model.logits(f), size)) - math.log(2)
+    return _fewest(f, y, {**chosen, "resample": _still(of_size - ways)}, single)
+
+
+def _still(known: Tensor) -> Likelihood:
+    """A likelihood (n,) that does not depend on z."""
+    return lambda z, y: known
+
+
+def _fewest(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> NoiseModel:
+    """The best model, or one of fewer kinds that is hardly less likely: nothing wrong, or one kind of noise."""
+    loss, model = _best(f, y, kinds, single)
+    if model.shares["none"] > MOSTLY:
+        simpler, other = _best(f, y, {"none": kinds["none"]}, single)
+        if simpler - loss < WORTH:
+            return other
+    if len(kinds) > 2:
+        most = max((name for name in kinds if name != "none"), key=model.shares.__getitem__)
+        simpler, other = _best(f, y, {name: kinds[name] for name in ("none", most)}, single)
+        if simpler - loss < WORTH + (len(kinds) - 2) * math.log(len(y)) / (2 * len(y)):
+            return other
+    return model
+
+
+def _best(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> tuple[float, NoiseModel]:
+    """The smaller loss, and its model, of L-BFGS from two starts."""
+    return min((_fitted(f, y, kinds, single, *start) for start in STARTS), key=lambda one: one[0])
 
 
 def _fitted(
@@ -221,7 +264,7 @@ def _fitted(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        z = slope() * (f - mean) + centre + offset
+        z = (slope() * (f - mean) + centre + offset).clamp(-SURE, SURE)
         penalty = TIED * offset.square().sum() - FEW * log_shares().mean()
         penalty = penalty + STEEP[1] * (steepness - math.log(STEEP[0])).square()
         loss = (penalty - _mixed(z, y, kinds, log_shares()).sum()) / len(y)

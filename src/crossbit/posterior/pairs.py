@@ -18,7 +18,7 @@ from torch import Tensor
 
 from crossbit.posterior.choice import RIDGES, median_distance
 from crossbit.posterior.noise import SINGLE, TINY, NoiseModel, fit_noise
-from crossbit.posterior.regression import CHUNK, Kernel, fit_landmarks, take
+from crossbit.posterior.regression import CHUNK, Kernel, fit_landmarks
 
 LANDMARKS = 600  # of each modality's regression
 POWERS = 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0  # to which the agreement is taken; 0: it says nothing
@@ -61,8 +61,7 @@ def judge_alone(
     predicted[labelled] = fit.left_out
     others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
     others[labelled] = False
-    for rows in others.nonzero().squeeze(1).split(CHUNK):
-        predicted[rows] = fit.predict(take({"own": features}, rows))
+    predicted[others] = fit.predict({"own": features[others]})
     judged = observed.any(1)
     kinds = list(SINGLE) if single else ["none", "swap-one"]
     noise = fit_noise(predicted[judged], observed[judged], single=single, seed=seed, kinds=kinds)

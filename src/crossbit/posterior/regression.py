@@ -1,6 +1,7 @@
 """Kernel ridge regression of labels, and what it says of each row when that row's own labels are left out.
 
-Shapes: n labelled rows, m landmarks, c classes. Features are given by modality, (n, dim); everything is float64.
+Shapes: n labelled rows, m landmarks, c classes. Features are given by modality, (n, dim). Regressions are fitted in
+float64; further rows are predicted in the precision of their features.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Kernel:
 
     def __call__(self, x: Features, y: Features) -> Tensor:
         used = [modality for modality, weight in self.weights.items() if weight > 0]
-        return self.of_distances({m: squared_distances(x[m].double(), y[m].double()) for m in used})
+        return self.of_distances({m: squared_distances(x[m], y[m]) for m in used})
 
     def of_distances(self, distances: Mapping[str, Tensor]) -> Tensor:
         """The kernel (n, m) of squared distances (n, m) by modality, which stay as they are."""
@@ -80,15 +81,24 @@ class Fit:
     error: float
 
     def predict(self, features: Features) -> Tensor:
-        """Predictions (rows, c) for rows that it was not fitted to."""
-        parts = [self.kernel(part, self.centres) @ self.weight + self.intercept for part in chunks(features)]
-        return torch.cat(parts) if parts else self.weight.new_zeros(0, self.weight.shape[1])
+        """Predictions float64 (rows, c) for rows that it was not fitted to, made in the features' own precision."""
+        precision = next(iter(features.values())).dtype
+        middle = {modality: x.mean(0) for modality, x in self.centres.items()}  # far from 0 float32 loses distances
+        centres = {modality: (x - middle[modality]).to(precision) for modality, x in self.centres.items()}
+        weight, found = self.weight.to(precision), self.weight.new_empty(_rows(features), self.weight.shape[1])
+        for rows in blocks(features):
+            near = {modality: features[modality][rows] - x.to(precision) for modality, x in middle.items()}
+            found[rows] = (self.kernel(near, centres) @ weight).double() + self.intercept
+        return found
 
 
-def chunks(features: Features) -> Iterator[dict[str, Tensor]]:
+def blocks(features: Features) -> Iterator[slice]:
     """The rows in blocks of at most `CHUNK`."""
-    n = len(next(iter(features.values())))
-    return (take(features, slice(start, start + CHUNK)) for start in range(0, n, CHUNK))
+    return (slice(start, start + CHUNK) for start in range(0, _rows(features), CHUNK))
+
+
+def _rows(features: Features) -> int:
+    return len(next(iter(features.values())))
 
 
 # --- exact ------------------------------------------------------------------------------------------------------------
@@ -221,14 +231,14 @@ def _moments(
     features: Features, y: Tensor, kernel: Kernel, centres: Features, root: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (m,) of Phi, and Phi' Phi (m, m) and Phi' Y (m, c) of centred columns."""
-    m, start = len(root), 0
+    m = len(root)
     mean, gram, cross = y.new_zeros(m), y.new_zeros(m, m), y.new_zeros(m, y.shape[1])
-    for part in chunks(features):
-        phi = torch.linalg.solve_triangular(root, kernel(part, centres).t(), upper=False)  # (m, rows)
+    for rows in blocks(features):
+        part = kernel(take(features, rows), centres)
+        phi = torch.linalg.solve_triangular(root, part.t(), upper=False)  # (m, rows)
         mean += phi.sum(1) / len(y)
         gram.addmm_(phi, phi.t())
-        cross.addmm_(phi, y[start : start + phi.shape[1]] - y.mean(0))
-        start += phi.shape[1]
+        cross.addmm_(phi, y[rows] - y.mean(0))
     return mean, gram - len(y) * torch.outer(mean, mean), cross
 
 
@@ -236,11 +246,8 @@ def _blocks(
     features: Features, kernel: Kernel, centres: Features, turned: Tensor, shift: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of rows, and Phi V of them."""
-    start = 0
-    for part in chunks(features):
-        phi = kernel(part, centres) @ turned - shift
-        yield slice(start, start + len(phi)), phi
-        start += len(phi)
+    for rows in blocks(features):
+        yield rows, kernel(take(features, rows), centres) @ turned - shift
 
 
 def _grouped(
