@@ -40,3 +40,19 @@ def test_mean_average_precision_beside_the_usual_script() -> None:
     for row in printed["results"].values():
         assert row["largest_difference_from_oracle"] < 1e-12
         assert row["seconds"] > 0 and row["other_seconds"] > 0
+
+
+@pytest.mark.slow
+def test_look_as_pairs_grow() -> None:
+    printed = results("look_speed.py", "growth", "--sizes", "200", "300", "--set", "epochs=1", "steps=2", "width=16")
+    assert [row["pairs"] for row in printed["sizes"]] == [200, 300]
+    for row in printed["sizes"]:
+        assert row["posterior"] > 0 and row["training"] > 0 and row["peak_gib"] >= row["data_gib"] > 0
+
+
+@pytest.mark.slow
+def test_look_beside_nrch() -> None:
+    few = ["--labelled", "60", "--unlabelled", "20", "--rounds", "1", "--set", "epochs=1", "steps=2", "width=16"]
+    printed = results("look_speed.py", "beside", *few)
+    assert printed["width"] == 16 and printed["paper_width"] == 8192 and printed["look"] > 0
+    assert printed["nrch"].keys() == {"narrow", "wide"}

@@ -1,0 +1,165 @@
+"""What recipes/look.toml found: LOOK beside the four papers' methods over all noisy cells, and the rates it estimated.
+
+    crossbit bench recipes/look.toml --data-root DIR --out OUT --workers 2
+    python benchmarks/look_study.py OUT [--page docs/look.md]
+
+For each data set and database: the mean over the cells of wrong labels (wrong pairs are not among them) of the mean mAP
+of both directions, for each seed that has all of these cells; LOOK less the best of the four by a paired t-test over
+seeds. A method that sees no labels has the same figure in all of them. Then each cell by itself, and the rates that
+LOOK estimated beside the true ones. One JSON object out; --page puts the tables between its marks, and
+benchmarks/results/look.parquet keeps every single figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from comparison import CODES, DATABASES, FOUR, mean_map, spread
+from render import table
+
+from crossbit.bench.cells import Cell, cell_of
+from crossbit.bench.store import Result, load_results, run_folder
+from crossbit.evaluation.stats import paired_t
+from crossbit.methods import get
+
+MARKS = "<!-- study -->", "<!-- end of study -->"
+KEPT = Path(__file__).parent / "results" / "look.parquet"
+BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
+Scores = dict[str, dict[Cell, dict[int, float]]]  # of a method, in a cell, by seed
+
+
+def scores_of(results: list[Result], data: str, database: str) -> Scores:
+    """The mean mAP of both directions, of codes; a method that sees no labels has its clean one in all label noise."""
+    held: Scores = {}
+    cells = {cell_of(r) for r in results if r.data == data}
+    for result in results:
+        if result.data == data and (value := mean_map(result, database, CODES)) is not None:
+            held.setdefault(result.method, {}).setdefault(cell_of(result), {})[result.seed] = value
+    for method, by_cell in held.items():
+        if not get(method).sees_labels:
+            clean = next((of for cell, of in by_cell.items() if not cell.noisy), {})
+            by_cell |= {cell: clean for cell in cells if cell.noisy and cell.noise != PAIRS}
+    return held
+
+
+def over_cells(by_cell: dict[Cell, dict[int, float]], cells: list[Cell]) -> dict[int, float]:
+    """By seed the mean over the cells; seeds that lack a cell are left out."""
+    seeds = set.intersection(*(set(by_cell.get(cell, {})) for cell in cells)) if cells else set()
+    return {seed: float(np.mean([by_cell[cell][seed] for cell in cells])) for seed in sorted(seeds)}
+
+
+def beside(scores: Scores, cells: list[Cell]) -> dict[str, Any]:
+    """Means by method, and LOOK less the best of the four papers' methods."""
+    means = {method: of for method, by_cell in scores.items() if (of := over_cells(by_cell, cells))}
+    told: dict[str, Any] = {"cells": len(cells), "methods": {m: spread(of.values()) for m, of in means.items()}}
+    rivals = [m for m in FOUR if m in means]
+    if LOOK in means and rivals:
+        best = max(rivals, key=lambda m: float(np.mean(list(means[m].values()))))
+        test = paired_t(means[LOOK], means[best])
+        told |= {"best": best, "difference": test.difference, "low": test.low, "high": test.high, "p": test.p}
+        told |= {"pairs": test.n, "test": test.name}
+    return told
+
+
+def rates(results: list[Result], out: Path) -> list[dict[str, Any]]:
+    """Estimated and true share of rows with wrong labels, by data set and noise."""
+    found: dict[tuple[str, Cell], list[tuple[float, float]]] = {}
+    for result in results:
+        if result.method == LOOK and not result.variant and result.bits == BITS and result.noise != PAIRS:
+            with np.load(run_folder(out, result.id) / "data.npz") as arrays:
+                labelled = np.isin(arrays["rows"], arrays["train"])
+                true = float(arrays["noise_mask"][labelled].mean())
+            found.setdefault((result.data, cell_of(result)), []).append((result.history[0]["noise_rate"], true))
+    rows = []
+    for (data, cell), pairs in sorted(found.items()):
+        estimated, true = (list(values) for values in zip(*pairs, strict=True))
+        off = max(abs(a - b) for a, b in pairs)
+        rows.append(
+            {"data": data, "noise": cell.noise_name, "estimated": spread(estimated), "true": spread(true), "off": off}
+        )
+    return rows
+
+
+def study(results: list[Result], out: Path) -> dict[str, Any]:
+    """Everything, as JSON values."""
+    plain = [r for r in results if not r.variant and r.bits == BITS]
+    parts = []
+    for data in dict.fromkeys(r.data for r in plain):
+        for database in DATABASES:
+            scores = scores_of(plain, data, database)
+            cells = sorted({cell for by_cell in scores.values() for cell in by_cell})
+            wrong = [cell for cell in cells if cell.noisy and cell.noise != PAIRS]
+            each = {cell.noise_name: beside(scores, [cell]) for cell in cells}
+            parts.append({"data": data, "database": database, "wrong labels": beside(scores, wrong), "each": each})
+    return {"parts": parts, "rates": rates(results, out)}
+
+
+def shown(found: dict[str, Any]) -> str:
+    """The tables of the page."""
+    names = [LOOK, *FOUR]
+    head = ["data, database", *names, "less the best", "95 % interval", "p, seeds"]
+    blocks = []
+    for title, part in (("wrong labels", "wrong labels"), ("clean labels", "clean")):
+        rows = []
+        for of in found["parts"]:
+            told = of[part] if part in of else of["each"].get(part, {"methods": {}})
+            row = [f"{of['data']}, {of['database']}"]
+            row += [figure(told["methods"][m]) if m in told["methods"] else "" for m in names]
+            rows.append([*row, *difference(told)])
+        blocks.append(f"Mean over the cells of {title}:\n\n{table(head, rows)}")
+    for of in found["parts"]:
+        rows = [
+            [cell, *(figure(t["methods"][m]) if m in t["methods"] else "" for m in names), *difference(t)]
+            for cell, t in of["each"].items()
+        ]
+        blocks.append(f"{of['data']}, {DATABASES[of['database']]}, each cell:\n\n{table(['noise', *head[1:]], rows)}")
+    rows = [
+        [r["data"], r["noise"], figure(r["true"]), figure(r["estimated"]), f"{r['off']:.3f}"] for r in found["rates"]
+    ]
+    blocks.append(
+        "Rates, true and estimated, and the largest distance over the seeds:\n\n"
+        + table(["data", "noise", "true", "estimated", "at most off"], rows)
+    )
+    return "\n\n".join(blocks)
+
+
+def figure(entry: dict[str, Any]) -> str:
+    """Mean and deviation, and the number of seeds where it is not five."""
+    text = f"{entry['mean']:.4f}" + ("" if entry["sd"] is None else f" ± {entry['sd']:.4f}")
+    return text if entry["n"] == SEEDS else f"{text} ({entry['n']})"
+
+
+def difference(told: dict[str, Any]) -> list[str]:
+    """LOOK less the best, its interval, and p."""
+    if "best" not in told:
+        return ["", "", ""]
+    interval = "" if np.isnan(told["low"]) else f"{told['low']:+.4f} to {told['high']:+.4f}"
+    p = "" if np.isnan(told["p"]) else f"{told['p']:.2g}, "
+    return [f"{told['difference']:+.4f} ({told['best']})", interval, f"{p}{told['pairs']}"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--page", type=Path)
+    args = parser.parse_args()
+    results = [r for r in load_results(args.out) if r.status == "done"]
+    planned = json.loads((args.out / "plan.json").read_text(encoding="utf-8"))
+    found = {"done": len(results), "planned": len(planned["runs"]), **study(results, args.out)}
+    if args.page is not None:
+        before, _, rest = args.page.read_text(encoding="utf-8").partition(MARKS[0])
+        text = f"{found['done']} of the recipe's {found['planned']} runs are done.\n\n{shown(found)}"
+        args.page.write_text(
+            "\n\n".join([before + MARKS[0], text, MARKS[1] + rest.partition(MARKS[1])[2]]), encoding="utf-8"
+        )
+        shutil.copyfile(args.out / "results.parquet", KEPT)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

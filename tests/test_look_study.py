@@ -1,0 +1,81 @@
+"""The study's table: means over cells and seeds, the best of the four, and the page, on results made by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crossbit.bench.store import Result
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+CODES = "mAP@all(ties=expected, empty=skip)"
+
+
+@pytest.fixture(scope="module")
+def study() -> ModuleType:
+    sys.path.insert(0, str(BENCHMARKS))  # the scripts import one another
+    try:
+        import look_study
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return look_study
+
+
+def result(method: str, noise: str, rate: float, seed: int, value: float) -> Result:
+    figures = [
+        {"database": database, "direction": way, "measure": CODES, "value": value + side}
+        for database in ("retrieval", "query")
+        for way, side in (("image->text", 0.01), ("text->image", -0.01))
+    ]
+    told: dict[str, Any] = dict.fromkeys(("id", "reason", "variant", "selection"), "")
+    told |= {
+        "status": "done",
+        "data": "toy",
+        "method": method,
+        "settings": {},
+        "bits": 64,
+        "noise": noise,
+        "rate": rate,
+    }
+    told |= {"each": False, "grouped": False, "seed": seed, "epochs": 1, "seconds": {}, "figures": figures}
+    return Result(**told, history=[{"noise_rate": 0.25}], machine={})
+
+
+def test_means_over_cells_and_the_best_of_the_four(study: ModuleType) -> None:
+    results = [
+        result(method, noise, rate, seed, value + 0.001 * seed * (method == "look"))
+        for seed in (0, 1, 2)
+        for method, values in (("look", (0.9, 0.8, 0.7)), ("nrch", (0.95, 0.6, 0.5)))
+        for (noise, rate), value in zip((("none", 0.0), ("swap-one", 0.2), ("swap-one", 0.8)), values, strict=True)
+    ]
+    results += [result("ucch", "none", 0.0, seed, 0.58) for seed in (0, 1)]  # sees no labels: one figure for all
+    results += [result("classifier", "swap-one", 0.2, 0, 1.0)]  # not one of the four, and a cell short
+    scores = study.scores_of(results, "toy", "retrieval")
+    cells = [cell for cell in scores["look"] if cell.noisy]
+    told = study.beside(scores, cells)
+    assert told["cells"] == 2
+    assert told["methods"]["look"]["mean"] == pytest.approx(0.751)
+    assert told["methods"]["ucch"] == {"mean": pytest.approx(0.58), "sd": 0.0, "n": 2}
+    assert "classifier" not in told["methods"]
+    assert told["best"] == "ucch"  # .58, nrch .55
+    assert told["difference"] == pytest.approx(0.75 + 0.0005 - 0.58) and told["pairs"] == 2
+    clean = study.beside(scores, [cell for cell in scores["look"] if not cell.noisy])
+    assert clean["best"] == "nrch" and clean["difference"] == pytest.approx(-0.049)
+
+
+def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()  # every run has this one's folder
+    rows = np.arange(2, 10)
+    np.savez(tmp_path / "runs/data.npz", rows=rows, train=rows[:4], noise_mask=rows < 3)
+    results = [result(m, "none", 0.0, seed, v) for m, v in (("look", 0.6), ("mrl", 0.5)) for seed in range(5)]
+    found = study.study([*results, result("look", "shuffle-pairs", 0.5, 0, 0.4)], tmp_path)
+    assert found["parts"][0]["wrong labels"] == {"cells": 0, "methods": {}}
+    assert [(r["noise"], r["true"]["mean"], r["off"]) for r in found["rates"]] == [("clean", 0.25, 0.0)]
+    text = study.shown(found)
+    assert "| clean | 0.6000 ± 0.0000 |" in text and "+0.1000 (mrl)" in text
+    assert "| shuffle-pairs 0.5 | 0.4000 (1) |" in text
