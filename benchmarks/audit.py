@@ -124,13 +124,8 @@ def by_cleanlab(p: np.ndarray, observed: np.ndarray, single: bool) -> tuple[np.n
     return 1 - quality, float(filter.find_label_issues(lists, p, multi_label=True, n_jobs=1).mean())
 
 
-def cell(
-    data: PairedData, x: dict[str, np.ndarray], noise: str, seed: int, kept: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """One noise and seed: figures of both, and of class frequencies as probabilities of the labels.
-
-    With what was `kept` of the cell, cleanlab's part is that.
-    """
+def cell(data: PairedData, x: dict[str, np.ndarray], noise: str, seed: int) -> dict[str, Any]:
+    """One noise and seed: figures of both, and of class frequencies as probabilities of the labels."""
     noisy, changed = corrupt_data(data, noise, seed)
     assert isinstance(changed, np.ndarray)
     mask = changed[data.splits["train"]]
@@ -139,15 +134,12 @@ def cell(
     start = time.process_time()
     p, labels, rate = by_posterior(x, observed, data.train.group, seed)
     middle = time.process_time()
-    found = judged(p, labels, rate, mask, truth) | {"processor_seconds": middle - start}
-    if kept is not None:
-        return {**kept, "crossbit": found}
     beside = np.concatenate(list(x.values()), axis=1)
     q = out_of_fold(beside, observed, single, seed)
     wrong, share = by_cleanlab(q, observed, single)
     frequencies = np.broadcast_to(observed.mean(0), truth.shape)
     return {
-        "crossbit": found,
+        "crossbit": judged(p, labels, rate, mask, truth) | {"processor_seconds": middle - start},
         "cleanlab": judged(wrong, q, share, mask, truth) | {"processor_seconds": time.process_time() - middle},
         "true_rate": float(mask.mean()),
         "frequencies_label_brier": float(np.square(frequencies - truth).sum(1).mean()),
@@ -184,22 +176,17 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--noise", nargs="+", default=NOISE)
-    parser.add_argument(
-        "--again", action="store_true", help="redo crossbit's part of every kept cell; cleanlab's stays"
-    )
     parser.add_argument("--only-table", action="store_true", help="what is kept, nothing computed")
     args = parser.parse_args()
-    held = {(one["data"], one["noise"], one["seed"]): one for one in read(args.kept)}
-    if args.again:
-        args.kept.rename(args.kept.with_suffix(".before.jsonl"))
+    done = {(one["data"], one["noise"], one["seed"]) for one in read(args.kept)}
     for name in [] if args.only_table else args.data:
         data = load_data(name)
         asked = [(noise, seed) for seed in range(args.seeds) for noise in args.noise]
-        missing = [place for place in asked if ((Path(name).stem, *place) in held) == args.again]
+        missing = [(noise, seed) for noise, seed in asked if (Path(name).stem, noise, seed) not in done]
         x = features(data) if missing else {}
         for noise, seed in missing:
             line = {"data": Path(name).stem, "noise": noise, "seed": seed, "rows": len(data.train)}
-            line |= cell(data, x, noise, seed, held.get((line["data"], noise, seed)))
+            line |= cell(data, x, noise, seed)
             with args.kept.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             areas = {who: round(line[who]["area"], 4) for who in ("crossbit", "cleanlab")}

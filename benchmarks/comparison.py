@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -103,28 +104,43 @@ def times(data: str, results: list[Result]) -> dict[str, Any]:
     }
 
 
-def not_above(results: list[Result]) -> list[dict[str, Any]]:
-    """Where, on clean labels, one of the four methods does not beat a linear baseline: the difference of their means.
+def ranked(result: Result, database: str) -> float | None:
+    """The mean mAP of both directions as the method ranks: by real vectors, or else by codes."""
+    vectors = mean_map(result, database, VECTORS)
+    return mean_map(result, database, CODES) if vectors is None else vectors
 
-    Both are taken as they rank: by codes, or by real vectors.
+
+def not_above(results: list[Result]) -> dict[str, Any]:
+    """Which of the four methods were compared with linear baselines on clean labels, and where they are not above one.
+
+    The mean of both directions, as each ranks, and the mean difference over the seeds that both have.
     """
-    scores: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    scores: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
     for result in results:
-        if result.noise == "none" and result.bits == BITS and not result.variant:
-            measures = {f["measure"] for f in result.figures}
-            ranked = VECTORS if VECTORS in measures else CODES
-            for f in result.figures:
-                if f["measure"] == ranked:
-                    place = result.data, f["database"], f["direction"]
-                    scores.setdefault(place, {}).setdefault(result.method, []).append(f["value"])
-    found = []
-    for (data, database, direction), by_method in scores.items():
-        means = {method: float(np.mean(values)) for method, values in by_method.items()}
-        for method in (m for m in FOUR if m in means):
-            for baseline in (b for b in LINEAR if b in means and means[b] >= means[method]):
-                place = {"data": data, "database": database, "direction": direction}
-                found.append({**place, "method": method, "baseline": baseline, "by": means[baseline] - means[method]})
-    return found
+        for database in DATABASES:
+            value = ranked(result, database)
+            if (result.noise, result.bits, result.variant) == ("none", BITS, "") and value is not None:
+                by_method = scores.setdefault((result.data, database), {})
+                by_method.setdefault(result.method, {})[result.seed] = value
+    found, compared = [], set()
+    for (data, database), by_method in scores.items():
+        for method, baseline in product(FOUR, LINEAR):
+            seeds = sorted(set(by_method.get(method, {})) & set(by_method.get(baseline, {})))
+            if seeds:
+                compared |= {method, baseline}
+                by = float(np.mean([by_method[baseline][seed] - by_method[method][seed] for seed in seeds]))
+                place = {"data": data, "database": database, "method": method, "baseline": baseline}
+                found += [{**place, "by": by, "seeds": len(seeds)}] if by >= 0 else []
+    return {"compared": sorted(compared), "found": found}
+
+
+def between(page: Path, marks: tuple[str, str], text: str) -> None:
+    """Put text between the marks of a page; ValueError where one of them is missing."""
+    before, start, rest = page.read_text(encoding="utf-8").partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    if not (start and end):
+        raise ValueError(f"{page} has no marks {marks[0]} and {marks[1]}")
+    page.write_text(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}", encoding="utf-8")
 
 
 def into_page(out: Path, page: Path) -> None:
@@ -133,9 +149,7 @@ def into_page(out: Path, page: Path) -> None:
     state = next(line for line in parts[0].splitlines() if " runs" in line).partition(". ")[0]
     state += ". Every single figure: `benchmarks/results/comparison.parquet`."
     kept = [state, *(f"#{part.strip()}" for part in parts[1:] if "P@100" not in part.splitlines()[0])]
-    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text(before + "\n\n".join([MARKS[0], *kept, MARKS[1]]) + after, encoding="utf-8")
+    between(page, MARKS, "\n\n".join(kept))
 
 
 def main() -> None:

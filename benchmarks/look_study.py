@@ -4,10 +4,11 @@
     python benchmarks/look_study.py OUT [--page docs/look.md]
 
 For each data set and database: the mean over the cells of wrong labels (wrong pairs are not among them) of the mean mAP
-of both directions, for each seed that has all of these cells; LOOK less the best of the four by a paired t-test over
-seeds. A method that sees no labels has the same figure in all of them. Then each cell by itself, and the rates that
-LOOK estimated beside the true ones. One JSON object out; --page puts the tables between its marks, and
-benchmarks/results/look.parquet keeps every single figure.
+of both directions, for each seed that has all of these cells; LOOK less the best of the four that has all of the cells
+(MRL by its codes, and by its real vectors, by which it ranks) by a paired t-test over seeds. A method that sees no
+labels has the same figure in all of them. Then each cell by itself, and the rates that LOOK estimated beside the true
+ones. One JSON object out; --page puts the tables between its marks, and benchmarks/results/look.parquet keeps every
+single figure.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from comparison import CODES, DATABASES, FOUR, mean_map, spread
+from comparison import CODES, DATABASES, FOUR, VECTORS, between, mean_map, spread
 from render import table
 
 from crossbit.bench.cells import Cell, cell_of
@@ -30,6 +31,8 @@ from crossbit.methods import get
 MARKS = "<!-- study -->", "<!-- end of study -->"
 KEPT = Path(__file__).parent / "results" / "look.parquet"
 BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
+REAL = ", real vectors"
+RIVALS = [*FOUR, "mrl" + REAL]
 Scores = dict[str, dict[Cell, dict[int, float]]]  # of a method, in a cell, by seed
 
 
@@ -38,10 +41,11 @@ def scores_of(results: list[Result], data: str, database: str) -> Scores:
     held: Scores = {}
     cells = {cell_of(r) for r in results if r.data == data}
     for result in results:
-        if result.data == data and (value := mean_map(result, database, CODES)) is not None:
-            held.setdefault(result.method, {}).setdefault(cell_of(result), {})[result.seed] = value
+        for measure, name in ((CODES, result.method), (VECTORS, result.method + REAL)):
+            if result.data == data and (value := mean_map(result, database, measure)) is not None:
+                held.setdefault(name, {}).setdefault(cell_of(result), {})[result.seed] = value
     for method, by_cell in held.items():
-        if not get(method).sees_labels:
+        if not get(method.removesuffix(REAL)).sees_labels:
             clean = next((of for cell, of in by_cell.items() if not cell.noisy), {})
             by_cell |= {cell: clean for cell in cells if cell.noisy and cell.noise != PAIRS}
     return held
@@ -54,10 +58,10 @@ def over_cells(by_cell: dict[Cell, dict[int, float]], cells: list[Cell]) -> dict
 
 
 def beside(scores: Scores, cells: list[Cell]) -> dict[str, Any]:
-    """Means by method, and LOOK less the best of the four papers' methods."""
+    """Means by method, and LOOK less the best of the four papers' methods; who lacks a cell has no mean."""
     means = {method: of for method, by_cell in scores.items() if (of := over_cells(by_cell, cells))}
     told: dict[str, Any] = {"cells": len(cells), "methods": {m: spread(of.values()) for m, of in means.items()}}
-    rivals = [m for m in FOUR if m in means]
+    rivals = [m for m in RIVALS if m in means]
     if LOOK in means and rivals:
         best = max(rivals, key=lambda m: float(np.mean(list(means[m].values()))))
         test = paired_t(means[LOOK], means[best])
@@ -101,7 +105,7 @@ def study(results: list[Result], out: Path) -> dict[str, Any]:
 
 def shown(found: dict[str, Any]) -> str:
     """The tables of the page."""
-    names = [LOOK, *FOUR]
+    names = [LOOK, *RIVALS]
     head = ["data, database", *names, "less the best", "95 % interval", "p, seeds"]
     blocks = []
     for title, part in (("wrong labels", "wrong labels"), ("clean labels", "clean")):
@@ -111,7 +115,7 @@ def shown(found: dict[str, Any]) -> str:
             row = [f"{of['data']}, {of['database']}"]
             row += [figure(told["methods"][m]) if m in told["methods"] else "" for m in names]
             rows.append([*row, *difference(told)])
-        blocks.append(f"Mean over the cells of {title}:\n\n{table(head, rows)}")
+        blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{table(head, rows)}")
     for of in found["parts"]:
         rows = [
             [cell, *(figure(t["methods"][m]) if m in t["methods"] else "" for m in names), *difference(t)]
@@ -152,10 +156,8 @@ def main() -> None:
     planned = json.loads((args.out / "plan.json").read_text(encoding="utf-8"))
     found = {"done": len(results), "planned": len(planned["runs"]), **study(results, args.out)}
     if args.page is not None:
-        before, _, rest = args.page.read_text(encoding="utf-8").partition(MARKS[0])
-        text = f"{found['done']} of the recipe's {found['planned']} runs are done.\n\n{shown(found)}"
-        args.page.write_text(
-            "\n\n".join([before + MARKS[0], text, MARKS[1] + rest.partition(MARKS[1])[2]]), encoding="utf-8"
+        between(
+            args.page, MARKS, f"{found['done']} of the recipe's {found['planned']} runs are done.\n\n{shown(found)}"
         )
         shutil.copyfile(args.out / "results.parquet", KEPT)
     print(json.dumps(found, indent=1))

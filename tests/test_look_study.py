@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +21,9 @@ CODES = "mAP@all(ties=expected, empty=skip)"
 def study() -> ModuleType:
     sys.path.insert(0, str(BENCHMARKS))  # the scripts import one another
     try:
-        import look_study
+        return importlib.import_module("look_study")
     finally:
         sys.path.remove(str(BENCHMARKS))
-    return look_study
 
 
 def result(method: str, noise: str, rate: float, seed: int, value: float) -> Result:
@@ -66,6 +66,29 @@ def test_means_over_cells_and_the_best_of_the_four(study: ModuleType) -> None:
     assert told["difference"] == pytest.approx(0.75 + 0.0005 - 0.58) and told["pairs"] == 2
     clean = study.beside(scores, [cell for cell in scores["look"] if not cell.noisy])
     assert clean["best"] == "nrch" and clean["difference"] == pytest.approx(-0.049)
+
+
+def test_where_a_method_is_not_above_a_linear_baseline(study: ModuleType) -> None:
+    values = {"nrch": 0.7, "ucch": 0.6, "cca-itq": 0.65, "look": 0.1}
+    results = [result(method, "none", 0.0, seed, value) for method, value in values.items() for seed in (0, 1)]
+    results += [result("cca-itq", "none", 0.0, 2, 0.0), result("cca-itq", "swap-one", 0.5, 0, 0.9)]  # not in common
+    told = sys.modules["comparison"].not_above(results)
+    assert told["compared"] == ["cca-itq", "nrch", "ucch"]
+    assert [(one["database"], one["method"], one["baseline"]) for one in told["found"]] == [
+        ("retrieval", "ucch", "cca-itq"),
+        ("query", "ucch", "cca-itq"),
+    ]
+    assert told["found"][0]["by"] == pytest.approx(0.05) and told["found"][0]["seeds"] == 2
+
+
+def test_a_page_without_marks_is_left_alone(study: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before <a> old <b> after")
+    study.between(page, ("<a>", "<b>"), "new")
+    assert page.read_text() == "before <a>\n\nnew\n\n<b> after"
+    with pytest.raises(ValueError, match="has no marks"):
+        study.between(page, ("<a>", "<c>"), "new")
+    assert page.read_text() == "before <a>\n\nnew\n\n<b> after"
 
 
 def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:

@@ -225,6 +225,17 @@ def test_mostly_resampled_labels_of_one_size_do_not_bend_the_calibration():
     assert brier < 0.9 * np.square(label - label.mean(0)).sum(1).mean()  # 1.5 of it there
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+@pytest.mark.parametrize("precision", [torch.float16, torch.float32, torch.float64])
+def test_further_rows_are_predicted_alike_in_any_precision(offset, precision):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(60, 5))) + (offset if precision != torch.float16 else 0.0)
+    x, y = x.to(precision), torch.from_numpy(np.eye(3)[rng.integers(3, size=60)])
+    fit = fit_exact({"x": x[:40].double()}, y[:40], Kernel({"x": 1.0}, 1.0, {"x": 10.0}), 0.1)
+    exact = fit.predict({"x": x[40:].double()})
+    np.testing.assert_allclose(fit.predict({"x": x[40:]}), exact, atol=1e-4)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_without_noise_the_posterior_is_the_observed_labels(several):
     features, label = clusters(several=several)
@@ -259,6 +270,23 @@ def test_few_labels_are_believed(labelled):
     assert found.rate == 0
     assert summary(found, of(observed)["image"]) == {"noise_rate": 0.0, "noise_kind": "none"}
     assert "too few" in in_words(found, of(observed)["image"])[0]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_modality_that_nobody_labelled_has_the_labels_of_the_other(several):
+    features, label = clusters(200, several=several)
+    observed, _ = corrupt(label, "swap-one:0.3", seed=1)
+    both, one = of(observed), {**of(observed), "text": torch.zeros(label.shape)}
+    assert torch.equal(estimate_posterior(features, one).labels, estimate_posterior(features, both).labels)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_few_wrong_labels_are_ranked_first_where_classes_overlap(several):
+    features, label = clusters(1200, several=several, spread=1.5)
+    observed, changed = corrupt(label, "swap-one:0.04", seed=1)
+    found = estimate_posterior(features, of(observed))
+    assert roc_auc_score(changed, found.corrupted["image"].numpy()) > 0.85
+    assert abs(found.rate - changed.mean()) < 0.07
 
 
 def test_ten_labels_are_enough_to_begin_with():

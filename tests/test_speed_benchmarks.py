@@ -47,12 +47,12 @@ def test_look_as_pairs_grow() -> None:
     printed = results("look_speed.py", "growth", "--sizes", "200", "300", "--set", "epochs=1", "steps=2", "width=16")
     assert [row["pairs"] for row in printed["sizes"]] == [200, 300]
     for row in printed["sizes"]:
-        assert row["posterior"] > 0 and row["training"] > 0 and row["peak_gib"] >= row["data_gib"] > 0
+        assert row["posterior"] > 0 and row["training"] > 0 and row["data_gib"] > 0
 
 
 @pytest.mark.slow
 def test_look_beside_nrch() -> None:
-    few = ["--labelled", "60", "--unlabelled", "20", "--rounds", "1", "--set", "epochs=1", "steps=2", "width=16"]
+    few = ["--labelled", "160", "--unlabelled", "20", "--rounds", "1", "--set", "epochs=1", "steps=2", "width=16"]
     printed = results("look_speed.py", "beside", *few)
     assert printed["width"] == 16 and printed["paper_width"] == 8192 and printed["look"] > 0
     assert printed["nrch"].keys() == {"narrow", "wide"}

@@ -242,7 +242,7 @@ def test_validation_takes_whole_groups(tmp_path):
     with np.load(tmp_path / "run" / "data.npz") as arrays:
         held, rows = arrays["validation"], arrays["rows"]
     asked = int(0.25 * len(data.splits["train"]))
-    assert asked <= len(held) < asked + 7
+    assert asked - 7 < len(held) <= asked
     assert not np.intersect1d(data.group[held], data.group[rows]).size
 
 
@@ -376,6 +376,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options,
         (toy().replace(splits=toy().splits | {"validation": np.arange(24, 120)}), {}, "leave some out"),
         (toy().replace(modalities=toy().modalities | {"text": np.array(UNLIKE)}), {}, "no word"),
         (toy(), {"seed": 2**64}, "whole number"),
+        (toy().replace(group=np.arange(120) // 60), {"validation": 0.1}, "groups stay whole"),
     ],
 )
 def test_data_that_cannot_be_trained_on_leaves_nothing_behind(tmp_path, data, options, message):

@@ -247,7 +247,7 @@ def _draw_noise(
 def _split_validation(
     data: PairedData, cls: type[Method], share: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and the validation rows (empty for none); a group is never torn apart."""
+    """The rows to train on and the validation rows (empty for none); of a share, whole groups."""
     rows = data.splits[cls.rows]
     if share is None:
         chosen = data.splits.get("validation", np.empty(0, np.int64))

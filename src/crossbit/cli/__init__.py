@@ -22,6 +22,7 @@ From the whole to the parts:
   crossbit evaluate run             how good they are, by which protocol
   crossbit index run                make them searchable
   crossbit search run "greek alpha" words find pictures, --image finds words
+  crossbit audit run                which labels look wrong, and why
 
 [dim]A mistake that you can mend ends in one line and exit code 2.
 `crossbit COMMAND --help` explains a command.[/dim]

@@ -57,18 +57,20 @@ def random_split(
 def held_out(n: int, rows: np.ndarray, count: int, seed: Any, groups: np.ndarray | None = None) -> np.ndarray:
     """Hold `count` of `rows` out, drawn at random: a mask (n,) of all rows.
 
-    With groups (n,), whole ones are drawn until they have `count` of the rows; the mask then holds all rows of theirs,
-    those that are not in `rows`, too.
+    With groups (n,) whole ones are drawn, that have `count` of the rows, or as many below it as they can add up to; the
+    mask then holds all rows of theirs, those that are not in `rows`, too.
 
-    >>> held_out(5, np.array([0, 1, 2, 3]), 1, 0, np.array(["a", "a", "b", "b", "b"])).tolist()
-    [True, True, False, False, False]
+    Raises:
+        UserError: the smallest group has more rows than `count`.
+
+    >>> held_out(5, np.array([0, 1, 2, 3]), 2, 0, np.array(["a", "b", "b", "b", "a"])).tolist()
+    [True, False, False, False, True]
     """
-    rng = np.random.default_rng(seed)
     number = np.arange(n) if groups is None else group_numbers(groups, n)
     found, sizes = np.unique(number[rows], return_counts=True)
-    order = rng.permutation(len(found))
-    last = np.searchsorted(np.cumsum(sizes[order]), count)
-    return np.isin(number, found[order[: last + 1]])
+    if sizes.min(initial=n) > count:
+        raise UserError(f"{count} rows are to be held out, and groups stay whole; the smallest has {sizes.min()} rows")
+    return np.isin(number, found[_choose_groups(sizes, count, np.random.default_rng(seed))])
 
 
 def generator(seed: Any) -> np.random.Generator:

@@ -81,7 +81,8 @@ def estimate_posterior(
     Args:
         features: by modality (n, dim), any number of modalities.
         observed: by modality (n, c) observed labels 0/1, a row of zeros for a row without labels. Where the modalities
-            share one array, or have equal ones, it counts once; others are so many witnesses of the same truth.
+            share one array, or have equal ones, it counts once; others are so many witnesses of the same truth. One
+            that nobody labelled has the labels of the first that somebody did.
         seed: of the rows and landmarks that are drawn where there are many.
         groups: (n,) near-duplicates by number. Where nearly all rows of a group were given the same labels these may
             be wrong together, so the group is left out together; else its rows are so many witnesses.
@@ -98,6 +99,9 @@ def estimate_posterior(
     >>> (posterior.corrupted["x"] > 0.5).nonzero().squeeze(1).tolist(), posterior.labels[0].argmax().item()
     ([0, 39], 0)
     """
+    some = next((y for y in observed.values() if y.any()), None)
+    if some is not None:
+        observed = {modality: y if y.any() else some for modality, y in observed.items()}
     witnesses = _witnesses(observed)
     together = torch.stack([y.double() for y, _ in witnesses])  # (witnesses, n, c)
     counted = together.any(2)  # (witnesses, n)

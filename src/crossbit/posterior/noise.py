@@ -115,9 +115,8 @@ ITERATIONS = 40  # of L-BFGS
 STARTS = (5.0, -3.0), (10.0, 1.5)  # slope where nothing is wrong, and log-odds of each kind: little noise, and much
 LEAST_KEPT = 0.05  # of the signal, whatever the noise
 FEW = 2.0  # rows that were seen before any was, spread over the kinds: keeps shares off 0
-ROUNDS = 2  # in which the sizes of resampled sets are held still
-MOSTLY = 0.9  # share of right rows from which it is asked whether anything is wrong at all
-WORTH = 0.01  # log-likelihood a row by which more kinds must fit better to be believed, beside BIC's penalty
+ROUNDS = 2  # of fits before the last, after each of which the sizes of resampled sets are told anew
+WORTH = 0.01  # log-likelihood a row by which several kinds must fit better than one, over BIC's penalty for them
 SURE = 50.0  # logits are kept within: probabilities are 0 and 1 beyond, and their likelihoods lose digits
 TIED = 1e-2  # penalty on the classes' offsets
 STEEP = (
@@ -224,12 +223,8 @@ def _still(known: Tensor) -> Likelihood:
 
 
 def _fewest(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> NoiseModel:
-    """The best model, or one of fewer kinds that is hardly less likely: nothing wrong, or one kind of noise."""
+    """The best model; or of one kind of noise, where that is hardly less likely."""
     loss, model = _best(f, y, kinds, single)
-    if model.shares["none"] > MOSTLY:
-        simpler, other = _best(f, y, {"none": kinds["none"]}, single)
-        if simpler - loss < WORTH:
-            return other
     if len(kinds) > 2:
         most = max((name for name in kinds if name != "none"), key=model.shares.__getitem__)
         simpler, other = _best(f, y, {name: kinds[name] for name in ("none", most)}, single)

@@ -1,7 +1,7 @@
 """Kernel ridge regression of labels, and what it says of each row when that row's own labels are left out.
 
 Shapes: n labelled rows, m landmarks, c classes. Features are given by modality, (n, dim). Regressions are fitted in
-float64; further rows are predicted in the precision of their features.
+float64; further rows may be predicted in float32.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor
 
 Features = Mapping[str, Tensor]
 CHUNK = 4096  # rows of a kernel at a time
+LARGE = 500.0  # weight from which float32 would lose digits that matter
 JITTERS = 1e-9, 1e-6, 1e-3  # of the landmarks' kernel, which may be singular
 
 
@@ -81,13 +82,17 @@ class Fit:
     error: float
 
     def predict(self, features: Features) -> Tensor:
-        """Predictions float64 (rows, c) for rows that it was not fitted to, made in the features' own precision."""
-        precision = next(iter(features.values())).dtype
-        middle = {modality: x.mean(0) for modality, x in self.centres.items()}  # far from 0 float32 loses distances
+        """Predictions float64 (rows, c) for rows that it was not fitted to.
+
+        In float32 where the features are and the weights are small enough; landmarks may have large ones.
+        """
+        exact = any(x.dtype != torch.float32 for x in features.values()) or self.weight.abs().max() > LARGE
+        precision = torch.float64 if exact else torch.float32
+        middle = {modality: x.mean(0).to(precision) for modality, x in self.centres.items()}  # small numbers lose less
         centres = {modality: (x - middle[modality]).to(precision) for modality, x in self.centres.items()}
         weight, found = self.weight.to(precision), self.weight.new_empty(_rows(features), self.weight.shape[1])
         for rows in blocks(features):
-            near = {modality: features[modality][rows] - x.to(precision) for modality, x in middle.items()}
+            near = {modality: features[modality][rows].to(precision) - x for modality, x in middle.items()}
             found[rows] = (self.kernel(near, centres) @ weight).double() + self.intercept
         return found
 
