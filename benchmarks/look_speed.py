@@ -7,8 +7,8 @@ Drawn pairs of the shape of the glyph sets ("beside": images 1,024 and texts 610
 in each modality and 80 classes ("growth"); one to three labels a pair, half of them under swap-one. *beside*: a whole
 LOOK training at its defaults, posterior included, in turns with epochs of NRCH at LOOK's width and, on an eighth of the
 rows, at the paper's (the difference of trainings that have more of them), times the 100 epochs of its paper. *growth*:
-the posterior alone, of clean labels, and the whole training; every size in a process of its own, which tells its peak of
-memory, and that of drawing the data.
+the posterior alone, of clean labels, and the whole training; every size in a process of its own, which tells its peak
+of memory, and that of drawing the data.
 """
 
 from __future__ import annotations
