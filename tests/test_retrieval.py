@@ -39,7 +39,7 @@ def data(place: Path) -> PairedData:
 
 @pytest.fixture(scope="module")
 def model(data: PairedData) -> Model:
-    return crossbit.train(data, bits=16, epochs=1, settings={"width": 16}, progress=False)
+    return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
 
 
 @pytest.fixture(scope="module")
