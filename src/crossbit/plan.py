@@ -264,12 +264,7 @@ def _split_validation(
             f"validation {share} of {len(labelled)} training rows is {count} rows; at least 2 must go, and 2 stay"
         )
     apart = held_out(data.n, labelled, count, [seed, 1], data.group)
-    chosen = labelled[apart[labelled]]
-    if len(chosen) > len(labelled) - 2:
-        raise UserError(
-            f"validation {share} takes {len(chosen)} of {len(labelled)} training rows, as groups stay whole"
-        )
-    return rows[~apart[rows]], chosen
+    return rows[~apart[rows]], labelled[apart[labelled]]
 
 
 def _selection(rows: np.ndarray, share: float | None) -> str:
