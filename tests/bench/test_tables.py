@@ -260,7 +260,7 @@ def test_times_are_of_trainings_each_once(tmp_path: Path) -> None:
     assert (row["runs"][0], row["training"][0]) == ("2", f"15.0 ± {math.sqrt(50):.1f}")  # none of them is a common cell
     assert (other["runs"][0], row["retrieval"][0]) == ("4", f"{0.6 + 0.005:.4f}")
     assert any("counts once" in note for note in table.notes)
-    assert any(note.startswith("1 runs were interrupted") for note in table.notes)
+    assert any(note.startswith("1 run was interrupted") for note in table.notes)
     assert not any("counts once" in note for note in only(make_tables(tmp_path, CLOSE), "times").notes)
 
 

@@ -5,7 +5,8 @@ A plot is drawn only where the results vary along its axis.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,8 @@ class Sheet:
 
     def _panels(self, what: str, cell: str, title: str, panels: Sequence[Panel]) -> list[Path]:
         across = len(self.runs.directions(self.database, self.measure))
-        return draw_panels(self._path(what, cell), title, f"{self._protocol}; {spread_text(self.runs)}", panels, across)
+        spread = spread_text(len(self.runs.seeds), (sd for panel in panels for line in panel.lines for sd in line.spread))
+        return draw_panels(self._path(what, cell), title, f"{self._protocol}; {spread}", panels, across)
 
 
 def noise_title(cell: Cell) -> str:
@@ -125,9 +127,15 @@ def noise_title(cell: Cell) -> str:
     return f"noise {cell.noise_name}" if cell.noisy else "clean"
 
 
-def spread_text(runs: Runs) -> str:
-    """What the lines and bands are."""
-    return f"mean of {len(runs.seeds)} seeds, band ± sd" if len(runs.seeds) > 1 else "one seed"
+def spread_text(seeds: int, spreads: Iterable[float]) -> str:
+    """What the lines and bands are, of this many seeds and these standard deviations.
+
+    >>> spread_text(3, [0.01, 0.02]), spread_text(3, [0.01, math.nan])
+    ('mean of 3 seeds, band ± sd', 'mean of 3 seeds, band ± sd; no band: one seed')
+    """
+    if seeds < 2:
+        return "one seed"
+    return f"mean of {seeds} seeds, band ± sd" + ("; no band: one seed" if any(map(math.isnan, spreads)) else "")
 
 
 def _lines(

@@ -133,5 +133,6 @@ def _notes(done: Sequence[Result]) -> list[str]:
             "runs and times are those of trainings: one that stands under several noises of labels counts once"
         )
     if resumed := sum("resumed_after_epoch" in result.machine for result in trained):
-        notes.append(f"{resumed} runs were interrupted: their training time is estimated from the later epochs")
+        runs = "1 run was" if resumed == 1 else f"{resumed} runs were"
+        notes.append(f"{runs} interrupted: the training time is estimated from the later epochs")
     return notes

@@ -30,11 +30,12 @@ from crossbit.posterior.words import in_words, summary
 
 CHOICES = {"labels": ("posterior", "hard", "observed")}
 LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | dict.fromkeys(
-    ("steps", "weight_decay", "head", "contrast", "quantise"), 0
+    ("steps", "weight_decay", "head", "contrast", "quantise", "base"), 0
 )
 FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
 KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
+RARE = 1e-4  # pairs that share a label are at least this frequent
 RISE = 0.3  # share of the steps in which the learning rate rises
 
 
@@ -52,6 +53,8 @@ class LookSettings(PictureSettings):
     lr: float = 2e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
     weight_decay: float = 1e-2  # AdamW's
     sharpness: float = 4.0  # alpha: log-odds that two pairs share a label, where their codes are the same
+    base: float = 0.5  # beta: weight of the log-odds that any two pairs share one, which cosines then need not say
+    own: float = 0.3  # share of what a modality learns that it says itself, own labels and other modalities not seen
     head: float = 1.0  # weight of the classifier over the codes; 0: none
     contrast: float = 0.04  # weight of finding the own partner in the batch; 0: none
     quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
@@ -61,7 +64,7 @@ class LookSettings(PictureSettings):
     kernel: str = ""  # the only modality that labels are repaired from; empty: all
 
     def __post_init__(self) -> None:
-        check("look", self, choices=CHOICES, least=LEAST, above=("lr", "sharpness"), share=("dropout",))
+        check("look", self, choices=CHOICES, least=LEAST, above=("lr", "sharpness"), share=("dropout", "own"))
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -90,14 +93,22 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
     return 1 - none
 
 
-def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0) -> Tensor:
+def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0, base: float = 0.0) -> Tensor:
     """Logistic loss of cosines against the probability to share a label; a scalar, mean over all m n pairs.
+
+    Args:
+        u, v: (m, bits) and (n, bits).
+        target: S (m, n).
+        sharpness: alpha.
+        base: beta; the logits are alpha cos(u, v) + beta logit(mean S).
 
     >>> u = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     >>> round(similarity_loss(u, u, torch.eye(2), sharpness=4.0).item(), 4)  # (log(1 + e^-4) + log 2) / 2
     0.3556
     """
     logits = sharpness * F.normalize(u, dim=1) @ F.normalize(v, dim=1).t()
+    if base > 0:
+        logits = logits + base * target.mean().clamp(RARE, 1 - RARE).logit()
     return F.binary_cross_entropy_with_logits(logits, target)
 
 
@@ -163,6 +174,8 @@ class Look(Method):
         "no quantisation": {"quantise": 0.0},
         "a fifth of the hidden units dropped": {"dropout": 0.2},
         "labels repaired from images only": {"kernel": "image"},
+        "nothing of what a modality says itself": {"own": 0.0},
+        "no base rate": {"base": 0.0},
     }
 
     def __init__(self, settings: LookSettings, task: Task) -> None:
@@ -214,15 +227,25 @@ class Look(Method):
         self.buffers["target"] = (
             observed.clone() if s.labels == "observed" else self.targets(posterior.labels, posterior)
         )
-        if s.pairs and s.labels != "observed" and posterior.right is not None:
-            self.buffers["right_pair"] = posterior.right.float()
-            for modality, labels in posterior.of_modality.items():
-                self.buffers[f"target_{modality}"] = self.targets(labels, posterior)
+        if s.labels != "observed":
+            self.each_modality(posterior)
         self.buffers["probability"] = posterior.labels.float()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
         return {**summary(posterior, observed), "note": in_words(posterior, observed)[0]}
+
+    def each_modality(self, posterior: Posterior) -> None:
+        """Targets of the modalities, where these differ."""
+        s, of_modality = self.settings, {}
+        if s.pairs and posterior.right is not None:
+            self.buffers["right_pair"] = posterior.right.float()
+            of_modality = posterior.of_modality
+        own = s.own if s.labels == "posterior" else 0.0
+        for modality, alone in posterior.alone.items():
+            if modality in of_modality or own > 0:
+                target = self.targets(of_modality.get(modality, posterior.labels), posterior)
+                self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), own)
 
     def targets(self, labels: Tensor, posterior: Posterior) -> Tensor:
         """What is learnt of the labels' probabilities (n, c); a tensor of its own."""
@@ -279,16 +302,18 @@ class Look(Method):
     def label_loss(self, outputs: Mapping[str, Tensor], rows: Tensor, right: Tensor) -> Tensor:
         """What the labels' probabilities say of a batch: which rows share one, and which they have."""
         s, single = self.settings, bool(self.buffers["single"])
-        p = {m: self.buffers.get(f"target_{m}", self.buffers["target"])[rows] for m in outputs}
+        everyone = self.buffers["target"][rows]
+        p = {m: self.buffers[f"target_{m}"][rows] if f"target_{m}" in self.buffers else everyone for m in outputs}
         terms = []
         pairs = list(itertools.combinations(outputs, 2))
+        same = all(target is p[next(iter(p))] for target in p.values())
         shared: Tensor | None = None
         for a, b in [*pairs, *((m, m) for m in outputs)]:
-            if shared is None or "right_pair" in self.buffers:  # else all modalities have the same targets
+            if shared is None or not same:
                 shared = share_probability(p[a], p[b], single=single)
             own = torch.ones_like(right) if a == b else right + (1 - right) * shared.diagonal()
             target = shared.diagonal_scatter(own)
-            loss = similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness)
+            loss = similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness, base=s.base)
             terms.append(loss / (len(outputs) if a == b else len(pairs)))
         if s.head > 0:
             classifier = self.networks["classifier"]

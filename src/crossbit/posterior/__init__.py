@@ -42,6 +42,7 @@ class Posterior:
         noise: by modality, how labels went wrong; empty where too few rows have labels.
         kernel, ridge: what was chosen; None where too few rows have labels.
         right: (n,) probability that a row's modalities belong together; 1 where next to nothing speaks against it.
+        alone: by modality (n, c) as `prior`, from that modality alone; empty where there is only one.
         of_modality: (n, c) as `labels`, of each modality of its own; empty where all pairs look right.
     """
 
@@ -53,6 +54,7 @@ class Posterior:
     kernel: Kernel | None = None
     ridge: float | None = None
     right: Tensor | None = None
+    alone: dict[str, Tensor] = field(default_factory=dict)
     of_modality: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -147,13 +149,14 @@ def _judge_pairs(
     labelled: Tensor,
     seed: int,
 ) -> None:
-    """Put `right` and `of_modality` into a posterior, where some pairs look wrong."""
+    """Put `alone` into a posterior, and `right` and `of_modality` where some pairs look wrong."""
     assert found.kernel is not None
     gamma, single = found.kernel.gamma, found.single
     alone = {
         m: judge_alone(x, observed[m], labels, labelled, gamma, single=single, seed=seed) for m, x in features.items()
     }
-    right, share = right_pairs([one.prior for one in alone.values()], single=single, seed=seed)
+    found.alone = {m: one.prior for m, one in alone.items()}
+    right, share = right_pairs(list(found.alone.values()), single=single, seed=seed)
     if share >= WRONG_PAIRS:
         found.right, found.of_modality = right, mixed(found.labels, alone, right)
 
