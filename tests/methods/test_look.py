@@ -9,7 +9,9 @@ import torch
 
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
+from crossbit.methods.base import Task
 from crossbit.methods.look import (
+    Look,
     LookSettings,
     most_likely,
     partner_loss,
@@ -17,6 +19,7 @@ from crossbit.methods.look import (
     share_probability,
     similarity_loss,
 )
+from crossbit.posterior import estimate_posterior
 from crossbit.training import train
 
 
@@ -76,6 +79,11 @@ def test_losses_are_what_loops_give():
         s, x = float(target[i, j]), 5.0 * cosine(i, j)
         total += s * math.log1p(math.exp(-x)) + (1 - s) * math.log1p(math.exp(x))
     assert similarity_loss(u, v, target, sharpness=5.0).item() == pytest.approx(total / 9, rel=1e-5)
+    mean, total = float(target.mean()), 0.0
+    for i, j in itertools.product(range(3), repeat=2):
+        s, x = float(target[i, j]), 5.0 * cosine(i, j) + 0.5 * math.log(mean / (1 - mean))
+        total += s * math.log1p(math.exp(-x)) + (1 - s) * math.log1p(math.exp(x))
+    assert similarity_loss(u, v, target, sharpness=5.0, base=0.5).item() == pytest.approx(total / 9, rel=1e-5)
     weight, total = torch.tensor([1.0, 0.5, 0.0]), 0.0
     for i in range(3):
         there = sum(math.exp(2 * cosine(i, j)) for j in range(3))
@@ -160,6 +168,22 @@ def test_wrong_pairs_are_told_and_kept():
     assert model.rows["right_pair"].shape == (380,)
     assert "right_pair" not in without.rows
     assert not same(codes(model, data), codes(without, data))
+
+
+@pytest.mark.parametrize(("settings", "shares"), [({"own": 0.25}, 0.25), ({"own": 0.0}, 0), ({"labels": "hard"}, 0)])
+def test_a_modality_learns_in_part_what_it_says_itself(settings, shares):
+    data = toy()
+    names, seen = list(data.modalities), np.asarray(data.splits["retrieval"])
+    features = {m: torch.from_numpy(data[m][seen]) for m in names}
+    y = torch.from_numpy(data.label[seen]).float()
+    posterior = estimate_posterior(features, dict.fromkeys(names, y))
+    method = Look(LookSettings(**settings), Task({m: x.shape[1] for m, x in features.items()}, 16, 3))
+    method.each_modality(posterior)
+    assert set(method.buffers) == ({f"target_{m}" for m in names} if shares else set())
+    for m in names if shares else ():
+        expected = (1 - shares) * posterior.labels + shares * posterior.alone[m]
+        assert torch.allclose(method.buffers[f"target_{m}"].double(), expected, atol=1e-6)
+    assert not torch.allclose(posterior.alone["image"], posterior.alone["text"], atol=0.01)
 
 
 @pytest.mark.parametrize("how", ["no labels", "zeros"])

@@ -114,7 +114,9 @@ class Sheet:
 
     def _panels(self, what: str, cell: str, title: str, panels: Sequence[Panel]) -> list[Path]:
         across = len(self.runs.directions(self.database, self.measure))
-        spread = spread_text(len(self.runs.seeds), (sd for panel in panels for line in panel.lines for sd in line.spread))
+        spread = spread_text(
+            len(self.runs.seeds), (sd for panel in panels for line in panel.lines for sd in line.spread)
+        )
         return draw_panels(self._path(what, cell), title, f"{self._protocol}; {spread}", panels, across)
 
 
