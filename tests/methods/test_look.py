@@ -176,13 +176,16 @@ def test_a_modality_learns_in_part_what_it_says_itself(settings, shares):
     names, seen = list(data.modalities), np.asarray(data.splits["retrieval"])
     features = {m: torch.from_numpy(data[m][seen]) for m in names}
     y = torch.from_numpy(data.label[seen]).float()
+    y[60:] = 0
     posterior = estimate_posterior(features, dict.fromkeys(names, y))
     method = Look(LookSettings(**settings), Task({m: x.shape[1] for m, x in features.items()}, 16, 3))
     method.each_modality(posterior)
     assert set(method.buffers) == ({f"target_{m}" for m in names} if shares else set())
     for m in names if shares else ():
-        expected = (1 - shares) * posterior.labels + shares * posterior.alone[m]
-        assert torch.allclose(method.buffers[f"target_{m}"].double(), expected, atol=1e-6)
+        moved = shares * (1 - posterior.corrupted[m][:60, None])
+        expected = posterior.labels[:60].lerp(posterior.alone[m][:60], moved)
+        assert torch.equal(method.buffers[f"target_{m}"][60:], posterior.labels[60:].float())  # nobody labelled these
+        assert torch.allclose(method.buffers[f"target_{m}"][:60].double(), expected, atol=1e-6)
     assert not torch.allclose(posterior.alone["image"], posterior.alone["text"], atol=0.01)
 
 

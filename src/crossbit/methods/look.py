@@ -54,7 +54,7 @@ class LookSettings(PictureSettings):
     weight_decay: float = 1e-2  # AdamW's
     sharpness: float = 4.0  # alpha: log-odds that two pairs share a label, where their codes are the same
     base: float = 0.5  # beta: weight of the log-odds that any two pairs share one, which cosines then need not say
-    own: float = 0.3  # share of what a modality learns that it says itself, own labels and other modalities not seen
+    own: float = 0.3  # of a label that is believed: share that is learnt as what the modality says without that label
     head: float = 1.0  # weight of the classifier over the codes; 0: none
     contrast: float = 0.04  # weight of finding the own partner in the batch; 0: none
     quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
@@ -245,7 +245,8 @@ class Look(Method):
         for modality, alone in posterior.alone.items():
             if modality in of_modality or own > 0:
                 target = self.targets(of_modality.get(modality, posterior.labels), posterior)
-                self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), own)
+                believed = (1 - posterior.corrupted[modality]).nan_to_num(0).unsqueeze(1)  # 0 without labels
+                self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), own * believed.to(target))
 
     def targets(self, labels: Tensor, posterior: Posterior) -> Tensor:
         """What is learnt of the labels' probabilities (n, c); a tensor of its own."""
