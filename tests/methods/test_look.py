@@ -18,8 +18,9 @@ from crossbit.methods.look import (
     rate_at,
     share_probability,
     similarity_loss,
+    usual,
 )
-from crossbit.posterior import estimate_posterior
+from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.training import train
 
 
@@ -79,11 +80,11 @@ def test_losses_are_what_loops_give():
         s, x = float(target[i, j]), 5.0 * cosine(i, j)
         total += s * math.log1p(math.exp(-x)) + (1 - s) * math.log1p(math.exp(x))
     assert similarity_loss(u, v, target, sharpness=5.0).item() == pytest.approx(total / 9, rel=1e-5)
-    mean, total = float(target.mean()), 0.0
+    total = 0.0
     for i, j in itertools.product(range(3), repeat=2):
-        s, x = float(target[i, j]), 5.0 * cosine(i, j) + 0.5 * math.log(mean / (1 - mean))
+        s, x = float(target[i, j]), 5.0 * cosine(i, j) - 0.7
         total += s * math.log1p(math.exp(-x)) + (1 - s) * math.log1p(math.exp(x))
-    assert similarity_loss(u, v, target, sharpness=5.0, base=0.5).item() == pytest.approx(total / 9, rel=1e-5)
+    assert similarity_loss(u, v, target, sharpness=5.0, offset=-0.7).item() == pytest.approx(total / 9, rel=1e-5)
     weight, total = torch.tensor([1.0, 0.5, 0.0]), 0.0
     for i in range(3):
         there = sum(math.exp(2 * cosine(i, j)) for j in range(3))
@@ -170,23 +171,74 @@ def test_wrong_pairs_are_told_and_kept():
     assert not same(codes(model, data), codes(without, data))
 
 
-@pytest.mark.parametrize(("settings", "shares"), [({"own": 0.25}, 0.25), ({"own": 0.0}, 0), ({"labels": "hard"}, 0)])
-def test_a_modality_learns_in_part_what_it_says_itself(settings, shares):
-    data = toy()
-    names, seen = list(data.modalities), np.asarray(data.splits["retrieval"])
-    features = {m: torch.from_numpy(data[m][seen]) for m in names}
-    y = torch.from_numpy(data.label[seen]).float()
+def judged(data: PairedData, apart: bool = False) -> tuple[dict[str, torch.Tensor], Posterior]:
+    """Features, and the posterior of 100 rows: 40 nobody labelled, 20 have wrong labels, 10 lack them in the images."""
+    rows = data.splits["retrieval"]
+    features = {m: torch.from_numpy(data[m][rows]) for m in data.modalities}
+    y = torch.from_numpy(data.label[rows]).float()
     y[60:] = 0
-    posterior = estimate_posterior(features, dict.fromkeys(names, y))
-    method = Look(LookSettings(**settings), Task({m: x.shape[1] for m, x in features.items()}, 16, 3))
-    method.each_modality(posterior)
-    assert set(method.buffers) == ({f"target_{m}" for m in names} if shares else set())
-    for m in names if shares else ():
-        moved = shares * (1 - posterior.corrupted[m][:60, None])
-        expected = posterior.labels[:60].lerp(posterior.alone[m][:60], moved)
-        assert torch.equal(method.buffers[f"target_{m}"][60:], posterior.labels[60:].float())  # nobody labelled these
-        assert torch.allclose(method.buffers[f"target_{m}"][:60].double(), expected, atol=1e-6)
+    y[:20] = y[:20].roll(1, 1)
+    observed = {m: y.clone() for m in features}
+    if apart:
+        observed["image"][50:60] = 0
+    return features, estimate_posterior(features, observed)
+
+
+def method_of(features: dict[str, torch.Tensor], **settings: object) -> Look:
+    return Look(LookSettings(**settings), Task({m: x.shape[1] for m, x in features.items()}, 3, 16))
+
+
+@pytest.mark.parametrize(("settings", "share"), [({"own": 0.25}, 0.25), ({"own": 0.0}, 0), ({"labels": "hard"}, 0)])
+def test_a_modality_learns_in_part_what_it_says_itself(settings, share):
+    features, posterior = judged(toy())
+    method = method_of(features, **settings)
+    method.set_apart(posterior)
+    assert set(method.buffers) == ({f"target_{m}" for m in features} if share else set())
+    weight = share * (1 - posterior.corrupted["text"][:60, None])
+    assert not share or (weight.min() < 0.01 and weight.max() > 0.99 * share)
+    for m in features if share else ():
+        target = method.buffers[f"target_{m}"].double()
+        expected = posterior.labels[:60] + weight * (posterior.alone[m] - posterior.labels)[:60]
+        assert torch.allclose(target[:60], expected, atol=1e-6)
+        assert torch.equal(target[60:].float(), posterior.labels[60:].float())  # nobody labelled these
     assert not torch.allclose(posterior.alone["image"], posterior.alone["text"], atol=0.01)
+
+
+def test_a_row_labelled_in_one_modality_is_believed_in_both():
+    features, posterior = judged(toy(), apart=True)
+    method = method_of(features)
+    method.set_apart(posterior)
+    assert posterior.corrupted["image"][50:60].isnan().all()
+    for m in features:
+        moved = (method.buffers[f"target_{m}"].double() - posterior.labels)[50:60]
+        weight = 0.3 * (1 - posterior.corrupted["text"][50:60, None])
+        assert torch.allclose(moved, weight * (posterior.alone[m] - posterior.labels)[50:60], atol=1e-6)
+
+
+def test_each_modality_is_held_to_its_own_target():
+    features, posterior = judged(toy())
+    method = method_of(features, own=0.5, sharpness=5.0, head=2.0)
+    method.set_apart(posterior)
+    rows, right = torch.arange(30, 70), torch.ones(40)
+    method.buffers |= {"single": torch.tensor(True), "usual": torch.tensor(0.25), "target": posterior.labels.float()}
+    u = {m: torch.randn(40, 16, generator=torch.Generator().manual_seed(k)) for k, m in enumerate(features)}
+    p = {m: method.buffers[f"target_{m}"][rows] for m in features}
+    expected = torch.zeros(())
+    for a, b, weight in (("image", "text", 1.0), ("image", "image", 0.5), ("text", "text", 0.5)):
+        target = (p[a] @ p[b].t()).fill_diagonal_(1)
+        offset = 0.5 * math.log(0.25 / 0.75)
+        expected = expected + weight * similarity_loss(u[a], u[b], target, sharpness=5.0, offset=offset)
+    for m in features:
+        logits = method.networks["classifier"](u[m])
+        expected = expected + 2.0 * torch.nn.functional.binary_cross_entropy_with_logits(logits, p[m])
+    assert method.label_loss(u, rows, right).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_what_is_usual_does_not_depend_on_the_batch():
+    p = torch.rand(30, 4, generator=torch.Generator().manual_seed(0))
+    pairs = [share_probability(p[[i]], p[[j]]).item() for i, j in itertools.permutations(range(30), 2)]
+    assert usual(p) == pytest.approx(np.mean(pairs), rel=1e-4)
+    assert 0 < usual(torch.eye(3), single=True) < 1e-3 and 0.999 < usual(torch.ones(3, 1)) < 1
 
 
 @pytest.mark.parametrize("how", ["no labels", "zeros"])

@@ -35,7 +35,7 @@ LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"
 FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
 KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
-RARE = 1e-4  # pairs that share a label are at least this frequent
+COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
 
 
@@ -93,23 +93,32 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
     return 1 - none
 
 
-def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0, base: float = 0.0) -> Tensor:
+def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0, offset: float = 0.0) -> Tensor:
     """Logistic loss of cosines against the probability to share a label; a scalar, mean over all m n pairs.
 
     Args:
         u, v: (m, bits) and (n, bits).
         target: S (m, n).
         sharpness: alpha.
-        base: beta; the logits are alpha cos(u, v) + beta logit(mean S).
+        offset: of the logits alpha cos(u, v) + offset.
 
     >>> u = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     >>> round(similarity_loss(u, u, torch.eye(2), sharpness=4.0).item(), 4)  # (log(1 + e^-4) + log 2) / 2
     0.3556
     """
-    logits = sharpness * F.normalize(u, dim=1) @ F.normalize(v, dim=1).t()
-    if base > 0:
-        logits = logits + base * target.mean().clamp(RARE, 1 - RARE).logit()
+    logits = sharpness * F.normalize(u, dim=1) @ F.normalize(v, dim=1).t() + offset
     return F.binary_cross_entropy_with_logits(logits, target)
+
+
+def usual(p: Tensor, *, single: bool = False) -> float:
+    """Mean probability that two different rows of p (n, c) share a label; kept off 0 and 1.
+
+    >>> usual(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), single=True)
+    0.333...
+    """
+    shared, n = share_probability(p, p, single=single), len(p)
+    mean = float((shared.sum() - shared.diagonal().sum()) / max(1, n * (n - 1)))
+    return min(max(mean, RARE), 1 - RARE)
 
 
 def partner_loss(u: Tensor, v: Tensor, weight: Tensor, *, scale: float = 2.0) -> Tensor:
@@ -228,25 +237,31 @@ class Look(Method):
             observed.clone() if s.labels == "observed" else self.targets(posterior.labels, posterior)
         )
         if s.labels != "observed":
-            self.each_modality(posterior)
+            self.set_apart(posterior)
+        learnt = self.buffers["target"][self.buffers["known"]]
+        if s.base > 0 and len(learnt):
+            generator = torch.Generator().manual_seed(view.random_seed(0))
+            some = torch.randperm(len(learnt), generator=generator)[:COMPARED].to(view.device)
+            self.buffers["usual"] = torch.tensor(usual(learnt[some], single=posterior.single))
         self.buffers["probability"] = posterior.labels.float()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
         return {**summary(posterior, observed), "note": in_words(posterior, observed)[0]}
 
-    def each_modality(self, posterior: Posterior) -> None:
-        """Targets of the modalities, where these differ."""
+    def set_apart(self, posterior: Posterior) -> None:
+        """Targets of each modality, where these differ."""
         s, of_modality = self.settings, {}
         if s.pairs and posterior.right is not None:
             self.buffers["right_pair"] = posterior.right.float()
             of_modality = posterior.of_modality
         own = s.own if s.labels == "posterior" else 0.0
+        corrupted = torch.stack(list(posterior.corrupted.values())).nanmean(0)  # of all that was said of a row
+        weight = own * (1 - corrupted).nan_to_num(0).unsqueeze(1)  # 0 for a row that nobody labelled
         for modality, alone in posterior.alone.items():
             if modality in of_modality or own > 0:
                 target = self.targets(of_modality.get(modality, posterior.labels), posterior)
-                believed = (1 - posterior.corrupted[modality]).nan_to_num(0).unsqueeze(1)  # 0 without labels
-                self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), own * believed.to(target))
+                self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), weight.to(target))
 
     def targets(self, labels: Tensor, posterior: Posterior) -> Tensor:
         """What is learnt of the labels' probabilities (n, c); a tensor of its own."""
@@ -303,18 +318,18 @@ class Look(Method):
     def label_loss(self, outputs: Mapping[str, Tensor], rows: Tensor, right: Tensor) -> Tensor:
         """What the labels' probabilities say of a batch: which rows share one, and which they have."""
         s, single = self.settings, bool(self.buffers["single"])
-        everyone = self.buffers["target"][rows]
-        p = {m: self.buffers[f"target_{m}"][rows] if f"target_{m}" in self.buffers else everyone for m in outputs}
+        p = {m: self.buffers.get(f"target_{m}", self.buffers["target"])[rows] for m in outputs}
+        apart = any(f"target_{m}" in self.buffers for m in outputs)
+        offset = s.base * float(self.buffers["usual"].logit()) if "usual" in self.buffers else 0.0
         terms = []
         pairs = list(itertools.combinations(outputs, 2))
-        same = all(target is p[next(iter(p))] for target in p.values())
         shared: Tensor | None = None
         for a, b in [*pairs, *((m, m) for m in outputs)]:
-            if shared is None or not same:
+            if shared is None or apart:
                 shared = share_probability(p[a], p[b], single=single)
-            own = torch.ones_like(right) if a == b else right + (1 - right) * shared.diagonal()
-            target = shared.diagonal_scatter(own)
-            loss = similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness, base=s.base)
+            partner = torch.ones_like(right) if a == b else right + (1 - right) * shared.diagonal()
+            target = shared.diagonal_scatter(partner)
+            loss = similarity_loss(outputs[a], outputs[b], target, sharpness=s.sharpness, offset=offset)
             terms.append(loss / (len(outputs) if a == b else len(pairs)))
         if s.head > 0:
             classifier = self.networks["classifier"]

@@ -42,7 +42,8 @@ class Posterior:
         noise: by modality, how labels went wrong; empty where too few rows have labels.
         kernel, ridge: what was chosen; None where too few rows have labels.
         right: (n,) probability that a row's modalities belong together; 1 where next to nothing speaks against it.
-        alone: by modality (n, c) as `prior`, from that modality alone; empty where there is only one.
+        alone: by modality (n, c) as `prior`, from that modality alone; empty where only one was given or too few rows
+            have labels.
         of_modality: (n, c) as `labels`, of each modality of its own; empty where all pairs look right.
     """
 
@@ -124,7 +125,7 @@ def estimate_posterior(
     prior = next(iter(noise.values())).prior(z)
     found = Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge)
     if len(features) > 1:
-        _judge_pairs(found, features, observed, mean, labelled, seed)
+        _judge_pairs(found, features, observed, mean, labelled, seed, together_out)
     return found
 
 
@@ -148,12 +149,14 @@ def _judge_pairs(
     labels: Tensor,
     labelled: Tensor,
     seed: int,
+    groups: Tensor | None,
 ) -> None:
     """Put `alone` into a posterior, and `right` and `of_modality` where some pairs look wrong."""
     assert found.kernel is not None
     gamma, single = found.kernel.gamma, found.single
     alone = {
-        m: judge_alone(x, observed[m], labels, labelled, gamma, single=single, seed=seed) for m, x in features.items()
+        m: judge_alone(x, observed[m], labels, labelled, gamma, single=single, seed=seed, groups=groups)
+        for m, x in features.items()
     }
     found.alone = {m: one.prior for m, one in alone.items()}
     right, share = right_pairs(list(found.alone.values()), single=single, seed=seed)

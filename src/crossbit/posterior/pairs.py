@@ -42,7 +42,15 @@ class Alone:
 
 
 def judge_alone(
-    features: Tensor, observed: Tensor, labels: Tensor, labelled: Tensor, gamma: float, *, single: bool, seed: int
+    features: Tensor,
+    observed: Tensor,
+    labels: Tensor,
+    labelled: Tensor,
+    gamma: float,
+    *,
+    single: bool,
+    seed: int,
+    groups: Tensor | None = None,
 ) -> Alone:
     """One modality's own regression, on landmarks, and its own noise.
 
@@ -52,11 +60,13 @@ def judge_alone(
         labels: (n, c) what the regression learns from, and `labelled` (rows,) the rows that it is fitted to.
         gamma: of the kernel.
         single: whether rows have one label.
+        groups: (n,) rows with the same number are left out together.
     """
     own, y = features[labelled], labels[labelled]
     draw = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(y.device)
     kernel = Kernel({"own": 1.0}, gamma, {"own": median_distance(own[draw[:1000]])})
-    fit = fit_landmarks({"own": own}, y, kernel, RIDGES, draw[:LANDMARKS])
+    together = None if groups is None else groups[labelled]
+    fit = fit_landmarks({"own": own}, y, kernel, RIDGES, draw[:LANDMARKS], together)
     predicted = labels.new_empty(labels.shape)
     predicted[labelled] = fit.left_out
     others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
