@@ -29,14 +29,15 @@ NARROW = dict.fromkeys(FOUR, "comparison.parquet") | {"look": "look.parquet"}
 
 def narrow(result: Result, database: str) -> dict[str, Any] | None:
     """Mean, deviation and number of seeds of the method's narrow runs of this cell, as it ranks; None without any."""
+    where = "method = ? and data = ? and bits = ? and noise = ? and rate = ? and each = ? and grouped = ?"
+    of = (result.method, result.data, result.bits, result.noise, result.rate, result.each, result.grouped)
     found = duckdb.execute(
         f"""select seed, measure, avg(value) from '{RESULTS / NARROW[result.method]}'
-        where method = ? and data = ? and bits = ? and noise = ? and rate = ? and variant = '' and database = ?
-        group by seed, measure""",
-        [result.method, result.data, result.bits, result.noise, result.rate, database],
+        where {where} and variant = '' and database = ? group by seed, measure""",
+        [*of, database],
     ).fetchall()
     for measure in (VECTORS, CODES):
-        values = [value for _, name, value in sorted(found) if name == measure]
+        values = [value for _, name, value in found if name == measure]
         if values:
             return spread(values)
     return None
@@ -62,11 +63,11 @@ def orders(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """By noise and database: the four methods, best first, wide and narrow; where all of them are there."""
     found = []
     for noise in dict.fromkeys(row["noise"] for row in rows):
-        here = [row for row in rows if row["noise"] == noise and row["method"] in FOUR]
+        here = [row for row in rows if row["noise"] == noise and row["method"] in FOUR and all(row["narrow"].values())]
         for database in DATABASES if len(here) == len(FOUR) else ():
-            widest = sorted(here, key=lambda row: -row["wide"][database])
-            others = sorted(here, key=lambda row: -row["narrow"][database]["mean"])
-            found.append({"noise": noise, "database": database, "wide": _names(widest), "narrow": _names(others)})
+            by_wide = sorted(here, key=lambda row: -row["wide"][database])
+            by_narrow = sorted(here, key=lambda row: -row["narrow"][database]["mean"])
+            found.append({"noise": noise, "database": database, "wide": _names(by_wide), "narrow": _names(by_narrow)})
     return found
 
 

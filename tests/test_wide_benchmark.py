@@ -25,18 +25,20 @@ def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_narrow_figures_are_those_of_the_same_cell_as_the_method_ranks(wide: ModuleType, tmp_path: Path) -> None:
-    cell = ("mrl", "toy", 64, "none", 0.0, "", "query")
+    cell = ("mrl", "toy", 64, "flip", 0.5, False, False, "", "query")
     lines = [(*cell, seed, VECTORS, value) for seed, value in ((0, 0.5), (0, 0.7), (1, 0.8))]
-    lines += [(*cell, 0, CODES, 0.1), (*cell[:3], "flip", *cell[4:], 0, VECTORS, 0.0)]
-    lines += [(*cell[:5], "a part missing", "query", 2, VECTORS, 0.0), (*cell[:6], "retrieval", 0, VECTORS, 0.0)]
-    names = "method varchar, data varchar, bits int, noise varchar, rate double, variant varchar, database varchar"
+    lines += [(*cell, 0, CODES, 0.1), (*cell[:3], "none", *cell[4:], 0, VECTORS, 0.0)]
+    lines += [(*cell[:7], "a part missing", "query", 2, VECTORS, 0.0), (*cell[:8], "retrieval", 0, VECTORS, 0.0)]
+    lines += [(*cell[:6], True, "", "query", 0, VECTORS, 0.0), (*cell[:5], True, False, "", "query", 0, VECTORS, 0.0)]
+    names = "method varchar, data varchar, bits int, noise varchar, rate double, each boolean, grouped boolean"
+    names += ", variant varchar, database varchar"
     with duckdb.connect() as db:
         db.execute(f"create table t ({names}, seed int, measure varchar, value double)")
-        db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
+        db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
         db.execute(f"copy t to '{tmp_path / 'comparison.parquet'}' (format parquet)")
 
     class Run:
-        method, data, bits, noise, rate = cell[:5]
+        method, data, bits, noise, rate, each, grouped = cell[:7]
 
     told = wide.narrow(Run, "query")
     assert (told["mean"], told["n"]) == (pytest.approx(0.7), 2)
@@ -62,6 +64,8 @@ def test_the_order_is_told_where_all_four_are_there(wide: ModuleType) -> None:
         for k, (m, h) in enumerate([("mrl", 0.9), ("nrch", 0.4), ("ssah", 0.5), ("ucch", 0.2)])
     ]
     rows += [row("mrl", "flip 0.5", 0.9, 0.8), row("look", "clean", 1.0, 1.0)]
+    rows += [row(m, "flip 0.2", 0.9, 0.8) for m in ("mrl", "nrch", "ssah", "ucch")]
+    rows[-1]["narrow"] = dict.fromkeys(rows[-1]["narrow"])  # no narrow run of it
     found = wide.orders(rows)
     assert [(one["noise"], one["database"]) for one in found] == [("clean", "retrieval"), ("clean", "query")]
     assert found[0]["wide"] == ["mrl", "ssah", "nrch", "ucch"]
