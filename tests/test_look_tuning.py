@@ -18,13 +18,10 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = "width=8 batch=16 steps=2 epochs=1"
 
 
-@pytest.fixture(scope="module")
-def tuning() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))  # the scripts import one another
-    try:
-        return importlib.import_module("look_tuning")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+@pytest.fixture
+def tuning(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))  # the scripts import one another
+    return importlib.import_module("look_tuning")
 
 
 @pytest.fixture
