@@ -6,9 +6,9 @@
 For each data set and database: the mean over the cells of wrong labels (wrong pairs are not among them) of the mean mAP
 of both directions, for each seed that has all of these cells; LOOK less the best of the four that has all of the cells
 (MRL by its codes, and by its real vectors, by which it ranks) by a paired t-test over seeds. A method that sees no
-labels has the same figure in all of them. Then each cell by itself, and the rates that LOOK estimated beside the true
-ones. One JSON object out; --page puts the tables between its marks, and benchmarks/results/look.parquet keeps every
-single figure.
+labels has the same figure in all of them. Then the same beside the baselines, each cell by itself, the rates that LOOK
+estimated beside the true ones, code lengths, and LOOK less what it is without a part, paired over seeds. One JSON
+object out; --page puts the tables between its marks, and benchmarks/results/look.parquet keeps every single figure.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from comparison import CODES, DATABASES, FOUR, VECTORS, between, mean_map, spread
+from comparison import CODES, DATABASES, FOUR, LINEAR, VECTORS, between, mean_map, sheet, spread
 from render import table
 
 from crossbit.bench.cells import Cell, cell_of
@@ -33,6 +35,7 @@ KEPT = Path(__file__).parent / "results" / "look.parquet"
 BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
 REAL = ", real vectors"
 RIVALS = [*FOUR, "mrl" + REAL]
+BASELINES = [*LINEAR, "infonce", "random"]
 Scores = dict[str, dict[Cell, dict[int, float]]]  # of a method, in a cell, by seed
 
 
@@ -71,10 +74,10 @@ def beside(scores: Scores, cells: list[Cell]) -> dict[str, Any]:
 
 
 def rates(results: list[Result], out: Path) -> list[dict[str, Any]]:
-    """Estimated and true share of rows with wrong labels, by data set and noise."""
+    """LOOK's estimated and the true share of rows with wrong labels, by data set and noise."""
     found: dict[tuple[str, Cell], list[tuple[float, float]]] = {}
     for result in results:
-        if result.method == LOOK and not result.variant and result.bits == BITS and result.noise != PAIRS:
+        if result.noise != PAIRS:
             with np.load(run_folder(out, result.id) / "data.npz") as arrays:
                 labelled = np.isin(arrays["rows"], arrays["train"])
                 true = float(arrays["noise_mask"][labelled].mean())
@@ -100,7 +103,42 @@ def study(results: list[Result], out: Path) -> dict[str, Any]:
             wrong = [cell for cell in cells if cell.noisy and cell.noise != PAIRS]
             each = {cell.noise_name: beside(scores, [cell]) for cell in cells}
             parts.append({"data": data, "database": database, "wrong labels": beside(scores, wrong), "each": each})
-    return {"parts": parts, "rates": rates(results, out)}
+    at_half = [r for r in results if (r.noise, r.rate, r.grouped, r.each) == ("swap-one", 0.5, False, False)]
+    return {
+        "parts": parts,
+        "rates": rates([r for r in plain if r.method == LOOK], out),
+        "lengths": list(lengths([r for r in at_half if not r.variant])),
+        "without": without([r for r in at_half if r.method == LOOK and r.bits == BITS]),
+    }
+
+
+def lengths(results: list[Result]) -> Iterator[dict[str, Any]]:
+    """Tables by code length, where there are several: of LOOK and the four, by the seeds that all lengths have."""
+    for data, database in product(dict.fromkeys(r.data for r in results), DATABASES):
+        here = [r for r in results if r.data == data and r.method in (LOOK, *FOUR)]
+        if len(bits := {r.bits for r in here if r.method == LOOK}) > 1:
+            found: dict[tuple[str, int], set[int]] = {}
+            for r in here:
+                found.setdefault((r.method, r.seed), set()).add(r.bits)
+            whole = [r for r in here if found[r.method, r.seed] >= bits]
+            title = f"{data}, swap-one 0.5, {DATABASES[database]}, by code length"
+            yield sheet(title, whole, database, lambda r: f"{r.bits} bits")
+
+
+def without(results: list[Result]) -> list[dict[str, Any]]:
+    """By data set and database: each ablation of LOOK less the whole, paired over the seeds that both have."""
+    held: dict[tuple[str, str, str], dict[int, float]] = {}
+    for result, database in product(results, DATABASES):
+        if (value := mean_map(result, database, CODES)) is not None:
+            held.setdefault((result.data, database, result.variant), {})[result.seed] = value
+    found = []
+    for (data, database, variant), by_seed in held.items():
+        whole = held.get((data, database, ""), {})
+        if variant and whole.keys() & by_seed.keys():
+            test = paired_t(by_seed, whole)
+            entry = {"data": data, "database": database, "variant": variant, "mean": spread(by_seed.values())}
+            found.append(entry | {"difference": test.difference, "p": test.p, "pairs": test.n, "test": test.name})
+    return found
 
 
 def shown(found: dict[str, Any]) -> str:
@@ -116,6 +154,7 @@ def shown(found: dict[str, Any]) -> str:
             row += [figure(told["methods"][m]) if m in told["methods"] else "" for m in names]
             rows.append([*row, *difference(told)])
         blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{table(head, rows)}")
+    blocks.append(f"LOOK and the baselines:\n\n{baselines(found)}")
     for of in found["parts"]:
         rows = [
             [cell, *(figure(t["methods"][m]) if m in t["methods"] else "" for m in names), *difference(t)]
@@ -129,7 +168,36 @@ def shown(found: dict[str, Any]) -> str:
         "Rates, true and estimated, and the largest distance over the seeds:\n\n"
         + table(["data", "noise", "true", "estimated", "at most off"], rows)
     )
+    for of in found["lengths"]:
+        rows = [
+            [m, *(figure(cells[c]) if c in cells else "" for c in of["columns"])] for m, cells in of["rows"].items()
+        ]
+        blocks.append(f"{of['title']}:\n\n{table(['', *of['columns']], rows)}")
+    if found["without"]:
+        blocks.append(f"LOOK without a part, half `swap-one`, less the whole (p, seeds):\n\n{parts(found['without'])}")
     return "\n\n".join(blocks)
+
+
+def baselines(found: dict[str, Any]) -> str:
+    """The table of LOOK and the baselines: clean labels, and the mean over the cells of wrong ones."""
+    rows = []
+    for of in found["parts"]:
+        for name, told in (("clean", of["each"].get("clean")), ("wrong labels", of["wrong labels"])):
+            means = {} if told is None else told["methods"]
+            held = [means.get(m, means.get(m + REAL)) for m in (LOOK, *BASELINES)]  # CCA's cosine has no codes
+            row = ["" if entry is None else figure(entry) for entry in held]
+            rows.append([f"{of['data']}, {of['database']}, {name}", *row])
+    return table(["data, database, labels", LOOK, *BASELINES], rows)
+
+
+def parts(entries: list[dict[str, Any]]) -> str:
+    """The table of ablations: a row for each, a column for each data set and database."""
+    columns = list(dict.fromkeys(f"{e['data']}, {e['database']}" for e in entries))
+    rows: dict[str, dict[str, str]] = {}
+    for e in entries:
+        p = "" if np.isnan(e["p"]) else f"{e['p']:.2g}, "
+        rows.setdefault(e["variant"], {})[f"{e['data']}, {e['database']}"] = f"{e['difference']:+.4f} ({p}{e['pairs']})"
+    return table(["", *columns], [[name, *(of.get(column, "") for column in columns)] for name, of in rows.items()])
 
 
 def figure(entry: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from pathlib import Path
@@ -26,19 +27,21 @@ def study() -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-def result(method: str, noise: str, rate: float, seed: int, value: float) -> Result:
+def result(
+    method: str, noise: str, rate: float, seed: int, value: float, *, bits: int = 64, variant: str = ""
+) -> Result:
     figures = [
         {"database": database, "direction": way, "measure": CODES, "value": value + side}
         for database in ("retrieval", "query")
         for way, side in (("image->text", 0.01), ("text->image", -0.01))
     ]
-    told: dict[str, Any] = dict.fromkeys(("id", "reason", "variant", "selection"), "")
+    told: dict[str, Any] = dict.fromkeys(("id", "reason", "selection"), "") | {"variant": variant}
     told |= {
         "status": "done",
         "data": "toy",
         "method": method,
         "settings": {},
-        "bits": 64,
+        "bits": bits,
         "noise": noise,
         "rate": rate,
     }
@@ -102,3 +105,42 @@ def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:
     text = study.shown(found)
     assert "| clean | 0.6000 ± 0.0000 |" in text and "+0.1000 (mrl)" in text
     assert "| shuffle-pairs 0.5 | 0.4000 (1) |" in text
+
+
+def test_the_baselines_beside_look(study: ModuleType, tmp_path: Path) -> None:
+    cells = ("none", 0.0), ("swap-one", 0.5)
+    results = [result("classifier", noise, rate, 0, 0.4 - rate / 10) for noise, rate in cells]
+    results += [result("random", "none", 0.0, 0, 0.1)]
+    cosine = result("cca-cosine", "none", 0.0, 0, 0.3)
+    vectors = f"{CODES[:-1]}, metric=cosine)"
+    figures = [{**figure, "measure": vectors} for figure in cosine.figures]
+    results.append(dataclasses.replace(cosine, figures=figures))  # it ranks by real values alone
+    text = study.baselines(study.study(results, tmp_path))
+    heads, _, clean, wrong, *_ = text.splitlines()
+    assert heads.split(" | ")[1:4] == ["look", "classifier", "cca-itq"] and heads.endswith("| infonce | random |")
+    assert clean == "| toy, retrieval, clean |  | 0.4000 (1) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |"
+    assert wrong == "| toy, retrieval, wrong labels |  | 0.3500 (1) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |"
+
+
+def test_code_lengths_have_the_same_seeds_in_every_column(study: ModuleType) -> None:
+    results = [
+        result("look", "swap-one", 0.5, seed, bits / 1000, bits=bits)
+        for bits in (16, 64)
+        for seed in range(5 - bits // 32)
+    ]
+    results += [result("nrch", "swap-one", 0.5, 0, 0.5)]  # one length only
+    (database, _) = study.lengths(results)
+    assert database["columns"] == ["16 bits", "64 bits"] and list(database["rows"]) == ["look"]
+    assert [cell["n"] for cell in database["rows"]["look"].values()] == [3, 3]
+    assert not list(study.lengths([r for r in results if r.bits == 64]))
+
+
+def test_ablations_are_paired_with_the_whole(study: ModuleType) -> None:
+    whole = [result("look", "swap-one", 0.5, seed, 0.5 + seed / 10) for seed in range(3)]
+    less = [result("look", "swap-one", 0.5, seed, 0.4 + seed / 9, variant="no part") for seed in (0, 1)]
+    entry, _ = study.without([*whole, *less])
+    assert entry["variant"] == "no part" and entry["pairs"] == 2
+    assert entry["difference"] == pytest.approx((0.4 + 0.4 + 1 / 9 - 0.5 - 0.6) / 2)
+    assert study.without(less) == []
+    row = study.parts([entry]).splitlines()[-1]
+    assert row.startswith("| no part | -0.0944 (") and row.endswith(", 2) |")
