@@ -4,7 +4,8 @@
 
 cleanlab is no requirement of crossbit: pip install cleanlab
 
-For each data set, noise and seed the labels of the training rows are corrupted; who finds the corrupted rows?
+For each data set, noise and seed the labels of the training rows are corrupted; who finds the corrupted rows? Judged
+are images and texts, whatever other modalities there are.
 Features are those that training uses; vectors are standardised by the training rows. cleanlab judges out-of-fold
 probabilities of logistic regression on the features of both modalities side by side (five folds; its penalty chosen by
 log-loss on the first fold of at most 1,500 rows, by observed labels, for each cell anew):
@@ -39,6 +40,7 @@ from crossbit.features import fit_featuriser
 from crossbit.features.paired import features_of, fit_featurisers
 from crossbit.posterior import estimate_posterior
 
+MODALITIES = "image", "text"
 NOISE = ("swap-one:0.2", "swap-one:0.5", "resample:0.2", "resample:0.5")
 PENALTIES = 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0  # C
 FOLDS, BINS, ROWS = 5, 10, 1500
@@ -47,9 +49,9 @@ FOLDS, BINS, ROWS = 5, 10, 1500
 def features(data: PairedData) -> dict[str, np.ndarray]:
     """By modality the features of the training rows."""
     train = data.splits["train"]
-    made = fit_featurisers(data, [m for m in data.modalities if data.kind(m) != "vectors"], seed=0)
-    made |= {m: fit_featuriser("scaled", data[m][train]) for m in data.modalities if m not in made}
-    return {m: features_of(made[m], data[m], train) for m in data.modalities}
+    made = fit_featurisers(data, [m for m in MODALITIES if data.kind(m) != "vectors"], seed=0)
+    made |= {m: fit_featuriser("scaled", data[m][train]) for m in MODALITIES if m not in made}
+    return {m: features_of(made[m], data[m], train) for m in MODALITIES}
 
 
 def hot(label: np.ndarray, classes: int) -> np.ndarray:

@@ -32,7 +32,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from audit import by_posterior, features, hot, judged, spread
+from audit import MODALITIES, by_posterior, features, hot, judged, spread
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 from torch import Tensor
@@ -61,13 +61,13 @@ def embeddings(data: PairedData, rows: np.ndarray, seed: int) -> dict[str, np.nd
     """By modality the real-valued outputs (n, bits) for all labelled rows, of encoders trained on some rows' labels."""
     model = train(data.replace(splits={**data.splits, "train": rows}), method="look", seed=seed, progress=False)
     labelled = data.splits["train"]
-    return {m: model.embed(m, data[m][labelled]) for m in data.modalities}
+    return {m: model.embed(m, data[m][labelled]) for m in MODALITIES}
 
 
 def out_of_fold(data: PairedData, seen: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """By modality predictions (n, c) of the observed labels from encoders that were trained without the row's own."""
     labelled = data.splits["train"]
-    made = {m: np.zeros_like(seen) for m in data.modalities}
+    made = {m: np.zeros_like(seen) for m in MODALITIES}
     for some, others in KFold(HALVES, shuffle=True, random_state=seed).split(labelled):
         for m, outputs in embeddings(data, labelled[some], seed).items():
             made[m][others] = RidgeCV(np.logspace(-1, 4, 11)).fit(outputs[some], seen[some]).predict(outputs[others])
@@ -184,7 +184,8 @@ def main() -> None:
     cells: list[dict[str, Any]] = []
     for noise in args.noise:
         if args.question == "rounds":
-            data = load_data(args.data)
+            whole = load_data(args.data)
+            data = whole.replace(modalities={m: whole[m] for m in MODALITIES})
             cells += told([rounds(data, noise, seed) for seed in range(args.seeds)], noise=noise, data=data.name)
         else:
             for name, strength in (("", 1.0), ("weak", 2.0)):
