@@ -19,7 +19,7 @@ classes: with hundreds of classes, most of them rare, 1 - prod_c (1 - p_c q_c) o
 many small probabilities. Does it help to keep the largest of a row's only? A made set of 255 classes whose frequencies
 fall as a power of their rank, two modalities that are a sum of the classes' prototypes and noise (weak: twice the
 noise); 4,000 labelled pairs of 12,000. Ways: all probabilities (what LOOK does), a row's eight largest, as many as it
-is expected to have labels, and the posterior's own mean number of labels of a row; NRCH and MRL beside it, 512 wide.
+is expected to have labels; NRCH and MRL beside them, 512 wide.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ WAYS = {"all": share_probability, "eight largest": eight, "as many as expected":
 
 
 def classes(strength: float, noise: str, seed: int) -> dict[str, dict[str, float]]:
-    """mAP by way and database, the mean of both directions; and the number of labels that a row is expected to have."""
+    """mAP by way and database, the mean of both directions; labels of a row and rate of wrong ones."""
     clean = long_tail(seed, strength)
     data = clean if noise == "none" else corrupt_data(clean, noise, seed)[0]
     made: list[Posterior] = []
@@ -153,8 +153,9 @@ def classes(strength: float, noise: str, seed: int) -> dict[str, dict[str, float
             model = train(data, method=method, bits=64, seed=seed, settings=settings, progress=False)
         found[name] = {d: float(np.mean(list(evaluate(model, data, database=d).map.values()))) for d in DATABASES}
     assert clean.label is not None
-    labels = {"posterior": float(made[0].labels.sum(1).mean()), "true": float(np.asarray(clean.label).sum(1).mean())}
-    return found | {"labels of a row": labels, "rate": {"posterior": made[0].rate}}
+    found["the posterior"] = {"labels_of_a_row": float(made[0].labels.sum(1).mean()), "rate": made[0].rate}
+    found["the truth"] = {"labels_of_a_row": float(np.asarray(clean.label).sum(1).mean())}
+    return found
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

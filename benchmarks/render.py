@@ -266,6 +266,20 @@ def look_growth(result: dict[str, Any]) -> str:
     return f"{result['threads']} threads, {result['classes']} classes:\n\n" + table(head, rows)
 
 
+def questions(result: dict[str, Any]) -> str:
+    """A table for each cell: a row for each way, a column for each figure."""
+    cells: dict[str, list[dict[str, Any]]] = {}
+    for of in result["cells"]:
+        name = ", ".join(of[key] for key in ("data", "features", "noise") if of.get(key))
+        cells.setdefault(name, []).append(of)
+    parts = []
+    for name, ways in cells.items():
+        figures = list(dict.fromkeys(key for of in ways for key, value in of.items() if isinstance(value, dict)))
+        rows = [[of["way"], *(three(of[key]) if key in of else "" for key in figures)] for of in ways]
+        parts.append(f"{name}:\n\n{table(['', *(key.replace('_', ' ') for key in figures)], rows)}")
+    return "\n\n".join(parts)
+
+
 def three(entry: dict[str, Any]) -> str:
     """A mean with its deviation, three digits."""
     return f"{entry['mean']:.3f}" + ("" if entry["sd"] is None else f" ± {entry['sd']:.3f}")
@@ -359,6 +373,22 @@ MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
         "Up to 10,000 labelled pairs the regression is exact, above it has 2,000 landmarks; each size in a process of "
         "its own, two modalities of 512 features.",
         look_growth,
+    ),
+    (
+        "look-rounds",
+        "LOOK: a second round of the posterior",
+        "The posterior from the features, as it is made (*once*), and again from what the encoders learnt; five seeds. "
+        "*area*: under the ROC curve, of the corrupted rows; their probability's *calibration error* and *Brier*; "
+        "*label brier*: of the labels' probabilities, summed over classes.",
+        questions,
+    ),
+    (
+        "look-classes",
+        "LOOK: hundreds of classes",
+        "A made set with 255 classes of a long tail, two modalities, 4,000 labelled pairs of 12,000; *weak*: twice the "
+        "noise in the features. How likely two rows share a label, of all probabilities or of a row's largest. mAP, "
+        "the mean of both directions; expected *labels of a row*, and the estimated rate of wrong ones.",
+        questions,
     ),
     (
         "giveaway",
