@@ -3,23 +3,25 @@
     python benchmarks/look_questions.py rounds wikipedia.npz [--seeds 5] [--noise swap-one:0.2 swap-one:0.5]
     python benchmarks/look_questions.py classes [--seeds 2] [--noise none swap-one:0.5]
 
-rounds: does a second round of the posterior help, on features that the encoders learnt in the first? The kernel is over
-the features as they are; after a first training the labelled rows have embeddings, too. Ways:
+rounds: does a second round of the posterior help, on what the encoders learnt in the first? The kernel is over the
+features as they are. Ways, for images and texts, all vectors standardised:
 
 - once: the posterior of the features (what LOOK does);
-- embeddings: the posterior of the embeddings instead;
-- both: of features and embeddings, each with a weight of its own in the kernel;
-- out of fold: of features, and of label predictions from the embeddings of encoders that did not see the row's label
-  (two halves of the labelled rows; each is predicted by ridge regression from encoders trained on the other's labels).
+- again: the posterior of the embeddings that a first training leaves of the labelled rows;
+- out of fold: of features, and of label predictions that never saw the row's own label. The labelled rows are halved,
+  encoders are trained on the labels of one half, and in their embeddings of the other half each row's labels are
+  predicted by ridge regression on other rows of that half (five folds).
 
-Told are, of the labelled rows, the area under the ROC curve of the corrupted ones and the Brier score of the labels'
-probabilities (summed over classes), by the true labels, which nothing else reads.
+Features and embeddings together are no way of their own: the kernel's weights are chosen by the error on the observed
+labels, which the embeddings have learnt, so that all weight goes to these. Told are, of the labelled rows, the area
+under the ROC curve of the corrupted ones; calibration error and Brier score of the probability that a row is one; the
+Brier score of the labels' probabilities, summed over classes; and the estimated rate. True labels only judge.
 
 classes: with hundreds of classes, most of them rare, 1 - prod_c (1 - p_c q_c) of two rows that nobody labelled adds up
 many small probabilities. Does it help to keep the largest of a row's only? A made set of 255 classes whose frequencies
 fall as a power of their rank, two modalities that are a sum of the classes' prototypes and noise (weak: twice the
-noise); 4,000 labelled pairs of 12,000. Ways: all probabilities (what LOOK does), a row's eight largest, as many as it
-is expected to have labels; NRCH and MRL beside them, 512 wide.
+noise); 4,000 labelled pairs of 12,000. Ways: all probabilities (what LOOK does), a row's eight largest, and as many as
+it is expected to have labels, rounded up; NRCH and MRL beside them, 512 wide, which train on the labelled pairs alone.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from audit import MODALITIES, by_posterior, features, hot, judged, spread
+from audit import FOLDS, MODALITIES, by_posterior, hot, judged
+from comparison import spread
+from look_tuning import as_vectors
 from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import KFold
+from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from crossbit.data import PairedData, load_data
@@ -57,39 +61,37 @@ RIVALS = {
 # --- a second round ---------------------------------------------------------------------------------------------------
 
 
-def embeddings(data: PairedData, rows: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def embeddings(data: PairedData, rows: np.ndarray, seed: int, **settings: str) -> dict[str, np.ndarray]:
     """By modality the real-valued outputs (n, bits) for all labelled rows, of encoders trained on some rows' labels."""
-    model = train(data.replace(splits={**data.splits, "train": rows}), method="look", seed=seed, progress=False)
+    some = data.replace(splits={**data.splits, "train": rows})
+    model = train(some, method="look", seed=seed, settings=settings, progress=False)
     labelled = data.splits["train"]
     return {m: model.embed(m, data[m][labelled]) for m in MODALITIES}
 
 
-def out_of_fold(data: PairedData, seen: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """By modality predictions (n, c) of the observed labels from encoders that were trained without the row's own."""
-    labelled = data.splits["train"]
+def unseen_predictions(data: PairedData, seed: int, **settings: str) -> dict[str, np.ndarray]:
+    """By modality predictions (n, c) of the labelled rows' observed labels, from nothing that saw the row's own."""
+    labelled, seen = data.splits["train"], hot(np.asarray(data.train.observed()), data.classes)
     made = {m: np.zeros_like(seen) for m in MODALITIES}
     for some, others in KFold(HALVES, shuffle=True, random_state=seed).split(labelled):
-        for m, outputs in embeddings(data, labelled[some], seed).items():
-            made[m][others] = RidgeCV(np.logspace(-1, 4, 11)).fit(outputs[some], seen[some]).predict(outputs[others])
+        for m, outputs in embeddings(data, labelled[some], seed, **settings).items():
+            ridge = RidgeCV(np.logspace(-1, 4, 11))
+            made[m][others] = cross_val_predict(ridge, outputs[others], seen[others], cv=FOLDS)
     return made
 
 
-def rounds(data: PairedData, noise: str, seed: int) -> dict[str, dict[str, float]]:
+def rounds(data: PairedData, noise: str, seed: int, **settings: str) -> dict[str, dict[str, float]]:
     """The figures of each way, in one cell."""
     noisy, labelled = corrupt_data(data, noise, seed)[0], data.splits["train"]
     truth, seen = (hot(np.asarray(y), data.classes) for y in (data.train.label, noisy.train.observed()))
-    changed = (truth != seen).any(1)
-    plain = features(noisy)
-    learnt = embeddings(noisy, labelled, seed)
-    apart = {f"{m} embedding": values for m, values in learnt.items()}
-    unseen = {f"{m} prediction": values for m, values in out_of_fold(noisy, seen, seed).items()}
-    ways = {"once": plain, "embeddings": learnt, "both": plain | apart, "out of fold": plain | unseen}
-    groups = None if noisy.group is None else noisy.group[labelled]
+    plain = {m: noisy[m][labelled] for m in MODALITIES}
+    unseen = {f"{m} prediction": x for m, x in unseen_predictions(noisy, seed, **settings).items()}
+    again = embeddings(noisy, labelled, seed, **settings)
     found: dict[str, dict[str, float]] = {}
-    for name, x in ways.items():
+    for name, x in {"once": plain, "again": again, "out of fold": plain | unseen}.items():
         values = {m: np.asarray(array, np.float32) for m, array in x.items()}
-        p, labels, rate = by_posterior(values, seen, groups, seed)
-        found[name] = judged(p, labels, rate, changed, truth)
+        p, labels, rate = by_posterior(values, seen, data.train.group, seed)
+        found[name] = judged(p, labels, rate, (truth != seen).any(1), truth)
     return found
 
 
@@ -132,9 +134,8 @@ share_probability = look.share_probability
 WAYS = {"all": share_probability, "eight largest": eight, "as many as expected": expected}
 
 
-def classes(strength: float, noise: str, seed: int) -> dict[str, dict[str, float]]:
-    """mAP by way and database, the mean of both directions; labels of a row and rate of wrong ones."""
-    clean = long_tail(seed, strength)
+def classes(clean: PairedData, noise: str, seed: int, **smaller: str) -> dict[str, dict[str, float]]:
+    """mAP by way and database, the mean of both directions; labels of a database row, and the rate of wrong ones."""
     data = clean if noise == "none" else corrupt_data(clean, noise, seed)[0]
     made: list[Posterior] = []
     original = look.Look.posterior
@@ -147,21 +148,25 @@ def classes(strength: float, noise: str, seed: int) -> dict[str, dict[str, float
     found: dict[str, dict[str, float]] = {}
     for name in [*WAYS, *RIVALS]:
         method = name if name in RIVALS else "look"
-        settings = {"width": "512", **RIVALS.get(name, {})}
+        settings = {"width": "512", **RIVALS.get(name, {}), **smaller}
         way = patch.object(look, "share_probability", WAYS.get(name, share_probability))
         with way, patch.object(look.Look, "posterior", once):
             model = train(data, method=method, bits=64, seed=seed, settings=settings, progress=False)
-        found[name] = {d: float(np.mean(list(evaluate(model, data, database=d).map.values()))) for d in DATABASES}
+        reports = {database: evaluate(model, data, database=database) for database in DATABASES}
+        found[name] = {d: float(np.mean(list((of.codes_map or of.map).values()))) for d, of in reports.items()}
+        if any(of.codes_map for of in reports.values()):
+            found[f"{name}, real vectors"] = {d: float(np.mean(list(of.map.values()))) for d, of in reports.items()}
     assert clean.label is not None
+    label = np.asarray(clean.label)[clean.splits["retrieval"]]
     found["the posterior"] = {"labels_of_a_row": float(made[0].labels.sum(1).mean()), "rate": made[0].rate}
-    found["the truth"] = {"labels_of_a_row": float(np.asarray(clean.label).sum(1).mean())}
+    found["the truth"] = {"labels_of_a_row": float(label.sum(1).mean())}
     return found
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def told(runs: list[dict[str, dict[str, float]]], **place: Any) -> list[dict[str, Any]]:
+def cell(runs: list[dict[str, dict[str, float]]], **place: str) -> list[dict[str, Any]]:
     """Of each way its figures' mean and deviation over the runs."""
     return [
         {**place, "way": way, **{name: spread([run[way][name] for run in runs]) for name in runs[0][way]}}
@@ -172,27 +177,24 @@ def told(runs: list[dict[str, dict[str, float]]], **place: Any) -> list[dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked = parser.add_subparsers(dest="question", required=True)
-    for name, seeds, noise in (
-        ("rounds", 5, ["swap-one:0.2", "swap-one:0.5"]),
-        ("classes", 2, ["none", "swap-one:0.5"]),
-    ):
+    for name, seeds, noise in (("rounds", 5, ["swap-one:0.2", "swap-one:0.5"]), ("classes", 1, ["swap-one:0.5"])):
         one = asked.add_parser(name)
         one.add_argument("--seeds", type=int, default=seeds)
         one.add_argument("--noise", nargs="+", default=noise)
         if name == "rounds":
             one.add_argument("data", type=Path)
     args = parser.parse_args()
+    seeds = range(args.seeds)
     cells: list[dict[str, Any]] = []
     for noise in args.noise:
         if args.question == "rounds":
-            whole = load_data(args.data)
-            data = whole.replace(modalities={m: whole[m] for m in MODALITIES})
-            cells += told([rounds(data, noise, seed) for seed in range(args.seeds)], noise=noise, data=data.name)
+            data = as_vectors(load_data(args.data))
+            cells += cell([rounds(data, noise, seed) for seed in seeds], data=args.data.stem, noise=noise)
         else:
-            for name, strength in (("", 1.0), ("weak", 2.0)):
-                runs = [classes(strength, noise, seed) for seed in range(args.seeds)]
-                cells += told(runs, noise=noise, features=name)
-    print(json.dumps({"question": args.question, "cells": cells}, indent=1))
+            for features, strength in (("as they are", 1.0), ("weak", 2.0)):
+                runs = [classes(long_tail(seed, strength), noise, seed) for seed in seeds]
+                cells += cell(runs, data=f"features {features}", noise=noise)
+    print(json.dumps({"question": args.question, "seeds": args.seeds, "cells": cells}, indent=1))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ For each data set and database: the mean over the cells of wrong labels (wrong p
 of both directions, for each seed that has all of these cells; LOOK less the best of the four that has all of the cells
 (MRL by its codes, and by its real vectors, by which it ranks) by a paired t-test over seeds. A method that sees no
 labels has the same figure in all of them. Then the same beside the baselines, each cell by itself, the rates that LOOK
-estimated beside the true ones, code lengths, and LOOK less what it is without a part, paired over seeds. One JSON
-object out; --page puts the tables between its marks, and benchmarks/results/look.parquet keeps every single figure.
+estimated beside the true ones, code lengths, and LOOK without a part, less the whole, paired over seeds: Holm's
+correction over each column. One JSON object out; --page puts the tables between its marks, and
+benchmarks/results/look.parquet keeps every single figure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from render import table
 
 from crossbit.bench.cells import Cell, cell_of
 from crossbit.bench.store import Result, load_results, run_folder
-from crossbit.evaluation.stats import paired_t
+from crossbit.evaluation.stats import holm, paired_t
 from crossbit.methods import get
 
 MARKS = "<!-- study -->", "<!-- end of study -->"
@@ -35,7 +36,9 @@ KEPT = Path(__file__).parent / "results" / "look.parquet"
 BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
 REAL = ", real vectors"
 RIVALS = [*FOUR, "mrl" + REAL]
-BASELINES = [*LINEAR, "infonce", "random"]
+BASELINES = [*(name + REAL if name == "cca-cosine" else name for name in LINEAR), "infonce", "random"]
+OWN = "nothing of what a modality says itself"
+NO_OWN = ("labels as observed, no repair", "most likely labels, no probabilities", "labels repaired from images only")
 Scores = dict[str, dict[Cell, dict[int, float]]]  # of a method, in a cell, by seed
 
 
@@ -60,11 +63,11 @@ def over_cells(by_cell: dict[Cell, dict[int, float]], cells: list[Cell]) -> dict
     return {seed: float(np.mean([by_cell[cell][seed] for cell in cells])) for seed in sorted(seeds)}
 
 
-def beside(scores: Scores, cells: list[Cell]) -> dict[str, Any]:
-    """Means by method, and LOOK less the best of the four papers' methods; who lacks a cell has no mean."""
+def beside(scores: Scores, cells: list[Cell], among: Sequence[str] = RIVALS) -> dict[str, Any]:
+    """Means by method, and LOOK less the best of some, the four papers' methods; who lacks a cell has no mean."""
     means = {method: of for method, by_cell in scores.items() if (of := over_cells(by_cell, cells))}
     told: dict[str, Any] = {"cells": len(cells), "methods": {m: spread(of.values()) for m, of in means.items()}}
-    rivals = [m for m in RIVALS if m in means]
+    rivals = [m for m in among if m in means]
     if LOOK in means and rivals:
         best = max(rivals, key=lambda m: float(np.mean(list(means[m].values()))))
         test = paired_t(means[LOOK], means[best])
@@ -101,8 +104,14 @@ def study(results: list[Result], out: Path) -> dict[str, Any]:
             scores = scores_of(plain, data, database)
             cells = sorted({cell for by_cell in scores.values() for cell in by_cell})
             wrong = [cell for cell in cells if cell.noisy and cell.noise != PAIRS]
-            each = {cell.noise_name: beside(scores, [cell]) for cell in cells}
-            parts.append({"data": data, "database": database, "wrong labels": beside(scores, wrong), "each": each})
+            clean = [cell for cell in cells if not cell.noisy]
+            part: dict[str, Any] = {"data": data, "database": database, "wrong labels": beside(scores, wrong)}
+            part["each"] = {cell.noise_name: beside(scores, [cell]) for cell in cells}
+            part["baselines"] = {
+                name: beside(scores, of, BASELINES) for name, of in (("clean", clean), ("wrong labels", wrong)) if of
+            }
+            part["baselines"] |= {cell.noise_name: beside(scores, [cell], BASELINES) for cell in cells if cell.noisy}
+            parts.append(part)
     at_half = [r for r in results if (r.noise, r.rate, r.grouped, r.each) == ("swap-one", 0.5, False, False)]
     return {
         "parts": parts,
@@ -113,31 +122,38 @@ def study(results: list[Result], out: Path) -> dict[str, Any]:
 
 
 def lengths(results: list[Result]) -> Iterator[dict[str, Any]]:
-    """Tables by code length, where there are several: of LOOK and the four, by the seeds that all lengths have."""
+    """Tables by code length, where LOOK has several: it and the four, by the seeds that have all of these lengths."""
     for data, database in product(dict.fromkeys(r.data for r in results), DATABASES):
         here = [r for r in results if r.data == data and r.method in (LOOK, *FOUR)]
         if len(bits := {r.bits for r in here if r.method == LOOK}) > 1:
             found: dict[tuple[str, int], set[int]] = {}
             for r in here:
                 found.setdefault((r.method, r.seed), set()).add(r.bits)
-            whole = [r for r in here if found[r.method, r.seed] >= bits]
+            whole = [r for r in here if r.bits in bits and found[r.method, r.seed] >= bits]
             title = f"{data}, swap-one 0.5, {DATABASES[database]}, by code length"
             yield sheet(title, whole, database, lambda r: f"{r.bits} bits")
 
 
 def without(results: list[Result]) -> list[dict[str, Any]]:
-    """By data set and database: each ablation of LOOK less the whole, paired over the seeds that both have."""
+    """By data set and database: each ablation of LOOK less the whole, paired over the seeds that both have.
+
+    Three have no `own` either, because there is nothing to blend, so they are compared with LOOK without it.
+    """
     held: dict[tuple[str, str, str], dict[int, float]] = {}
     for result, database in product(results, DATABASES):
         if (value := mean_map(result, database, CODES)) is not None:
             held.setdefault((result.data, database, result.variant), {})[result.seed] = value
     found = []
-    for (data, database, variant), by_seed in held.items():
-        whole = held.get((data, database, ""), {})
-        if variant and whole.keys() & by_seed.keys():
-            test = paired_t(by_seed, whole)
-            entry = {"data": data, "database": database, "variant": variant, "mean": spread(by_seed.values())}
-            found.append(entry | {"difference": test.difference, "p": test.p, "pairs": test.n, "test": test.name})
+    for data, database in dict.fromkeys((data, database) for data, database, _ in held):
+        column = []
+        for variant in (v for d, b, v in held if (d, b) == (data, database) and v):
+            beside = held.get((data, database, OWN if variant in NO_OWN else ""), {})
+            if (by_seed := held[data, database, variant]).keys() & beside.keys():
+                test = paired_t(by_seed, beside)
+                entry = {"data": data, "database": database, "variant": variant, "difference": test.difference}
+                column.append(entry | {"p": test.p, "pairs": test.n, "test": f"{test.name}, Holm over the column"})
+        corrected = holm([entry["p"] for entry in column])
+        found += [{**entry, "p": p} for entry, p in zip(column, corrected, strict=True)]
     return found
 
 
@@ -150,11 +166,14 @@ def shown(found: dict[str, Any]) -> str:
         rows = []
         for of in found["parts"]:
             told = of[part] if part in of else of["each"].get(part, {"methods": {}})
-            row = [f"{of['data']}, {of['database']}"]
+            row = [f"{of['data']}, {of['database']}" + (f", {told['cells']} cells" if part in of else "")]
             row += [figure(told["methods"][m]) if m in told["methods"] else "" for m in names]
             rows.append([*row, *difference(told)])
         blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{table(head, rows)}")
-    blocks.append(f"LOOK and the baselines:\n\n{baselines(found)}")
+    blocks.append(
+        "LOOK and the baselines; those that see no labels have one figure for clean and wrong ones:\n\n"
+        + baselines(found)
+    )
     for of in found["parts"]:
         rows = [
             [cell, *(figure(t["methods"][m]) if m in t["methods"] else "" for m in names), *difference(t)]
@@ -174,29 +193,34 @@ def shown(found: dict[str, Any]) -> str:
         ]
         blocks.append(f"{of['title']}:\n\n{table(['', *of['columns']], rows)}")
     if found["without"]:
-        blocks.append(f"LOOK without a part, half `swap-one`, less the whole (p, seeds):\n\n{parts(found['without'])}")
+        blocks.append(
+            "LOOK without a part, half `swap-one`, less the whole (p after Holm's correction over the column, seeds). "
+            f"*: less LOOK with {OWN}, which this has not either:\n\n{ablations(found['without'])}"
+        )
     return "\n\n".join(blocks)
 
 
 def baselines(found: dict[str, Any]) -> str:
-    """The table of LOOK and the baselines: clean labels, and the mean over the cells of wrong ones."""
+    """The table of LOOK and the baselines: clean labels, the mean over cells of wrong ones, each that LOOK loses."""
     rows = []
     for of in found["parts"]:
-        for name, told in (("clean", of["each"].get("clean")), ("wrong labels", of["wrong labels"])):
-            means = {} if told is None else told["methods"]
-            held = [means.get(m, means.get(m + REAL)) for m in (LOOK, *BASELINES)]  # CCA's cosine has no codes
-            row = ["" if entry is None else figure(entry) for entry in held]
-            rows.append([f"{of['data']}, {of['database']}, {name}", *row])
-    return table(["data, database, labels", LOOK, *BASELINES], rows)
+        for name, told in of["baselines"].items():
+            if name in ("clean", "wrong labels") or told.get("difference", 0) < 0:
+                means = told["methods"]
+                row = [figure(means[m]) if m in means else "" for m in (LOOK, *BASELINES)]
+                rows.append([f"{of['data']}, {of['database']}, {name}", *row, *difference(told)])
+    head = ["data, database, labels", LOOK, *BASELINES, "less the best", "95 % interval", "p, seeds"]
+    return table(head, rows)
 
 
-def parts(entries: list[dict[str, Any]]) -> str:
+def ablations(entries: list[dict[str, Any]]) -> str:
     """The table of ablations: a row for each, a column for each data set and database."""
     columns = list(dict.fromkeys(f"{e['data']}, {e['database']}" for e in entries))
     rows: dict[str, dict[str, str]] = {}
     for e in entries:
         p = "" if np.isnan(e["p"]) else f"{e['p']:.2g}, "
-        rows.setdefault(e["variant"], {})[f"{e['data']}, {e['database']}"] = f"{e['difference']:+.4f} ({p}{e['pairs']})"
+        name = e["variant"] + "*" * (e["variant"] in NO_OWN)
+        rows.setdefault(name, {})[f"{e['data']}, {e['database']}"] = f"{e['difference']:+.4f} ({p}{e['pairs']})"
     return table(["", *columns], [[name, *(of.get(column, "") for column in columns)] for name, of in rows.items()])
 
 

@@ -270,13 +270,13 @@ def questions(result: dict[str, Any]) -> str:
     """A table for each cell: a row for each way, a column for each figure."""
     cells: dict[str, list[dict[str, Any]]] = {}
     for of in result["cells"]:
-        name = ", ".join(of[key] for key in ("data", "features", "noise") if of.get(key))
-        cells.setdefault(name, []).append(of)
+        cells.setdefault(f"{of['data']}, {of['noise']}", []).append(of)
+    seeds = f"{result['seeds']} seed" + ("s" if result["seeds"] > 1 else "")
     parts = []
     for name, ways in cells.items():
         figures = list(dict.fromkeys(key for of in ways for key, value in of.items() if isinstance(value, dict)))
         rows = [[of["way"], *(three(of[key]) if key in of else "" for key in figures)] for of in ways]
-        parts.append(f"{name}:\n\n{table(['', *(key.replace('_', ' ') for key in figures)], rows)}")
+        parts.append(f"{name}, {seeds}:\n\n{table(['', *(key.replace('_', ' ') for key in figures)], rows)}")
     return "\n\n".join(parts)
 
 
@@ -377,17 +377,19 @@ MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
     (
         "look-rounds",
         "LOOK: a second round of the posterior",
-        "The posterior from the features, as it is made (*once*), and again from what the encoders learnt; five seeds. "
-        "*area*: under the ROC curve, of the corrupted rows; their probability's *calibration error* and *Brier*; "
-        "*label brier*: of the labels' probabilities, summed over classes.",
+        "The posterior from the features, as LOOK makes it (*once*); from a first training's embeddings (*again*); "
+        "from features and predictions by encoders that did not see the row's label (*out of fold*). *area*: under the "
+        "ROC curve, of the corrupted rows; *brier* and *calibration error* of their probability; *label brier*: of the "
+        "labels' probabilities, summed over classes; *rate*: estimated share of corrupted rows.",
         questions,
     ),
     (
         "look-classes",
         "LOOK: hundreds of classes",
         "A made set with 255 classes of a long tail, two modalities, 4,000 labelled pairs of 12,000; *weak*: twice the "
-        "noise in the features. How likely two rows share a label, of all probabilities or of a row's largest. mAP, "
-        "the mean of both directions; expected *labels of a row*, and the estimated rate of wrong ones.",
+        "noise in the features. How likely two rows share a label, of *all* probabilities, as LOOK has it, or of a "
+        "row's largest only. mAP, the mean of both directions; expected labels of a row of the database, and the "
+        "estimated rate of wrong ones. NRCH and MRL train on the labelled pairs alone, LOOK on all 12,000.",
         questions,
     ),
     (

@@ -109,17 +109,25 @@ def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:
 
 def test_the_baselines_beside_look(study: ModuleType, tmp_path: Path) -> None:
     cells = ("none", 0.0), ("swap-one", 0.5)
-    results = [result("classifier", noise, rate, 0, 0.4 - rate / 10) for noise, rate in cells]
+    results = [result("classifier", noise, rate, seed, 0.4 - rate / 10) for noise, rate in cells for seed in (0, 1)]
+    results += [result("look", noise, rate, seed, 0.5 - rate / 2) for noise, rate in cells for seed in (0, 1)]
     results += [result("random", "none", 0.0, 0, 0.1)]
-    cosine = result("cca-cosine", "none", 0.0, 0, 0.3)
-    vectors = f"{CODES[:-1]}, metric=cosine)"
-    figures = [{**figure, "measure": vectors} for figure in cosine.figures]
-    results.append(dataclasses.replace(cosine, figures=figures))  # it ranks by real values alone
+    cosine = result("cca-cosine", "none", 0.0, 0, 0.2)
+    real = [
+        {**figure, "measure": f"{CODES[:-1]}, metric=cosine)", "value": figure["value"] + 0.1}
+        for figure in cosine.figures
+    ]
+    results.append(dataclasses.replace(cosine, figures=[*cosine.figures, *real]))  # it ranks by real values
+    found = study.study([r for r in results if r.method != "look"], tmp_path)
+    heads, _, clean, wrong, *_ = study.baselines(found).splitlines()
+    assert heads.split(" | ")[1:4] == ["look", "classifier", "cca-itq"] and heads.endswith("| p, seeds |")
+    assert clean.startswith("| toy, retrieval, clean |  | 0.4000 ± 0.0000 (2) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |")
+    assert "wrong labels |  | 0.3500 ± 0.0000 (2) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |" in wrong
+    (tmp_path / "runs").mkdir()
+    np.savez(tmp_path / "runs/data.npz", rows=np.arange(4), train=np.arange(4), noise_mask=np.zeros(4, bool))
     text = study.baselines(study.study(results, tmp_path))
-    heads, _, clean, wrong, *_ = text.splitlines()
-    assert heads.split(" | ")[1:4] == ["look", "classifier", "cca-itq"] and heads.endswith("| infonce | random |")
-    assert clean == "| toy, retrieval, clean |  | 0.4000 (1) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |"
-    assert wrong == "| toy, retrieval, wrong labels |  | 0.3500 (1) |  |  |  | 0.3000 (1) |  | 0.1000 (1) |"
+    assert "| toy, retrieval, clean | 0.5000 ± 0.0000 (2) |" in text and "+0.1000 (classifier)" in text
+    assert text.count("| toy, query, swap-one 0.5 | 0.2500 ") == 1 and "-0.1000 (classifier)" in text  # a loss is shown
 
 
 def test_code_lengths_have_the_same_seeds_in_every_column(study: ModuleType) -> None:
@@ -129,18 +137,40 @@ def test_code_lengths_have_the_same_seeds_in_every_column(study: ModuleType) -> 
         for seed in range(5 - bits // 32)
     ]
     results += [result("nrch", "swap-one", 0.5, 0, 0.5)]  # one length only
-    (database, _) = study.lengths(results)
-    assert database["columns"] == ["16 bits", "64 bits"] and list(database["rows"]) == ["look"]
+    results += [result("mrl", "swap-one", 0.5, 1, 0.5, bits=bits) for bits in (16, 64, 128)]
+    database, _ = study.lengths(results)
+    assert database["columns"] == ["16 bits", "64 bits"] and set(database["rows"]) == {"look", "mrl"}
     assert [cell["n"] for cell in database["rows"]["look"].values()] == [3, 3]
     assert not list(study.lengths([r for r in results if r.bits == 64]))
 
 
-def test_ablations_are_paired_with_the_whole(study: ModuleType) -> None:
+def test_ablations_are_paired_with_what_lacks_nothing_else(study: ModuleType) -> None:
     whole = [result("look", "swap-one", 0.5, seed, 0.5 + seed / 10) for seed in range(3)]
-    less = [result("look", "swap-one", 0.5, seed, 0.4 + seed / 9, variant="no part") for seed in (0, 1)]
-    entry, _ = study.without([*whole, *less])
-    assert entry["variant"] == "no part" and entry["pairs"] == 2
-    assert entry["difference"] == pytest.approx((0.4 + 0.4 + 1 / 9 - 0.5 - 0.6) / 2)
-    assert study.without(less) == []
-    row = study.parts([entry]).splitlines()[-1]
-    assert row.startswith("| no part | -0.0944 (") and row.endswith(", 2) |")
+    values = {"no base rate": 0.4, study.OWN: 0.3, "most likely labels, no probabilities": 0.25}
+    less = [
+        result("look", "swap-one", 0.5, seed, value + seed / 9, variant=variant)
+        for variant, value in values.items()
+        for seed in (0, 1)
+    ]
+    found = {entry["variant"]: entry for entry in study.without([*whole, *less]) if entry["database"] == "query"}
+    assert {entry["pairs"] for entry in found.values()} == {2}
+    assert found["no base rate"]["difference"] == pytest.approx((0.4 + 0.4 + 1 / 9 - 0.5 - 0.6) / 2)
+    hard = found["most likely labels, no probabilities"]
+    assert hard["difference"] == pytest.approx(-0.05) and np.isnan(hard["p"])  # less the one without own: no spread
+    alone = study.paired_t({0: 0.3, 1: 0.3 + 1 / 9}, {0: 0.5, 1: 0.6}).p
+    assert found[study.OWN]["p"] == pytest.approx(2 * alone)  # the smaller of two
+    assert [entry["variant"] for entry in study.without(less)] == ["most likely labels, no probabilities"] * 2
+    text = study.ablations(list(found.values()))
+    assert "| no base rate | -0.0944 (" in text and "| most likely labels, no probabilities* | -0.0500 (" in text
+
+
+def test_the_page_has_code_lengths_and_ablations(study: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    np.savez(tmp_path / "runs/data.npz", rows=np.arange(4), train=np.arange(4), noise_mask=np.zeros(4, bool))
+    results = [result("look", "swap-one", 0.5, seed, 0.5, bits=bits) for bits in (16, 64) for seed in range(5)]
+    results += [result("look", "swap-one", 0.5, seed, 0.4, variant="no base rate") for seed in range(5)]
+    results += [dataclasses.replace(results[-1], grouped=True)]  # another noise
+    text = study.shown(study.study(results, tmp_path))
+    assert "toy, swap-one 0.5, the database searched, by code length:" in text
+    assert "| look | 0.5000 ± 0.0000 | 0.5000 ± 0.0000 |" in text
+    assert "| no base rate | -0.1000 (5) | -0.1000 (5) |" in text
