@@ -17,6 +17,7 @@ from crossbit.bench.parse import read_recipe
 from crossbit.bench.published import compare_published
 from crossbit.bench.store import Result
 from crossbit.cli import main
+from crossbit.data import load_data
 from crossbit.data.layouts import layouts
 from crossbit.data.noise import parse_noise
 from crossbit.evaluation import parse_measure
@@ -24,6 +25,7 @@ from crossbit.methods import available, get
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 PAPERS = sorted(path.stem for path in RECIPES.glob("*-*.toml"))
+OURS = sorted({path.stem for path in RECIPES.glob("*.toml")} - set(PAPERS))
 PUBLISHED = json.loads((RECIPES / "published.json").read_text(encoding="utf-8"))
 FIELDS = {
     **dict.fromkeys(("paper", "table", "where", "data", "method", "variant", "noise"), str),
@@ -143,6 +145,22 @@ def test_a_missing_file_is_told_of_with_the_way_out(stem, tmp_path):
     mistakes = expand(recipe, tmp_path)[2]
     assert len(mistakes) >= len(recipe.data)
     assert all("does not exist; --data-root" in mistake and "--data glyphs" in mistake for mistake in mistakes)
+
+
+@pytest.mark.parametrize("stem", OURS)
+def test_nothing_is_wrong_in_our_own_recipes(stem, tmp_path, monkeypatch):
+    """On stand-ins of the built-in sets and of Wikipedia's file."""
+    for name, arrays in (("many", tiny.arrays(group=np.arange(90) // 2)), ("wikipedia", tiny.vectors())):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    monkeypatch.setattr("crossbit.bench.grid.builtins", lambda: ["glyphs", "glyphs-hard"])
+    monkeypatch.setattr(
+        "crossbit.bench.grid.load_source",
+        lambda source: load_data(tmp_path / ("wikipedia.npz" if source.source.endswith("npz") else "many.npz")),
+    )
+    recipe, mistakes = read(stem)
+    runs, _, more = expand(recipe, tmp_path)
+    assert [*mistakes, *more] == []
+    assert {run.data for run in runs} == set().union(*(grid.data for grid in recipe.grids))
 
 
 @pytest.fixture(scope="module")
