@@ -10,8 +10,9 @@ from sklearn.metrics import roc_auc_score
 
 from crossbit.data.noise import corrupt, shuffle_pairs
 from crossbit.posterior import estimate_posterior, labelled_alike
+from crossbit.posterior import noise as noise_module
 from crossbit.posterior.choice import choose, simplex
-from crossbit.posterior.noise import SEVERAL, SINGLE, NoiseModel
+from crossbit.posterior.noise import SEVERAL, SINGLE, NoiseModel, fit_noise
 from crossbit.posterior.pairs import right_pairs
 from crossbit.posterior.regression import Kernel, fit_exact, fit_landmarks
 from crossbit.posterior.words import in_words, noise_kind, summary, wrong_shares
@@ -209,6 +210,31 @@ def test_rate_and_kind_are_found_and_the_posterior_is_calibrated(noise, several,
     assert brier < 0.5 * np.square(label - label.mean(0)).sum(1).mean()
     assert brier < 0.5 * np.square(observed - label.astype(float)).sum(1).mean()
     assert f"about {100 * found.rate:.0f} %" in in_words(found, of(observed)["image"])[0]
+
+
+@pytest.mark.parametrize(
+    ("losses", "kind"),
+    [
+        ({"omit-one": 5.001, "swap-one": 5.0005}, "omit-one"),  # the most frequent kind will do
+        ({"omit-one": 6.2, "swap-one": 4.9}, "swap-one"),  # all together are not the likeliest: they ended too early
+        ({"omit-one": 4.95, "swap-one": 4.9}, "swap-one"),
+        ({"omit-one": 6.2, "swap-one": 5.9}, None),  # it takes several
+    ],
+)
+def test_where_the_search_among_all_kinds_ended_too_early_each_is_tried_alone(monkeypatch, losses, kind):
+    several = NoiseModel(False, 1.0, torch.zeros(3), {"none": 0.0, "swap-one": 0.4, "omit-one": 0.6})
+    alone = {name: NoiseModel(False, 1.0, torch.zeros(3), {"none": 0.5, name: 0.5}) for name in losses}
+
+    def best(f, y, kinds, single):
+        if len(kinds) > 2:
+            return 5.0, several
+        name = list(kinds)[1]
+        return losses[name], alone[name]
+
+    monkeypatch.setattr(noise_module, "_best", best)
+    y = torch.eye(3).repeat(100, 1)
+    found = fit_noise(y, y, single=False, kinds=["none", "swap-one", "omit-one"])
+    assert found is (several if kind is None else alone[kind])
 
 
 def test_mostly_resampled_labels_of_one_size_do_not_bend_the_calibration():

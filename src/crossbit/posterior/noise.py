@@ -223,14 +223,26 @@ def _still(known: Tensor) -> Likelihood:
 
 
 def _fewest(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> NoiseModel:
-    """The best model; or of one kind of noise, where that is hardly less likely."""
+    """The best model; or of one kind of noise, where that is hardly less likely.
+
+    One kind is a case of all of them, so it cannot be much likelier: where it is, the search among all of them ended
+    too early, as it does with hundreds of classes. Then, and where the most frequent kind will not do, each is tried.
+    """
     loss, model = _best(f, y, kinds, single)
-    if len(kinds) > 2:
-        most = max((name for name in kinds if name != "none"), key=model.shares.__getitem__)
-        simpler, other = _best(f, y, {name: kinds[name] for name in ("none", most)}, single)
-        if simpler - loss < WORTH + (len(kinds) - 2) * math.log(len(y)) / (2 * len(y)):
-            return other
-    return model
+    names = sorted((name for name in kinds if name != "none"), key=model.shares.__getitem__, reverse=True)
+    if len(names) == 1:
+        return model
+    worth = WORTH + (len(names) - 1) * math.log(len(y)) / (2 * len(y))
+    simpler, other = _alone(f, y, kinds, single, names[0])
+    if abs(simpler - loss) >= worth:
+        tried = [(simpler, other), *(_alone(f, y, kinds, single, name) for name in names[1:])]
+        simpler, other = min(tried, key=lambda one: one[0])
+    return other if simpler - loss < worth else model
+
+
+def _alone(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool, name: str) -> tuple[float, NoiseModel]:
+    """The loss and the model of one kind of noise."""
+    return _best(f, y, {"none": kinds["none"], name: kinds[name]}, single)
 
 
 def _best(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> tuple[float, NoiseModel]:
