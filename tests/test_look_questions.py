@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -18,13 +17,10 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 SMALL = {"width": "8", "batch": "16", "steps": "2", "epochs": "1"}
 
 
-@pytest.fixture(scope="module")
-def questions() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))  # the scripts import one another
-    try:
-        return importlib.import_module("look_questions")
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))  # the scripts import one another
+    return importlib.import_module("look_questions")
 
 
 def test_only_the_largest_probabilities_of_a_row_count(questions: ModuleType) -> None:
