@@ -161,7 +161,8 @@ def shown(found: dict[str, Any]) -> str:
     """The tables of the page."""
     names = [LOOK, *RIVALS]
     head = ["data, database", *names, "less the best", "95 % interval", "p, seeds"]
-    blocks = []
+    tests = {of["wrong labels"]["test"] for of in found["parts"] if "test" in of["wrong labels"]}
+    blocks = [f"p, and the interval of the difference: {name}, two-sided, uncorrected." for name in tests]
     for title, part in (("wrong labels", "wrong labels"), ("clean labels", "clean")):
         rows = []
         for of in found["parts"]:

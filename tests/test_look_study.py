@@ -99,12 +99,14 @@ def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:
     rows = np.arange(2, 10)
     np.savez(tmp_path / "runs/data.npz", rows=rows, train=rows[:4], noise_mask=rows < 3)
     results = [result(m, "none", 0.0, seed, v) for m, v in (("look", 0.6), ("mrl", 0.5)) for seed in range(5)]
+    noisy = [result(m, "swap-one", 0.5, seed, v) for m, v in (("look", 0.6), ("mrl", 0.5)) for seed in range(5)]
     found = study.study([*results, result("look", "shuffle-pairs", 0.5, 0, 0.4)], tmp_path)
     assert found["parts"][0]["wrong labels"] == {"cells": 0, "methods": {}}
     assert [(r["noise"], r["true"]["mean"], r["off"]) for r in found["rates"]] == [("clean", 0.25, 0.0)]
     text = study.shown(found)
     assert "| clean | 0.6000 ± 0.0000 |" in text and "+0.1000 (mrl)" in text
     assert "| shuffle-pairs 0.5 | 0.4000 (1) |" in text
+    assert "paired t-test over seeds" in study.shown(study.study([*results, *noisy], tmp_path))  # the test is named
 
 
 def test_the_baselines_beside_look(study: ModuleType, tmp_path: Path) -> None:
