@@ -629,7 +629,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (1, "")
 
 
-def test_the_demo_says_where_its_report_is_and_three_commands_to_go_on_with(
+def test_the_demo_says_where_its_report_is_and_how_to_go_on(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called: list[str] = []
@@ -649,5 +649,5 @@ def test_the_demo_says_where_its_report_is_and_three_commands_to_go_on_with(
         ["search", str(tmp_path / "my demo" / "run")]
     ] * 2
     assert lines[0][-1] == "digit two"
-    assert len(lines) == 3
-    assert [words[: len(shlex.split(called[0]))] for words in lines] == [shlex.split(called[0])] * 3  # as on its page
+    assert [words[-2] for words in lines[2:]] == ["audit", "--ties"]
+    assert [words[: len(shlex.split(called[0]))] for words in lines] == [shlex.split(called[0])] * 4  # as on its page

@@ -298,6 +298,14 @@ def test_few_labels_are_believed(labelled):
     assert "too few" in in_words(found, of(observed)["image"])[0]
 
 
+def test_labels_that_are_all_the_same_cannot_be_judged():
+    features, _ = clusters(60)
+    same = np.tile(np.eye(5, dtype=np.uint8)[2], (60, 1))
+    found = estimate_posterior(features, of(same))
+    assert np.array_equal(found.labels, same)
+    assert in_words(found, of(same)["image"])[0].startswith("all 60 labelled rows have the same labels")
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_modality_that_nobody_labelled_has_the_labels_of_the_other(several):
     features, label = clusters(200, several=several)

@@ -24,6 +24,7 @@ class EpochProgress:
         self.total, self.done, self.first = total, done, done
         self.console = Console(stderr=True, quiet=not shown)
         self.started = self.last_line = time.monotonic()
+        self.ticked = False
         self.bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -47,7 +48,12 @@ class EpochProgress:
         self.bar.stop()
 
     def tick(self, share: float) -> None:
-        """A share of the current epoch's pass is done."""
+        """A share of the current epoch's pass is done.
+
+        The time left is reckoned from the first: what a method does once, before its first step, is no epoch's.
+        """
+        if not self.ticked:
+            self.ticked, self.started = True, time.monotonic()
         self.bar.update(self.task, completed=self.done + min(share, 0.999))
 
     def epoch_done(self, note: str) -> None:

@@ -171,7 +171,7 @@ class _Run:
                 bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
             if self.plan.config["noise_changes"] == "nothing":
                 bar.say(f"noise {self.plan.config['noise']} changes labels, and {self.plan.cls.name} sees none")
-            view.tick = bar.tick
+            view.tick, view.say = bar.tick, bar.say
             for epoch in range(done, view.epochs):
                 view.epoch = epoch
                 self.method.freeze(epoch)

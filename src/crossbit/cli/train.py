@@ -139,17 +139,28 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     """Evaluate, write report.json, and say what to do next."""
     import crossbit
 
-    if data.label is None and not data.modality_label:
+    labelled, report = data.label is not None or bool(data.modality_label), None
+    if not labelled:
         note("not evaluated: the data has no labels")
     elif not len(data.query) or not len(data.retrieval):
         note("not evaluated: the data has no queries or no retrieval rows")
     else:
-        report = crossbit.evaluate(model, data)
+        try:
+            report = crossbit.evaluate(model, data)
+        except UserError as error:  # the run is whole, whatever its queries' labels are
+            note(f"not evaluated: {error}")
+    if report is not None:
         write_json(out / "report.json", report.to_dict())
-        if not quiet:
-            say_report(report, as_json=False)
-    if not quiet:
-        say_next(["evaluate", out, "--ties", "index"], ["index", out], ["search", out, "some words"])
+    if quiet:
+        return
+    if report is not None:
+        say_report(report, as_json=False)
+    following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
+    if report is not None:
+        following.insert(0, ["evaluate", out, "--ties", "index"])
+    if labelled:
+        following.append(["audit", out])
+    say_next(*following)
 
 
 def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:

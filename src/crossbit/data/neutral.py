@@ -21,6 +21,7 @@ from crossbit.errors import UserError
 from crossbit.files import refuse_existing, sync_folder, writing
 from crossbit.npz import read_array, read_npz, write_npz
 
+HINT = "give a neutral data file (.npz) or a folder of .npy; docs/data.md makes one from pictures and a CSV"
 _OBSERVED, _TRUTH = "observed_label_", "label_"
 
 
@@ -41,8 +42,7 @@ def load_neutral(path: str | os.PathLike[str]) -> PairedData:
     ('toy', ['image', 'text'])
     """
     source = Path(path)
-    hint = "give a neutral data file (.npz) or a folder of .npy arrays"
-    arrays = _read_folder(source) if source.is_dir() else read_npz(source, "a data file", hint)
+    arrays = _read_folder(source) if source.is_dir() else read_npz(source, "a data file", HINT)
     if "caption" in arrays:
         arrays.setdefault("text", arrays["caption"])
     try:
@@ -125,7 +125,7 @@ def _prefix(key: str) -> str:
 def _read_folder(path: Path) -> dict[str, np.ndarray]:
     files = sorted(path.glob("*.npy"))
     if not files:
-        raise UserError(f"{path} is a folder without .npy arrays; give a neutral data file (.npz) or a folder of .npy")
+        raise UserError(f"{path} is a folder without .npy arrays; {HINT}")
     return {file.stem: read_array(str(file), lambda file=file: _map(file)) for file in files}  # type: ignore[misc]
 
 

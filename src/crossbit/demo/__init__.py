@@ -92,11 +92,12 @@ def figures(story: Story) -> dict[str, Any]:
 
 
 def next_commands(folder: Path) -> list[list[str]]:
-    """Three commands to try on what the demo left in `folder`, each as words for crossbit; paths are as `folder` is."""
+    """Commands to try on what the demo left in `folder`, each as words for crossbit; paths are as `folder` is."""
     run = str(folder / "run")
     words = read_json(folder / "report.json")["queries"][0]["text"]
     return [
         ["search", run, words],
         ["search", run, "--image", str(folder / "query.png")],
+        ["audit", run],
         ["evaluate", run, "--ties", "index"],
     ]

@@ -59,6 +59,7 @@ class View:
         autocast: the precision that encoders run in, as a context (losses stay in float32).
         backward: called with the loss, in place of `loss.backward()`.
         tick: called with the finished share of the current pass.
+        say: called with a line for the user, such as what a long pause before the first step is for.
     """
 
     features: dict[str, Tensor]
@@ -71,6 +72,7 @@ class View:
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     backward: Callable[[Tensor], Any] = _backward
     tick: Callable[[float], Any] = field(default=lambda share: None)
+    say: Callable[[str], Any] = field(default=lambda text: None)
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, Tensor):

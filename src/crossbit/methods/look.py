@@ -229,6 +229,7 @@ class Look(Method):
             return {}
         observed = view.observed()
         labelled = observed.any(1)
+        view.say(f"estimating the labels of {int(labelled.sum()):,} rows from one another")
         posterior, s = self.posterior(view), self.settings
         believed = s.labels == "observed" or not s.unlabelled or not labelled.any()
         self.buffers["known"] = labelled if believed else torch.ones_like(labelled)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossbit.posterior import Posterior
+from crossbit.posterior import LEAST, Posterior
 
 NONE = 0.02  # share of wrong rows below which labels are said to look right
 LIKE = {
@@ -99,6 +99,8 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
     """
     labelled = int(observed.any(1).sum())
     if posterior.kernel is None:
+        if labelled >= LEAST:
+            return [f"all {labelled:,} labelled rows have the same labels, so none can be judged: taken as they are"]
         return [f"too few of {len(observed):,} rows have labels to judge them: taken as they are"]
     kind = noise_kind(posterior)
     lines = [f"the labels of {labelled:,} labelled rows look right"]
