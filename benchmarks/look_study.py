@@ -8,8 +8,8 @@ of both directions, for each seed that has all of these cells; LOOK less the bes
 (MRL by its codes, and by its real vectors, by which it ranks) by a paired t-test over seeds. A method that sees no
 labels has the same figure in all of them. Then the same beside the baselines, each cell by itself, the rates that LOOK
 estimated beside the true ones, code lengths, and LOOK without a part, less the whole, paired over seeds: Holm's
-correction over each column. One JSON object out; --page puts the tables between its marks, and
-benchmarks/results/look.parquet keeps every single figure.
+correction over each column. One JSON object out; --page puts the tables between its marks, each cell's further down,
+and benchmarks/results/look.parquet keeps every single figure.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from crossbit.evaluation.stats import holm, paired_t
 from crossbit.methods import get
 
 MARKS = "<!-- study -->", "<!-- end of study -->"
+CELLS = "<!-- cells -->", "<!-- end of cells -->"
 KEPT = Path(__file__).parent / "results" / "look.parquet"
 BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
 REAL = ", real vectors"
@@ -157,10 +158,11 @@ def without(results: list[Result]) -> list[dict[str, Any]]:
     return found
 
 
+HEAD = [LOOK, *RIVALS, "less the best", "95 % interval", "p, seeds"]
+
+
 def shown(found: dict[str, Any]) -> str:
-    """The tables of the page."""
-    names = [LOOK, *RIVALS]
-    head = ["data, database", *names, "less the best", "95 % interval", "p, seeds"]
+    """The tables of the page, but those of each cell."""
     tests = {of["wrong labels"]["test"] for of in found["parts"] if "test" in of["wrong labels"]}
     blocks = [f"p, and the interval of the difference: {name}, two-sided, uncorrected." for name in tests]
     for title, part in (("wrong labels", "wrong labels"), ("clean labels", "clean")):
@@ -168,19 +170,13 @@ def shown(found: dict[str, Any]) -> str:
         for of in found["parts"]:
             told = of[part] if part in of else of["each"].get(part, {"methods": {}})
             row = [f"{of['data']}, {of['database']}" + (f", {told['cells']} cells" if part in of else "")]
-            row += [figure(told["methods"][m]) if m in told["methods"] else "" for m in names]
-            rows.append([*row, *difference(told)])
-        blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{table(head, rows)}")
+            rows.append([*row, *figures(told)])
+        means = table(["data, database", *HEAD], rows)
+        blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{means}")
     blocks.append(
         "LOOK and the baselines; those that see no labels have one figure for clean and wrong ones:\n\n"
         + baselines(found)
     )
-    for of in found["parts"]:
-        rows = [
-            [cell, *(figure(t["methods"][m]) if m in t["methods"] else "" for m in names), *difference(t)]
-            for cell, t in of["each"].items()
-        ]
-        blocks.append(f"{of['data']}, {DATABASES[of['database']]}, each cell:\n\n{table(['noise', *head[1:]], rows)}")
     rows = [
         [r["data"], r["noise"], figure(r["true"]), figure(r["estimated"]), f"{r['off']:.3f}"] for r in found["rates"]
     ]
@@ -199,6 +195,21 @@ def shown(found: dict[str, Any]) -> str:
             f"*: less LOOK with {OWN}, which this has not either:\n\n{ablations(found['without'])}"
         )
     return "\n\n".join(blocks)
+
+
+def each_cell(found: dict[str, Any]) -> str:
+    """The tables of each cell, by data set and database."""
+    blocks = []
+    for of in found["parts"]:
+        rows = [[cell, *figures(told)] for cell, told in of["each"].items()]
+        blocks.append(f"{of['data']}, {DATABASES[of['database']]}:\n\n{table(['noise', *HEAD], rows)}")
+    return "\n\n".join(blocks)
+
+
+def figures(told: dict[str, Any]) -> list[str]:
+    """What LOOK and each of the four reached, and LOOK less the best of them."""
+    means = told["methods"]
+    return [*(figure(means[m]) if m in means else "" for m in (LOOK, *RIVALS)), *difference(told)]
 
 
 def baselines(found: dict[str, Any]) -> str:
@@ -249,9 +260,9 @@ def main() -> None:
     planned = json.loads((args.out / "plan.json").read_text(encoding="utf-8"))
     found = {"done": len(results), "planned": len(planned["runs"]), **study(results, args.out)}
     if args.page is not None:
-        between(
-            args.page, MARKS, f"{found['done']} of the recipe's {found['planned']} runs are done.\n\n{shown(found)}"
-        )
+        told = f"{found['done']} of the recipe's {found['planned']} runs are done."
+        between(args.page, MARKS, f"{told}\n\n{shown(found)}")
+        between(args.page, CELLS, each_cell(found))
         shutil.copyfile(args.out / "results.parquet", KEPT)
     print(json.dumps(found, indent=1))
 

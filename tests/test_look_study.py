@@ -103,8 +103,9 @@ def test_the_page_has_every_cell(study: ModuleType, tmp_path: Path) -> None:
     found = study.study([*results, result("look", "shuffle-pairs", 0.5, 0, 0.4)], tmp_path)
     assert found["parts"][0]["wrong labels"] == {"cells": 0, "methods": {}}
     assert [(r["noise"], r["true"]["mean"], r["off"]) for r in found["rates"]] == [("clean", 0.25, 0.0)]
-    text = study.shown(found)
+    text = study.each_cell(found)
     assert "| clean | 0.6000 ± 0.0000 |" in text and "+0.1000 (mrl)" in text
+    assert "toy, the database searched:" in text and "toy, the queries searched themselves:" in text
     assert "| shuffle-pairs 0.5 | 0.4000 (1) |" in text
     assert "paired t-test over seeds" in study.shown(study.study([*results, *noisy], tmp_path))  # the test is named
 
