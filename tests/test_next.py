@@ -25,7 +25,7 @@ def offered(said: str) -> list[str]:
 
 
 def test_a_run_on_vectors_is_offered_no_search(tmp_path: Path, command: Command) -> None:
-    np.savez(tmp_path / "vectors.npz", **vectors())
+    np.savez(tmp_path / "vectors.npz", **vectors(label=np.zeros(60, np.int64)))  # a class each, if always the first
     ran = command("train", tmp_path / "vectors.npz", "--out", tmp_path / "run", *TRAIN)
     assert offered(ran.out) == ["evaluate", "index", "audit"]
     assert command("search", tmp_path / "run", "some words").code == 2  # which is why
@@ -64,6 +64,12 @@ def test_what_cannot_be_evaluated_is_not_offered_to_be(tmp_path: Path, command: 
     assert any(line.startswith("not evaluated: no query") for line in ran.errors)
     assert command("evaluate", tmp_path / "two").code == 2  # which is why
     assert command("audit", tmp_path / "two").code == 0
+    label = arrays()["label"]
+    label[15:75] = 0
+    np.savez(tmp_path / "idle.npz", **arrays(label=label))  # nobody labelled what is trained on
+    ran = command("train", tmp_path / "idle.npz", "--out", tmp_path / "four", *TRAIN)
+    assert (ran.code, offered(ran.out)) == (0, ["evaluate", "index", "search"])
+    assert command("audit", tmp_path / "four").code == 2  # which is why
     np.savez(tmp_path / "unlabelled.npz", **arrays(label=None, label_names=None))
     ran = command("train", tmp_path / "unlabelled.npz", "--out", tmp_path / "three", *TRAIN)
     assert (ran.code, offered(ran.out)) == (0, ["index", "search"])

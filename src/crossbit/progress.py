@@ -50,7 +50,7 @@ class EpochProgress:
     def tick(self, share: float) -> None:
         """A share of the current epoch's pass is done.
 
-        The time left is reckoned from the first: what a method does once, before its first step, is no epoch's.
+        The time left is reckoned from the first one: what a method does once, before its first step, is no epoch's.
         """
         if not self.ticked:
             self.ticked, self.started = True, time.monotonic()

@@ -158,9 +158,15 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
     if report is not None:
         following.insert(0, ["evaluate", out, "--ties", "index"])
-    if labelled:
+    if _labelled_for_training(data):
         following.append(["audit", out])
     say_next(*following)
+
+
+def _labelled_for_training(data: PairedData) -> bool:
+    """Whether somebody labelled a training row, so that there is something to audit."""
+    seen = [data.train.observed(modality) for modality in data.modalities]
+    return any(label is not None and (label.ndim == 1 or bool(label.any())) for label in seen)
 
 
 def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:

@@ -108,6 +108,7 @@ class View:
         generator = torch.Generator().manual_seed(self.random_seed(number))
         order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
         order = order.to(self.device)
+        self.tick(0.0)
         for start in range(0, n, size):
             yield order[start : start + size]
             self.tick(min(1.0, (start + size) / n))

@@ -25,6 +25,7 @@ from crossbit.errors import unknown
 from crossbit.features import fit_featuriser
 from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import linear_layers
+from crossbit.posterior import LEAST as ESTIMATED
 from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.words import in_words, summary
 
@@ -229,7 +230,8 @@ class Look(Method):
             return {}
         observed = view.observed()
         labelled = observed.any(1)
-        view.say(f"estimating the labels of {int(labelled.sum()):,} rows from one another")
+        if labelled.sum() >= ESTIMATED:
+            view.say(f"estimating the labels of {int(labelled.sum()):,} rows from one another")
         posterior, s = self.posterior(view), self.settings
         believed = s.labels == "observed" or not s.unlabelled or not labelled.any()
         self.buffers["known"] = labelled if believed else torch.ones_like(labelled)
@@ -289,6 +291,7 @@ class Look(Method):
         if not self.settings.unlabelled and self.buffers["known"].any():
             places = places[self.buffers["known"]]
         done, steps = 0, self.steps(view)
+        view.tick(0.0)
         for number in itertools.count(2):
             generator = torch.Generator().manual_seed(view.random_seed(number))
             order = torch.randperm(len(places), generator=generator).to(view.device)
