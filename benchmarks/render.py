@@ -131,17 +131,18 @@ def comparison(result: dict[str, Any]) -> str:
 
 def wide(result: dict[str, Any]) -> str:
     """What each method reached at its paper's width and epochs, and narrow; and whether the order is the same."""
-    heads = ["noise", "method", "wide", "epochs", "minutes"]
+    heads = ["data, noise", "method", "wide", "epochs", "minutes"]
     heads += [f"{database}, {how}" for database in DATABASES for how in ("wide", "narrow")]
     rows = []
     for row in result["rows"]:
-        cells = [row["noise"], row["method"], f"{row['width']:,}", str(row["epochs"]), f"{row['minutes']:.0f}"]
+        cell = f"{row['data']}, {row['noise']}"
+        cells = [cell, row["method"], f"{row['width']:,}", str(row["epochs"]), f"{row['minutes']:.0f}"]
         for database in DATABASES:
             narrow = row["narrow"][database]
             cells += [f"{row['wide'][database]:.4f}", "" if narrow is None else f"{spread(narrow)} ({narrow['n']})"]
         rows.append(cells)
     told = [
-        f"- {order['noise']}, {DATABASES[order['database']]}: wide {', '.join(order['wide'])}; "
+        f"- {order['data']}, {order['noise']}, {DATABASES[order['database']]}: wide {', '.join(order['wide'])}; "
         + ("narrow the same." if order["wide"] == order["narrow"] else f"narrow {', '.join(order['narrow'])}.")
         for order in result["orders"]
     ]
@@ -347,9 +348,8 @@ MORE: list[tuple[str, str, str, Callable[[Any], str]]] = [
     (
         "wide",
         "Methods at their papers' widths and epochs",
-        "One seed on Wikipedia, 64 bits: the mean mAP of both directions, as each method ranks (MRL by real vectors); "
-        "LOOK as wide as MRL. *narrow*: the mean ± deviation of the narrow runs of the same cell (seeds). *minutes* of "
-        "one core.",
+        "One seed, 64 bits: the mean mAP of both directions, as each method ranks (MRL by real vectors); LOOK as wide "
+        "as MRL. *narrow*: the mean ± deviation of the narrow runs of the same cell (seeds). *minutes* of one core.",
         wide,
     ),
     (

@@ -3,8 +3,8 @@
     crossbit bench recipes/wide.toml --data-root DIR --out OUT
     python benchmarks/wide.py OUT [--page docs/results.md]
 
-Narrow figures are those that benchmarks/results/ has kept of the same cell: of the four methods from the comparison, of
-LOOK from its study. --page gets the table between its marks, and benchmarks/results/wide.parquet every single figure.
+Narrow figures are those that benchmarks/results/ has kept of the same cell of LOOK's study. --page gets the table
+between its marks, and benchmarks/results/wide.parquet every single figure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from crossbit.bench.store import Result, load_results
 
 MARKS = "<!-- wide -->", "<!-- end of wide -->"
 RESULTS = Path(__file__).parent / "results"
-NARROW = dict.fromkeys(FOUR, "comparison.parquet") | {"look": "look.parquet"}
+NARROW = "look.parquet"
 
 
 def narrow(result: Result, database: str) -> dict[str, Any] | None:
@@ -32,7 +32,7 @@ def narrow(result: Result, database: str) -> dict[str, Any] | None:
     where = "method = ? and data = ? and bits = ? and noise = ? and rate = ? and each = ? and grouped = ?"
     of = (result.method, result.data, result.bits, result.noise, result.rate, result.each, result.grouped)
     found = duckdb.execute(
-        f"""select seed, measure, avg(value) from '{RESULTS / NARROW[result.method]}'
+        f"""select seed, measure, avg(value) from '{RESULTS / NARROW}'
         where {where} and variant = '' and database = ? group by seed, measure""",
         [*of, database],
     ).fetchall()
@@ -47,6 +47,7 @@ def rows_of(results: list[Result]) -> list[dict[str, Any]]:
     """For each wide run what it reached, and what the narrow ones did."""
     return [
         {
+            "data": result.data,
             "noise": cell_of(result).noise_name,
             "method": result.method,
             "width": result.settings["width"],
@@ -60,14 +61,16 @@ def rows_of(results: list[Result]) -> list[dict[str, Any]]:
 
 
 def orders(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By noise and database: the four methods, best first, wide and narrow; where all of them are there."""
+    """By cell and database: the four methods, best first, wide and narrow; where all of them are there."""
     found = []
-    for noise in dict.fromkeys(row["noise"] for row in rows):
-        here = [row for row in rows if row["noise"] == noise and row["method"] in FOUR and all(row["narrow"].values())]
+    for data, noise in dict.fromkeys((row["data"], row["noise"]) for row in rows):
+        cell = [row for row in rows if (row["data"], row["noise"]) == (data, noise)]
+        here = [row for row in cell if row["method"] in FOUR and all(row["narrow"].values())]
         for database in DATABASES if len(here) == len(FOUR) else ():
             by_wide = sorted(here, key=lambda row: -row["wide"][database])
             by_narrow = sorted(here, key=lambda row: -row["narrow"][database]["mean"])
-            found.append({"noise": noise, "database": database, "wide": _names(by_wide), "narrow": _names(by_narrow)})
+            orders = {"wide": _names(by_wide), "narrow": _names(by_narrow)}
+            found.append({"data": data, "noise": noise, "database": database, **orders})
     return found
 
 

@@ -35,7 +35,7 @@ def test_narrow_figures_are_those_of_the_same_cell_as_the_method_ranks(wide: Mod
     with duckdb.connect() as db:
         db.execute(f"create table t ({names}, seed int, measure varchar, value double)")
         db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
-        db.execute(f"copy t to '{tmp_path / 'comparison.parquet'}' (format parquet)")
+        db.execute(f"copy t to '{tmp_path / 'look.parquet'}' (format parquet)")
 
     class Run:
         method, data, bits, noise, rate, each, grouped = cell[:7]
@@ -47,9 +47,10 @@ def test_narrow_figures_are_those_of_the_same_cell_as_the_method_ranks(wide: Mod
 
 
 def test_the_order_is_told_where_all_four_are_there(wide: ModuleType) -> None:
-    def row(method: str, noise: str, high: float, low: float) -> dict[str, Any]:
+    def row(method: str, noise: str, high: float, low: float, data: str = "glyphs") -> dict[str, Any]:
         both = "retrieval", "query"
         return {
+            "data": data,
             "noise": noise,
             "method": method,
             "width": 8192,
@@ -66,10 +67,12 @@ def test_the_order_is_told_where_all_four_are_there(wide: ModuleType) -> None:
     rows += [row("mrl", "flip 0.5", 0.9, 0.8), row("look", "clean", 1.0, 1.0)]
     rows += [row(m, "flip 0.2", 0.9, 0.8) for m in ("mrl", "nrch", "ssah", "ucch")]
     rows[-1]["narrow"] = dict.fromkeys(rows[-1]["narrow"])  # no narrow run of it
+    rows += [row(m, "flip 0.8", 0.9, 0.8, "toy") for m in ("mrl", "nrch")]  # four rows of one noise, on two sets
+    rows += [row(m, "flip 0.8", 0.9, 0.8) for m in ("ssah", "ucch")]
     found = wide.orders(rows)
     assert [(one["noise"], one["database"]) for one in found] == [("clean", "retrieval"), ("clean", "query")]
     assert found[0]["wide"] == ["mrl", "ssah", "nrch", "ucch"]
     assert found[0]["narrow"] == ["ucch", "ssah", "nrch", "mrl"]
     text = sys.modules["render"].wide({"rows": rows, "orders": found})
-    assert "| clean | mrl | 8,192 | 2 | 2 | 0.9000 | 0.0000 (1) | 0.9000 | 0.0000 (1) |" in text
+    assert "| glyphs, clean | mrl | 8,192 | 2 | 2 | 0.9000 | 0.0000 (1) | 0.9000 | 0.0000 (1) |" in text
     assert "wide mrl, ssah, nrch, ucch; narrow ucch, ssah, nrch, mrl." in text
