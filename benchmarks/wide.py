@@ -69,8 +69,8 @@ def orders(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for database in DATABASES if len(here) == len(FOUR) else ():
             by_wide = sorted(here, key=lambda row: -row["wide"][database])
             by_narrow = sorted(here, key=lambda row: -row["narrow"][database]["mean"])
-            orders = {"wide": _names(by_wide), "narrow": _names(by_narrow)}
-            found.append({"data": data, "noise": noise, "database": database, **orders})
+            told = {"wide": _names(by_wide), "narrow": _names(by_narrow)}
+            found.append({"data": data, "noise": noise, "database": database, **told})
     return found
 
 
