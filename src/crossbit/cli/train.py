@@ -14,6 +14,7 @@ from crossbit.files import check_new, write_json
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
+    from crossbit.evaluation import Report
     from crossbit.model import Model
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `crossbit train`.")]
@@ -137,30 +138,34 @@ def _kept(out: Path) -> str:
 
 def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     """Evaluate, write report.json, and say what to do next."""
+    report = _evaluated(model, data)
+    if report is not None:
+        write_json(out / "report.json", report.to_dict())
+    if quiet:
+        return
+    following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
+    if report is not None:
+        say_report(report, as_json=False)
+        following.insert(0, ["evaluate", out, "--ties", "index"])
+    if _labelled_for_training(data):
+        following.append(["audit", out])
+    say_next(*following)
+
+
+def _evaluated(model: Model, data: PairedData) -> Report | None:
+    """The report; None, and a note that says why, where there is nothing to measure: the run is whole all the same."""
     import crossbit
 
-    labelled, report = data.label is not None or bool(data.modality_label), None
-    if not labelled:
+    if data.label is None and not data.modality_label:
         note("not evaluated: the data has no labels")
     elif not len(data.query) or not len(data.retrieval):
         note("not evaluated: the data has no queries or no retrieval rows")
     else:
         try:
-            report = crossbit.evaluate(model, data)
-        except UserError as error:  # the run is whole, whatever its queries' labels are
+            return crossbit.evaluate(model, data)
+        except UserError as error:
             note(f"not evaluated: {error}")
-    if report is not None:
-        write_json(out / "report.json", report.to_dict())
-    if quiet:
-        return
-    if report is not None:
-        say_report(report, as_json=False)
-    following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
-    if report is not None:
-        following.insert(0, ["evaluate", out, "--ties", "index"])
-    if _labelled_for_training(data):
-        following.append(["audit", out])
-    say_next(*following)
+    return None
 
 
 def _labelled_for_training(data: PairedData) -> bool:
