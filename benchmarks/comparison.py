@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.bench.cells import cell_of, row_of
-from crossbit.bench.store import Result, load_results
+from crossbit.bench.report.cells import cell_of, row_of
+from crossbit.bench.work.store import Result, load_results
 
 CODES, VECTORS = "mAP@all(ties=expected, empty=skip)", "mAP@all(ties=expected, empty=skip, metric=cosine)"
 DATABASES = {"retrieval": "the database searched", "query": "the queries searched themselves"}

@@ -26,8 +26,8 @@ import numpy as np
 from comparison import CODES, DATABASES, FOUR, LINEAR, VECTORS, between, mean_map, sheet, spread
 from render import table
 
-from crossbit.bench.cells import Cell, cell_of
-from crossbit.bench.store import Result, load_results, run_folder
+from crossbit.bench.report.cells import Cell, cell_of
+from crossbit.bench.work.store import Result, load_results, run_folder
 from crossbit.evaluation.stats import holm, paired_t
 from crossbit.methods import get
 

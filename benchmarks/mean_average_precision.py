@@ -17,7 +17,8 @@ import numpy as np
 from _timing import compared, in_turns, report
 from threadpoolctl import threadpool_limits
 
-from crossbit.bits import pack, thread_count
+from crossbit.bits import pack
+from crossbit.bits.search import thread_count
 from crossbit.evaluation import average_precision, mean_average_precision
 
 

@@ -27,7 +27,7 @@ from crossbit.data import PairedData, load_data
 from crossbit.index import Index, open_index
 from crossbit.index.embeddings import Embeddings, cosines
 from crossbit.model import Model, load_model
-from crossbit.retrieval import index_path
+from crossbit.search.build import index_path
 
 FIRST = 100
 Rank = Callable[[np.ndarray], np.ndarray]  # a query's embedding (bits,) -> the ids of the first hundred

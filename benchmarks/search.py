@@ -16,7 +16,8 @@ import faiss
 import numpy as np
 from _timing import compared, in_turns, report
 
-from crossbit.bits import planes, thread_count, top_k
+from crossbit.bits import planes, top_k
+from crossbit.bits.search import thread_count
 
 
 def many(codes: np.ndarray, queries: np.ndarray, args: argparse.Namespace) -> dict[str, Any]:

@@ -19,8 +19,8 @@ import duckdb
 from comparison import CODES, DATABASES, FOUR, VECTORS, between, ranked, spread
 from render import wide
 
-from crossbit.bench.cells import cell_of
-from crossbit.bench.store import Result, load_results
+from crossbit.bench.report.cells import cell_of
+from crossbit.bench.work.store import Result, load_results
 
 MARKS = "<!-- wide -->", "<!-- end of wide -->"
 RESULTS = Path(__file__).parent / "results"

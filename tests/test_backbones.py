@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from scipy.io import savemat
 
-from crossbit.backbones import CnnF, PictureSettings, SmallCnn, load_weights, read_cnn_f, with_backbone
 from crossbit.errors import UserError
 from crossbit.methods import Task, available, make_settings, setting_docs
+from crossbit.networks.pictures import CnnF, PictureSettings, SmallCnn, load_weights, read_cnn_f, with_backbone
 
 LAYERS = {  # name: filters as MatConvNet has them, (h, w, in, out)
     "conv1": (11, 11, 3, 64),

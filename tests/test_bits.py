@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossbit import bits, kernels
+from crossbit import bits
+from crossbit.bits import compiled, kernels
 from crossbit.errors import UserError
 
 LENGTHS = range(8, 1025, 8)
@@ -29,7 +30,7 @@ Pairs = list[list[tuple[int, int]]]
 @pytest.fixture(autouse=True)
 def _threads_for_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small inputs go through the thread pool, too."""
-    monkeypatch.setattr(bits, "ALONE", 0)
+    monkeypatch.setattr(bits.search, "ALONE", 0)
 
 
 def distances(query: np.ndarray, database: np.ndarray) -> list[list[int]]:
@@ -158,8 +159,8 @@ def test_many_queries_are_searched_in_small_tasks(monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(5)
     query, database = some_codes(rng, 500, 24, 200), some_codes(rng, 300, 24, 200)
     expected = nearest(distances(query, database), 9, None)
-    for candidates in (1, 1000, bits.CANDIDATES):
-        monkeypatch.setattr(bits, "CANDIDATES", candidates)
+    for candidates in (1, 1000, bits.search.CANDIDATES):
+        monkeypatch.setattr(bits.search, "CANDIDATES", candidates)
         assert pairs(bits.top_k(query, database, 9, threads=3)) == expected
 
 
@@ -175,7 +176,7 @@ def test_the_same_result_from_read_only_mapped_strided_and_odd_arrays(tmp_path: 
     rng = np.random.default_rng(8)
     database, mask = rng.integers(0, 256, (900, 16), dtype=np.uint8), rng.random(900) < 0.5
     expected = pairs(bits.top_k(database[:4], database, 10, mask=mask))
-    compiled = len(kernels.top_k.compiled.signatures)
+    before = len(kernels.top_k.compiled.signatures)
     np.save(tmp_path / "codes.npy", database)
     mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
     raw = bytearray(database.nbytes + 1)
@@ -186,7 +187,7 @@ def test_the_same_result_from_read_only_mapped_strided_and_odd_arrays(tmp_path: 
     fixed_mask = np.frombuffer(mask.tobytes(), np.bool_)
     for form in (mapped, odd, wide, np.asfortranarray(database), words):
         assert pairs(bits.top_k(database[:4], form, 10, mask=fixed_mask)) == expected
-    assert len(kernels.top_k.compiled.signatures) == compiled
+    assert len(kernels.top_k.compiled.signatures) == before
 
 
 @pytest.mark.parametrize("length", [8, 64, 128, 200, 512])
@@ -304,13 +305,13 @@ def test_search_works_on_both_sides_of_a_fork() -> None:
 
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSBIT_THREADS", "5")
-    assert bits.thread_count() == 5 and bits.thread_count(2) == 2
+    assert compiled.thread_count() == 5 and compiled.thread_count(2) == 2
     monkeypatch.delenv("CROSSBIT_THREADS")
-    assert bits.thread_count() >= 1
+    assert compiled.thread_count() >= 1
     for wrong in ("0", "-1", "two", ""):
         monkeypatch.setenv("CROSSBIT_THREADS", wrong)
         with pytest.raises(UserError, match="CROSSBIT_THREADS"):
-            bits.thread_count()
+            compiled.thread_count()
 
 
 def test_a_failing_task_ends_the_run_and_is_seen() -> None:
@@ -320,7 +321,7 @@ def test_a_failing_task_ends_the_run_and_is_seen() -> None:
         raise MemoryError("too large")
 
     with pytest.raises(MemoryError, match="too large"):
-        kernels.run([fail, *[lambda: done.append(1)] * 3], threads=2)
+        compiled.run([fail, *[lambda: done.append(1)] * 3], threads=2)
 
 
 def add_one(x):  # type: ignore[no-untyped-def]
@@ -431,9 +432,9 @@ def test_top_k_equals_a_sorted_list_at_larger_sizes(length: int, n: int, m: int,
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_task_runs_once_in_some_thread(threads: int) -> None:
     done: list[int] = []
-    kernels.run([partial(done.append, number) for number in range(40)], threads)
+    compiled.run([partial(done.append, number) for number in range(40)], threads)
     assert sorted(done) == list(range(40))
-    kernels.run([], threads)
+    compiled.run([], threads)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -444,7 +445,7 @@ def test_what_a_task_raises_comes_back(threads: int, error: type[BaseException])
 
     done: list[int] = []
     with pytest.raises(error, match="from a task"):
-        kernels.run([fail, *(partial(done.append, number) for number in range(1000))], threads)
+        compiled.run([fail, *(partial(done.append, number) for number in range(1000))], threads)
     if threads == 1:
         assert done == []
 
@@ -458,6 +459,6 @@ def test_threads_stay_where_they_may_run() -> None:
         time.sleep(0.05)  # until all threads have begun
         seen.append(os.sched_getaffinity(0))
 
-    kernels.run([task] * 3, 3)
+    compiled.run([task] * 3, 3)
     assert seen == [before] * 3
     assert os.sched_getaffinity(0) == before

@@ -18,8 +18,8 @@ from PIL import Image
 import crossbit
 from crossbit.bits import unpack
 from crossbit.cli import app, main
-from crossbit.files import write_json
 from crossbit.methods import Method, get
+from crossbit.storage.files import write_json
 from tiny import NAMES, TRAIN, Command, arrays, runner, vectors
 
 VERBS = [

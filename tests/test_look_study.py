@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossbit.bench.store import Result
+from crossbit.bench.work.store import Result
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 CODES = "mAP@all(ties=expected, empty=skip)"

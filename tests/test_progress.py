@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crossbit import progress
-from crossbit.progress import EpochProgress
+from crossbit.training import progress
+from crossbit.training.progress import EpochProgress
 
 
 def test_the_time_left_is_reckoned_from_the_first_step(

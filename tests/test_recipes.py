@@ -12,10 +12,10 @@ import pytest
 import scipy.io
 
 import tiny
-from crossbit.bench.grid import expand
-from crossbit.bench.parse import read_recipe
-from crossbit.bench.published import compare_published
-from crossbit.bench.store import Result
+from crossbit.bench.recipe.grid import expand
+from crossbit.bench.recipe.parse import read_recipe
+from crossbit.bench.report.published import compare_published
+from crossbit.bench.work.store import Result
 from crossbit.cli import main
 from crossbit.data import load_data
 from crossbit.data.layouts import layouts
@@ -152,9 +152,9 @@ def test_nothing_is_wrong_in_our_own_recipes(stem, tmp_path, monkeypatch):
     """On stand-ins of the built-in sets and of Wikipedia's file."""
     for name, arrays in (("many", tiny.arrays(group=np.arange(90) // 2)), ("wikipedia", tiny.vectors())):
         np.savez(tmp_path / f"{name}.npz", **arrays)
-    monkeypatch.setattr("crossbit.bench.grid.builtins", lambda: ["glyphs", "glyphs-hard"])
+    monkeypatch.setattr("crossbit.bench.recipe.grid.builtins", lambda: ["glyphs", "glyphs-hard"])
     monkeypatch.setattr(
-        "crossbit.bench.grid.load_source",
+        "crossbit.bench.recipe.grid.load_source",
         lambda source: load_data(tmp_path / ("wikipedia.npz" if source.source.endswith("npz") else "many.npz")),
     )
     recipe, mistakes = read(stem)

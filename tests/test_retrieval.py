@@ -13,15 +13,10 @@ import crossbit
 from crossbit.data import PairedData, load_data
 from crossbit.errors import UserError
 from crossbit.model import Model
-from crossbit.retrieval import (
-    encode_pictures,
-    index_data,
-    index_path,
-    items_of,
-    read_picture,
-    search_picture,
-    search_words,
-)
+from crossbit.search.build import index_data, index_path, items_of
+from crossbit.search.inputs import encode_pictures
+from crossbit.search.searcher import search_picture, search_words
+from crossbit.storage.pictures import read_picture
 from tiny import NAMES, arrays, vectors
 
 
@@ -269,7 +264,7 @@ def test_a_cut_picture_is_refused(tmp_path: Path) -> None:
 def test_pictures_of_many_sizes_are_encoded_in_order(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crossbit.retrieval.PICTURES", 2)
+    monkeypatch.setattr("crossbit.search.inputs.PICTURES", 2)
     rng = np.random.default_rng(0)
     for number, side in enumerate([16, 16, 16, 20, 16, 8]):
         Image.fromarray(rng.integers(0, 256, (side, 16, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from crossbit.tensors import read_tensors, write_tensors
+from crossbit.storage.tensors import read_tensors, write_tensors
 
 
 def test_what_is_read_lies_as_what_was_made(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from crossbit import training
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
 from crossbit.methods import get
 from crossbit.model import load_model
-from crossbit.training import summarise, train
+from crossbit.training import loop as training
+from crossbit.training import train
+from crossbit.training.loop import summarise
 
 UNLIKE = [chr(7000 + row) for row in range(120)]  # texts without a common word
 SMALL = {"width": 24, "batch": 16, "lr": 1e-3, "warmup": 1, "schedule": "step"}

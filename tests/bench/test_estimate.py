@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import crossbit.bench.estimate
-from crossbit.bench.estimate import estimate, few_rows
-from crossbit.bench.grid import Run, load_source
-from crossbit.bench.progress import BenchProgress, in_words, outcome
-from crossbit.bench.recipe import Protocol, Source
-from crossbit.bench.runner import Job, failed
-from crossbit.bench.store import Result
+import crossbit.bench.work.estimate
+from crossbit.bench.recipe.grid import Run, load_source
+from crossbit.bench.recipe.recipe import Protocol, Source
+from crossbit.bench.work.estimate import estimate, few_rows
+from crossbit.bench.work.progress import BenchProgress, in_words, outcome
+from crossbit.bench.work.runner import Job, failed
+from crossbit.bench.work.store import Result
 from crossbit.data import PairedData
 from crossbit.errors import UserError
 from tiny import arrays, vectors
@@ -41,7 +41,7 @@ def done(run: Run, seconds: float, **changes: Any) -> Result:
 
 def timed(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[Job]:
     asked: list[Job] = []
-    monkeypatch.setattr(crossbit.bench.estimate, "_timed", lambda job: asked.append(job) or answer)
+    monkeypatch.setattr(crossbit.bench.work.estimate, "_timed", lambda job: asked.append(job) or answer)
     return asked
 
 
@@ -81,11 +81,11 @@ def test_a_method_is_timed_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.Mon
         clock[0] += 3.0 + 2.0 * options["settings"]["epochs"] * (len(asked) > 1)
 
     clock = [0.0]
-    monkeypatch.setattr(crossbit.bench.estimate, "train", train)
-    monkeypatch.setattr(crossbit.bench.estimate.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(crossbit.bench.estimate, "ROWS", 90)
+    monkeypatch.setattr(crossbit.bench.work.estimate, "train", train)
+    monkeypatch.setattr(crossbit.bench.work.estimate.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(crossbit.bench.work.estimate, "ROWS", 90)
     here = replace(JOB, source=Source("toy", str(tmp_path / "toy.npz")))
-    assert crossbit.bench.estimate._timed(here) == pytest.approx((2.0 * 270 / 90, 3.0 * 300 / 180))
+    assert crossbit.bench.work.estimate._timed(here) == pytest.approx((2.0 * 270 / 90, 3.0 * 300 / 180))
     assert asked == [(90, 1), (90, 1), (90, 3)]
 
 
@@ -95,20 +95,20 @@ def test_a_slow_method_is_timed_once_and_one_that_fails_not_at_all(
     np.savez(tmp_path / "toy.npz", **vectors())
     here = replace(JOB, source=Source("toy", str(tmp_path / "toy.npz")))
     clock = [0.0]
-    monkeypatch.setattr(crossbit.bench.estimate.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(crossbit.bench.estimate, "train", lambda *_, **__: clock.__setitem__(0, clock[0] + 6.0))
-    assert crossbit.bench.estimate._timed(here) == (6.0, 0.0)
+    monkeypatch.setattr(crossbit.bench.work.estimate.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(crossbit.bench.work.estimate, "train", lambda *_, **__: clock.__setitem__(0, clock[0] + 6.0))
+    assert crossbit.bench.work.estimate._timed(here) == (6.0, 0.0)
 
     def refused(*_: Any, **__: Any) -> None:
         raise UserError("no")
 
-    monkeypatch.setattr(crossbit.bench.estimate, "train", refused)
-    assert crossbit.bench.estimate._timed(here) is None
+    monkeypatch.setattr(crossbit.bench.work.estimate, "train", refused)
+    assert crossbit.bench.work.estimate._timed(here) is None
 
 
 def test_a_few_rows_keep_pairs_labels_and_splits_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "toy.npz", **arrays())
-    monkeypatch.setattr(crossbit.bench.estimate, "ROWS", 10)
+    monkeypatch.setattr(crossbit.bench.work.estimate, "ROWS", 10)
     data = load_source(Source("toy", str(tmp_path / "toy.npz")))
     few = few_rows(data)
     for modality in data.modalities:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from crossbit.bench.grid import Run, expand, load_source
-from crossbit.bench.parse import parse_recipe
-from crossbit.bench.recipe import Source
+from crossbit.bench.recipe.grid import Run, expand, load_source
+from crossbit.bench.recipe.parse import parse_recipe
+from crossbit.bench.recipe.recipe import Source
 from crossbit.data import builtins
 from crossbit.errors import UserError
 from tiny import arrays, vectors

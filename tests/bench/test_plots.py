@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossbit.bench.cells import Row
-from crossbit.bench.plots import _time_points, draw
-from crossbit.bench.store import Result, run_folder
-from crossbit.bench.style import COLOURS, FLOOR, look
-from crossbit.files import write_json
+from crossbit.bench.report.cells import Row
+from crossbit.bench.report.plots import _time_points, draw
+from crossbit.bench.report.style import COLOURS, FLOOR, look
+from crossbit.bench.work.store import Result, run_folder
 from crossbit.methods import available
+from crossbit.storage.files import write_json
 
 MAP = "mAP@all(ties=expected, empty=skip)"
 

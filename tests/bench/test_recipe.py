@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from crossbit.bench.parse import parse_recipe, read_recipe, setting_names
-from crossbit.bench.recipe import Protocol, Source
+from crossbit.bench.recipe.parse import parse_recipe, read_recipe, setting_names
+from crossbit.bench.recipe.recipe import Protocol, Source
 from crossbit.errors import UserError
 from crossbit.methods import get
 

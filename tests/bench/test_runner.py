@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 import crossbit.bench.bench
-import crossbit.bench.runner
-from crossbit.bench import workers
+import crossbit.bench.work.runner
 from crossbit.bench.bench import Bench, prepare
-from crossbit.bench.cells import cell_of
-from crossbit.bench.estimate import Estimate
-from crossbit.bench.store import DONE, FAILED, Result, load_results
+from crossbit.bench.report.cells import cell_of
+from crossbit.bench.work import workers
+from crossbit.bench.work.estimate import Estimate
+from crossbit.bench.work.store import DONE, FAILED, Result, load_results
 from crossbit.data import PairedData
 from crossbit.errors import UserError
 from crossbit.methods import Method, get
@@ -60,7 +60,7 @@ ONE = RECIPE.replace("seeds = 2", "seeds = 1").replace('["nrch", "mrl"]', '"nrch
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time is spent on estimating time; test_estimate.py does that."""
-    monkeypatch.setattr("crossbit.bench.estimate._timed", lambda job: (0.5, 1.0))
+    monkeypatch.setattr("crossbit.bench.work.estimate._timed", lambda job: (0.5, 1.0))
 
 
 @pytest.fixture
@@ -231,7 +231,7 @@ def fields_of_tables(text: str) -> Iterator[dict[str, str]]:
 
 def test_nothing_is_run_twice(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written(ran)
-    monkeypatch.setattr(crossbit.bench.runner, "train", None)
+    monkeypatch.setattr(crossbit.bench.work.runner, "train", None)
     bench = prepare(ran.parent / "r.toml", ran, data_root=ran.parent)
     assert bench.to_do() == []
     assert len(run(bench)) == 8
@@ -342,7 +342,7 @@ def test_a_failed_run_is_kept_with_its_reason_and_the_rest_goes_on(
 ) -> None:
     words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place]
     with monkeypatch.context() as patched:
-        patched.setattr(crossbit.bench.runner, "train", lambda data, **options: failing(data=data, **options))
+        patched.setattr(crossbit.bench.work.runner, "train", lambda data, **options: failing(data=data, **options))
         told = command(*words)
     assert told.code == 1
     assert "6 runs are done, 2 failed" in told.out
@@ -530,13 +530,13 @@ def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
         return train(data, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(crossbit.bench.runner, "train", counted)
+        patched.setattr(crossbit.bench.work.runner, "train", counted)
         results = run(prepare(place / "one.toml", place / "out", data_root=place))
     assert [noise for method, noise in trained if method == "infonce"] == [None, "shuffle-pairs:0.5"]
     assert len(trained) == 2 + 4
     blind = {result.noise: result for result in results if result.method == "infonce"}
     with monkeypatch.context() as patched:
-        patched.setattr(crossbit.bench.runner, "_as_without_noise", lambda *_: None)
+        patched.setattr(crossbit.bench.work.runner, "_as_without_noise", lambda *_: None)
         alone = run(prepare(place / "one.toml", place / "alone", data_root=place))
     assert [result.figures for result in alone] == [result.figures for result in results]
     for noise in ("swap-one", "resample"):

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from crossbit.bench.store import (
+from crossbit.bench.work.store import (
     Result,
     drop_weights,
     load_curves,
@@ -24,7 +24,7 @@ from crossbit.bench.store import (
     write_result,
 )
 from crossbit.errors import UserError
-from crossbit.files import read_json, write_json
+from crossbit.storage.files import read_json, write_json
 
 MEASURE = "mAP@all(ties=expected, empty=skip)"
 FIGURES = [

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossbit.bench.cells import Cell, Row, arrange, views
-from crossbit.bench.latex import latex
-from crossbit.bench.layout import Entry, Table
-from crossbit.bench.markdown import markdown
-from crossbit.bench.marks import mark
-from crossbit.bench.store import Result, write_per_query
-from crossbit.bench.tables import compare_published, make_tables, write_tables
+from crossbit.bench.report.cells import Cell, Row, arrange, views
+from crossbit.bench.report.latex import latex
+from crossbit.bench.report.markdown import markdown
+from crossbit.bench.report.marks import mark
+from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.tables import compare_published, make_tables, write_tables
+from crossbit.bench.work.store import Result, write_per_query
 from crossbit.evaluation.stats import BOOTSTRAP, LEVEL, T_TEST, holm, paired_t, smallest_significant
 
 MAP = "mAP@all(ties=expected, empty=skip)"

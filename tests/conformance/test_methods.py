@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from crossbit.backbones import PictureSettings
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
 from crossbit.methods import available, get, make_settings, setting_docs
 from crossbit.model import load_model
+from crossbit.networks.pictures import PictureSettings
 from crossbit.training import train
 
 METHODS = sorted(available())

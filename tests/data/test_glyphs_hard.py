@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crossbit.bench.bench import prepare
-from crossbit.bench.estimate import Estimate
+from crossbit.bench.work.estimate import Estimate
 from crossbit.data import builtins, glyphs, glyphs_hard, load_data
 from crossbit.features.paired import fit_featurisers
 from tiny import TRAIN, Command, runner

@@ -13,7 +13,7 @@ from PIL import Image
 
 from crossbit.data import find_data, load_data, load_neutral
 from crossbit.data.layouts import layouts
-from crossbit.data.layouts.write import write_neutral
+from crossbit.data.layouts.parts.write import write_neutral
 from crossbit.errors import UserError
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from crossbit.data import PairedData
-from crossbit.data.layouts.recipes import OTHERS, recipes_of, unlike_published
-from crossbit.data.layouts.rules import PUBLISHED
+from crossbit.data.layouts.parts.recipes import OTHERS, recipes_of, unlike_published
+from crossbit.data.layouts.parts.rules import PUBLISHED
 from tiny import Command, runner
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"

@@ -353,7 +353,7 @@ def test_describe():
 
 
 def test_describe_is_plain(tmp_path):
-    from crossbit.files import read_json, write_json
+    from crossbit.storage.files import read_json, write_json
 
     write_json(tmp_path / "x.json", describe(whole()))
     assert read_json(tmp_path / "x.json") == describe(whole())

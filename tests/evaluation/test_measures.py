@@ -298,7 +298,11 @@ def test_batches_of_queries_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = both_ways(sides(8, 21, 80, vary=6))
     names = [f"{name}7(ties={ties}, empty=zero)" for name in ORACLES for ties in TIES] + ["P@radius2"]
     whole = [[values(name, *of) for name in names] for of in codes]
-    for module, limit in (("rankings._COUNTS", 4 * 9), ("gains._COUNTS", 3 * 9 * 5), ("cosine._SIMILARITIES", 4 * 80)):
+    for module, limit in (
+        ("rankings._COUNTS", 4 * 9),
+        ("ties.gains._COUNTS", 3 * 9 * 5),
+        ("cosine._SIMILARITIES", 4 * 80),
+    ):
         monkeypatch.setattr(f"crossbit.evaluation.{module}", limit)
     for of, before in zip(codes, whole, strict=True):
         for name, value in zip(names, before, strict=True):

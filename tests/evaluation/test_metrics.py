@@ -23,7 +23,7 @@ from crossbit.evaluation import (
     precision_at,
     precision_recall_by_radius,
 )
-from crossbit.evaluation.ties import average_precision_of_counts
+from crossbit.evaluation.ties.counts import average_precision_of_counts
 
 CUTOFFS = ["topk-R", "topk", "first-k-relevant"]
 TIES = ["expected", "best", "worst", "index"]

@@ -15,7 +15,7 @@ from crossbit.evaluation import known_measures, parse_measure
 from crossbit.evaluation.measure import MEASURES, Empty, Measure
 from crossbit.evaluation.measures import Correct, MeanAveragePrecision
 from crossbit.evaluation.rankings import Metric
-from crossbit.evaluation.ties import Cutoff, Ties
+from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cutoff": get_args(Cutoff),

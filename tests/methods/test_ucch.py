@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureSettings
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.methods import Task, View, get, make_settings
@@ -19,6 +18,7 @@ from crossbit.methods.ucch import (
     rate_at,
     update_memory,
 )
+from crossbit.networks.pictures import PictureSettings
 from crossbit.training import train
 
 EYE = torch.eye(2, dtype=torch.float64)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from crossbit.audit.seen import Seen
-from crossbit.plan import fingerprint
+from crossbit.data.described import fingerprint
 from crossbit.posterior import Posterior
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.regression import Kernel

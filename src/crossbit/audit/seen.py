@@ -12,14 +12,12 @@ import torch
 
 from crossbit.data import load_data
 from crossbit.data.split import group_numbers
-from crossbit.data.types import PairedData, Rows
+from crossbit.data.types import PairedData, Rows, observed_labels
 from crossbit.errors import UserError
-from crossbit.features.paired import features_of
+from crossbit.features.paired import features_of, vectors_of
 from crossbit.methods.base import View
-from crossbit.methods.look import vectors_of
 from crossbit.model import Model, load_model
-from crossbit.npz import read_npz
-from crossbit.plan import observed_labels
+from crossbit.storage.npz import read_npz
 
 HOW = "name it: --data DATA"
 SPLITS = ("train", "query", "retrieval")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from crossbit.audit.entries import Entry
-from crossbit.files import writing
+from crossbit.storage.files import writing
 
 LABELS = "STRUCT(label VARCHAR, probability DOUBLE)[]"
 COLUMNS = {  # of audit.parquet and of the CSV file; what they mean stands with `Entry`

@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crossbit.bench.estimate import Estimate, estimate
-from crossbit.bench.grid import expand_or_refuse
-from crossbit.bench.lock import alone_in
-from crossbit.bench.parse import read_recipe
-from crossbit.bench.recipe import Recipe
-from crossbit.bench.runner import Job, finished, forget
-from crossbit.bench.store import DONE, FAILED, Result, load_results, write_figures
-from crossbit.bench.workers import in_processes, one_after_the_other, over_ray
+from crossbit.bench.recipe.grid import expand_or_refuse
+from crossbit.bench.recipe.parse import read_recipe
+from crossbit.bench.recipe.recipe import Recipe
+from crossbit.bench.work.estimate import Estimate, estimate
+from crossbit.bench.work.lock import alone_in
+from crossbit.bench.work.runner import Job, finished, forget
+from crossbit.bench.work.store import DONE, FAILED, Result, load_results, write_figures
+from crossbit.bench.work.workers import in_processes, one_after_the_other, over_ray
 from crossbit.errors import UserError
-from crossbit.files import check_new, read_json, write_json, writing
+from crossbit.storage.files import check_new, read_json, write_json, writing
 
 Tell = Callable[[Result, int, float], None]  # a result, how many runs are still to do, and about how many seconds
 
@@ -144,8 +144,8 @@ def draw_results(out: Path) -> list[Path]:
     Raises:
         UserError: `out` is not the folder of a bench, or nothing in it is finished.
     """
-    from crossbit.bench.plots import draw
-    from crossbit.bench.tables import write_tables
+    from crossbit.bench.report.plots import draw
+    from crossbit.bench.report.tables import write_tables
 
     results = load_results(out)
     if not results:

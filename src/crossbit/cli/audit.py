@@ -10,7 +10,7 @@ import typer
 from crossbit.cli.output import Json, note, say, say_json, say_table
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
-from crossbit.files import check_new
+from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
     from crossbit.audit import Audit, Entry

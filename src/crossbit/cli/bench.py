@@ -15,8 +15,8 @@ from crossbit.errors import UserError
 
 if TYPE_CHECKING:
     from crossbit.bench.bench import Bench
-    from crossbit.bench.estimate import Estimate
-    from crossbit.bench.store import Result
+    from crossbit.bench.work.estimate import Estimate
+    from crossbit.bench.work.store import Result
 
 SOME_FAILED = 1  # the exit code when the bench came to its end, but not all of its runs did
 
@@ -87,7 +87,7 @@ def bench(
 
 def _refuse_busy(out: Path) -> None:
     """Say at once that another bench works there, not after the data are loaded."""
-    from crossbit.bench.lock import refuse_busy
+    from crossbit.bench.work.lock import refuse_busy
 
     refuse_busy(out)
 
@@ -110,7 +110,7 @@ def _kept(out: Path) -> Iterator[None]:
 def _prepare(recipe: Path, out: Path, data: str | None, quick: bool, data_root: Path) -> Bench:
     """The bench; mistakes in its recipe are told one a line, and end in exit code 2."""
     from crossbit.bench.bench import prepare
-    from crossbit.bench.fields import Mistakes
+    from crossbit.bench.recipe.fields import Mistakes
 
     try:
         return prepare(recipe, out, data=data, quick=quick, data_root=data_root)
@@ -125,7 +125,7 @@ def _prepare(recipe: Path, out: Path, data: str | None, quick: bool, data_root: 
 def _go(whole: Bench, guess: Estimate, **choices: Any) -> list[Result]:
     """Do what is left; after Ctrl-C what was done is drawn."""
     from crossbit.bench.bench import draw_results
-    from crossbit.bench.progress import BenchProgress
+    from crossbit.bench.work.progress import BenchProgress
 
     todo = len(whole.to_do(retry=choices["retry"]))
     try:
@@ -141,7 +141,7 @@ def _go(whole: Bench, guess: Estimate, **choices: Any) -> list[Result]:
 
 def _draw(out: Path, as_json: bool) -> None:
     from crossbit.bench.bench import draw_results
-    from crossbit.bench.store import load_results
+    from crossbit.bench.work.store import load_results
 
     files = [str(path) for path in draw_results(out)]
     results = load_results(out)
@@ -157,7 +157,7 @@ def _draw(out: Path, as_json: bool) -> None:
 
 def _say_plan(whole: Bench, guess: Estimate, workers: int) -> None:
     """A line for every data set and method, and the whole."""
-    from crossbit.bench.progress import in_words
+    from crossbit.bench.work.progress import in_words
 
     left = {job.run.id for job in whole.to_do()}
     groups: dict[tuple[str, str, str], list[Any]] = {}
@@ -179,7 +179,7 @@ def _note_plan(whole: Bench, guess: Estimate, workers: int) -> None:
 
 
 def _in_all(whole: Bench, guess: Estimate, workers: int) -> str:
-    from crossbit.bench.progress import in_words
+    from crossbit.bench.work.progress import in_words
 
     status = Counter(result.status for result in whole.results())
     ended = "".join(f", {status[name]} {name}" for name in ("done", "failed") if status[name])

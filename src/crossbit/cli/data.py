@@ -9,7 +9,7 @@ import typer
 
 from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
 from crossbit.errors import UserError
-from crossbit.files import check_new
+from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
     from crossbit.data import Found, PairedData
@@ -164,7 +164,7 @@ def noise(
 
 def _stream(found: Found, out: Path, split: str | None, transposed: bool | None) -> int:
     """Convert files in a layout without holding their features; returns the number of pairs."""
-    from crossbit.data.layouts.write import write_neutral
+    from crossbit.data.layouts.parts.write import write_neutral
 
     reading = found.read(split, transposed)
     for remark in (*found.notes, *reading.notes):
@@ -177,7 +177,7 @@ def _describe_layout(found: Found, split: str | None, transposed: bool | None) -
     """As `describe`, with what is known of the layout; without the pairs where something is missing."""
     from crossbit.data import describe
     from crossbit.data.layouts import about
-    from crossbit.data.layouts.recipes import recipes_of, unlike_published
+    from crossbit.data.layouts.parts.recipes import recipes_of, unlike_published
 
     layout = found.layout
     fitting = layout.fitting(found)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crossbit.cli.output import Stopped, calling, say, say_next
-from crossbit.files import check_new
+from crossbit.storage.files import check_new
 
 
 def demo(

@@ -10,12 +10,12 @@ import typer
 from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
 from crossbit.cli.train import Run, data_of
 from crossbit.errors import UserError
-from crossbit.files import check_new, writing
+from crossbit.storage.files import check_new, writing
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from crossbit.retrieval import Found
+    from crossbit.search.searcher import Found
 
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="Folder of the index; RUN/index if not given.")]
 
@@ -53,7 +53,7 @@ def encode(
     files = _picture_files(source)
     names_file = None if files is None else check_new(out.with_suffix(".txt"))
     import crossbit
-    from crossbit.retrieval import check_takes, encode_pictures, takes
+    from crossbit.search.inputs import check_takes, encode_pictures, takes
 
     model = crossbit.load_model(run)
     takes(model, modality)  # refuses an unknown one before anything is read
@@ -91,7 +91,7 @@ def index(
     target = uri or str(run / "index")
     check_new(target)
     import crossbit
-    from crossbit.retrieval import index_data
+    from crossbit.search.build import index_data
 
     model = crossbit.load_model(run)
     if model.metric == "cosine":
@@ -137,7 +137,8 @@ def search(
     if (words is None) == (image is None):
         raise UserError('give words or --image FILE, one of them, such as: crossbit search RUN "some words"')
     import crossbit
-    from crossbit.retrieval import read_picture, search_picture, search_words
+    from crossbit.search.searcher import search_picture, search_words
+    from crossbit.storage.pictures import read_picture
 
     picture = None if image is None else read_picture(image)
     model = crossbit.load_model(run)
@@ -167,7 +168,7 @@ def _picture_files(source: str) -> list[Path] | None:
 def _rows(source: str, modality: str) -> Any:
     """The rows to encode: an array, texts, a picture, or all rows of data."""
     from crossbit.data import builtins, load_data
-    from crossbit.retrieval import read_picture
+    from crossbit.storage.pictures import read_picture
 
     path = Path(source)
     if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists():
@@ -179,7 +180,7 @@ def _rows(source: str, modality: str) -> Any:
 def _read_array(path: Path) -> np.ndarray:
     import numpy as np
 
-    from crossbit.npz import read_array
+    from crossbit.storage.npz import read_array
 
     with open(path, "rb") as file:
         return read_array(str(path), lambda: np.lib.format.read_array(file, allow_pickle=False))

@@ -10,7 +10,7 @@ import typer
 from crossbit.cli.output import Stopped, note, say_next
 from crossbit.cli.reports import say_report
 from crossbit.errors import UserError
-from crossbit.files import check_new, write_json
+from crossbit.storage.files import check_new, write_json
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
@@ -177,7 +177,7 @@ def _labelled_for_training(data: PairedData) -> bool:
 def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:
     import numpy as np
 
-    from crossbit.npz import read_npz
+    from crossbit.storage.npz import read_npz
 
     if (run / "data.npz").exists():
         splits = ("query", "retrieval")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -93,3 +94,20 @@ def _observed_differs(data: PairedData) -> dict[str, int]:
         for name, (observed, truth) in pairs.items()
         if observed is not None and truth is not None
     }
+
+
+def fingerprint(data: PairedData, *, labels: bool = True) -> str:
+    """A short hash of splits, groups, labels, shapes and a sample of the features: tells one data set from another."""
+    digest = hashlib.blake2b(digest_size=16)
+    parts: dict[str, Any] = {**data.splits, "group": data.group}
+    if labels:
+        parts |= {"label": data.label, "observed": data.observed_label}
+        parts |= {f"label {name}": array for name, array in data.modality_label.items()}
+        parts |= {f"observed {name}": array for name, array in data.modality_observed_label.items()}
+    for name, array in data.modalities.items():
+        parts |= {name: array[:: max(1, len(array) // 256)], f"{name} shape": np.array(array.shape)}
+    for name, array in parts.items():
+        if array is not None:
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

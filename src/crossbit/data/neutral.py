@@ -18,8 +18,8 @@ import numpy as np
 from crossbit.data.checks import RESERVED, SPLITS
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.files import refuse_existing, sync_folder, writing
-from crossbit.npz import read_array, read_npz, write_npz
+from crossbit.storage.files import refuse_existing, sync_folder, writing
+from crossbit.storage.npz import read_array, read_npz, write_npz
 
 HINT = "give a neutral data file (.npz) or a folder of .npy; docs/data.md makes one from pictures and a CSV"
 _OBSERVED, _TRUTH = "observed_label_", "label_"

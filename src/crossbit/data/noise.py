@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.bits.labels import check_labels
 from crossbit.data.split import generator, group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
-from crossbit.labels import check_labels
 
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 

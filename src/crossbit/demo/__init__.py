@@ -17,7 +17,7 @@ from crossbit.data.types import PairedData
 from crossbit.demo.page import build_page
 from crossbit.demo.queries import modality_of
 from crossbit.demo.work import Stages, Story, make_story
-from crossbit.files import check_new, read_json, write_json, writing
+from crossbit.storage.files import check_new, read_json, write_json, writing
 
 __all__ = ["next_commands", "run_demo"]
 

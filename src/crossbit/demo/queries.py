@@ -10,7 +10,7 @@ import numpy as np
 
 from crossbit.data.types import PairedData
 from crossbit.model import Model
-from crossbit.retrieval import search_picture, search_words
+from crossbit.search.searcher import search_picture, search_words
 
 SHOWN = 10  # hits of a query
 SAMPLE = 100  # queries that are chosen from

@@ -20,8 +20,8 @@ from crossbit.features.paired import features_of
 from crossbit.features.vectors import VectorFeaturiser
 from crossbit.methods import get
 from crossbit.model import Model
-from crossbit.npz import read_npz
-from crossbit.retrieval import index_data
+from crossbit.search.build import index_data
+from crossbit.storage.npz import read_npz
 from crossbit.training import train
 
 BITS = 64

@@ -3,7 +3,7 @@
 It needs arrays only, so it scores anyone's codes, and a model while it trains.
 """
 
-from crossbit.evaluation.codes_file import score_file
+from crossbit.evaluation.files.codes_file import score_file
 from crossbit.evaluation.measure import Measure
 from crossbit.evaluation.metrics import (
     average_precision,

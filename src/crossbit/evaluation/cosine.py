@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.errors import UserError
-from crossbit.evaluation.gains import gain_levels, weigh
 from crossbit.evaluation.rankings import NAMES, Array, Block, check_both_labels
+from crossbit.evaluation.ties.gains import gain_levels, weigh
 
 _SIMILARITIES = 1 << 21  # held at a time
 _DECIMALS = 12  # of a similarity: float64 rounds sums of products of unit vectors from about the 15th on

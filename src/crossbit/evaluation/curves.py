@@ -14,7 +14,7 @@ import numpy as np
 from crossbit.evaluation.measure import Empty
 from crossbit.evaluation.measures import hits_at_cuts
 from crossbit.evaluation.rankings import Array, Block
-from crossbit.evaluation.ties import Ties
+from crossbit.evaluation.ties.counts import Ties
 
 Average = Literal["micro", "macro"]
 Points = dict[str, Any]  # "name": the curve with its protocol; the rest lists of numbers, of one length

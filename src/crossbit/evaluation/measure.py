@@ -14,7 +14,7 @@ import numpy as np
 
 from crossbit.errors import UserError, unknown
 from crossbit.evaluation.rankings import Array, Block, Metric
-from crossbit.evaluation.ties import Ties
+from crossbit.evaluation.ties.counts import Ties
 
 Empty = Literal["skip", "zero"]
 MEASURES: dict[str, type[Measure]] = {}  # by `name`; filled by the classes themselves

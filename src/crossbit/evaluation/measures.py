@@ -11,10 +11,10 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from crossbit.evaluation.hits import hit_chance_of_counts, hits_of_counts
 from crossbit.evaluation.measure import Empty, Measure, RankMeasure, check_choice
 from crossbit.evaluation.rankings import Array, Block
-from crossbit.evaluation.ties import Cutoff, average_precision_of_counts
+from crossbit.evaluation.ties.counts import Cutoff, average_precision_of_counts
+from crossbit.evaluation.ties.hits import hit_chance_of_counts, hits_of_counts
 
 Correct = Literal["label", "pair"]
 

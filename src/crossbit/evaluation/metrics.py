@@ -19,13 +19,13 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
 from crossbit.evaluation.curves import Average, Curve, RadiusCurve, RankCurve
 from crossbit.evaluation.measure import Empty, Measure, check_choice, check_cut
 from crossbit.evaluation.measures import MeanAveragePrecision, hits_at_cuts
 from crossbit.evaluation.rankings import Array, HammingRanking, Ranking
-from crossbit.evaluation.ties import Cutoff, Ties
-from crossbit.labels import check_labels
+from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 
 def mean_average_precision(

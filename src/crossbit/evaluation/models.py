@@ -16,7 +16,7 @@ from crossbit.evaluation.quality import code_quality
 from crossbit.evaluation.rankings import Array, Metric
 from crossbit.evaluation.report import DATABASES, Protocol, Report
 from crossbit.evaluation.scoring import Labels, score_codes, score_vectors
-from crossbit.evaluation.ties import Cutoff, Ties
+from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 
 def score_model(

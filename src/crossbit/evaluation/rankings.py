@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import check_codes, distance_histograms, planes
+from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
-from crossbit.evaluation.gains import weighted_gains
-from crossbit.evaluation.order import hits_in_order
-from crossbit.labels import check_labels
+from crossbit.evaluation.ties.gains import weighted_gains
+from crossbit.evaluation.ties.order import hits_in_order
 
 Array = npt.NDArray[Any]
 Metric = Literal["hamming", "cosine"]

@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict
 from crossbit.evaluation.measure import Empty
 from crossbit.evaluation.measures import MeanAveragePrecision
 from crossbit.evaluation.rankings import Array, Metric
-from crossbit.evaluation.ties import Cutoff, Ties
+from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 DATABASES = ("retrieval", "query")
 

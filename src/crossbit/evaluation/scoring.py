@@ -19,7 +19,7 @@ from crossbit.evaluation.measures import MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure, check_metric, figures_of, passed
 from crossbit.evaluation.rankings import Array, Block, HammingRanking, Metric, Ranking
 from crossbit.evaluation.report import DATABASES, Protocol, Report
-from crossbit.evaluation.ties import Cutoff, Ties
+from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 Labels: TypeAlias = "npt.ArrayLike | Mapping[str, npt.ArrayLike]"  # for all modalities, or each its own
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from crossbit.data.types import PairedData
 from crossbit.features import Featuriser, fit_featuriser
@@ -33,3 +35,11 @@ def features_of(featuriser: Featuriser, array: np.ndarray, rows: np.ndarray) -> 
         featuriser.transform(array[rows[start : start + CHUNK]]) for start in range(0, max(1, len(rows)), CHUNK)
     ]  # no rows give no features, but of the right form
     return np.concatenate(parts)
+
+
+def vectors_of(features: Tensor) -> Tensor:
+    """Vectors (n, dim) for the kernel; of pixels, the picture features that other methods train on."""
+    if features.ndim == 2:
+        return features
+    pixels = features.cpu().numpy()
+    return torch.from_numpy(fit_featuriser("pictures", pixels).transform(pixels)).to(features.device)

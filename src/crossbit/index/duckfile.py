@@ -15,8 +15,8 @@ import duckdb
 
 from crossbit.bits import check_bits
 from crossbit.errors import UserError
-from crossbit.files import sync_folder
 from crossbit.index.columns import PREFIX
+from crossbit.storage.files import sync_folder
 
 FORMAT = 1
 # Nothing beyond this file can be reached through its connection, and no statement can change that.

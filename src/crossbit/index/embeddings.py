@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, Index, check_k
-from crossbit.npz import read_array
+from crossbit.storage.npz import read_array
 
 AS_NEAR_AS = 100  # the shortlist: all that are as near as the hundredth nearest, or the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds

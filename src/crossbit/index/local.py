@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from crossbit import bits as kernels
+from crossbit import bits
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, Index, Item, Items, check_ids, check_k
 from crossbit.index.columns import Column, fit, typed_columns
@@ -94,14 +94,14 @@ class LocalIndex(Index):
         self, ids: npt.ArrayLike, codes: npt.ArrayLike, items: Items | None = None, *, replace: bool = False
     ) -> None:
         """See `Index.add`."""
-        wanted, packed = check_ids(ids), kernels.check_codes(codes)
+        wanted, packed = check_ids(ids), bits.check_codes(codes)
         if len(packed) != len(wanted):
             raise UserError(f"{len(packed)} codes for {len(wanted)} ids; give one code for each id")
         columns = typed_columns(items, len(wanted))
         with self._lock:
             if self._awaited:
                 self._attach(8 * packed.shape[1])
-            words = kernels.planes(self.check_length(packed))
+            words = bits.planes(self.check_length(packed))
             new, columns = self._fit(columns)
             held, batch = self._loaded(), ordered(wanted, words)
             there = batch.ids[held.has(batch.ids)]
@@ -134,7 +134,7 @@ class LocalIndex(Index):
             run = self._loaded().merged()
             queries, k = self.check_length(codes, "query codes"), check_k(k)
             mask = None if where is None else self._mask(run, where)
-        distances, positions = kernels.top_k(queries, run.planes, k, mask=mask)
+        distances, positions = bits.top_k(queries, run.planes, k, mask=mask)
         ids = np.full(positions.shape, -1, np.int64)
         found = positions >= 0
         ids[found] = run.ids[positions[found]]
@@ -157,7 +157,7 @@ class LocalIndex(Index):
                 raise KeyError(id)
             run = self._loaded().merged()
             at = run.find(np.array([id], np.int64))
-            return kernels.from_planes(np.take(run.planes, at, axis=1), self.bits)[0], self._items([int(id)])[int(id)]
+            return bits.from_planes(np.take(run.planes, at, axis=1), self.bits)[0], self._items([int(id)])[int(id)]
 
     def close(self) -> None:
         """Give up the file; others may open it then."""

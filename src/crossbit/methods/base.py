@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossbit.backbones import Dim, PictureEncoder, PictureSettings, load_weights
 from crossbit.errors import UserError, unknown
-from crossbit.tensors import part
+from crossbit.networks.pictures import Dim, PictureEncoder, PictureSettings, load_weights
+from crossbit.storage.tensors import part
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureSettings
 from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import clip_in_step, dual_encoders
+from crossbit.networks.pictures import PictureSettings
 
 LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | {"weight_decay": 0, "clip": 0}
 

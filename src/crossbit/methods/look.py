@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureSettings, with_backbone
 from crossbit.errors import unknown
-from crossbit.features import fit_featuriser
+from crossbit.features.paired import vectors_of
 from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import linear_layers
+from crossbit.networks.pictures import PictureSettings, with_backbone
 from crossbit.posterior import LEAST as ESTIMATED
 from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.words import in_words, summary
@@ -371,11 +371,3 @@ def most_likely(p: Tensor, single: bool) -> Tensor:
     (tensor([[0., 1.]]), tensor([[0., 1.]]))
     """
     return F.one_hot(p.argmax(1), p.shape[1]).to(p) if single else (p > 0.5).to(p)
-
-
-def vectors_of(features: Tensor) -> Tensor:
-    """Vectors (n, dim) for the kernel; of pixels, the picture features that other methods train on."""
-    if features.ndim == 2:
-        return features
-    pixels = features.cpu().numpy()
-    return torch.from_numpy(fit_featuriser("pictures", pixels).transform(pixels)).to(features.device)

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureSettings, with_backbone
 from crossbit.errors import UserError
 from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import Encoder
+from crossbit.networks.pictures import PictureSettings, with_backbone
 
 CHOICES = {"form": ("paper", "official"), "loss": ("robust", "cross-entropy")}
 BETAS = 0.5, 0.999  # Adam's (code)

@@ -23,9 +23,9 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from crossbit.backbones import PictureSettings
 from crossbit.methods.base import Method, Task, View, check
 from crossbit.networks import dual_encoders, rmsprop
+from crossbit.networks.pictures import PictureSettings
 
 CHOICES = {"form": ("paper", "official"), "schedule": ("auto", "ramp", "step"), "contrast": ("rch", "triplet")}
 LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers", "ramp"), 1) | dict.fromkeys(

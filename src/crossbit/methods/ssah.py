@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.backbones import PictureEncoder, PictureSettings, with_backbone
 from crossbit.errors import UserError
 from crossbit.methods.base import Method, Task, View, check
+from crossbit.networks.pictures import PictureEncoder, PictureSettings, with_backbone
 
 FORMS = ("paper", "official")
 SCHEDULE: dict[str, Any] = {"passes": "paper", "epochs": 5, "decay": 10**-0.5}

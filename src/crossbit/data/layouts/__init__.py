@@ -10,9 +10,9 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.files import SUFFIXES, Container, open_container
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
 from crossbit.errors import UserError
+from crossbit.storage.matlab import SUFFIXES, Container, open_container
 
 __all__ = ["Found", "Layout", "Reading", "find_layout", "layouts"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.common import split_by_rule
-from crossbit.data.layouts.files import Container
-from crossbit.data.layouts.pictures import pictures
-from crossbit.data.layouts.rules import Split
-from crossbit.data.layouts.sizes import pairs_of
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.common import split_by_rule
+from crossbit.data.layouts.parts.pictures import pictures
+from crossbit.data.layouts.parts.rules import Split
+from crossbit.data.layouts.parts.sizes import pairs_of
+from crossbit.storage.matlab import Container
 
 WANTED = {"image": ("images",), "text": ("YAll",), "label": ("LAll",)}
 

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.cells import read_strings
-from crossbit.data.layouts.files import Container, open_container
-from crossbit.data.layouts.labels import multi_hot
-from crossbit.data.layouts.pictures import picture_files
-from crossbit.data.layouts.rules import Split, apply_rule
-from crossbit.data.layouts.sizes import pairs_of
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.labels import multi_hot
+from crossbit.data.layouts.parts.pictures import picture_files
+from crossbit.data.layouts.parts.rules import Split, apply_rule
+from crossbit.data.layouts.parts.sizes import pairs_of
 from crossbit.errors import UserError
+from crossbit.storage.matlab import Container, open_container
+from crossbit.storage.matlab_cells import read_strings
 
 FILES = {
     "index": ("index.mat", ("index",)),

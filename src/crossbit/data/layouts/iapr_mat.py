@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.common import split_by_rule, turned
-from crossbit.data.layouts.files import Container
-from crossbit.data.layouts.rules import Split
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.common import split_by_rule, turned
+from crossbit.data.layouts.parts.rules import Split
+from crossbit.storage.matlab import Container
 
 DATABASE = {"image": "VDatabase", "text": "YDatabase", "label": "databaseL"}
 TEST = {"image": "VTest", "text": "YTest", "label": "testL"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.common import consecutive, features, labels_apart, read_classes
-from crossbit.data.layouts.files import Container
-from crossbit.data.layouts.rules import Split
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.common import consecutive, features, labels_apart, read_classes
+from crossbit.data.layouts.parts.rules import Split
 from crossbit.errors import UserError
+from crossbit.storage.matlab import Container
 
 ROLES = {
     "image": ("imgs_deep",),

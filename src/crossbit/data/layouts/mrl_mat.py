@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from crossbit.data.layouts.base import Found, Layout, Reading, whole_note
-from crossbit.data.layouts.cells import read_cells
-from crossbit.data.layouts.common import consecutive, features, labels_apart, read_classes
-from crossbit.data.layouts.files import Container
-from crossbit.data.layouts.labels import whole_numbers
-from crossbit.data.layouts.lazy import Lazy, stack, vectors
-from crossbit.data.layouts.rules import Split
-from crossbit.data.layouts.sizes import pairs_of
+from crossbit.data.layouts.parts.base import Found, Layout, Reading, whole_note
+from crossbit.data.layouts.parts.common import consecutive, features, labels_apart, read_classes
+from crossbit.data.layouts.parts.labels import whole_numbers
+from crossbit.data.layouts.parts.rules import Split
+from crossbit.data.layouts.parts.sizes import pairs_of
 from crossbit.errors import UserError
+from crossbit.storage.lazy import Lazy, stack, vectors
+from crossbit.storage.matlab import Container
+from crossbit.storage.matlab_cells import read_cells
 
 PARTS = {"train": ("tr", "train"), "test": ("te", "test"), "valid": ("val", "valid")}
 FLAT = {"image": "img", "text": "txt", "image label": "img_lab", "text label": "txt_lab"}

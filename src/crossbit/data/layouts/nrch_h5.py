@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.common import Part, consecutive, features, matrix, turned
-from crossbit.data.layouts.files import Container, Entry, open_container
-from crossbit.data.layouts.labels import multi_hot
-from crossbit.data.layouts.lazy import Lazy
-from crossbit.data.layouts.rules import Split
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.common import Part, consecutive, features, matrix, turned
+from crossbit.data.layouts.parts.labels import multi_hot
+from crossbit.data.layouts.parts.rules import Split
 from crossbit.errors import UserError
+from crossbit.storage.lazy import Lazy
+from crossbit.storage.matlab import Container, Entry, open_container
 
 ROLES = {"image": "Img", "text": "Tag", "label": "Lab"}
 PARTS = ("Query", "Train", "DataBase")

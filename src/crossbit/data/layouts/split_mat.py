@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossbit.data.layouts.base import Found, Layout, Reading
-from crossbit.data.layouts.common import split_by_rule
-from crossbit.data.layouts.files import Container, open_container
-from crossbit.data.layouts.pictures import pictures
-from crossbit.data.layouts.rules import Split
-from crossbit.data.layouts.sizes import pairs_of
+from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.common import split_by_rule
+from crossbit.data.layouts.parts.pictures import pictures
+from crossbit.data.layouts.parts.rules import Split
+from crossbit.data.layouts.parts.sizes import pairs_of
 from crossbit.errors import UserError
+from crossbit.storage.matlab import Container, open_container
 
 FILE = re.compile(r"(?P<set>.+)-(?P<what>[ixyl])all(?P<kind>(-vgg)?(-clean)?)\.mat", re.IGNORECASE)
 KEYS = {"image": ("XAll", "IAll"), "text": ("YAll",), "label": ("LAll",)}

@@ -1,0 +1,285 @@
+"""One run: train, score, and leave its folder whole; killed at any moment it goes on, finished it is not repeated."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crossbit.bench.recipe.grid import Run, load_source
+from crossbit.bench.recipe.recipe import NO_NOISE, Protocol, Source
+from crossbit.bench.work.scoring import Clock, Scored, score
+from crossbit.bench.work.store import (
+    DONE,
+    FAILED,
+    Result,
+    drop_weights,
+    read_result,
+    run_folder,
+    write_per_query,
+    write_result,
+)
+from crossbit.data.described import fingerprint
+from crossbit.data.noise import parse_noise
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.methods import get
+from crossbit.model import Model
+from crossbit.runs.checkpoint import read_checkpoint
+from crossbit.runs.folder import read_config
+from crossbit.storage.files import read_json, write_json, writing
+from crossbit.storage.npz import write_npz
+from crossbit.training import train
+from crossbit.training.plan import VERSIONED
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, where its data are, and what is asked of it."""
+
+    run: Run
+    source: Source
+    protocol: Protocol
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What result.json says that its figures were made for."""
+        return {
+            "databases": list(self.protocol.databases),
+            "measures": list(self.protocol.measures),
+            "curves": self.protocol.curves,
+        }
+
+
+def finished(job: Job, out: Path) -> Result | None:
+    """The result of a run that was done, for all that is asked of it now, or failed; None where there is work to do."""
+    held = read_result(out, job.run.id)
+    if held is None:
+        return None
+    result, before = held
+    covered = all(set(job.asked[name]) <= set(before[name]) for name in ("databases", "measures"))
+    covered = covered and before["curves"] >= job.protocol.curves
+    return result if result.status == FAILED or covered else None
+
+
+def run_job(job: Job, out: Path) -> Result:
+    """Do a run, or what is left of it, and keep its result; one that fails is kept with its reason.
+
+    Two processes never do the same run at once: the second waits, and finds it finished.
+
+    Raises:
+        OSError: the result cannot be written.
+        KeyboardInterrupt: interrupted; the finished epochs are kept.
+    """
+    with _locked(out, job.run.id):
+        if (result := finished(job, out)) is not None:
+            return result
+        folder = run_folder(out, job.run.id)
+        try:
+            result = _as_without_noise(job, out) or _train_and_score(job, out, folder)
+        except Exception as error:  # whatever it is, the other runs go on
+            reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".strip(": ")
+            result = failed(job.run, " ".join(reason.split()))
+            with writing(folder / "error.txt") as temporary:
+                temporary.write_text(traceback.format_exc(), encoding="utf-8")
+        write_result(out, result, job.asked)
+        if result.status == DONE and not job.protocol.keep_models:
+            drop_weights(out, job.run.id)
+        return result
+
+
+def failed(run: Run, reason: str) -> Result:
+    """The result of a run that came to nothing."""
+    return Result(
+        **_told(run),
+        status=FAILED,
+        reason=reason,
+        epochs=None,
+        selection="",
+        seconds={},
+        figures=[],
+        history=[],
+        machine=_machine(),
+    )
+
+
+def forget(out: Path, run: str) -> None:
+    """Remove everything that a run left, so that it begins again."""
+    (run_folder(out, run) / "result.json").unlink(missing_ok=True)  # first: without it, nothing counts
+    shutil.rmtree(run_folder(out, run), ignore_errors=True)
+
+
+@contextmanager
+def _locked(out: Path, run: str) -> Iterator[None]:
+    """Hold the run's lock, which the system lets go of however the process ends."""
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    with open(out / "runs" / f".{run}.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@lru_cache(maxsize=1)  # the runs on one data set follow one another
+def load_job_data(source: Source) -> tuple[PairedData, str]:
+    """The data of a source and their fingerprint."""
+    data = load_source(source)
+    return data, fingerprint(data)
+
+
+def _train_and_score(job: Job, out: Path, folder: Path) -> Result:
+    run, clock = job.run, Clock()
+    data, content = load_job_data(job.source)
+    if content != run.fingerprint:
+        raise UserError(f"data '{run.data}' changed since the bench was planned; start it again")
+    before = _finished_epochs(folder)
+    with clock.over("train"):
+        model = train(
+            data,
+            method=run.method,
+            bits=run.bits,
+            noise=None if run.noise == NO_NOISE else run.noise,
+            seed=run.seed,
+            settings=run.settings,
+            validation=run.validation,
+            out=folder,
+            resume=True,
+            progress=False,
+        )
+    note = _training_seconds(folder, clock, before, len(model.history))
+    scored = score(model, data, job.protocol, clock)
+    _write(out, run.id, scored)
+    return _result(run, model, scored, clock.seconds, note)
+
+
+def _as_without_noise(job: Job, out: Path) -> Result | None:
+    """The result, and the folder, of the same run on clean labels, where that is done and no label is ever looked at.
+
+    None where there is no such run. A method that sees no labels, with no rows that choose an epoch by theirs, is the
+    same to the bit under every noise of labels; wrong pairs are another matter.
+    """
+    run, clean = job.run, replace(job, run=replace(job.run, noise=NO_NOISE))
+    rule = NO_NOISE if run.noise == NO_NOISE else parse_noise(run.noise).rule
+    if rule in (NO_NOISE, "shuffle-pairs") or get(run.method).sees_labels or run.validation:
+        return None
+    held, folder = finished(clean, out), run_folder(out, clean.run.id)
+    weights = (folder / "model.safetensors").exists() or not job.protocol.keep_models
+    if held is None or held.status == FAILED or not weights or len(load_job_data(job.source)[0].validation):
+        return None
+    copy = out / "runs" / f".{run.id}.copy"
+    for old in (copy, run_folder(out, run.id)):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(folder, copy, copy_function=_link, ignore=shutil.ignore_patterns("result.json"))
+    write_json(copy / "config.json", {**read_config(folder), "noise": run.noise})
+    os.replace(copy, run_folder(out, run.id))
+    return replace(held, **_told(run), machine={**held.machine, "same_training_as": clean.run.id})
+
+
+def _link(source: str, target: str) -> str:
+    """The same file under a second name, or a copy where the disk knows none; no file is ever changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _finished_epochs(folder: Path) -> int:
+    """Epochs that an earlier process finished; a folder that nothing honest can be made of is removed.
+
+    That is one whose checkpoint is damaged, and one whose training came to its end without a word of its time.
+    """
+    try:
+        checkpoint = read_checkpoint(folder)
+    except UserError:
+        shutil.rmtree(folder)
+        return 0
+    if (folder / "seconds.json").exists():
+        return 0
+    done = 0 if checkpoint is None else len(checkpoint.meta["history"])
+    if done == _planned_epochs(folder) or (checkpoint is None and (folder / "model.safetensors").exists()):
+        shutil.rmtree(folder)
+        return 0
+    return done
+
+
+def _planned_epochs(folder: Path) -> int | None:
+    return read_config(folder)["settings"]["epochs"] if (folder / "config.json").exists() else None
+
+
+def _training_seconds(folder: Path, clock: Clock, before: int, epochs: int) -> dict[str, Any]:
+    """Keep the time of the training beside it, and put it back where the training was over before.
+
+    Where epochs were trained by a process that was killed, their time is taken to be like that of the others.
+    """
+    kept = folder / "seconds.json"
+    if kept.exists():
+        held = read_json(kept)
+        clock.seconds.update(held["seconds"])
+        return held["note"]
+    note = {}
+    if before:
+        for name in clock.seconds:
+            clock.seconds[name] *= epochs / (epochs - before)
+        note = {"resumed_after_epoch": before, "train_seconds": "estimated from the epochs after it"}
+    write_json(kept, {"seconds": clock.seconds, "note": note})
+    return note
+
+
+def _write(out: Path, run: str, scored: Scored) -> None:
+    write_npz(run_folder(out, run) / "codes.npz", scored.codes, compress=True)
+    if scored.curves:
+        with writing(run_folder(out, run) / "curves.json") as temporary:  # long lists: on one line
+            temporary.write_text(json.dumps(scored.curves), encoding="utf-8")
+    write_per_query(out, run, scored.per_query)
+
+
+def _result(run: Run, model: Model, scored: Scored, seconds: dict[str, float], note: dict[str, Any]) -> Result:
+    epochs = len(model.history)
+    share = seconds["train"] / max(1, epochs)  # training keeps no time of an epoch
+    return Result(
+        **_told(run),
+        status=DONE,
+        reason="",
+        epochs=epochs,
+        selection=model.selection,
+        seconds=seconds,
+        figures=scored.figures,
+        history=[{**line, "seconds": share * line["epoch"]} for line in model.history],
+        machine={**_machine(), **note},
+    )
+
+
+def _told(run: Run) -> dict[str, Any]:
+    noise = None if run.noise == NO_NOISE else parse_noise(run.noise)
+    return {
+        "id": run.id,
+        "data": run.data,
+        "method": run.method,
+        "variant": run.variant,
+        "settings": dict(run.settings),
+        "bits": run.bits,
+        "noise": noise.rule if noise else NO_NOISE,
+        "rate": noise.rate if noise else 0.0,
+        "each": noise.each if noise else False,
+        "grouped": noise.grouped if noise else False,
+        "seed": run.seed,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    from importlib.metadata import version
+
+    versions = {name: version(name) for name in VERSIONED} | {"python": platform.python_version()}
+    return {"processor": platform.machine(), "cores": os.cpu_count(), "threads": torch.get_num_threads()} | {
+        "versions": versions
+    }

@@ -1,0 +1,136 @@
+"""What a trained model is worth: its rows are encoded once, searched, and scored against every database asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from crossbit.bench.recipe.recipe import Protocol
+from crossbit.bench.report.cells import chance_of
+from crossbit.bits import pack, top_k
+from crossbit.data.types import PairedData
+from crossbit.evaluation import Report, evaluate
+from crossbit.model import Model
+
+CHUNK = 8192  # rows fetched at a time; the arrays may be memory-mapped
+NEAREST = 100  # of each query, searched for by the clock
+
+
+@dataclass
+class Clock:
+    """Seconds by part of the work: by the clock, and the processor's under `<part>_processor`.
+
+    >>> clock = Clock()
+    >>> with clock.over("train"):
+    ...     pass
+    >>> sorted(clock.seconds)
+    ['train', 'train_processor']
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def over(self, part: str) -> Iterator[None]:
+        """Time what is done inside."""
+        wall, processor = time.perf_counter(), time.process_time()
+        yield
+        self.seconds[part] = time.perf_counter() - wall
+        self.seconds[f"{part}_processor"] = time.process_time() - processor
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Figures as in `Result`; curves by database; average precision by (database, direction); codes as for a file."""
+
+    figures: list[dict[str, Any]]
+    curves: dict[str, Any]
+    per_query: dict[tuple[str, str], np.ndarray]
+    codes: dict[str, np.ndarray]
+
+
+class Embedded:
+    """A model whose outputs are the rows themselves, so that evaluating twice does not encode twice."""
+
+    def __init__(self, model: Model) -> None:
+        self.method, self.metric, self.selection = model.method, model.metric, model.selection
+        self.modalities = model.modalities
+
+    def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        """The rows: they are the model's outputs already."""
+        return rows
+
+    def encode(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        """Their signs, packed."""
+        return pack(rows)
+
+
+def score(model: Model, data: PairedData, protocol: Protocol, clock: Clock) -> Scored:
+    """Encode, search and evaluate; the seconds of each go to `clock`.
+
+    Raises:
+        UserError: as `crossbit.evaluate`, such as a measure that the data cannot give.
+    """
+    with clock.over("encode"):
+        embedded = embed_rows(model, data)
+    codes = {m: {s: pack(embedded[m][data.splits[s]]) for s in ("query", "retrieval")} for m in model.modalities}
+    for once in (1, None):  # the first query compiles the kernels, where they are not
+        with clock.over("search"):
+            for a, b in permutations(codes, 2):
+                top_k(codes[a]["query"][:once], codes[b]["retrieval"], NEAREST)
+    more: dict[str, Any] = {"measures": protocol.measures, "curves": protocol.curves, "per_query": True}
+    with clock.over("evaluate"):
+        reports = {name: evaluate(Embedded(model), embedded, database=name, **more) for name in protocol.databases}
+    return Scored(
+        figures=[figure for name, report in reports.items() for figure in figures_of(name, report)],
+        curves={name: report.curves for name, report in reports.items() if report.curves},
+        per_query={(name, way): ap for name, report in reports.items() for way, ap in report.per_query.items()},
+        codes=codes_file(model, embedded),
+    )
+
+
+def embed_rows(model: Model, data: PairedData) -> PairedData:
+    """The data with the model's outputs, float32 (n, bits), in the place of its modalities; 0 where nobody looks."""
+    rows = np.union1d(data.splits["query"], data.splits["retrieval"])
+    made = {modality: np.zeros((data.n, model.bits), np.float32) for modality in model.modalities}
+    for modality, vectors in made.items():
+        for start in range(0, len(rows), CHUNK):
+            some = rows[start : start + CHUNK]
+            vectors[some] = model.embed(modality, data[modality][some])
+    labels = {modality: label for modality, label in data.modality_label.items() if modality in made}
+    return data.replace(modalities=made, modality_label=labels, modality_observed_label={})
+
+
+def codes_file(model: Model, embedded: PairedData) -> dict[str, np.ndarray]:
+    """The arrays that `crossbit score` takes: packed codes; or real vectors, where the method ranks by them."""
+    label = embedded.label if embedded.label is not None else embedded.modality_label[model.modalities[0]]
+    arrays = {}
+    for split in ("query", "retrieval"):
+        rows = embedded.splits[split]
+        for modality in model.modalities:
+            vectors = embedded[modality][rows]
+            arrays[f"{split}_{modality}"] = vectors if model.metric == "cosine" else pack(vectors)
+        arrays[f"{split}_label"] = label[rows]
+    return arrays
+
+
+def figures_of(database: str, report: Report) -> Iterator[dict[str, Any]]:
+    """Every figure of a report under its full name: mAP, its bounds by the order inside ties and its level of chance,
+    further measures."""
+    named: list[tuple[str, Mapping[str, float]]] = [(report.measure, report.map)]
+    for bound in ("worst", "best"):
+        spread = {way: ends[bound] for way, ends in report.spread.items()}
+        named.append((report.measure.replace(f"ties={report.protocol['ties']}", f"ties={bound}"), spread))
+    if report.chance:
+        named.append((chance_of(report.measure), report.chance))
+    if report.codes_map:  # the signs of real vectors, by Hamming distance
+        named.append((report.measure.replace(", metric=cosine", ""), report.codes_map))
+    named += [*report.figures.items(), *report.codes_figures.items()]
+    for measure, values in dict(named).items():
+        for direction, value in values.items():
+            yield {"database": database, "direction": direction, "measure": measure, "value": float(value)}

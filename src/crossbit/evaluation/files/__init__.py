@@ -1,0 +1,1 @@
+"""Codes in files of anyone's: found by their arrays' names, turned upright."""

@@ -1,0 +1,1 @@
+"""Counts, orders, hits and gains under ties, exact."""

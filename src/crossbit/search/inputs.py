@@ -1,0 +1,82 @@
+"""Search over a trained model's codes: words find pictures, a picture finds words. The glue of model and index.
+
+An index of data is a folder with a file per modality, `<modality>.index`, whose items say what each code stands for:
+`row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them. Beside it are the
+real-valued embeddings that the codes are signs of (`crossbit.index.embeddings`): a search finds a shortlist by Hamming
+distance and orders it by cosine. A folder without them is searched by Hamming distance alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.errors import UserError, unknown
+from crossbit.model import Model
+from crossbit.storage.pictures import read_picture
+
+PICTURES = 64  # pictures of one size encoded at a time
+TAKES = {"words": "texts", "pictures": "pictures", "pixels": "pictures"}  # by kind of featuriser; others take vectors
+
+
+def encode_pictures(
+    model: Model, modality: str, paths: Iterable[Path], *, skip: Callable[[str], Any], real: bool = False
+) -> tuple[np.ndarray, list[str]]:
+    """Codes uint8 (n, bytes), or real float32 (n, bits), and names of the picture files that can be read; `skip` gets a
+    line for each other one."""
+    encode = model.embed if real else model.encode
+
+    def readable() -> Iterator[tuple[str, np.ndarray]]:
+        for path in paths:
+            try:
+                pixels = read_picture(path)
+            except UserError as error:
+                skip(f"skipping {path}: {str(error).removeprefix(f'{path} ')}")
+                continue
+            check_takes(model, modality, pixels, str(path.parent))
+            yield path.name, pixels
+
+    names: list[str] = []
+    codes = [encode(modality, [])]
+    for _, batch in groupby(enumerate(readable()), key=lambda entry: (entry[0] // PICTURES, entry[1][1].shape)):
+        some, pixels = zip(*(picture for _, picture in batch), strict=True)
+        names += some
+        codes.append(encode(modality, np.concatenate(pixels)))
+    return np.concatenate(codes), names
+
+
+def takes(model: Model, modality: str) -> str:
+    """What the model encodes as this modality: "texts", "pictures" or "vectors".
+
+    Raises:
+        UserError: a modality that the model does not know.
+    """
+    if modality not in model.featurisers:
+        raise unknown("modality", modality, model.modalities)
+    return TAKES.get(model.featurisers[modality].kind, "vectors")
+
+
+def check_takes(model: Model, modality: str, rows: Any, source: str) -> None:
+    """UserError where `rows`, read from `source`, are something else than the modality takes."""
+    held, right = _held(rows), takes(model, modality)
+    if held not in (right, None):
+        raise UserError(f"{source} holds {held}, and {modality} takes {right}; {_other(model, held)}")
+
+
+def _held(rows: Any) -> str | None:
+    """What rows are; None where they are nothing that a model takes, which the featuriser says best."""
+    array = np.asarray(rows[:1])
+    if array.dtype.kind == "U":
+        return "texts"
+    if array.ndim == 4 and array.dtype == np.uint8:
+        return "pictures"
+    return "vectors" if array.ndim == 2 and array.dtype.kind == "f" else None
+
+
+def _other(model: Model, held: str) -> str:
+    fitting = [modality for modality in model.modalities if takes(model, modality) == held]
+    return f"take --modality {fitting[0]}" if fitting else f"this run was trained on no {held}"

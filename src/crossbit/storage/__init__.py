@@ -1,0 +1,1 @@
+"""Bytes on disk: files written whole or not at all, arrays, tensors, MATLAB's files, pictures."""

@@ -1,0 +1,59 @@
+"""Files of named tensors (safetensors): written whole, read with one clear line where they are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from crossbit.errors import UserError
+from crossbit.storage.files import writing
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
+    """Write tensors by name, and `notes` into the file's header.
+
+    Raises:
+        UserError: the file cannot be written (no space is left, say).
+    """
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with writing(path) as temporary:
+        try:
+            save_file(plain, temporary, dict(notes or {}))
+        except SafetensorError as error:
+            raise UserError(f"cannot write {path}: {error}") from error
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a file by name, and its notes.
+
+    Raises:
+        UserError: missing or damaged.
+
+    >>> import tempfile, torch
+    >>> file = Path(tempfile.mkdtemp()) / "x.safetensors"
+    >>> write_tensors(file, {"a.weight": torch.ones(2)}, {"epochs": "3"})
+    >>> read_tensors(file)
+    ({'a.weight': tensor([1., 1.])}, {'epochs': '3'})
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            # Copies: tensors in a file begin anywhere, and where an operand of a product begins can decide its last
+            # bit, so that a resumed run would end with other weights than an unbroken one.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it.
+
+    >>> import torch
+    >>> part({"a.b": torch.ones(1), "c": torch.zeros(1)}, "a.")
+    {'b': tensor([1.])}
+    """
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,5 @@
+"""Training: the plan, the loop, its progress."""
+
+from crossbit.training.loop import train
+
+__all__ = ["train"]

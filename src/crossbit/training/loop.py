@@ -1,0 +1,292 @@
+"""The visible training loop: seeds, device, precision, validation, checkpoints, resume, history."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from crossbit.data.types import PairedData, Rows
+from crossbit.errors import UserError
+from crossbit.evaluation import score_model
+from crossbit.features.paired import features_of, fit_featurisers
+from crossbit.methods import Task, View
+from crossbit.model import Model, load_model
+from crossbit.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
+from crossbit.runs.folder import read_config, write_history
+from crossbit.storage.files import refuse_existing, write_json
+from crossbit.storage.npz import write_npz
+from crossbit.storage.tensors import part
+from crossbit.training.plan import PRECISIONS, Plan, check_same, make_plan
+from crossbit.training.progress import EpochProgress
+
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
+EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global generator
+
+
+def train(
+    data: PairedData,
+    *,
+    method: str | None = None,
+    bits: int = 64,
+    noise: str | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    validation: float | None = None,
+    precision: str = "32",
+    device: str = "auto",
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Model:
+    """Train a method and return the model; with `out`, leave a run folder that can be resumed.
+
+    Args:
+        data: pairs with splits; only the rows that the method declares are trained on, queries never.
+        method: a name from `crossbit methods`; None takes `look` where there are labels, else `ucch`.
+        bits: code length, a multiple of 8 up to 1,024.
+        noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
+            it draws once per modality, `:group` once per group of the data.
+        seed: of noise, weights and batches; same seed, machine, thread count and versions: same weights.
+        epochs: the method's own number if None.
+        settings: the method's settings by name.
+        validation: share of the training rows to cut out; the epoch with the best mAP on them (by the labels they
+            were given) is kept. A `validation` split in the data does the same. Without either: the last epoch.
+        precision: "32", or "bf16" for the encoders' products.
+        device: "auto", "cpu", "cuda", ...
+        out: run folder; must not exist unless `resume`.
+        resume: continue the run in `out` (from its beginning if no epoch was finished there).
+        progress: show a bar on standard error.
+
+    Raises:
+        UserError: anything of the above that does not fit; nothing was written then.
+        KeyboardInterrupt: interrupted; the last finished epoch is in `out`.
+
+    >>> from crossbit.data.types import PairedData
+    >>> rng = np.random.default_rng(0); label = rng.integers(2, size=40)
+    >>> x = np.eye(2, dtype=np.float32)[label] + 0.1 * rng.normal(size=(40, 2)).astype(np.float32)
+    >>> rows = {"query": np.arange(8), "train": np.arange(8, 40), "retrieval": np.arange(8, 40)}
+    >>> data = PairedData("toy", {"image": x, "text": x}, label, rows)
+    >>> model = train(data, bits=8, epochs=1, settings={"width": 8}, progress=False)
+    >>> model.encode("text", x[:3]).shape
+    (3, 1)
+    """
+    plan = make_plan(
+        data,
+        method=method,
+        bits=bits,
+        noise=noise,
+        seed=seed,
+        epochs=epochs,
+        settings=settings or {},
+        validation=validation,
+        precision=precision,
+        device=device,
+    )
+    folder = None if out is None else Path(out)
+    checkpoint = None
+    if folder is not None and resume and (folder / "config.json").exists():
+        check_same(read_config(folder), plan.config)
+        remove_leftovers(folder)
+        checkpoint = read_checkpoint(folder)
+        if checkpoint is None and (folder / "model.safetensors").exists():
+            return load_model(folder)
+    elif folder is not None and not (resume and _nothing_begun(folder)):
+        refuse_existing(folder)
+    return _Run(plan, folder, progress).go(checkpoint)
+
+
+def _nothing_begun(folder: Path) -> bool:
+    """Whether `folder` holds at most what a run killed before its config.json leaves."""
+    return folder.is_dir() and all(p.name.startswith(".") or p.name == "data.npz" for p in folder.iterdir())
+
+
+class _Run:
+    """One training, from plan to model."""
+
+    def __init__(self, plan: Plan, folder: Path | None, progress: bool) -> None:
+        self.plan, self.folder, self.shown = plan, folder, progress
+        self.history: list[dict[str, Any]] = []
+        self.row_figures: dict[str, np.ndarray] = {}
+        self.best: dict[str, Tensor] = {}
+        self.best_score = -1.0
+
+    def go(self, checkpoint: Checkpoint | None) -> Model:
+        plan, seed = self.plan, self.plan.config["seed"]
+        self.fabric = _fabric(plan.config)
+        pixels = getattr(plan.settings, "pictures", "vectors") != "vectors"
+        self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed, pixels=pixels)
+        view = self._view()
+        torch.manual_seed(seed)
+        task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])
+        self.method = plan.cls(plan.settings, task)
+        self.method.networks.to(self.fabric.device)
+        self.method.optimizers = self.method.build_optimizers()
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        elif self.folder is not None:
+            self._begin(self.folder)  # not before everything is made that could be refused
+        try:
+            self._epochs(view)
+        except KeyboardInterrupt:
+            self._keep_finished_epochs()
+            raise
+        model = self._model()
+        if self.folder is not None:
+            model.write_into(self.folder)
+            remove_checkpoint(self.folder)
+        return model
+
+    def _view(self) -> View:
+        """What the method may see, on the device."""
+        plan, device = self.plan, self.fabric.device
+        # wrong pairs: the other modalities' rows are others than the first one's
+        rows = {m: plan.rows[plan.pairing] if m != plan.modalities[0] else plan.rows for m in plan.modalities}
+        features = {}
+        for modality in plan.modalities:
+            vectors = features_of(self.featurisers[modality], plan.data[modality], rows[modality])
+            features[modality] = torch.from_numpy(vectors).to(device)
+        labels: Any = None
+        if plan.sees_labels and plan.apart:  # a modality's label goes with its row
+            labels = {m: torch.from_numpy(plan.seen(rows[m])[m]).to(device) for m in plan.modalities}
+        elif plan.sees_labels:
+            labels = torch.from_numpy(plan.seen(plan.rows)[plan.modalities[0]]).to(device)
+        view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"], groups=plan.groups)
+        view.autocast, view.backward = self.fabric.autocast, self.fabric.backward
+        return view
+
+    def _epochs(self, view: View) -> None:
+        clean, done = self.plan.clean(), len(self.history)
+        with EpochProgress(view.epochs, done=done, shown=self.shown) as bar:
+            if self.plan.note:
+                bar.say(self.plan.note)
+            if done:
+                bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
+            if self.plan.config["noise_changes"] == "nothing":
+                bar.say(f"noise {self.plan.config['noise']} changes labels, and {self.plan.cls.name} sees none")
+            view.tick, view.say = bar.tick, bar.say
+            for epoch in range(done, view.epochs):
+                view.epoch = epoch
+                self.method.freeze(epoch)
+                torch.manual_seed(view.random_seed(EPOCH_SEED))  # for what a method draws from the global generator
+                figures = self.method.train_epoch(view)
+                if figures["loss"] is not None and not math.isfinite(figures["loss"]):
+                    raise UserError(f"the loss is {figures['loss']} in epoch {epoch + 1}; take a smaller learning rate")
+                line, self.row_figures = summarise(epoch, figures, clean)
+                if "note" in line:
+                    bar.say(line["note"])
+                self._validate(line)
+                self.history.append(line)
+                if self.folder is not None:
+                    self._save_checkpoint(self.folder)
+                bar.epoch_done("no step" if line["loss"] is None else f"loss {line['loss']:.4f}")
+
+    @torch.no_grad()
+    def _validate(self, line: dict[str, Any]) -> None:
+        """mAP of the validation rows searched against themselves; the best encoders so far are remembered."""
+        rows = self.plan.validation_rows
+        if not len(rows):
+            return
+        encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
+        model = Model(self.plan.config, encoders, self.featurisers)
+        held = {modality: self.plan.data[modality][rows] for modality in encoders}
+        labels = self.plan.observed(rows)
+        report = score_model(model, held, None, labels, labels)
+        self.method.networks.train()
+        line["validation_map"] = float(np.mean(list(report.map.values())))
+        if line["validation_map"] > self.best_score:
+            self.best_score = line["validation_map"]
+            self.best = {key: value.detach().clone() for key, value in self.method.networks.state_dict().items()}
+
+    def _begin(self, folder: Path) -> None:
+        """data.npz (splits, observed labels, masks of injected noise), then config.json."""
+        plan, everything = self.plan, np.arange(self.plan.data.n)
+        arrays = {**plan.data.splits, "rows": plan.rows, "noise_mask": plan.noise_mask, "pairing": plan.pairing}
+        arrays |= {f"noise_mask_{m}": mask for m, mask in plan.modality_noise_mask.items()}
+        arrays |= {"changed_label" if m == "pair" else f"changed_label_{m}": x for m, x in plan.changed_labels.items()}
+        if len(plan.validation_rows):
+            arrays["validation"] = plan.validation_rows
+        read = plan.sees_labels or plan.changed_labels  # or drawn for the validation rows alone
+        if read and plan.apart:
+            seen = {m: Rows(plan.data, everything).observed(m) for m in plan.modalities}
+            arrays |= {f"observed_label_{m}": label for m, label in seen.items() if label is not None}
+        elif read and (label := Rows(plan.data, everything).observed()) is not None:
+            arrays["observed_label"] = label
+        write_npz(folder / "data.npz", arrays, compress=True)
+        write_json(folder / "config.json", plan.config)
+
+    def _save_checkpoint(self, folder: Path) -> None:
+        tensors, numbers = self.method.state()
+        tensors |= {f"best.{key}": value for key, value in self.best.items()}
+        tensors |= {f"rows.{key}": torch.from_numpy(value) for key, value in self.row_figures.items()}
+        save_checkpoint(folder, tensors, {"numbers": numbers, "history": self.history, "best_score": self.best_score})
+        write_history(folder, self.history)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.method.load_state(checkpoint.tensors, checkpoint.meta["numbers"])
+        self.history, self.best_score = checkpoint.meta["history"], checkpoint.meta["best_score"]
+        self.best = part(checkpoint.tensors, "best.")
+        self.row_figures = {key: value.numpy() for key, value in part(checkpoint.tensors, "rows.").items()}
+
+    def _keep_finished_epochs(self) -> None:
+        """After Ctrl-C: the last finished epoch becomes the model; the checkpoint stays for --resume."""
+        checkpoint = None if self.folder is None else read_checkpoint(self.folder)
+        if self.folder is not None and checkpoint is not None:
+            self._restore(checkpoint)
+            self._model().write_into(self.folder)
+
+    def _model(self) -> Model:
+        if self.best:
+            self.method.networks.load_state_dict(self.best)
+        encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
+        rows = {"row": self.plan.rows, **self.row_figures} if self.row_figures else {}
+        return Model(self.plan.config, encoders, self.featurisers, history=self.history, rows=rows)
+
+
+def _differing(folder: Path | None, config: Mapping[str, Any]) -> str:
+    """What may make a resumed run end with other weights than an unbroken one: other threads, other versions."""
+    before = {} if folder is None else read_config(folder)
+    changed = [key for key in ("threads", "versions") if before.get(key) != config[key]]
+    return f"; {' and '.join(changed)} differ from before: the last bits may, too" if changed else ""
+
+
+def _fabric(config: Mapping[str, Any]) -> Fabric:
+    try:
+        fabric = Fabric(accelerator=config["device"], devices=1, precision=PRECISIONS[config["precision"]])  # type: ignore[arg-type]
+        fabric.launch()
+    except (ValueError, RuntimeError, ImportError) as error:  # Fabric's own words are about its arguments
+        known = config["device"] in DEVICES
+        why = "PyTorch finds none on this machine" if known else f"it is none of {', '.join(DEVICES)}"
+        raise UserError(f"device '{config['device']}' cannot be used: {why}; give cpu or auto") from error
+    return fabric
+
+
+def summarise(
+    epoch: int, figures: Mapping[str, Any], clean: np.ndarray | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A history line, and the per-row figures.
+
+    A boolean per-row figure becomes its share, with precision and recall against `clean` where the truth is known.
+    >>> summarise(0, {"loss": 0.5, "trusted": np.array([True, False])}, np.array([True, True]))[0]
+    {'epoch': 1, 'loss': 0.5, 'trusted': 0.5, 'trusted_precision': 1.0, 'trusted_recall': 0.5}
+    """
+    line: dict[str, Any] = {"epoch": epoch + 1}
+    rows = {name: value for name, value in figures.items() if isinstance(value, np.ndarray)}
+    for name, value in figures.items():
+        if name not in rows:
+            line[name] = value
+        elif value.dtype == bool:
+            line[name] = float(value.mean())
+            if clean is not None:
+                hits = int((value & clean).sum())
+                line[f"{name}_precision"] = hits / int(value.sum()) if value.any() else None
+                line[f"{name}_recall"] = hits / int(clean.sum()) if clean.any() else None
+    return line, rows
