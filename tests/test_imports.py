@@ -26,7 +26,7 @@ LAYERS = [
 ]
 # These serve anyone's codes, so they know nothing beyond arrays and bits.
 ARRAYS_ONLY = {"evaluation", "index"}
-HEAVY = ["torch", "numba", "sklearn", "skimage", "matplotlib", "duckdb", "scipy", "pandas", "lightning_fabric", "numpy"]
+HEAVY = ["torch", "numba", "sklearn", "skimage", "matplotlib", "duckdb", "scipy", "pandas", "numpy"]
 PICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 PICKLING_CALLS = {"torch.load", "torch.save", "read_pickle", "to_pickle"}
 

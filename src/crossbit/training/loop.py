@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from crossbit.data.types import PairedData, Rows
@@ -19,15 +19,15 @@ from crossbit.evaluation import score_model
 from crossbit.features.paired import features_of, fit_featurisers
 from crossbit.methods import Task, View
 from crossbit.model import Model, load_model
+from crossbit.networks.device import autocast, device_of
 from crossbit.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
 from crossbit.runs.folder import read_config, write_history
 from crossbit.storage.files import refuse_existing, write_json
 from crossbit.storage.npz import write_npz
 from crossbit.storage.tensors import part
-from crossbit.training.plan import PRECISIONS, Plan, check_same, make_plan
+from crossbit.training.plan import Plan, check_same, make_plan
 from crossbit.training.progress import EpochProgress
 
-DEVICES = ("auto", "cpu", "cuda", "gpu", "mps", "tpu")
 EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global generator
 
 
@@ -121,14 +121,14 @@ class _Run:
 
     def go(self, checkpoint: Checkpoint | None) -> Model:
         plan, seed = self.plan, self.plan.config["seed"]
-        self.fabric = _fabric(plan.config)
+        self.device = device_of(plan.config["device"])
         pixels = getattr(plan.settings, "pictures", "vectors") != "vectors"
         self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed, pixels=pixels)
         view = self._view()
         torch.manual_seed(seed)
         task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])
         self.method = plan.cls(plan.settings, task)
-        self.method.networks.to(self.fabric.device)
+        self.method.networks.to(self.device)
         self.method.optimizers = self.method.build_optimizers()
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -147,7 +147,7 @@ class _Run:
 
     def _view(self) -> View:
         """What the method may see, on the device."""
-        plan, device = self.plan, self.fabric.device
+        plan, device = self.plan, self.device
         # wrong pairs: the other modalities' rows are others than the first one's
         rows = {m: plan.rows[plan.pairing] if m != plan.modalities[0] else plan.rows for m in plan.modalities}
         features = {}
@@ -160,7 +160,7 @@ class _Run:
         elif plan.sees_labels:
             labels = torch.from_numpy(plan.seen(plan.rows)[plan.modalities[0]]).to(device)
         view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"], groups=plan.groups)
-        view.autocast, view.backward = self.fabric.autocast, self.fabric.backward
+        view.autocast = partial(autocast, device, plan.config["precision"])
         return view
 
     def _epochs(self, view: View) -> None:
@@ -256,17 +256,6 @@ def _differing(folder: Path | None, config: Mapping[str, Any]) -> str:
     before = {} if folder is None else read_config(folder)
     changed = [key for key in ("threads", "versions") if before.get(key) != config[key]]
     return f"; {' and '.join(changed)} differ from before: the last bits may, too" if changed else ""
-
-
-def _fabric(config: Mapping[str, Any]) -> Fabric:
-    try:
-        fabric = Fabric(accelerator=config["device"], devices=1, precision=PRECISIONS[config["precision"]])  # type: ignore[arg-type]
-        fabric.launch()
-    except (ValueError, RuntimeError, ImportError) as error:  # Fabric's own words are about its arguments
-        known = config["device"] in DEVICES
-        why = "PyTorch finds none on this machine" if known else f"it is none of {', '.join(DEVICES)}"
-        raise UserError(f"device '{config['device']}' cannot be used: {why}; give cpu or auto") from error
-    return fabric
 
 
 def summarise(

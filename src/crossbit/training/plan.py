@@ -18,9 +18,9 @@ from crossbit.data.split import group_numbers, held_out
 from crossbit.data.types import PairedData, Rows, has_labels, observed_labels
 from crossbit.errors import UserError, unknown
 from crossbit.methods import Method, get, make_settings
+from crossbit.networks.device import PRECISIONS
 from crossbit.runs.folder import FORMAT
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}  # ours -> Fabric's
 # What a resumed run must share with the run that it continues.
 SAME = ("method", "settings", "bits", "noise", "seed", "validation", "precision", "device", "fingerprint")
 VERSIONED = ("crossbit", "torch", "numpy", "scikit-learn")
