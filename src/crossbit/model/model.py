@@ -16,6 +16,7 @@ from crossbit.bits import pack
 from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, featuriser_from_state
 from crossbit.methods import Task, get, make_settings
+from crossbit.model.digest import digest_of
 from crossbit.runs.folder import read_config, write_history
 from crossbit.storage.files import read_json, refuse_existing, write_json
 from crossbit.storage.npz import read_npz, write_npz
@@ -69,6 +70,11 @@ class Model:
     @property
     def modalities(self) -> list[str]:
         return list(self.encoders)
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that decides the codes: two models with one digest give the same codes. An index holds it."""
+        return digest_of(self.method, self.encoders, self.featurisers)
 
     @property
     def selection(self) -> str:
