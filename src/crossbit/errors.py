@@ -6,10 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something a user can mend: one line that says what is wrong, the value received, and what would be right.
 
-    The command line prints it on standard error and exits with code 2; every other exception is a bug.
+    The command line prints it on standard error and exits with code 2; every other exception is a bug. It is no
+    ValueError, so that code which catches what damaged bytes raise cannot take it for damage.
     """
 
 

@@ -12,7 +12,7 @@ from crossbit.errors import UserError
 from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
-    from crossbit.data import Found, PairedData
+    from crossbit.data import LayoutFile, PairedData
 
 app = typer.Typer(
     help="""Look at data, convert it, corrupt its labels on purpose.
@@ -162,7 +162,7 @@ def noise(
     say_next(["data", "show", out] if parsed.each else ["train", out, "--out", "run"])
 
 
-def _stream(found: Found, out: Path, split: str | None, transposed: bool | None) -> int:
+def _stream(found: LayoutFile, out: Path, split: str | None, transposed: bool | None) -> int:
     """Convert files in a layout without holding their features; returns the number of pairs."""
     from crossbit.data.layouts.parts.write import write_neutral
 
@@ -173,7 +173,7 @@ def _stream(found: Found, out: Path, split: str | None, transposed: bool | None)
     return reading.outline().n
 
 
-def _describe_layout(found: Found, split: str | None, transposed: bool | None) -> dict[str, Any]:
+def _describe_layout(found: LayoutFile, split: str | None, transposed: bool | None) -> dict[str, Any]:
     """As `describe`, with what is known of the layout; without the pairs where something is missing."""
     from crossbit.data import describe
     from crossbit.data.layouts import about

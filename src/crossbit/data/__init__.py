@@ -9,13 +9,13 @@ import pkgutil
 from pathlib import Path
 
 from crossbit.data.described import describe
-from crossbit.data.layouts import Found, find_layout
+from crossbit.data.layouts import LayoutFile, find_layout
 from crossbit.data.neutral import load_neutral, save_neutral
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 
 __all__ = [
-    "Found",
+    "LayoutFile",
     "PairedData",
     "Rows",
     "builtins",
@@ -61,7 +61,7 @@ def load_data(name_or_path: str | Path, *, split: str | None = None, transposed:
     return importlib.import_module(modules[name][0]).load() if name in modules else load_neutral(name)
 
 
-def find_data(name_or_path: str | Path) -> Found | None:
+def find_data(name_or_path: str | Path) -> LayoutFile | None:
     """The public layout that a path is in; None for a built-in name and for what only `load_neutral` may know.
 
     Cheap: names and headers are read, no arrays.

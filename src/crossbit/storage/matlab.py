@@ -23,7 +23,7 @@ _CLASSES = {"double": "f8", "single": "f4", "logical": "u1"} | {
 
 
 @dataclass(frozen=True)
-class Entry:
+class MatArray:
     """One array of a file.
 
     Attributes:
@@ -65,7 +65,7 @@ class Container:
 
     path: Path
     hdf5: bool
-    entries: dict[str, Entry]
+    entries: dict[str, MatArray]
 
 
 def open_container(path: Path) -> Container | None:
@@ -106,11 +106,11 @@ def _open_mat(path: Path) -> Container | None:
     entries = {}
     for key, shape, name in listed:
         dtype = np.dtype(_CLASSES.get(name, "f8")) if name in _CLASSES or name == "sparse" else None
-        entries[key] = Entry(path, key, tuple(map(int, shape)), dtype, kinds.get(name, "dense"), False)
+        entries[key] = MatArray(path, key, tuple(map(int, shape)), dtype, kinds.get(name, "dense"), False)
     return Container(path, False, entries)
 
 
-def _hdf5_entry(path: Path, key: str, item: Any) -> Entry | None:
+def _hdf5_entry(path: Path, key: str, item: Any) -> MatArray | None:
     """A dataset, or the group in which MATLAB 7.3 keeps a sparse matrix; None for other groups."""
     import h5py
 
@@ -118,14 +118,14 @@ def _hdf5_entry(path: Path, key: str, item: Any) -> Entry | None:
         reference = h5py.check_ref_dtype(item.dtype) is not None
         text = item.attrs.get("MATLAB_class") == b"char" or item.dtype.kind in "SO"
         kind = "cell" if reference else "text" if text else "dense"
-        return Entry(path, key, item.shape, item.dtype if kind == "dense" else None, kind, True)
+        return MatArray(path, key, item.shape, item.dtype if kind == "dense" else None, kind, True)
     if "MATLAB_sparse" in item.attrs:
         shape = int(item.attrs["MATLAB_sparse"]), len(item["jc"]) - 1
-        return Entry(path, key, shape, item["data"].dtype if "data" in item else np.dtype("f8"), "sparse", True)
+        return MatArray(path, key, shape, item["data"].dtype if "data" in item else np.dtype("f8"), "sparse", True)
     return None
 
 
-def _hdf5_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:
+def _hdf5_blocks(entry: MatArray, transposed: bool) -> Iterator[np.ndarray]:
     import h5py
 
     native = np.dtype(entry.dtype).newbyteorder("=")
@@ -140,7 +140,7 @@ def _hdf5_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:
             yield np.ascontiguousarray(part.T if transposed else part, native)
 
 
-def read_part(entry: Entry, stored: Any, part: tuple[Any, ...]) -> np.ndarray:
+def read_part(entry: MatArray, stored: Any, part: tuple[Any, ...]) -> np.ndarray:
     """A part of an HDF5 dataset; UserError where its bytes are damaged."""
     try:
         return np.asarray(stored[part])
@@ -148,7 +148,7 @@ def read_part(entry: Entry, stored: Any, part: tuple[Any, ...]) -> np.ndarray:
         raise UserError(f"{entry.path}: {entry.key} cannot be read: {error}; is the file whole?") from error
 
 
-def _whole_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:
+def _whole_blocks(entry: MatArray, transposed: bool) -> Iterator[np.ndarray]:
     """What cannot be read in pieces is read as a whole, held while its blocks are asked for, and let go."""
     whole = _read_sparse(entry) if entry.kind == "sparse" else read_mat(entry.path, entry.key)
     whole = whole.T if transposed else whole
@@ -160,7 +160,7 @@ def _whole_blocks(entry: Entry, transposed: bool) -> Iterator[np.ndarray]:
         yield rows[start : start + step].toarray().astype(entry.dtype, copy=False)
 
 
-def _read_sparse(entry: Entry) -> Any:
+def _read_sparse(entry: MatArray) -> Any:
     import h5py
     from scipy.sparse import csc_matrix
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy, of_array
-from crossbit.storage.matlab import Entry, read_mat
+from crossbit.storage.matlab import MatArray, read_mat
 
 
-def read_cells(entry: Entry) -> list[tuple[str, Lazy, Lazy]]:
+def read_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
     """Each cell's name, its matrix as stored and its matrix transposed, in MATLAB's order (down the columns).
 
     Raises:
@@ -23,7 +23,7 @@ def read_cells(entry: Entry) -> list[tuple[str, Lazy, Lazy]]:
     return entries
 
 
-def read_strings(entry: Entry) -> np.ndarray:
+def read_strings(entry: MatArray) -> np.ndarray:
     """Unicode (n,): a row of a character array or a cell each, without the blanks that fill up rows.
 
     A cell that holds several strings gives them as lines of one string, so nothing is lost.
@@ -40,11 +40,11 @@ def read_strings(entry: Entry) -> np.ndarray:
     return np.array(["\n".join(line.rstrip() for line in lines) for lines in texts], dtype=np.str_)
 
 
-def _mat_values(entry: Entry) -> list[Any]:
+def _mat_values(entry: MatArray) -> list[Any]:
     return list(np.asarray(read_mat(entry.path, entry.key), object).ravel(order="F"))
 
 
-def _flat(entry: Entry, cell: Any) -> list[str]:
+def _flat(entry: MatArray, cell: Any) -> list[str]:
     """All strings inside a cell, which may hold cells again."""
     array = np.asarray(cell)
     if array.dtype == object:
@@ -54,7 +54,7 @@ def _flat(entry: Entry, cell: Any) -> list[str]:
     raise UserError(f"{entry.path}: a cell of {entry.key} holds numbers; it must hold text")
 
 
-def _mat_cells(entry: Entry) -> list[tuple[str, Lazy, Lazy]]:
+def _mat_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
     arrays = [np.asarray(cell) for cell in _mat_values(entry)]
     for number, array in enumerate(arrays, 1):
         if array.dtype.kind not in "fiub":
@@ -63,17 +63,17 @@ def _mat_cells(entry: Entry) -> list[tuple[str, Lazy, Lazy]]:
     return [(name, of_array(array), of_array(array.T)) for name, array in zip(names, arrays, strict=True)]
 
 
-def _hdf5_cells(entry: Entry) -> list[tuple[str, Lazy, Lazy]]:
+def _hdf5_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
     import h5py
 
     with h5py.File(entry.path, "r") as file:
         cells = [file[reference] for reference in file[entry.key][()].ravel()]
-        entries = [Entry(entry.path, cell.name, cell.shape, cell.dtype, "dense", True) for cell in cells]
+        entries = [MatArray(entry.path, cell.name, cell.shape, cell.dtype, "dense", True) for cell in cells]
     names = [f"{entry.key}{{{number}}}" for number in range(1, len(entries) + 1)]
     return [(name, inner.lazy(), inner.lazy(transposed=True)) for name, inner in zip(names, entries, strict=True)]
 
 
-def _hdf5_strings(entry: Entry) -> list[list[str]]:
+def _hdf5_strings(entry: MatArray) -> list[list[str]]:
     import h5py
 
     with h5py.File(entry.path, "r") as file:
@@ -83,7 +83,7 @@ def _hdf5_strings(entry: Entry) -> list[list[str]]:
         return [[text] for text in _item_strings(entry, file, item)]
 
 
-def _item_strings(entry: Entry, file: Any, item: Any) -> list[str]:
+def _item_strings(entry: MatArray, file: Any, item: Any) -> list[str]:
     """The strings of a dataset: a cell array's, one row of a character array each, or HDF5's own."""
     import h5py
 

@@ -43,8 +43,6 @@ def read_npz(
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
             return {name.removesuffix(".npy"): _read_member(path, archive, name) for name in names}
-    except UserError:
-        raise
     except BROKEN as error:
         what = getattr(error, "strerror", None) or "it is damaged, or no zip file"
         raise UserError(f"{path} is not {kind} that can be read: {what}; {hint}") from error

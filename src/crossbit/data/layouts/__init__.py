@@ -10,11 +10,11 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.errors import UserError
 from crossbit.storage.matlab import SUFFIXES, Container, open_container
 
-__all__ = ["Found", "Layout", "Reading", "find_layout", "layouts"]
+__all__ = ["Layout", "LayoutFile", "Reading", "find_layout", "layouts"]
 
 
 @cache
@@ -38,7 +38,7 @@ def about(layout: Layout) -> str:
     return (module.__doc__ or "").partition("\n")[0]
 
 
-def find_layout(path: str | Path) -> Found | None:
+def find_layout(path: str | Path) -> LayoutFile | None:
     """What a file or folder is; None where it is in the neutral format, or no file that a layout could be in.
 
     Reads names and headers only. Of several layouts that could be meant, the one that lacks least is.
@@ -61,7 +61,7 @@ def find_layout(path: str | Path) -> Found | None:
     return found
 
 
-def _best(path: Path, held: Container | None) -> Found | None:
+def _best(path: Path, held: Container | None) -> LayoutFile | None:
     found = [hit for layout in layouts().values() if (hit := layout.find(path, held)) is not None]
     least = min((len(hit.missing) for hit in found), default=0)
     best = [hit for hit in found if len(hit.missing) == least]
@@ -71,7 +71,7 @@ def _best(path: Path, held: Container | None) -> Found | None:
     return best[0] if best else None
 
 
-def _in_folder(folder: Path) -> Found | None:
+def _in_folder(folder: Path) -> LayoutFile | None:
     """A layout that is a folder, or the one file in it that is in a layout of one file."""
     if (found := _best(folder, None)) is not None:
         return found

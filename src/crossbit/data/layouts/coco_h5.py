@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import Part, split_by_rule
 from crossbit.data.layouts.parts.rules import Split
 from crossbit.storage.matlab import Container
@@ -21,7 +21,7 @@ class CocoH5(Layout):
     rules = ("ucch", "nrch", "random")
     recipes = (("", {"ucch": "ucch-main", "nrch": "nrch-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None or "images" in held.entries:
             return None
         if {"YAll", "LAll"} <= held.entries.keys() or "XAll" in held.entries:
@@ -37,7 +37,7 @@ class CocoH5(Layout):
         }
         return self.pick(path, held, wanted)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         parts: list[Part] = [found.entries]
         if "image" not in found.entries:
             parts = [{role: found.entries[f"{part} {role}"] for role in ROLES} for part in ("train", "test")]

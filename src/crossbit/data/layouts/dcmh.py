@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import split_by_rule
 from crossbit.data.layouts.parts.pictures import pictures
 from crossbit.data.layouts.parts.rules import Split
@@ -22,12 +22,12 @@ class Dcmh(Layout):
     rules = ("random", "ucch", "nrch")
     recipes = (("", {"random": "ssah-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None or ("images" not in held.entries and not {"YAll", "LAll"} <= held.entries.keys()):
             return None
         return self.pick(path, held, WANTED)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         sides = pairs_of({entry.key: entry.shape for entry in found.entries.values()}, transposed)
         images = pictures(found.entries["image"], sides["images"])
         return split_by_rule(found, [found.entries], split, transposed, images=images)

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.labels import multi_hot
 from crossbit.data.layouts.parts.pictures import picture_files
 from crossbit.data.layouts.parts.rules import Split, apply_rule
@@ -32,7 +32,7 @@ class Dcmht(Layout):
     rules = ("random", "ucch", "nrch")
     recipes = ()
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         folder = path if held is None else path.parent
         names = [name for name, _ in FILES.values()]
         there = [name for name in names if (folder / name).is_file()]
@@ -52,9 +52,9 @@ class Dcmht(Layout):
                 missing.append(f"{' or '.join(keys)} in {name}")
             else:
                 entries[role] = opened.entries[key]
-        return Found(self, path, folder.absolute().name, entries, missing, extra={"folder": folder})
+        return LayoutFile(self, path, folder.absolute().name, entries, missing, extra={"folder": folder})
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         names, captions = read_strings(found.entries["index"]), read_strings(found.entries["caption"])
         entry = found.entries["label"]
         if len(names) != len(captions):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import split_by_rule, turned
 from crossbit.data.layouts.parts.rules import Split
 from crossbit.storage.matlab import Container
@@ -21,11 +21,11 @@ class IaprMat(Layout):
     rules = ("ucch", "nrch")
     recipes = (("", {"ucch": "ucch-main", "nrch": "nrch-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         wanted = {key: (key,) for part in (DATABASE, TEST) for key in part.values()}
         return None if held is None else self.pick(path, held, wanted)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         parts = [{role: found.entries[key] for role, key in part.items()} for part in (DATABASE, TEST)]
         if split.rule == "ucch" and not split.numbers:  # the file's own test set, however large
             label = parts[1]["label"]

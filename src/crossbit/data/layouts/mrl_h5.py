@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import consecutive, features, labels_apart, read_classes
 from crossbit.data.layouts.parts.rules import Split
 from crossbit.errors import UserError
@@ -30,7 +30,7 @@ class MrlH5(Layout):
     rules = ("mrl",)
     recipes = (("", {"mrl": "mrl-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         labelled = {f"{part}_{key}" for part in ("train", "test") for key in ("imgs_labels", "texts_labels")}
         if held is None or not held.entries.keys() & labelled:
             return None
@@ -41,7 +41,7 @@ class MrlH5(Layout):
         keys = {f"{part} {role}": tuple(f"{part}_{key}" for key in ROLES[role]) for part in names for role in ROLES}
         return self.pick(path, held, keys)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         parts = ["train", "test"] + ["valid"] * ("valid image" in found.entries)
         held = [{role: found.entries[f"{part} {role}"] for role in ROLES} for part in parts]
         classes = {m: [read_classes(part[f"{m} label"]) for part in held] for m in ("image", "text")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading, whole_note
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading, whole_note
 from crossbit.data.layouts.parts.common import consecutive, features, labels_apart, read_classes
 from crossbit.data.layouts.parts.labels import whole_numbers
 from crossbit.data.layouts.parts.rules import Split
@@ -29,7 +29,7 @@ class MrlMat(Layout):
     rules = ("mrl",)
     recipes = (("", {"mrl": "mrl-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:
             return None
         flat = {
@@ -44,7 +44,7 @@ class MrlMat(Layout):
             return None
         return self.pick(path, held, cells)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         if split.numbers:
             raise UserError(f"split is '{split.rule}:{split.numbers[0]}', but the file has its own validation set")
         read = _read_flat if "train image" in found.entries else _read_views
@@ -63,13 +63,13 @@ class MrlMat(Layout):
 Views = tuple[dict[str, Lazy | np.ndarray], dict[str, list[np.ndarray]]]
 
 
-def _read_flat(found: Found, transposed: bool | None) -> Views:
+def _read_flat(found: LayoutFile, transposed: bool | None) -> Views:
     parts = [{role: found.entries[f"{part} {role}"] for role in FLAT} for part in PARTS]
     classes = {m: [read_classes(part[f"{m} label"]) for part in parts] for m in ("image", "text")}
     return {m: features(parts, m, transposed) for m in ("image", "text")}, classes
 
 
-def _read_views(found: Found, transposed: bool | None) -> Views:
+def _read_views(found: LayoutFile, transposed: bool | None) -> Views:
     views: dict[str, list[Lazy]] = {}
     classes: dict[str, list[np.ndarray]] = {}
     for part in PARTS:

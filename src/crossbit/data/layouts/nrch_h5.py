@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import Part, consecutive, features, matrix, turned
 from crossbit.data.layouts.parts.labels import multi_hot
 from crossbit.data.layouts.parts.rules import Split
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy
-from crossbit.storage.matlab import Container, Entry, open_container
+from crossbit.storage.matlab import Container, MatArray, open_container
 
 ROLES = {"image": "Img", "text": "Tag", "label": "Lab"}
 PARTS = ("Query", "Train", "DataBase")
@@ -32,7 +32,7 @@ class NrchH5(Layout):
     rules = ("file",)
     recipes = (("", {"file": "nrch-main"}),)
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:
             return None
         if {"result", "True"} <= held.entries.keys():
@@ -43,7 +43,7 @@ class NrchH5(Layout):
             found.notes.append(f"noisy labels beside it, to be given in its place: {', '.join(beside)}")
         return found
 
-    def _of_noise(self, path: Path, held: Container) -> Found:
+    def _of_noise(self, path: Path, held: Container) -> LayoutFile:
         named = NOISE.fullmatch(path.name)
         noise = {"result": held.entries["result"], "clean": held.entries["True"]}
         bases = [(file, found) for file in _places(path.parent) if (found := self._base(file)) is not None]
@@ -53,16 +53,16 @@ class NrchH5(Layout):
             missing = (
                 f"the one feature file (MIRFlickr.h5, ...) that these labels belong to; beside it there are: {listed}"
             )
-            return Found(self, path, path.stem, noise, [missing])
+            return LayoutFile(self, path, path.stem, noise, [missing])
         base = (same or bases)[0][1]
         name = f"{base.name}-noise_{named['rate']}" if named else path.stem
-        return Found(self, path, name, base.entries, base.missing, extra=noise)
+        return LayoutFile(self, path, name, base.entries, base.missing, extra=noise)
 
-    def _base(self, path: Path) -> Found | None:
+    def _base(self, path: Path) -> LayoutFile | None:
         held = open_container(path)
         return None if held is None or {"result", "True"} <= held.entries.keys() else self.find(path, held)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         if split.numbers:
             raise UserError(f"split is '{split.rule}' with numbers; the rows are split in the file, so it takes none")
         parts = {name: {role: found.entries[f"{name} {role}"] for role in ROLES} for name in PARTS}
@@ -129,9 +129,9 @@ def _rows(lazy: Lazy) -> Iterator[np.ndarray]:
         yield from block
 
 
-def _observed(found: Found, clean: np.ndarray, label: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, str]:
+def _observed(found: LayoutFile, clean: np.ndarray, label: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, str]:
     """Labels of all rows with those of the noise file in the training rows, and a sentence about them."""
-    noise: dict[str, Entry] = found.extra
+    noise: dict[str, MatArray] = found.extra
     same_way = noise["result"].shape == noise["clean"].shape
     stored = {role: multi_hot(entry.read(), entry.key) for role, entry in noise.items()}
     stored = {role: array if array.shape == clean.shape else array.T for role, array in stored.items()}

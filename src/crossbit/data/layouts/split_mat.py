@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Found, Layout, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.data.layouts.parts.common import split_by_rule
 from crossbit.data.layouts.parts.pictures import pictures
 from crossbit.data.layouts.parts.rules import Split
@@ -29,7 +29,7 @@ class SplitMat(Layout):
         ("", {"ucch": "ucch-main", "nrch": "nrch-main"}),
     )
 
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:
             return self._in_folder(path) if path.is_dir() else None
         named = FILE.fullmatch(path.name)
@@ -39,14 +39,14 @@ class SplitMat(Layout):
         image = path if named["what"].lower() in "ix" else None
         return self._collect(path, named["set"], beside, image)
 
-    def _in_folder(self, folder: Path) -> Found | None:
+    def _in_folder(self, folder: Path) -> LayoutFile | None:
         files = dict(_named(folder))
         sets = sorted({match["set"] for match in files.values()})
         if len(sets) > 1:
             raise UserError(f"{folder} holds several sets: {', '.join(sets)}; give the path of one set's image file")
         return self._collect(folder, sets[0], files, None) if sets else None
 
-    def _collect(self, path: Path, name: str, files: dict[Path, re.Match[str]], image: Path | None) -> Found:
+    def _collect(self, path: Path, name: str, files: dict[Path, re.Match[str]], image: Path | None) -> LayoutFile:
         entries, missing = {}, []
         for role, letters in (("image", "ix"), ("text", "y"), ("label", "l")):
             these = [file for file, match in files.items() if match["what"].lower() in letters]
@@ -64,9 +64,9 @@ class SplitMat(Layout):
                 missing.append(f"{' or '.join(KEYS[role])} in {these[0].name if these else default}")
             else:
                 entries[role] = held.entries[key]
-        return Found(self, path, name, entries, missing)
+        return LayoutFile(self, path, name, entries, missing)
 
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         image = found.entries["image"]
         if len(image.shape) != 4:
             return split_by_rule(found, [found.entries], split, transposed)

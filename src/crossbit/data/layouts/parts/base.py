@@ -14,11 +14,11 @@ from crossbit.data.layouts.parts.rules import Split, parse_split
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy
-from crossbit.storage.matlab import Container, Entry
+from crossbit.storage.matlab import Container, MatArray
 
 
 @dataclass(frozen=True)
-class Found:
+class LayoutFile:
     """A path that is in some layout, told from names and headers alone.
 
     Attributes:
@@ -34,7 +34,7 @@ class Found:
     layout: Layout
     path: Path
     name: str
-    entries: dict[str, Entry]
+    entries: dict[str, MatArray]
     missing: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Reading:
         notes: what was decided on the way, a sentence each.
     """
 
-    found: Found
+    found: LayoutFile
     modalities: Mapping[str, Lazy | np.ndarray]
     rest: dict[str, Any]
     notes: list[str]
@@ -115,7 +115,7 @@ class Layout(ABC):
     recipes: ClassVar[tuple[tuple[str, dict[str, str]], ...]]
 
     @abstractmethod
-    def find(self, path: Path, held: Container | None) -> Found | None:
+    def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         """What `path` is in this layout, None where it is not; reads names and headers only.
 
         Args:
@@ -124,15 +124,15 @@ class Layout(ABC):
         """
 
     @abstractmethod
-    def read(self, found: Found, split: Split, transposed: bool | None) -> Reading:
+    def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         """The pairs; `found` lacks nothing."""
 
-    def fitting(self, found: Found) -> dict[str, str]:
+    def fitting(self, found: LayoutFile) -> dict[str, str]:
         """Split rule to the stem of the recipe that fits what was found."""
         plain = "".join(filter(str.isalnum, found.name.lower()))
         return next((stems for part, stems in self.recipes if part in plain), {})
 
-    def pick(self, path: Path, held: Container, wanted: Mapping[str, Sequence[str]]) -> Found | None:
+    def pick(self, path: Path, held: Container, wanted: Mapping[str, Sequence[str]]) -> LayoutFile | None:
         """The entries of `held` for each thing wanted, under the first of its keys that is there; None without any."""
         entries, missing = {}, []
         for role, keys in wanted.items():
@@ -141,10 +141,10 @@ class Layout(ABC):
                 missing.append(" or ".join(keys))
             else:
                 entries[role] = held.entries[key]
-        return Found(self, path, path.stem, entries, missing) if entries else None
+        return LayoutFile(self, path, path.stem, entries, missing) if entries else None
 
 
-def whole_note(entries: Sequence[Entry]) -> list[str]:
+def whole_note(entries: Sequence[MatArray]) -> list[str]:
     """A sentence where features come from a format that cannot be read in parts."""
     old = sorted({entry.path.name for entry in entries if not entry.hdf5})
     if not old:

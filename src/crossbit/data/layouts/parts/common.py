@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.data.layouts.parts.base import Found, Reading, whole_note
+from crossbit.data.layouts.parts.base import LayoutFile, Reading, whole_note
 from crossbit.data.layouts.parts.labels import from_zero, multi_hot, whole_numbers
 from crossbit.data.layouts.parts.rules import Split, apply_rule
 from crossbit.data.layouts.parts.sizes import pairs_of
 from crossbit.storage.lazy import Lazy, stack, vectors
-from crossbit.storage.matlab import Entry
+from crossbit.storage.matlab import MatArray
 
-Part = Mapping[str, Entry]  # what one split of a file holds, by role
+Part = Mapping[str, MatArray]  # what one split of a file holds, by role
 
 
 def turned(part: Part, transposed: bool | None) -> dict[str, bool]:
@@ -38,7 +38,7 @@ def matrix(part: Part, role: str, transposed: bool | None) -> np.ndarray:
 
 
 def split_by_rule(
-    found: Found, parts: Sequence[Part], split: Split, transposed: bool | None, *, images: Lazy | None = None
+    found: LayoutFile, parts: Sequence[Part], split: Split, transposed: bool | None, *, images: Lazy | None = None
 ) -> Reading:
     """Parts with "image", "text" and "label" as one set, in their order, split by a rule."""
     label = np.concatenate([matrix(part, "label", transposed) for part in parts])
@@ -66,7 +66,7 @@ def labels_apart(parts: Mapping[str, Sequence[np.ndarray]]) -> tuple[dict[str, A
     return {"label": None, "label_names": names, "modality_label": labels}, notes
 
 
-def read_classes(entry: Entry) -> np.ndarray:
+def read_classes(entry: MatArray) -> np.ndarray:
     """The classes of an entry, int64 (n,)."""
     return whole_numbers(entry.read(), entry.key)
 

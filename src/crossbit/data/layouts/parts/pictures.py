@@ -9,12 +9,12 @@ import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy, of_array, rows_per_block
-from crossbit.storage.matlab import Entry, read_part
+from crossbit.storage.matlab import MatArray, read_part
 
 SIDE = 224  # pixels; pictures of several sizes are brought to it, as the papers' networks want them
 
 
-def pictures(entry: Entry, last: bool) -> Lazy:
+def pictures(entry: MatArray, last: bool) -> Lazy:
     """Pictures of a MATLAB file, uint8 or whole numbers from 0 to 255 in another type.
 
     MATLAB counts (n, 3, height, width), (n, height, width, 3) or (height, width, 3, n). Its version 7.3 stores all axes
@@ -32,7 +32,7 @@ def pictures(entry: Entry, last: bool) -> Lazy:
     return Lazy(shape, np.dtype(np.uint8), lambda: _blocks(entry, axes, shape))
 
 
-def _axes(entry: Entry, last: bool) -> tuple[int, int, int, int]:
+def _axes(entry: MatArray, last: bool) -> tuple[int, int, int, int]:
     """The stored axes that are picture, height, width and colour."""
     if len(entry.shape) != 4 or entry.dtype is None or entry.dtype.kind not in "fiu":
         raise UserError(
@@ -48,7 +48,7 @@ def _axes(entry: Entry, last: bool) -> tuple[int, int, int, int]:
     return count, height, width, colours[0]
 
 
-def _blocks(entry: Entry, axes: tuple[int, int, int, int], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+def _blocks(entry: MatArray, axes: tuple[int, int, int, int], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     import h5py
 
     if not entry.hdf5:
@@ -64,7 +64,7 @@ def _blocks(entry: Entry, axes: tuple[int, int, int, int], shape: tuple[int, ...
             yield np.ascontiguousarray(_bytes(entry, part).transpose(axes))
 
 
-def _bytes(entry: Entry, block: np.ndarray) -> np.ndarray:
+def _bytes(entry: MatArray, block: np.ndarray) -> np.ndarray:
     if block.dtype == np.uint8:
         return block
     with np.errstate(invalid="ignore"):
