@@ -14,7 +14,7 @@ from crossbit.posterior import noise as noise_module
 from crossbit.posterior.choice import choose, simplex
 from crossbit.posterior.noise import SEVERAL, SINGLE, NoiseModel, fit_noise
 from crossbit.posterior.pairs import right_pairs
-from crossbit.posterior.regression import Kernel, fit_exact, fit_landmarks
+from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
 from crossbit.posterior.words import in_words, noise_kind, summary, wrong_shares
 
 
@@ -46,7 +46,7 @@ def of(observed: np.ndarray) -> dict[str, torch.Tensor]:
     return dict.fromkeys(("image", "text"), torch.from_numpy(observed).float())
 
 
-KERNEL = Kernel({"image": 0.3, "text": 0.7}, 0.5, {"image": 4.0, "text": 3.0})
+KERNEL = RbfKernel({"image": 0.3, "text": 0.7}, 0.5, {"image": 4.0, "text": 3.0})
 RIDGE = 0.7
 
 
@@ -105,7 +105,7 @@ def test_with_all_rows_as_landmarks_the_approximation_is_exact():
 def test_some_landmarks_are_close_to_exact():
     features, label = clusters()
     y = torch.from_numpy(label).double()
-    kernel = Kernel({"image": 0.5, "text": 0.5}, 0.5, {"image": 15.0, "text": 12.0})
+    kernel = RbfKernel({"image": 0.5, "text": 0.5}, 0.5, {"image": 15.0, "text": 12.0})
     exact, other = fit_exact(features, y, kernel, 1.0), clusters(seed=1)[0]
     errors = []
     for count in (10, 100):
@@ -257,7 +257,7 @@ def test_further_rows_are_predicted_alike_in_any_precision(offset, precision):
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(60, 5))) + (offset if precision != torch.float16 else 0.0)
     x, y = x.to(precision), torch.from_numpy(np.eye(3)[rng.integers(3, size=60)])
-    fit = fit_exact({"x": x[:40].double()}, y[:40], Kernel({"x": 1.0}, 1.0, {"x": 10.0}), 0.1)
+    fit = fit_exact({"x": x[:40].double()}, y[:40], RbfKernel({"x": 1.0}, 1.0, {"x": 10.0}), 0.1)
     exact = fit.predict({"x": x[40:].double()})
     np.testing.assert_allclose(fit.predict({"x": x[40:]}), exact, atol=1e-4)
 

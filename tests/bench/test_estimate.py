@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import crossbit.bench.work.estimate
-from crossbit.bench.recipe.grid import Run, load_source
-from crossbit.bench.recipe.recipe import Protocol, Source
+from crossbit.bench.recipe.grid import BenchRun, load_source
+from crossbit.bench.recipe.recipe import BenchProtocol, Source
 from crossbit.bench.work.estimate import estimate, few_rows
 from crossbit.bench.work.progress import BenchProgress, in_words, outcome
 from crossbit.bench.work.runner import Job, failed
@@ -20,15 +20,15 @@ from crossbit.data import PairedData
 from crossbit.errors import UserError
 from tiny import arrays, vectors
 
-RUN = Run("toy", "nrch", "", {"width": 16, "epochs": 10}, 64, "none", 0, None, "f00")
-JOB = Job(RUN, Source("toy", "toy.npz"), Protocol())
+RUN = BenchRun("toy", "nrch", "", {"width": 16, "epochs": 10}, 64, "none", 0, None, "f00")
+JOB = Job(RUN, Source("toy", "toy.npz"), BenchProtocol())
 
 
 def job(**changes: Any) -> Job:
     return replace(JOB, run=replace(RUN, **changes))
 
 
-def done(run: Run, seconds: float, **changes: Any) -> Result:
+def done(run: BenchRun, seconds: float, **changes: Any) -> Result:
     told = failed(run, "")
     parts = dict.fromkeys(("train", "encode", "search", "evaluate"), seconds / 4)
     figures = [

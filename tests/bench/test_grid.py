@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from crossbit.bench.recipe.grid import Run, expand, load_source
+from crossbit.bench.recipe.grid import BenchRun, expand, load_source
 from crossbit.bench.recipe.parse import parse_recipe
 from crossbit.bench.recipe.recipe import Source
 from crossbit.data import builtins
 from crossbit.errors import UserError
 from tiny import arrays, vectors
 
-RUN = Run("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
+RUN = BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def grids(*tables: dict[str, Any], name: str = "toy.npz", **top: Any) -> dict[st
     return {"data": {"toy": {"source": name}}, "grid": [usual | table for table in tables], **top}
 
 
-def expanded(document: dict[str, Any], root: Path) -> tuple[list[Run], list[str]]:
+def expanded(document: dict[str, Any], root: Path) -> tuple[list[BenchRun], list[str]]:
     recipe, mistakes = parse_recipe(document, "r")
     runs, _, more = expand(recipe, root)
     return runs, mistakes + more

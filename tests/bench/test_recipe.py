@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crossbit.bench.recipe.parse import parse_recipe, read_recipe, setting_names
-from crossbit.bench.recipe.recipe import Protocol, Source
+from crossbit.bench.recipe.recipe import BenchProtocol, Source
 from crossbit.errors import UserError
 from crossbit.methods import get
 
@@ -53,7 +53,7 @@ def test_the_documented_recipe_is_right() -> None:
 def test_a_short_recipe_takes_the_defaults() -> None:
     recipe, mistakes = parse_recipe({"grid": [GRID]}, "short")
     assert mistakes == []
-    assert (recipe.name, recipe.title, recipe.protocol, recipe.quick) == ("short", "short", Protocol(), None)
+    assert (recipe.name, recipe.title, recipe.protocol, recipe.quick) == ("short", "short", BenchProtocol(), None)
     assert (recipe.grids[0].noise, recipe.grids[0].seeds) == (("none",), (0, 1, 2))
 
 

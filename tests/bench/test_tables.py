@@ -18,7 +18,7 @@ from crossbit.bench.report.cells import Cell, Row, arrange, views
 from crossbit.bench.report.latex import latex
 from crossbit.bench.report.markdown import markdown
 from crossbit.bench.report.marks import mark
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.table import Table, TableCell
 from crossbit.bench.report.tables import compare_published, make_tables, write_tables
 from crossbit.bench.work.store import Result, write_per_query
 from crossbit.evaluation.stats import BOOTSTRAP, LEVEL, T_TEST, holm, paired_t, smallest_significant
@@ -183,7 +183,7 @@ def test_the_level_of_chance_is_a_floor_where_it_was_recorded(tmp_path: Path) ->
         run.figures.extend(figures)
     tables = [table for table in make_tables(tmp_path, results) if "times" not in table.title]
     by_measure = {table.protocol[0].partition("), ")[0] + ")": table.floors for table in tables}
-    floor = [("chance", [Entry("0.2500"), Entry("–")])]
+    floor = [("chance", [TableCell("0.2500"), TableCell("–")])]
     assert by_measure == {MAP: floor, COSINE: floor, OTHER: []}
 
 
@@ -398,7 +398,7 @@ def test_results_are_arranged_by_data() -> None:
 
 def test_one_latex_table_can_stand_alone() -> None:
     table = Table(
-        "T", ["p"], "method", [("g", "a"), ("g", "b")], [("x", [Entry("1", "close"), Entry("2", "untested")])]
+        "T", ["p"], "method", [("g", "a"), ("g", "b")], [("x", [TableCell("1", "close"), TableCell("2", "untested")])]
     )
     assert "1$^{\\dagger}$ & 2$^{\\ddagger}$" in latex(table, "tab:x") and "\\multicolumn{2}{c}{g}" in latex(
         table, "tab:x"

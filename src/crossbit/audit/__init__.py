@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.audit.entries import WORTH, Entry, Judged, rank
+from crossbit.audit.entries import WORTH, Judged, SuspectRow, rank
 from crossbit.audit.kept import kept_posterior
 from crossbit.audit.seen import Seen, read_seen
 from crossbit.audit.table import COLUMNS, as_rows, write_csv, write_parquet
@@ -23,7 +23,7 @@ from crossbit.data.types import PairedData
 from crossbit.posterior import Posterior, estimate_posterior, labelled_alike
 from crossbit.posterior.words import in_words, noise_kind, wrong_shares
 
-__all__ = ["COLUMNS", "Audit", "ClassShare", "Entry", "audit_run"]
+__all__ = ["COLUMNS", "Audit", "ClassShare", "SuspectRow", "audit_run"]
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class Audit:
     wrong_pairs: float
     words: list[str]
     classes: list[ClassShare]
-    entries: list[Entry]
+    entries: list[SuspectRow]
 
     @property
-    def suspects(self) -> list[Entry]:
+    def suspects(self) -> list[SuspectRow]:
         """Entries whose labels are worth a look, ranked."""
         return [entry for entry in self.entries if entry.suspect]
 
     @property
-    def pairs(self) -> list[Entry]:
+    def pairs(self) -> list[SuspectRow]:
         """Rows whose pair is worth a look, the likeliest wrong first; each row once."""
         worth = {entry.row: entry for entry in reversed(self.entries) if entry.wrong_pair >= WORTH}
         return sorted(worth.values(), key=lambda entry: (-entry.wrong_pair, entry.row))

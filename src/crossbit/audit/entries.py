@@ -17,7 +17,7 @@ WORTH = 0.1  # probability from which a row is worth a look, and has its reason 
 
 
 @dataclass(frozen=True)
-class Entry:
+class SuspectRow:
     """One row, or one modality of it where modalities were labelled apart; the columns of `audit.parquet`.
 
     Attributes:
@@ -96,9 +96,9 @@ class Judged:
         }
 
 
-def rank(judged: Judged) -> list[Entry]:
+def rank(judged: Judged) -> list[SuspectRow]:
     """All labelled rows, the likeliest wrong first; then rows without labels whose pair is worth a look."""
-    entries: list[Entry] = []
+    entries: list[SuspectRow] = []
     for modality, (observed, corrupted) in judged.witnesses.items():
         labelled = np.flatnonzero(observed.any(1))
         entries += _entries(judged, modality, observed, corrupted, labelled)
@@ -113,7 +113,7 @@ def rank(judged: Judged) -> list[Entry]:
 
 def _entries(
     judged: Judged, modality: str | None, observed: np.ndarray, corrupted: np.ndarray, rows: np.ndarray
-) -> Iterator[Entry]:
+) -> Iterator[SuspectRow]:
     """Entries of these positions, which have these labels (n, c), wrong with these probabilities (n,)."""
     p, given = judged.p[rows], observed[rows] > 0
     labelled = given.any(1)
@@ -127,7 +127,7 @@ def _entries(
         wrong_pair = float(judged.wrong_pair[row])
         reason = _reason(judged, counts, place[k], p[k], given[k]) if place[k] >= 0 and labelled[k] else ""
         why = pair_reason(judged.seen.names, counts, place[k]) if wrong_pair >= WORTH else ""
-        yield Entry(
+        yield SuspectRow(
             rank=0,
             row=int(judged.seen.view.rows[row]),
             modality=modality,

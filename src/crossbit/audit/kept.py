@@ -9,7 +9,7 @@ from crossbit.audit.seen import Seen
 from crossbit.data.described import fingerprint
 from crossbit.posterior import Posterior
 from crossbit.posterior.noise import NoiseModel
-from crossbit.posterior.regression import Kernel
+from crossbit.posterior.regression import RbfKernel
 
 OWN = {"kernel": "", "labels": "posterior", "pairs": True}  # settings that make a run's posterior another one
 
@@ -35,7 +35,7 @@ def kept_posterior(seen: Seen) -> Posterior | None:
         corrupted=dict.fromkeys(seen.view.features, torch.from_numpy(rows["corrupted"]).double()),
         single=single,
         noise=dict.fromkeys(seen.view.features, model),
-        kernel=Kernel(figures["kernel"], figures["gamma"], {}),
+        kernel=RbfKernel(figures["kernel"], figures["gamma"], {}),
         ridge=figures["ridge"],
         right=torch.from_numpy(rows["right_pair"]).double() if "right_pair" in rows else None,
     )

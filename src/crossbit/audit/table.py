@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossbit.audit.entries import Entry
+from crossbit.audit.entries import SuspectRow
 from crossbit.storage.files import writing
 
 LABELS = "STRUCT(label VARCHAR, probability DOUBLE)[]"
-COLUMNS = {  # of audit.parquet and of the CSV file; what they mean stands with `Entry`
+COLUMNS = {  # of audit.parquet and of the CSV file; what they mean stands with `SuspectRow`
     **{"rank": "BIGINT", "row": "BIGINT", "modality": "VARCHAR", "probability": "DOUBLE"},
     **{"observed": "VARCHAR[]", "suggested": "VARCHAR[]", "wrong": LABELS, "missing": LABELS},
     **{"wrong_pair": "DOUBLE", "reason": "VARCHAR", "pair_reason": "VARCHAR", "partner": "BIGINT"},
@@ -21,7 +21,7 @@ COLUMNS = {  # of audit.parquet and of the CSV file; what they mean stands with 
 }
 
 
-def as_rows(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def as_rows(entries: Iterable[SuspectRow]) -> list[dict[str, Any]]:
     """The entries as mappings by column."""
     rows = []
     for entry in entries:

@@ -13,7 +13,7 @@ from crossbit.errors import UserError
 from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
-    from crossbit.audit import Audit, Entry
+    from crossbit.audit import Audit, SuspectRow
 
 CLASSES = 10  # shown, at most
 CAPTION = 40  # characters of it that are shown
@@ -96,7 +96,7 @@ def _say_suspects(found: Audit, top: int) -> None:
     return None
 
 
-def _cells(entry: Entry) -> list[str]:
+def _cells(entry: SuspectRow) -> list[str]:
     """Probability, row and item, labels, suggested labels, reason."""
     row = f"{entry.row}" + (f" {entry.modality}" if entry.modality else "")
     item = _item(entry)
@@ -117,7 +117,7 @@ def _say_pairs(found: Audit, top: int) -> None:
     say_table(["p", "row", "why"], rows, right=["p", "row"])
 
 
-def _item(entry: Entry) -> str:
+def _item(entry: SuspectRow) -> str:
     """What the row is, as far as the data say: its caption and its path."""
     caption = " ".join((entry.caption or "").split())
     short = caption if len(caption) <= CAPTION else f"{caption[: CAPTION - 1]}…"

@@ -19,7 +19,7 @@ from crossbit.errors import UserError
 from crossbit.index.base import Hits, Index, Item, Items, check_ids, check_k
 from crossbit.index.columns import Column, fit, typed_columns
 from crossbit.index.duckfile import busy, open_file, trouble, word_columns
-from crossbit.index.runs import Codes, Run, ordered
+from crossbit.index.runs import Codes, SortedCodes, ordered
 from crossbit.index.where import matching_ids
 
 SCHEME = "file"
@@ -200,7 +200,7 @@ class LocalIndex(Index):
             self._kinds = {name: kind for name, kind, *_ in described if name not in {"id", *self._words}}
         return self._kinds
 
-    def _mask(self, run: Run, where: str) -> npt.NDArray[np.bool_]:
+    def _mask(self, run: SortedCodes, where: str) -> npt.NDArray[np.bool_]:
         mask = np.zeros(len(run), bool)
         with trouble(self.path, "read"):
             mask[run.find(matching_ids(self._open(), where, self._columns()))] = True

@@ -12,7 +12,7 @@ Planes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Run:
+class SortedCodes:
     """Codes ordered by id; never changed in place, so a search may go on while the index grows.
 
     Attributes:
@@ -29,7 +29,7 @@ class Run:
     def find(self, ids: Ids) -> Ids:
         """The position of each id, -1 where it is not there.
 
-        >>> Run(np.array([2, 5]), np.zeros((1, 2), np.uint64)).find(np.array([5, 3]))
+        >>> SortedCodes(np.array([2, 5]), np.zeros((1, 2), np.uint64)).find(np.array([5, 3]))
         array([ 1, -1])
         """
         if not len(self):
@@ -37,23 +37,23 @@ class Run:
         at = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
         return np.where(self.ids[at] == ids, at, -1)
 
-    def without(self, ids: Ids) -> Run:
+    def without(self, ids: Ids) -> SortedCodes:
         """The same codes but for these ids."""
         at = self.find(ids)
         keep = np.ones(len(self), bool)
         keep[at[at >= 0]] = False
-        return Run(self.ids[keep], np.compress(keep, self.planes, axis=1))
+        return SortedCodes(self.ids[keep], np.compress(keep, self.planes, axis=1))
 
 
-def ordered(ids: Ids, planes: Planes) -> Run:
+def ordered(ids: Ids, planes: Planes) -> SortedCodes:
     """A run from rows in any order."""
     if np.all(ids[1:] > ids[:-1]):
-        return Run(ids, planes)
+        return SortedCodes(ids, planes)
     order = np.argsort(ids, kind="stable")  # linear where it is two runs end to end
-    return Run(ids[order], np.take(planes, order, axis=1))
+    return SortedCodes(ids[order], np.take(planes, order, axis=1))
 
 
-def merge(a: Run, b: Run) -> Run:
+def merge(a: SortedCodes, b: SortedCodes) -> SortedCodes:
     """Two runs without common ids as one."""
     return ordered(np.concatenate([a.ids, b.ids]), np.concatenate([a.planes, b.planes], axis=1))
 
@@ -65,12 +65,12 @@ class Codes:
     long, so a row is copied about log2(rows / batch) times however it came in, and looking up ids visits as few runs.
 
     >>> codes = Codes(ordered(np.array([4, 2]), np.zeros((1, 2), np.uint64)))
-    >>> codes.add(Run(np.array([3]), np.ones((1, 1), np.uint64)))
+    >>> codes.add(SortedCodes(np.array([3]), np.ones((1, 1), np.uint64)))
     >>> codes.merged().ids, codes.has(np.array([3, 9]))
     (array([2, 3, 4]), array([ True, False]))
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: SortedCodes) -> None:
         self._runs = [run]
 
     def has(self, ids: Ids) -> npt.NDArray[np.bool_]:
@@ -80,7 +80,7 @@ class Codes:
             there |= run.find(ids) >= 0
         return there
 
-    def add(self, run: Run) -> None:
+    def add(self, run: SortedCodes) -> None:
         """Add rows whose ids are not there yet."""
         self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
@@ -90,7 +90,7 @@ class Codes:
         """Remove rows; ids that are not there are ignored."""
         self._runs = [self.merged().without(ids)]
 
-    def merged(self) -> Run:
+    def merged(self) -> SortedCodes:
         """Everything as one run."""
         while len(self._runs) > 1:
             self._runs[-2:] = [merge(*self._runs[-2:])]

@@ -18,7 +18,7 @@ from torch import Tensor
 from crossbit.posterior.choice import choose, near_ridges
 from crossbit.posterior.noise import NoiseModel, fit_noise
 from crossbit.posterior.pairs import judge_alone, mixed, right_pairs
-from crossbit.posterior.regression import CHUNK, Fit, Kernel, fit_exact, fit_landmarks
+from crossbit.posterior.regression import CHUNK, Fit, RbfKernel, fit_exact, fit_landmarks
 
 __all__ = ["Posterior", "estimate_posterior", "labelled_alike", "left_out_and_predicted"]
 
@@ -52,7 +52,7 @@ class Posterior:
     corrupted: dict[str, Tensor]
     single: bool
     noise: dict[str, NoiseModel] = field(default_factory=dict)
-    kernel: Kernel | None = None
+    kernel: RbfKernel | None = None
     ridge: float | None = None
     right: Tensor | None = None
     alone: dict[str, Tensor] = field(default_factory=dict)

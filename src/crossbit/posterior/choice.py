@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from crossbit.posterior.regression import Features, Kernel, landmark_root, left_out_by_ridge, squared_distances, take
+from crossbit.posterior.regression import Features, RbfKernel, landmark_root, left_out_by_ridge, squared_distances, take
 
 GAMMAS = 0.125, 0.5, 2.0
 RIDGES = [2.0**k for k in range(-8, 7)]
@@ -16,7 +16,7 @@ STEPS = {2: 5, 3: 3, 4: 2}  # how finely the first search divides the weights, b
 COARSE, FINE = (1500, 300), (4000, 600)  # rows and landmarks of the two searches, at most
 
 
-def choose(features: Features, labels: Tensor, seed: int, groups: Tensor | None = None) -> tuple[Kernel, float]:
+def choose(features: Features, labels: Tensor, seed: int, groups: Tensor | None = None) -> tuple[RbfKernel, float]:
     """The kernel and the ridge with the smallest leave-one-out error, coarse to fine.
 
     Both searches are over a random part of the rows, the first over a grid, the second near its best; distances are
@@ -32,7 +32,7 @@ def choose(features: Features, labels: Tensor, seed: int, groups: Tensor | None 
     if groups is not None:
         draw = draw[_first_of_each(groups[draw])]
     scales = {modality: median_distance(x[draw[:1000]]) for modality, x in features.items()}
-    first = [Kernel(weights, gamma, scales) for gamma in GAMMAS for weights in simplex(list(features))]
+    first = [RbfKernel(weights, gamma, scales) for gamma in GAMMAS for weights in simplex(list(features))]
     best, _ = _best(first, features, labels, draw, COARSE)
     return _best(_near(best), features, labels, draw, FINE)
 
@@ -72,19 +72,19 @@ def simplex(modalities: list[str]) -> list[dict[str, float]]:
     return [dict(zip(modalities, point, strict=True)) for point in weights]
 
 
-def _near(kernel: Kernel) -> list[Kernel]:
+def _near(kernel: RbfKernel) -> list[RbfKernel]:
     """The kernel with other gammas, and with weight moved to each modality."""
-    others = [Kernel(kernel.weights, kernel.gamma * factor, kernel.scales) for factor in (0.5, 1.0, 2.0)]
+    others = [RbfKernel(kernel.weights, kernel.gamma * factor, kernel.scales) for factor in (0.5, 1.0, 2.0)]
     for modality in kernel.weights if len(kernel.weights) > 1 else ():
         moved = {m: 0.9 * w + 0.1 * (m == modality) for m, w in kernel.weights.items()}
         if moved != kernel.weights:
-            others.append(Kernel(moved, kernel.gamma, kernel.scales))
+            others.append(RbfKernel(moved, kernel.gamma, kernel.scales))
     return others
 
 
 def _best(
-    kernels: Iterable[Kernel], features: Features, labels: Tensor, draw: Tensor, sizes: tuple[int, int]
-) -> tuple[Kernel, float]:
+    kernels: Iterable[RbfKernel], features: Features, labels: Tensor, draw: Tensor, sizes: tuple[int, int]
+) -> tuple[RbfKernel, float]:
     rows, most = draw[: sizes[0]], sizes[1]
     y = labels[rows].double()
     distances = {m: squared_distances(x, x[:most]) for m, x in take(features, rows).items()}

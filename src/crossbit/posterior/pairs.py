@@ -18,7 +18,7 @@ from torch import Tensor
 
 from crossbit.posterior.choice import RIDGES, median_distance
 from crossbit.posterior.noise import SINGLE, TINY, NoiseModel, fit_noise
-from crossbit.posterior.regression import CHUNK, Kernel, fit_landmarks
+from crossbit.posterior.regression import CHUNK, RbfKernel, fit_landmarks
 
 LANDMARKS = 600  # of each modality's regression
 POWERS = 0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0  # to which the agreement is taken; 0: it says nothing
@@ -64,7 +64,7 @@ def judge_alone(
     """
     own, y = features[labelled], labels[labelled]
     draw = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(y.device)
-    kernel = Kernel({"own": 1.0}, gamma, {"own": median_distance(own[draw[:1000]])})
+    kernel = RbfKernel({"own": 1.0}, gamma, {"own": median_distance(own[draw[:1000]])})
     together = None if groups is None else groups[labelled]
     fit = fit_landmarks({"own": own}, y, kernel, RIDGES, draw[:LANDMARKS], together)
     predicted = labels.new_empty(labels.shape)

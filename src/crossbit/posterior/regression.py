@@ -33,10 +33,10 @@ def take(features: Features, rows: Tensor | slice) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class RbfKernel:
     """sum_m weights[m] exp(-gamma |x^m - y^m|^2 / scales[m]); the weights are at least 0 and sum to 1.
 
-    >>> kernel = Kernel({"image": 0.5, "text": 0.5}, 1.0, {"image": 1.0, "text": 4.0})
+    >>> kernel = RbfKernel({"image": 0.5, "text": 0.5}, 1.0, {"image": 1.0, "text": 4.0})
     >>> x, y = torch.zeros(1, 1), torch.full((1, 1), 2.0)
     >>> round(kernel({"image": x, "text": x}, {"image": x, "text": y}).item(), 4)  # (1 + e^-1) / 2
     0.6839
@@ -73,7 +73,7 @@ class Fit:
         error: mean over rows of the squared leave-one-out error, summed over classes.
     """
 
-    kernel: Kernel
+    kernel: RbfKernel
     ridge: float
     centres: dict[str, Tensor]
     weight: Tensor
@@ -109,7 +109,7 @@ def _rows(features: Features) -> int:
 # --- exact ------------------------------------------------------------------------------------------------------------
 
 
-def fit_exact(features: Features, labels: Tensor, kernel: Kernel, ridge: float, groups: Tensor | None = None) -> Fit:
+def fit_exact(features: Features, labels: Tensor, kernel: RbfKernel, ridge: float, groups: Tensor | None = None) -> Fit:
     """Ridge regression over all rows, with an intercept that is not penalised.
 
     With G = (K + lambda I)^-1 and G~ = G - (G 1)(G 1)' / (1' G 1) the weights are A = G~ Y, and row i is missed by
@@ -122,7 +122,7 @@ def fit_exact(features: Features, labels: Tensor, kernel: Kernel, ridge: float, 
         groups: (n,) rows with the same number are left out together; None: each alone.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.0], [0.0], [1.0]])
-    >>> fit = fit_exact({"x": x}, y, Kernel({"x": 1.0}, 1.0, {"x": 1.0}), ridge=1.0)
+    >>> fit = fit_exact({"x": x}, y, RbfKernel({"x": 1.0}, 1.0, {"x": 1.0}), ridge=1.0)
     >>> without = fit_exact({"x": x[:2]}, y[:2], fit.kernel, ridge=1.0)
     >>> torch.allclose(fit.left_out[2:], without.predict({"x": x[2:]}))
     True
@@ -165,7 +165,7 @@ def members(groups: Tensor) -> Iterator[Tensor]:
 def fit_landmarks(
     features: Features,
     labels: Tensor,
-    kernel: Kernel,
+    kernel: RbfKernel,
     ridges: list[float],
     landmarks: Tensor,
     groups: Tensor | None = None,
@@ -233,7 +233,7 @@ def landmark_root(gram: Tensor) -> Tensor:
 
 
 def _moments(
-    features: Features, y: Tensor, kernel: Kernel, centres: Features, root: Tensor
+    features: Features, y: Tensor, kernel: RbfKernel, centres: Features, root: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (m,) of Phi, and Phi' Phi (m, m) and Phi' Y (m, c) of centred columns."""
     m = len(root)
@@ -248,7 +248,7 @@ def _moments(
 
 
 def _blocks(
-    features: Features, kernel: Kernel, centres: Features, turned: Tensor, shift: Tensor
+    features: Features, kernel: RbfKernel, centres: Features, turned: Tensor, shift: Tensor
 ) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of rows, and Phi V of them."""
     for rows in blocks(features):
@@ -258,7 +258,7 @@ def _blocks(
 def _grouped(
     features: Features,
     y: Tensor,
-    kernel: Kernel,
+    kernel: RbfKernel,
     centres: Features,
     turned: Tensor,
     shift: Tensor,

@@ -24,7 +24,7 @@ from crossbit.training.plan import make_plan
 
 
 @dataclass(frozen=True)
-class Run:
+class BenchRun:
     """One training and its evaluation, by all that tells it from others.
 
     Attributes:
@@ -49,7 +49,7 @@ class Run:
     def id(self) -> str:
         """Readable and unique: the name of the run's folder.
 
-        >>> Run("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00").id
+        >>> BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00").id
         'toy-nrch-64-swap-one_0.5-s0-a10ee484'
         """
         digest = hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=4).hexdigest()
@@ -62,7 +62,7 @@ class Run:
         return self.data, self.method, self.variant, self.bits, self.noise, self.seed
 
 
-def expand(recipe: Recipe, root: Path) -> tuple[list[Run], dict[str, Source], list[str]]:
+def expand(recipe: Recipe, root: Path) -> tuple[list[BenchRun], dict[str, Source], list[str]]:
     """The runs of a recipe, each cell once; where the data are; and everything that is wrong, a line each.
 
     Args:
@@ -76,7 +76,7 @@ def expand(recipe: Recipe, root: Path) -> tuple[list[Run], dict[str, Source], li
     """
     mistakes: list[str] = []
     sources = _sources(recipe, root, mistakes)
-    cells: dict[tuple[Any, ...], Run] = {}
+    cells: dict[tuple[Any, ...], BenchRun] = {}
     for name, source in sources.items():  # one after the other: only one is held in memory
         try:
             data = load_source(source)
@@ -93,7 +93,7 @@ def expand(recipe: Recipe, root: Path) -> tuple[list[Run], dict[str, Source], li
 
 def expand_or_refuse(
     recipe: Recipe, root: Path, where: str | os.PathLike[str], before: list[str]
-) -> tuple[list[Run], dict[str, Source]]:
+) -> tuple[list[BenchRun], dict[str, Source]]:
     """As `expand`; all mistakes, those from before too, are raised together."""
     runs, sources, mistakes = expand(recipe, root)
     refuse(where, [*before, *mistakes])
@@ -155,7 +155,7 @@ def _check_scored(data: PairedData, databases: tuple[str, ...]) -> None:
             raise UserError(f"split '{split}' has no rows, so nothing can be scored")
 
 
-def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mistakes: list[str]) -> Iterator[Run]:
+def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mistakes: list[str]) -> Iterator[BenchRun]:
     """The runs of a grid on one data set: all methods at the first seed, then at the next."""
     content = fingerprint(data)
     chosen = []
@@ -175,7 +175,7 @@ def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mis
         for bits in grid.bits:
             for variant, settings, noise in chosen:
                 which = variant.method, variant.label
-                yield Run(name, *which, settings, bits, noise, seed, validation, content)
+                yield BenchRun(name, *which, settings, bits, noise, seed, validation, content)
 
 
 def _check_weights(settings: Mapping[str, Any]) -> None:
@@ -208,7 +208,7 @@ def merged_settings(grid: Grid, cls: type[Method], variant: Variant) -> dict[str
     return {**given, **variant.settings}
 
 
-def _collect(runs: Iterator[Run], cells: dict[tuple[Any, ...], Run], where: str, mistakes: list[str]) -> None:
+def _collect(runs: Iterator[BenchRun], cells: dict[tuple[Any, ...], BenchRun], where: str, mistakes: list[str]) -> None:
     """Put runs into their cells; two runs of one cell must be the same."""
     for run in runs:
         before = cells.setdefault(run.cell, run)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crossbit.bench.recipe.fields import Fields, flag, text, whole
-from crossbit.bench.recipe.recipe import NO_NOISE, Grid, Protocol, Quick, Recipe, Settings, Source, Variant
+from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Grid, Quick, Recipe, Settings, Source, Variant
 from crossbit.bits import check_bits
 from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError, unknown
@@ -60,9 +60,9 @@ def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[s
     return Recipe(name, title, about, protocol, data, tuple(grids), quick), mistakes
 
 
-def _protocol(fields: Fields) -> Protocol:
-    usual = Protocol()
-    protocol = Protocol(
+def _protocol(fields: Fields) -> BenchProtocol:
+    usual = BenchProtocol()
+    protocol = BenchProtocol(
         seeds=_seeds(fields, usual.seeds),
         databases=fields.many("databases", _database, usual.databases),
         measures=fields.many("measures", _measure, ()),
@@ -82,7 +82,7 @@ def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     return Source(name, place, scaled, split, kept)
 
 
-def _grid(table: Any, number: int, protocol: Protocol, mistakes: list[str]) -> Grid:
+def _grid(table: Any, number: int, protocol: BenchProtocol, mistakes: list[str]) -> Grid:
     fields = Fields(table, f"grid {number}", mistakes)
     for key in ("data", "bits"):
         if key not in fields.table:

@@ -30,7 +30,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class BenchProtocol:
     """How everything is evaluated; `validation` is the share of training rows that chooses the epoch, None for none."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -88,7 +88,7 @@ class Recipe:
     name: str
     title: str
     about: str
-    protocol: Protocol
+    protocol: BenchProtocol
     data: dict[str, Source]
     grids: tuple[Grid, ...]
     quick: Quick | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from crossbit.bench.report.cells import WIDEST, Cell, Row, Runs, bounds_of, cell_of, is_floor, row_of, views
-from crossbit.bench.report.marks import Column, mark
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.marks import MarkedColumn, mark
+from crossbit.bench.report.table import Table, TableCell
 from crossbit.bench.work.store import Result, load_per_query
 from crossbit.evaluation.stats import BOOTSTRAP, LEVEL, summary
 from crossbit.storage.files import read_json
@@ -27,7 +27,7 @@ class Shown:
     database: str
     measure: str
     table: Table
-    columns: dict[tuple[Cell, str], Column]
+    columns: dict[tuple[Cell, str], MarkedColumn]
 
 
 def accuracy_tables(runs: Runs, out: Path) -> Iterator[Shown]:
@@ -35,7 +35,7 @@ def accuracy_tables(runs: Runs, out: Path) -> Iterator[Shown]:
     queries = {result.id: load_per_query(out, result) for result in runs.done}
     for measure in runs.measures:
         for database in runs.databases:
-            sheet = Sheet(runs, database, measure, queries, sizes(out, runs))
+            sheet = AccuracySheet(runs, database, measure, queries, sizes(out, runs))
             for rows, what in groups(runs.rows):
                 yield from sheet.tables(rows, what)
 
@@ -63,7 +63,7 @@ def sizes(out: Path, runs: Runs) -> dict[str, int]:
     return {}
 
 
-class Sheet:
+class AccuracySheet:
     """One measure on one database: what its tables are made of."""
 
     def __init__(self, runs: Runs, database: str, measure: str, queries: PerQuery, size: Mapping[str, int]) -> None:
@@ -121,7 +121,7 @@ class Sheet:
         for row in rows:
             yield from (self.figures[row, *place] for place in places if (row, *place) in self.figures)
 
-    def _column(self, rows: Sequence[Row], cell: Cell, direction: str) -> Column:
+    def _column(self, rows: Sequence[Row], cell: Cell, direction: str) -> MarkedColumn:
         """The comparisons of a column; floors are none of its rows."""
         compared = [row for row in rows if not is_floor(row.method) and (row, cell, direction) in self.figures]
         queries = {row: array for row in compared if (array := self._per_query(row, cell, direction)) is not None}
@@ -137,17 +137,17 @@ class Sheet:
         same = len({len(array) for array in arrays}) == 1 and len(arrays) == len(found)
         return np.stack(arrays) if same else None
 
-    def _entry(self, row: Row, cell: Cell, direction: str, column: Column, seeds: int) -> Entry:
+    def _entry(self, row: Row, cell: Cell, direction: str, column: MarkedColumn, seeds: int) -> TableCell:
         values = self.figures.get((row, cell, direction))
         if values is None:
-            return Entry("failed" if self._failed(row, cell) else "–")
+            return TableCell("failed" if self._failed(row, cell) else "–")
         over = summary(values)
         if not over.n:
-            return Entry("undefined")
+            return TableCell("undefined")
         fewer = f" ({over.n} of {seeds})" if over.n < seeds else ""
-        return Entry(figure_text(over.mean, over.sd) + fewer, column.marks.get(row, ""))
+        return TableCell(figure_text(over.mean, over.sd) + fewer, column.marks.get(row, ""))
 
-    def _chance(self, places: Sequence[tuple[Cell, str]]) -> list[tuple[str, list[Entry]]]:
+    def _chance(self, places: Sequence[tuple[Cell, str]]) -> list[tuple[str, list[TableCell]]]:
         """The level of chance, the same for all methods, where it was recorded for this measure."""
         levels = []
         for cell, direction in places:
@@ -155,7 +155,7 @@ class Sheet:
             levels.append(float(np.mean(of)) if of else None)
         if all(level is None for level in levels):
             return []
-        return [("chance", [Entry("–" if level is None else f"{level:.4f}") for level in levels])]
+        return [("chance", [TableCell("–" if level is None else f"{level:.4f}") for level in levels])]
 
     def _protocol(self, rows: Sequence[Row], view: Sequence[Cell], directions: Sequence[str], seeds: int) -> list[str]:
         """What has to be said with the figures, so that they can be compared."""
@@ -171,7 +171,7 @@ class Sheet:
 
     def _notes(
         self, rows: Sequence[Row], view: Sequence[Cell], places: Sequence[tuple[Cell, str]],
-        columns: Mapping[tuple[Cell, str], Column],
+        columns: Mapping[tuple[Cell, str], MarkedColumn],
     ) -> list[str]:  # fmt: skip
         notes = [*mark_notes(list(columns.values()))]
         if bounds := self._bounds(rows, places):
@@ -251,7 +251,7 @@ def arrow(direction: str) -> str:
     return " → ".join(direction.split("->"))
 
 
-def mark_notes(columns: Sequence[Column]) -> list[str]:
+def mark_notes(columns: Sequence[MarkedColumn]) -> list[str]:
     """What the marks of a table mean; the tests are named."""
     marks = {given for column in columns for given in column.marks.values()}
     notes = ["bold: the highest mean of its column"] if "best" in marks else []

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.table import Table, TableCell
 
 SET = {"best": r"\textbf{{{}}}", "close": r"{}$^{{\dagger}}$", "untested": r"{}$^{{\ddagger}}$", "": "{}"}
 HEAD = "% Put \\usepackage{booktabs} into the preamble and \\input this file.\n"
@@ -22,7 +22,7 @@ SPECIAL = {
 def latex(table: Table, label: str) -> str:
     """A table environment; title, protocol and notes are its caption.
 
-    >>> small = Table("Toy", ["one seed"], "method", [("", "clean")], [("a_b", [Entry("0.5 ± 0.1", "best")])])
+    >>> small = Table("Toy", ["one seed"], "method", [("", "clean")], [("a_b", [TableCell("0.5 ± 0.1", "best")])])
     >>> print(latex(small, "tab:toy"))
     \\begin{table}[t]
     \\centering
@@ -85,7 +85,7 @@ def _heads(table: Table) -> list[str]:
     return [_line(groups), " ".join(rules), names]
 
 
-def _rows(rows: Sequence[tuple[str, Sequence[Entry]]]) -> list[str]:
+def _rows(rows: Sequence[tuple[str, Sequence[TableCell]]]) -> list[str]:
     return [_line([escape(name), *(SET[e.mark].format(escape(e.text)) for e in entries)]) for name, entries in rows]
 
 

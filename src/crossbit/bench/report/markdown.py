@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.table import Table, TableCell
 
 SET = {"best": "**{}**", "close": "{} †", "untested": "{} ‡", "": "{}"}
 
@@ -13,7 +13,7 @@ SET = {"best": "**{}**", "close": "{} †", "untested": "{} ‡", "": "{}"}
 def markdown(table: Table, level: int = 2) -> str:
     """A table under its title, a heading of that level.
 
-    >>> small = Table("Toy", ["one seed"], "method", [("", "clean")], [("a", [Entry("0.5", "best")])])
+    >>> small = Table("Toy", ["one seed"], "method", [("", "clean")], [("a", [TableCell("0.5", "best")])])
     >>> print(markdown(small))
     ## Toy
     <BLANKLINE>
@@ -42,7 +42,7 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_|<\[\]#~])", r"\\\1", re.sub(r"\s+", " ", text))
 
 
-def _row(name: str, entries: Sequence[Entry], *, escaped: bool = False) -> str:
+def _row(name: str, entries: Sequence[TableCell], *, escaped: bool = False) -> str:
     return _line(
         [name if escaped else escape(name), *(SET[entry.mark].format(escape(entry.text)) for entry in entries)]
     )

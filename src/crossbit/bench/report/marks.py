@@ -28,7 +28,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Column:
+class MarkedColumn:
     """What is said about a column.
 
     Attributes:
@@ -43,7 +43,7 @@ class Column:
     comparisons: list[Comparison] = field(default_factory=list)
 
 
-def mark(values: Values, queries: Queries | None = None) -> Column:
+def mark(values: Values, queries: Queries | None = None) -> MarkedColumn:
     """Mark a column: the t-test over seeds decides; with one seed only, the bootstrap over queries.
 
     Args:
@@ -57,7 +57,7 @@ def mark(values: Values, queries: Queries | None = None) -> Column:
     """
     means = {row: over.mean for row, of in values.items() if (over := summary(of)).n}
     if not means:
-        return Column()
+        return MarkedColumn()
     best = max(means, key=means.__getitem__)
     winners = {row for row, mean in means.items() if means[best] - mean <= ROUNDING}
     others = [row for row in means if row not in winners]
@@ -71,7 +71,7 @@ def mark(values: Values, queries: Queries | None = None) -> Column:
     decided = {comparison.other: comparison for comparison in chosen}
     marks: dict[Row, Mark] = {row: _mark(decided.get(row)) for row in others}
     marks |= dict.fromkeys(winners, "best")
-    return Column(marks, chosen[0].test.name if chosen else "", [*over_seeds, *over_queries])
+    return MarkedColumn(marks, chosen[0].test.name if chosen else "", [*over_seeds, *over_queries])
 
 
 def _same_queries(a: np.ndarray, b: np.ndarray) -> bool:

@@ -37,14 +37,14 @@ def draw(out: Path, results: Sequence[Result]) -> list[Path]:
         if not runs.measures:
             continue
         for database in runs.databases:
-            sheet = Sheet(runs, database, out)
+            sheet = PlotSheet(runs, database, out)
             paths += [*sheet.against_noise(), *sheet.against_bits(), *sheet.against_time()]
         paths += draw_traces(runs, out, sizes(out, runs))
     return paths
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PlotSheet:
     """One data set and database: what its plots are made of."""
 
     runs: Runs

@@ -12,7 +12,7 @@ import numpy as np
 
 from crossbit.bench.report.accuracy import arrow, figure_text
 from crossbit.bench.report.cells import Cell, Figures, arrange
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.table import Table, TableCell
 from crossbit.bench.work.store import Result
 from crossbit.data.noise import parse_noise
 from crossbit.evaluation.stats import Summary, summary
@@ -22,7 +22,7 @@ FILE = "published.json"
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A published figure, what came out here, and by how much that is more.
 
     Attributes:
@@ -50,7 +50,7 @@ def read_published(out: Path) -> list[dict[str, Any]]:
     return list(held.get("figures", [])) if isinstance(held, Mapping) else list(held)
 
 
-def compare_published(results: Sequence[Result], published: Sequence[Mapping[str, Any]]) -> list[Published]:
+def compare_published(results: Sequence[Result], published: Sequence[Mapping[str, Any]]) -> list[PublishedFigure]:
     """Every published figure for which there is one here, in the order in which they were published.
 
     An entry has at least "data", "method", "bits", "noise" ("none" or `RULE:RATE`), "direction", "measure" and "value";
@@ -65,7 +65,7 @@ def compare_published(results: Sequence[Result], published: Sequence[Mapping[str
             database = str(told.get("database") or "retrieval")
             for measure in [name for name in runs.measures if _same_measure(str(told["measure"]), name)][:1]:
                 if here := _here(runs.figures(database, measure), told):
-                    found.append((number, Published(dict(told), summary(here), measure, database)))
+                    found.append((number, PublishedFigure(dict(told), summary(here), measure, database)))
     return [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -111,7 +111,7 @@ def published_tables(results: Sequence[Result], published: Sequence[Mapping[str,
     return tables
 
 
-def _entries(row: Published) -> list[Entry]:
+def _entries(row: PublishedFigure) -> list[TableCell]:
     told, here = row.told, row.here
     texts = [
         "clean" if _noise(told) == "none" else _noise(told),
@@ -122,18 +122,18 @@ def _entries(row: Published) -> list[Entry]:
         str(here.n),
         f"{row.difference:+.4f}",
     ]
-    return [Entry(text) for text in texts]
+    return [TableCell(text) for text in texts]
 
 
 def _protocol(told: Mapping[str, Any]) -> str:
     return ", ".join(str(told[key]) for key in ("measure", "protocol") if told.get(key))
 
 
-def _label(row: Published) -> str:
+def _label(row: PublishedFigure) -> str:
     return ": ".join(filter(None, [str(row.told["method"]), str(row.told.get("variant") or "")]))
 
 
-def _source(row: Published) -> str:
+def _source(row: PublishedFigure) -> str:
     told = row.told
     return ", ".join(str(told[key]) for key in ("paper", "table") if told.get(key)) or "published figures"
 

@@ -8,7 +8,7 @@ from crossbit.bench.report.marks import Mark
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """What stands in a table's field; `mark` says how it is set."""
 
     text: str
@@ -33,6 +33,6 @@ class Table:
     protocol: list[str]
     first: str
     columns: list[tuple[str, str]]
-    rows: list[tuple[str, list[Entry]]]
-    floors: list[tuple[str, list[Entry]]] = field(default_factory=list)
+    rows: list[tuple[str, list[TableCell]]]
+    floors: list[tuple[str, list[TableCell]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -15,14 +15,14 @@ from crossbit.bench.report.cells import arrange, cell_of, row_of
 from crossbit.bench.report.latex import HEAD, latex
 from crossbit.bench.report.markdown import escape, markdown
 from crossbit.bench.report.marks import Comparison
-from crossbit.bench.report.published import Published, compare_published, published_tables, read_published
+from crossbit.bench.report.published import PublishedFigure, compare_published, published_tables, read_published
 from crossbit.bench.report.table import Table
 from crossbit.bench.report.times import times_tables
 from crossbit.bench.work.store import DONE, Result
 from crossbit.evaluation.stats import BOOTSTRAP, LEVEL, POWER, T_TEST
 from crossbit.storage.files import writing
 
-__all__ = ["Published", "compare_published", "make_tables", "write_tables"]
+__all__ = ["PublishedFigure", "compare_published", "make_tables", "write_tables"]
 COLUMNS = ["data", "database", "measure", "direction", "bits", "noise", "best", "other", "test", "difference", "low"]
 COLUMNS += ["high", "p", "p_holm", "pairs", "findable", "note"]
 

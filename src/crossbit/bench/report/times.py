@@ -9,7 +9,7 @@ import numpy as np
 
 from crossbit.bench.report.accuracy import figure_text
 from crossbit.bench.report.cells import Cell, Runs, cell_of, is_floor, row_of
-from crossbit.bench.report.table import Entry, Table
+from crossbit.bench.report.table import Table, TableCell
 from crossbit.bench.work.store import Result
 from crossbit.evaluation.stats import summary
 
@@ -46,20 +46,20 @@ def _table(runs: Runs, bits: int, done: Sequence[Result]) -> Table:
     )  # fmt: skip
 
 
-def _entries(results: Sequence[Result], databases: Sequence[str], measure: str) -> list[Entry]:
+def _entries(results: Sequence[Result], databases: Sequence[str], measure: str) -> list[TableCell]:
     trained = trainings(results)
     epochs = sorted({result.epochs for result in trained if result.epochs is not None})
     entries = [
-        Entry(str(len(trained))),
-        Entry(" to ".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]]))) or "–"),
+        TableCell(str(len(trained))),
+        TableCell(" to ".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]]))) or "–"),
     ]
     for part in PARTS:
         values = [value for result in trained if (value := seconds_of(result, part)) is not None]
         over = summary(values)
-        entries.append(Entry(seconds_text(over.mean, over.sd) if over.n else "–"))
+        entries.append(TableCell(seconds_text(over.mean, over.sd) if over.n else "–"))
     for database in databases:
         values = [value for result in results if (value := accuracy(result, database, measure)) is not None]
-        entries.append(Entry(figure_text(summary(values).mean, np.nan) if values else "–"))
+        entries.append(TableCell(figure_text(summary(values).mean, np.nan) if values else "–"))
     return entries
 
 

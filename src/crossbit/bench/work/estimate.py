@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossbit.bench.recipe.grid import Run
+from crossbit.bench.recipe.grid import BenchRun
 from crossbit.bench.work.runner import Job, load_job_data
 from crossbit.bench.work.store import PARTS, Result
 from crossbit.data.types import PairedData
@@ -72,7 +72,7 @@ def _means(finished: Iterable[Result]) -> dict[Hashable, float]:
     return {key: float(np.mean(values)) for key, values in held.items()}
 
 
-def _scaled(epoch_and_rest: tuple[float, float] | None, run: Run) -> float | None:
+def _scaled(epoch_and_rest: tuple[float, float] | None, run: BenchRun) -> float | None:
     if epoch_and_rest is None:
         return None
     epoch, rest = epoch_and_rest

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from crossbit.bench.recipe.grid import Run, load_source
-from crossbit.bench.recipe.recipe import NO_NOISE, Protocol, Source
+from crossbit.bench.recipe.grid import BenchRun, load_source
+from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Source
 from crossbit.bench.work.scoring import Clock, Scored, score
 from crossbit.bench.work.store import (
     DONE,
@@ -48,9 +48,9 @@ from crossbit.training.plan import VERSIONED
 class Job:
     """A run, where its data are, and what is asked of it."""
 
-    run: Run
+    run: BenchRun
     source: Source
-    protocol: Protocol
+    protocol: BenchProtocol
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def run_job(job: Job, out: Path) -> Result:
         return result
 
 
-def failed(run: Run, reason: str) -> Result:
+def failed(run: BenchRun, reason: str) -> Result:
     """The result of a run that came to nothing."""
     return Result(
         **_told(run),
@@ -243,7 +243,7 @@ def _write(out: Path, run: str, scored: Scored) -> None:
     write_per_query(out, run, scored.per_query)
 
 
-def _result(run: Run, model: Model, scored: Scored, seconds: dict[str, float], note: dict[str, Any]) -> Result:
+def _result(run: BenchRun, model: Model, scored: Scored, seconds: dict[str, float], note: dict[str, Any]) -> Result:
     epochs = len(model.history)
     share = seconds["train"] / max(1, epochs)  # training keeps no time of an epoch
     return Result(
@@ -259,7 +259,7 @@ def _result(run: Run, model: Model, scored: Scored, seconds: dict[str, float], n
     )
 
 
-def _told(run: Run) -> dict[str, Any]:
+def _told(run: BenchRun) -> dict[str, Any]:
     noise = None if run.noise == NO_NOISE else parse_noise(run.noise)
     return {
         "id": run.id,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.bench.recipe.recipe import Protocol
+from crossbit.bench.recipe.recipe import BenchProtocol
 from crossbit.bench.report.cells import chance_of
 from crossbit.bits import pack, top_k
 from crossbit.data.types import PairedData
@@ -70,7 +70,7 @@ class Embedded:
         return pack(rows)
 
 
-def score(model: Model, data: PairedData, protocol: Protocol, clock: Clock) -> Scored:
+def score(model: Model, data: PairedData, protocol: BenchProtocol, clock: Clock) -> Scored:
     """Encode, search and evaluate; the seconds of each go to `clock`.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from crossbit.data.layouts.parts.rules import PUBLISHED, Published
+from crossbit.data.layouts.parts.rules import PUBLISHED, PublishedSet
 from crossbit.data.types import PairedData
 
 # Beside a paper's main recipe those that it is followed by: after a part of the set's name, letters and digits only.
@@ -53,7 +53,7 @@ def unlike_published(data: PairedData, *, fixed: bool) -> list[str]:
     return [f"not the published set: {'; '.join(wrong)}; figures do not compare with the paper's"]
 
 
-def _wrong(data: PairedData, known: Published, fixed: bool) -> list[str]:
+def _wrong(data: PairedData, known: PublishedSet, fixed: bool) -> list[str]:
     pairs = " or ".join(f"{pairs:,}" for pairs in known.pairs)
     n = len(data.splits["query"]) + len(data.splits["retrieval"])  # training rows may be stored twice
     wrong = [] if n in known.pairs else [f"{n:,} pairs, it has {pairs}"]

@@ -17,7 +17,7 @@ from crossbit.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedSet:
     """A published set: its pairs (papers differ), and the queries and labelled training rows that papers take."""
 
     pairs: tuple[int, ...]
@@ -27,11 +27,11 @@ class Published:
 
 # By a part of a file's name, letters and digits only.
 PUBLISHED = {
-    "mirflickr": Published((20_015,), 2000, 10_000),
-    "flickr25k": Published((20_015,), 2000, 10_000),
-    "nuswide": Published((200_421, 195_834, 186_577, 186_557), 2100, 10_500),
-    "iapr": Published((20_000,), 2000, 10_000),
-    "coco": Published((122_218,), 5000, 10_000),
+    "mirflickr": PublishedSet((20_015,), 2000, 10_000),
+    "flickr25k": PublishedSet((20_015,), 2000, 10_000),
+    "nuswide": PublishedSet((200_421, 195_834, 186_577, 186_557), 2100, 10_500),
+    "iapr": PublishedSet((20_000,), 2000, 10_000),
+    "coco": PublishedSet((122_218,), 5000, 10_000),
 }
 Rows = dict[str, np.ndarray]
 
@@ -111,7 +111,7 @@ def apply_rule(split: Split, n: int, name: str, others: Sequence[str]) -> tuple[
     return rows, f"split '{split.rule}'{choice}: {said}, {sizes}{why}"
 
 
-def _published(name: str, n: int) -> Published | None:
+def _published(name: str, n: int) -> PublishedSet | None:
     plain = re.sub("[^a-z0-9]", "", name.lower())
     known = (one for part, one in PUBLISHED.items() if part in plain or n in one.pairs)
     return next(known, None)
