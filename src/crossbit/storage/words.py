@@ -1,0 +1,114 @@
+"""The words of a text in any script, in one normal form: the same for features, search and filters.
+
+Sources: NFKC_Casefold (The Unicode Standard, section 3.13) for the form; Unicode Standard Annex 29 for what stays
+together: marks with their letter, a point between two digits, the two halves of a flag.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from itertools import pairwise
+
+UNSPACED = [  # scripts that put no space between words
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x1AAF),  # Tai Le, New Tai Lue, Buginese, Tai Tham
+    (0x3005, 0x3007),  # Han's repetition, closing and zero
+    (0x3040, 0x312F),  # Hiragana, Katakana, Bopomofo
+    (0x31A0, 0x31FF),  # more of these
+    (0x3400, 0x9FFF),  # Han
+    (0xA000, 0xA48F),  # Yi
+    (0x20000, 0x3FFFF),  # Han, rare characters
+]
+INVISIBLE = [  # fillers and selectors of variants, which are no format characters by category
+    (0x034F, 0x034F),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
+    (0xFE00, 0xFE0F),
+    (0xE0000, 0xE0FFF),
+]
+FLAGS = [(0x1F1E6, 0x1F1FF)]  # two letters make one
+EMOJI = [(0x1F000, 0x1FAFF)]  # the whole block: Python's own tables may be older than an emoji
+
+# A text is read as the classes of its characters: l letter, d digit, u letter of a script without spaces, m mark,
+# s symbol, f half of a flag, and the point and the comma themselves.
+CHARACTER = re.compile("um*")
+WORD = re.compile(r"(?P<unspaced>(?:um*)+)|[ld]m*(?:[ld]m*|(?<=d)[.,](?=d))*|ff|[sf]")
+
+
+def normal_form(text: str) -> str:
+    """One form for texts that mean the same: composed, of normal width, without case and invisible characters.
+
+    A zero-width space separates words in some scripts, so it becomes a space.
+
+    >>> normal_form("ＯＡＫ"), normal_form("Straße") == normal_form("STRASSE")
+    ('oak', True)
+    """
+    if text.isascii():
+        return text.lower()
+    visible = unicodedata.normalize("NFKC", text.replace("\u200b", " ")).translate(_VISIBLE)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", visible).casefold()).casefold()
+    return unicodedata.normalize("NFKC", folded).replace("i\u0307", "i")  # the dot that casefold leaves of a capital İ
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in normal form, as often as they occur.
+
+    A word is a run of letters, marks and digits, and `3.14` is one word. A symbol beyond ASCII, such as an emoji, is a
+    word by itself. In scripts without spaces every character is a word, and every pair of neighbours.
+
+    >>> words_of("Two #RedFoxes, 3.14 km 🍕"), words_of("हिन्दी"), words_of("東京の")
+    (['two', 'redfoxes', '3.14', 'km', '🍕'], ['हिन्दी'], ['東', '京', 'の', '東京', '京の'])
+    """
+    text = normal_form(text)
+    words: list[str] = []
+    for found in WORD.finditer(text.translate(_CLASSES)):
+        start, end = found.span()
+        if found.lastgroup == "unspaced":
+            bounds = [*(start + one.start() for one in CHARACTER.finditer(found[0])), end]
+            characters = [text[first:last] for first, last in pairwise(bounds)]
+            words += characters + [one + other for one, other in pairwise(characters)]
+        else:
+            words.append(text[start:end])
+    return words
+
+
+class _Table(dict[int, str]):
+    """A table for `str.translate` that asks a function once per character."""
+
+    def __init__(self, entry: Callable[[int], str]) -> None:
+        self.entry = entry
+
+    def __missing__(self, code: int) -> str:
+        self[code] = entry = self.entry(code)
+        return entry
+
+
+def _visible(code: int) -> str:
+    hidden = unicodedata.category(chr(code)) == "Cf" or _within(code, INVISIBLE)
+    return "" if hidden else chr(code)
+
+
+def _class_of(code: int) -> str:
+    """One of the letters of `WORD`; a space for what stands between words."""
+    category = unicodedata.category(chr(code))
+    if _within(code, FLAGS):
+        return "f"
+    if _within(code, EMOJI) or (category[0] == "S" and code > 0x7F):
+        return "s"
+    if category == "Nd":
+        return "d"
+    if category[0] in "LN":
+        return "u" if _within(code, UNSPACED) else "l"
+    return "m" if category[0] == "M" else chr(code) if chr(code) in ".," else " "
+
+
+def _within(code: int, ranges: list[tuple[int, int]]) -> bool:
+    return any(first <= code <= last for first, last in ranges)
+
+
+_VISIBLE, _CLASSES = _Table(_visible), _Table(_class_of)

@@ -1,0 +1,83 @@
+"""One normal form of equal texts, and the words of texts in many scripts."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossbit.storage.words import normal_form, words_of
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@given(TEXTS)
+def test_the_normal_form_is_its_own_normal_form(text: str) -> None:
+    assert normal_form(normal_form(text)) == normal_form(text)
+
+
+@given(TEXTS, st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+def test_every_way_to_write_a_text_has_one_form(text: str, form: str) -> None:
+    assert normal_form(unicodedata.normalize(form, text)) == normal_form(text)
+    assert normal_form(text.casefold()) == normal_form(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("Île Océan", "île océan"),
+        ("ＯＡＫ １２", "oak 12"),
+        ("\ufeffoak", "oak"),  # the mark at the start of some files
+        ("Straße", "STRASSE"),
+        ("ﬁne", "fine"),
+        ("co\u00adoperate", "cooperate"),  # a hyphen that shows only at the end of a line
+        ("❤\ufe0f", "❤"),
+        ("نامه\u200cای", "نامهای"),
+        ("ΟΔΟΣ", "οδος"),
+        ("İstanbul", "istanbul"),
+        ("ｶﾞｽ", "ガス"),
+        ("ขา\u200bหมู", "ขา หมู"),
+    ],
+)
+def test_equal_texts(one: str, same: str) -> None:
+    assert normal_form(one) == normal_form(same)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("?! ... _ - ,", []),
+        ("A red fox, a dog.", ["a", "red", "fox", "a", "dog"]),
+        ("7", ["7"]),
+        ("3.14 1,000. 5,", ["3.14", "1,000", "5"]),
+        ("1. 2.", ["1", "2"]),
+        ("#sunset @home snake_case", ["sunset", "home", "snake", "case"]),
+        ("आधुनिक मानक हिन्दी", ["आधुनिक", "मानक", "हिन्दी"]),
+        ("తెలుగు", ["తెలుగు"]),
+        ("красная лиса", ["красная", "лиса"]),
+        ("한국어 책", ["한국어", "책"]),
+        ("中国人", ["中", "国", "人", "中国", "国人"]),
+        ("人", ["人"]),
+        ("2020年のパ", ["2020", "年", "の", "パ", "年の", "のパ"]),
+        ("หมู", ["ห", "มู", "หมู"]),  # a vowel sign stays with its letter
+        ("ខ្មែរ", ["ខ្", "មែ", "រ", "ខ្មែ", "មែរ"]),
+        ("pizza🍕🍕", ["pizza", "🍕", "🍕"]),
+        ("🇫🇷🇩🇪", ["🇫🇷", "🇩🇪"]),
+        ("👩\u200d🚀", ["👩", "🚀"]),
+        ("5 € → x", ["5", "€", "→", "x"]),
+        ("\U0001fae9", ["\U0001fae9"]),  # newer than Python 3.11's tables
+    ],
+)
+def test_words(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
+
+
+@given(TEXTS)
+def test_words_do_not_depend_on_the_way_of_writing(text: str) -> None:
+    assert words_of(text) == words_of(normal_form(text))
+
+
+@given(st.lists(TEXTS, max_size=3))
+def test_a_space_separates_words(texts: list[str]) -> None:
+    assert words_of(" ".join(texts)) == [word for text in texts for word in words_of(text)]
