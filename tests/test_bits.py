@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbit import bits
-from crossbit.bits import compiled, kernels
+from crossbit.bits import compiled, kernels, search
 from crossbit.errors import UserError
 
 LENGTHS = range(8, 1025, 8)
@@ -30,7 +32,7 @@ Pairs = list[list[tuple[int, int]]]
 @pytest.fixture(autouse=True)
 def _threads_for_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small inputs go through the thread pool, too."""
-    monkeypatch.setattr(bits.search, "ALONE", 0)
+    monkeypatch.setattr(search, "ALONE", 0)
 
 
 def distances(query: np.ndarray, database: np.ndarray) -> list[list[int]]:
@@ -285,22 +287,45 @@ def test_calls_from_many_threads_do_not_disturb_each_other() -> None:
 FORK = """
 import os, sys
 import numpy as np
-from crossbit import bits
-bits.ALONE = 0
+from crossbit.bits import compiled, search
+search.ALONE = 0
 codes = np.random.default_rng(0).integers(0, 256, (4000, 8), dtype=np.uint8)
-expected = bits.top_k(codes[:50], codes, 5, threads=2)
+expected = search.top_k(codes[:50], codes, 5, threads=2)
+assert compiled._pool._threads
 child = os.fork()
-found = bits.top_k(codes[:50], codes, 5, threads=2)
-same = all((a == b).all() for a, b in zip(found, expected))
 if child == 0:
-    os._exit(0 if same else 1)
-sys.exit(0 if same and os.waitpid(child, 0)[1] == 0 else 1)
+    assert not compiled._pool._threads
+found = search.top_k(codes[:50], codes, 5, threads=2)
+assert compiled._pool._threads and all((a == b).all() for a, b in zip(found, expected))
+if child != 0:
+    sys.exit(os.waitpid(child, 0)[1])
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_search_works_on_both_sides_of_a_fork() -> None:
+def test_search_works_on_both_sides_of_a_fork_and_both_end() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)
+
+
+AT_EXIT = """
+import threading, time
+from crossbit.bits import compiled
+assert threading.active_count() == 1  # the pool has no thread yet
+done = []
+tasks = [lambda: done.append(1)] * 5
+compiled.run(tasks, 2)
+assert threading.active_count() == 2 and len(done) == 5
+def late():
+    threading.main_thread().join()  # by now the pool takes no more work
+    compiled.run(tasks, 2)
+    print(len(done))
+threading.Thread(target=late).start()
+"""
+
+
+def test_the_pools_threads_start_late_and_end_with_the_process() -> None:
+    ran = subprocess.run([sys.executable, "-c", AT_EXIT], check=True, timeout=120, capture_output=True, text=True)
+    assert ran.stdout == "10\n"
 
 
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,8 +360,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_compiled_code_is_cached(cache: Path) -> None:
-    assert kernels.Kernel(add_one)(1) == 2
-    again = kernels.Kernel(add_one)
+    assert compiled.JitKernel(add_one)(1) == 2
+    again = compiled.JitKernel(add_one)
     assert again(1) == 2 and sum(again.compiled.stats.cache_hits.values()) == 1
 
 
@@ -344,23 +369,23 @@ def test_without_a_place_for_the_cache_kernels_work(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "IPythonCacheLocator")
     with pytest.raises(RuntimeError, match="no locator"):  # what numba does by itself
         numba.njit(cache=True)(add_one)
-    assert kernels.Kernel(add_one)(1) == 2
+    assert compiled.JitKernel(add_one)(1) == 2
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:50], lambda data: data[::-1]], ids="abc")
 def test_a_damaged_cache_is_passed_over(cache: Path, suffix: str, damage: Callable[[bytes], bytes]) -> None:
-    assert kernels.Kernel(add_one)(1) == 2
+    assert compiled.JitKernel(add_one)(1) == 2
     (path,) = cache.rglob(f"*.{suffix}")
     path.write_bytes(damage(path.read_bytes()))
-    kernel = kernels.Kernel(add_one)
+    kernel = compiled.JitKernel(add_one)
     with pytest.warns(UserWarning, match="cache"):
         assert kernel(1) == 2
     assert kernel(2) == 3
 
 
 def test_a_cache_that_cannot_be_written_is_passed_over(cache: Path) -> None:
-    kernel = kernels.Kernel(add_one)
+    kernel = compiled.JitKernel(add_one)
     (folder,) = cache.iterdir()
     folder.rmdir()
     folder.write_text("a file where the folder was")
@@ -370,7 +395,7 @@ def test_a_cache_that_cannot_be_written_is_passed_over(cache: Path) -> None:
 
 def test_a_mistake_in_a_call_is_not_taken_for_a_damaged_cache(cache: Path) -> None:
     with pytest.raises(numba.core.errors.TypingError):
-        kernels.Kernel(add_one)("1")
+        compiled.JitKernel(add_one)("1")
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
@@ -450,15 +475,33 @@ def test_what_a_task_raises_comes_back(threads: int, error: type[BaseException])
         assert done == []
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no affinity")
-def test_threads_stay_where_they_may_run() -> None:
-    before = os.sched_getaffinity(0)
-    seen: list[set[int]] = []
+def test_threads_of_the_pool_serve_one_call_after_another() -> None:
+    used: set[int] = set()
+    for _ in range(20):
+        both = threading.Barrier(2)
+        compiled.run([lambda both=both: (both.wait(30), used.add(threading.get_ident()))] * 2, 2)  # type: ignore[misc]
+    assert len(used) <= (os.cpu_count() or 1) + 1
 
-    def task() -> None:
-        time.sleep(0.05)  # until all threads have begun
-        seen.append(os.sched_getaffinity(0))
 
-    compiled.run([task] * 3, 3)
-    assert seen == [before] * 3
-    assert os.sched_getaffinity(0) == before
+def test_tasks_may_run_tasks_from_many_threads() -> None:
+    """More of them than the pool has threads, all waiting at once, so that no helper is free."""
+    done: list[int] = []
+
+    def outer(number: int) -> None:
+        compiled.run([partial(done.append, number)] * 3, 3)
+
+    def call(number: int) -> None:
+        compiled.run([partial(outer, number)] * 4, 4)
+
+    with ThreadPoolExecutor(16) as callers:
+        list(callers.map(call, range(50)))
+    assert sorted(done) == sorted([*range(50)] * 12)
+
+
+def test_an_interrupt_ends_a_run() -> None:
+    done: list[int] = []
+    interrupt = partial(signal.raise_signal, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        compiled.run([interrupt, *[partial(time.sleep, 0.01)] * 3, *[partial(done.append, 1)] * 1000], 2)
+    assert len(done) < 1000
+    compiled.run([partial(done.append, 1)] * 5, 2)  # the pool works on

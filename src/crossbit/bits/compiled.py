@@ -1,14 +1,13 @@
-"""What compiled kernels run in: numba's cache as a convenience, a pool of threads, the popcount instruction."""
+"""What compiled kernels run in: numba's cache as a convenience, one pool of threads, the popcount instruction."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Thread
+from queue import Empty, Queue
 from typing import Any
 
 from numba import njit, types
@@ -16,10 +15,8 @@ from numba.extending import intrinsic
 
 from crossbit.errors import UserError
 
-PROCESSOR = getattr(ctypes.CDLL(None), "sched_getcpu", None) if os.name == "posix" else None  # number of this one
 
-
-class Kernel:
+class JitKernel:
     """A compiled function whose disk cache is a convenience: where it cannot be read or written, do without.
 
     numba raises when it finds no folder for its cache (a read-only installation without a home folder), when the
@@ -62,45 +59,51 @@ def thread_count(threads: int | None = None) -> int:
 
 
 def run(tasks: Iterable[Callable[[], object]], threads: int) -> None:
-    """Run tasks that release the GIL, in the calling thread and `threads` - 1 others that end with the last task."""
-    waiting = deque(tasks)
+    """Run tasks that release the GIL, in the calling thread and up to `threads` - 1 of the pool's.
+
+    The calling thread never waits for a thread to become free, so any number of threads, and tasks themselves, may call
+    this at once. After an error no further task begins, and the first error is raised when those begun have ended.
+    """
+    waiting: Queue[Callable[[], object]] = Queue()
+    for task in tasks:
+        waiting.put(task)
     errors: list[BaseException] = []
 
     def work() -> None:
-        with suppress(IndexError):  # there is none left
+        with suppress(Empty):
             while True:
-                task = waiting.popleft()
+                task = waiting.get_nowait()
                 try:
-                    task()
+                    if not errors:
+                        task()
                 except BaseException as error:  # Ctrl-C, too
                     errors.append(error)
-                    waiting.clear()  # nobody begins another task
+                finally:
+                    waiting.task_done()
 
-    others = [Thread(target=work) for _ in range(min(threads, len(waiting)) - 1)]
-    for other in others:
-        other.start()
-        _move_away(other)
-    work()
-    for other in others:
-        other.join()
+    with suppress(RuntimeError):  # no thread can be started (any more): this one does it all
+        for _ in range(min(threads, waiting.qsize()) - 1):
+            _pool.submit(work)
+    try:
+        work()
+        waiting.join()
+    except BaseException as error:  # Ctrl-C between two tasks
+        errors.append(error)
+        raise
     if errors:
         raise errors[0]
 
 
-def _move_away(thread: Thread) -> None:
-    """Put a thread that was just started on another processor than this one.
+def _new_pool() -> None:
+    """A pool without threads; each starts when it is first needed, and all end with the process."""
+    global _pool
+    _pool = ThreadPoolExecutor(os.cpu_count() or 1, "crossbit")
 
-    Some schedulers leave it here until the caller waits: half a search of milliseconds is over then. Where it may run
-    stays as it was.
-    """
-    if PROCESSOR is None or thread.native_id is None:
-        return
-    allowed = os.sched_getaffinity(0)
-    elsewhere = allowed - {PROCESSOR()}
-    with suppress(OSError):  # it has ended already
-        if elsewhere:
-            os.sched_setaffinity(thread.native_id, elsewhere)
-            os.sched_setaffinity(thread.native_id, allowed)
+
+_pool: ThreadPoolExecutor
+_new_pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_pool)  # the parent's threads are not in the child
 
 
 @intrinsic

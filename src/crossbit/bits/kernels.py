@@ -2,8 +2,8 @@
 
 Database codes arrive as planes, uint64 (words, n): one contiguous array per word, so that XOR and popcount vectorise;
 queries as rows, uint64 (m, words). The kernels release the GIL, allocate their own scratch memory and start no
-threads: `bits` calls them from a pool (`run`) that lives as long as the call. That is safe from any number of a
-caller's threads and after a fork, which numba's `prange` is not (its portable threading layer allows one caller).
+threads: `bits` calls them from the process's pool (`run`). That is safe from any number of a caller's threads and after
+a fork, which numba's `prange` is not (its portable threading layer allows one caller).
 
 Two rules keep them fast. Inline what is called per block. Add up unsigned indices (`a[w, start + j]`): signed ones keep
 a branch for negative values, `a[:, s:e]` forgets that rows are contiguous, so that nothing vectorises, and any slice
@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from crossbit.bits.compiled import Kernel, popcount
+from crossbit.bits.compiled import JitKernel, popcount
 
 BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
 PART = 64  # codes looked at one by one where one of them is near enough; BLOCK is a multiple
@@ -122,7 +122,7 @@ def _search(query, planes, start, stop, rows, block, k, candidates, found, state
                     _offer(np.int64(block[j]), row, k, candidates, found, state)
 
 
-@Kernel
+@JitKernel
 def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ignore[no-untyped-def]
     """Fill `distances` int32 and `positions` int64, both (m, k), with each query's nearest codes.
 
@@ -189,7 +189,7 @@ def _count(places, size, counts):  # type: ignore[no-untyped-def]
         counts[0, places[j]] += 1
 
 
-@Kernel
+@JitKernel
 def histograms(queries, planes, query_labels, labels, equal, everything, relevant):  # type: ignore[no-untyped-def]
     """Fill `everything` and `relevant`, int64 (m, bits + 1): how many codes lie at each distance of each query.
 

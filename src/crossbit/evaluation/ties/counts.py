@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numba import njit
 
-from crossbit.bits.compiled import Kernel
+from crossbit.bits.compiled import JitKernel
 from crossbit.errors import UserError
 
 Cutoff = Literal["topk-R", "topk", "first-k-relevant"]
@@ -87,7 +87,7 @@ def _harmonic(items: int) -> np.ndarray:
     return table
 
 
-@Kernel
+@JitKernel
 def _fill_harmonic(table):  # type: ignore[no-untyped-def]
     """Cumulative sum of 1/i with its error carried along (Knuth, TAOCP 4.2.2, two-sum)."""
     total = error = 0.0
@@ -133,7 +133,7 @@ def _group(harmonic, before, hits, n, r, k, of_relevant, expected, best):  # typ
     return _run(harmonic, before + ahead, hits, count)
 
 
-@Kernel
+@JitKernel
 def _sums(size, relevant, harmonic, k, of_relevant, expected, best, out):  # type: ignore[no-untyped-def]
     """out (m,) = sum of P(rank) over relevant items, cut after k items or after k relevant items."""
     for row in range(len(size)):
@@ -148,7 +148,7 @@ def _sums(size, relevant, harmonic, k, of_relevant, expected, best, out):  # typ
         out[row] = total
 
 
-@Kernel
+@JitKernel
 def _means_of_found(size, relevant, harmonic, k, expected, best, out):  # type: ignore[no-untyped-def]
     """out (m,) = mean of P(rank) over the relevant items on the first k places, fewer than there are items."""
     for row in range(len(size)):

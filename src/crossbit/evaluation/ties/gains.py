@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numba import njit
 
-from crossbit.bits.compiled import Kernel, popcount, run, thread_count
+from crossbit.bits.compiled import JitKernel, popcount, run, thread_count
 from crossbit.evaluation.ties.order import label_words
 
 _COUNTS = 1 << 22  # counts held at a time
@@ -93,7 +93,7 @@ def _fill_counts(counts: np.ndarray, query: np.ndarray, words: np.ndarray, *data
     _in_threads(_count, counts, lambda part: (query[:, part], words[:, part], *database))
 
 
-def _in_threads(kernel: Kernel, out: np.ndarray, arguments: Callable[[slice], tuple[object, ...]]) -> None:
+def _in_threads(kernel: JitKernel, out: np.ndarray, arguments: Callable[[slice], tuple[object, ...]]) -> None:
     """kernel(*arguments(rows), out[rows]) for a few rows at a time."""
     parts = [slice(start, start + _QUERIES) for start in range(0, len(out), _QUERIES)]
     run([lambda part=part: kernel(*arguments(part), out[part]) for part in parts], thread_count())  # type: ignore[misc]
@@ -114,7 +114,7 @@ def _look(query, label, database, labels, equal, distance, shared):  # type: ign
             shared[j] += np.uint64(plane[j] == word) if equal else popcount(plane[j] & word)
 
 
-@Kernel
+@JitKernel
 def _count(queries, query_labels, database, labels, equal, out):  # type: ignore[no-untyped-def]
     """out (m, bits + 1, levels): items at each distance that share so many labels."""
     n = database.shape[1]
@@ -129,7 +129,7 @@ def _count(queries, query_labels, database, labels, equal, out):  # type: ignore
                 out[q, near[j], common[j]] += 1
 
 
-@Kernel
+@JitKernel
 def _weigh(queries, query_labels, before, database, labels, equal, gain, weight, out):  # type: ignore[no-untyped-def]
     """out (m,): gain times weight, ties in the order of the database; `before` (m, bits + 1) items lie nearer."""
     n = database.shape[1]

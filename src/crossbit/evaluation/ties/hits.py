@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from crossbit.bits.compiled import Kernel
+from crossbit.bits.compiled import JitKernel
 
 
 def hits_of_counts(size: np.ndarray, relevant: np.ndarray, cuts: Sequence[int], ties: str = "expected") -> np.ndarray:
@@ -38,7 +38,7 @@ def hit_chance_of_counts(size: np.ndarray, relevant: np.ndarray, k: int) -> np.n
     return out
 
 
-@Kernel
+@JitKernel
 def _hits(size, relevant, cuts, expected, best, out):  # type: ignore[no-untyped-def]
     """out (m, cuts), for ascending cuts."""
     for row in range(len(size)):
@@ -59,7 +59,7 @@ def _hits(size, relevant, cuts, expected, best, out):  # type: ignore[no-untyped
                     out[row, c] += max(0, places - (n - r))
 
 
-@Kernel
+@JitKernel
 def _hit_chance(size, relevant, k, out):  # type: ignore[no-untyped-def]
     """out (m,): 1 where a whole group before rank k has a hit, else by the group that straddles it."""
     for row in range(len(size)):

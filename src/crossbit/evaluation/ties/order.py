@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numba import njit
 
-from crossbit.bits.compiled import Kernel, popcount, run, thread_count
+from crossbit.bits.compiled import JitKernel, popcount, run, thread_count
 
 _QUERIES = 64  # queries of one task: enough that starting it costs nothing, few enough that the tasks end together
 _TILE = 4096  # items whose distances stay in the first-level cache
@@ -84,7 +84,7 @@ def _look(query, label, database, labels, equal, distance, shared):  # type: ign
             shared[j] |= (plane[j] ^ word) if equal else (plane[j] & word)
 
 
-@Kernel
+@JitKernel
 def _scan(queries, query_labels, before, hits_before, database, labels, equal, cuts, of_relevant, found, sums):  # type: ignore[no-untyped-def]
     """Fill found and sums (m, cuts); planes are uint64 (words, rows), `before` and `hits_before` are (m, bits + 1)."""
     n = database.shape[1]
