@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from scipy.io import savemat
 
 from crossbit.errors import UserError
-from crossbit.methods import Task, available, make_settings, setting_docs
-from crossbit.networks.pictures import CnnF, PictureSettings, SmallCnn, load_weights, read_cnn_f, with_backbone
+from crossbit.methods import Task, available, make_settings
+from crossbit.methods.settings import PictureSettings, describe
+from crossbit.networks.pictures import CnnF, SmallCnn, load_weights, read_cnn_f, with_backbone
 
 LAYERS = {  # name: filters as MatConvNet has them, (h, w, in, out)
     "conv1": (11, 11, 3, 64),
@@ -94,10 +95,9 @@ def test_weights_of_matconvnet(tmp_path, old):
 
 def test_weights_of_safetensors_go_into_every_picture_encoder(tmp_path, network):
     save_file(network.state_dict(), tmp_path / "cnn-f.safetensors")
-    settings = PictureSettings("cnn-f", str(tmp_path / "cnn-f.safetensors"))
-    encoder = with_backbone(settings, (32, 32, 3), lambda width: torch.nn.Linear(width, 8))
-    plain = with_backbone(settings, 12, lambda width: torch.nn.Linear(width, 8))
-    load_weights({"image": encoder, "text": plain}, settings)
+    encoder = with_backbone("cnn-f", (32, 32, 3), lambda width: torch.nn.Linear(width, 8))
+    plain = with_backbone("cnn-f", 12, lambda width: torch.nn.Linear(width, 8))
+    load_weights({"image": encoder, "text": plain}, str(tmp_path / "cnn-f.safetensors"))
     assert all(torch.equal(a, b) for a, b in zip(encoder.backbone.parameters(), network.parameters(), strict=True))
 
 
@@ -117,7 +117,7 @@ def test_weights_that_are_not_cnn_f(tmp_path):
 
 def test_a_frozen_backbone_stays_and_its_head_learns():
     torch.manual_seed(0)
-    encoder = with_backbone(PictureSettings("cnn"), (16, 16, 3), lambda width: torch.nn.Linear(width, 4))
+    encoder = with_backbone("cnn", (16, 16, 3), lambda width: torch.nn.Linear(width, 4))
     pixels = torch.randint(256, (3, 16, 16, 3), dtype=torch.uint8)
     for frozen in (True, False):
         encoder.freeze(frozen)
@@ -130,7 +130,7 @@ def test_a_frozen_backbone_stays_and_its_head_learns():
 def test_which_methods_train_given_weights_and_when():
     frozen = {}
     for name, cls in available().items():
-        small = {key: 8 for key, _, _ in setting_docs(cls) if key == "width"}
+        small = {key: 8 for key in (setting.name for setting in describe(cls.Settings)) if key == "width"}
         small |= {"warmup": 3} if name == "ucch" else {}
         if issubclass(cls.Settings, PictureSettings):
             frozen[name] = cls(make_settings(cls, small), Task({"image": 6, "text": 5}, 2, 8)).frozen_epochs()

@@ -150,7 +150,7 @@ EXPECTED = [
     r"grid 1: settings: unknown setting 'widht'; did you mean 'width'",
     r"grid 1: settings: no method of this grid has the setting 'multi_label'",
     r"grid 1: settings: unknown setting of nrch 'lrr'; did you mean 'lr'",
-    r"grid 1: settings: nrch's setting batch is 'x'",
+    r"grid 1: settings: nrch: setting batch is 'x'",
     r"grid 1: settings: unknown method 'nope'",
     r"grid 2: it has no data",
     r"grid 2: it has no bits",
@@ -222,8 +222,8 @@ def test_common_settings_are_tried_without_the_data() -> None:
     changes = {"methods": ["nrch", "ucch"], "data": "gone", "epochs": -3, "settings": {"width": 8, "lr": "fast"}}
     recipe, mistakes = parse_recipe({"grid": [GRID | changes]}, "r")
     assert mistakes == [
-        "grid 1: settings: nrch's setting lr is 'fast'; it must be of type float, like 1e-05",
-        "grid 1: settings: nrch's setting epochs is -3; it must be at least 1",
+        "grid 1: settings: nrch: setting lr is 'fast'; it must be of type float, like 1e-05",
+        "grid 1: settings: nrch: setting epochs is -3; it must be at least 1",
     ]
     assert recipe.grids[0].settings == ({"width": 8},)  # what is wrong is left out, and told once
 

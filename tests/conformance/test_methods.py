@@ -7,9 +7,9 @@ import torch
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
-from crossbit.methods import available, get, make_settings, setting_docs
+from crossbit.methods import available, get, make_settings
+from crossbit.methods.settings import PictureSettings, describe
 from crossbit.model import load_model
-from crossbit.networks.pictures import PictureSettings
 from crossbit.training import train
 
 METHODS = sorted(available())
@@ -32,7 +32,7 @@ def small(name: str, data: PairedData, **options):
     """A short training with whatever small settings the method knows."""
     wanted = {"width": 32, "batch": 16, "lr": 1e-3, "warmup": 1, "passes": "5/1/4/4", "steps": 8}
     settings = {
-        key: value for key, value in wanted.items() if key in {setting for setting, _, _ in setting_docs(get(name))}
+        key: value for key, value in wanted.items() if key in {setting.name for setting in describe(get(name).Settings)}
     }
     options = {"bits": 32, "epochs": 2, "settings": settings | options.pop("settings", {}), "progress": False} | options
     return train(data, method=name, **options)
@@ -112,7 +112,7 @@ def test_more_classes_than_bits(name):
 
 @pytest.mark.parametrize("batch", ["one", "some", "all but one", "more than all"])
 def test_batches_that_leave_one_over_or_hold_one(name, batch):
-    if "batch" not in {setting for setting, _, _ in setting_docs(get(name))}:
+    if "batch" not in {setting.name for setting in describe(get(name).Settings)}:
         pytest.skip("it takes all rows at once")
     data = toy()
     n = len(data.splits[get(name).rows])  # 97 or 120: 16 and 17 leave one over
@@ -143,7 +143,7 @@ def test_refuses_an_unknown_setting(name):
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_refuses_settings_that_are_no_number(name, value):
-    numbers = [key for key, default, _ in setting_docs(get(name)) if type(default) in (int, float)]
+    numbers = [setting.name for setting in describe(get(name).Settings) if setting.kind in (int, float)]
     assert numbers
     for key in numbers:
         with pytest.raises(UserError, match=f"setting {key} is .*must be"):
@@ -151,7 +151,7 @@ def test_refuses_settings_that_are_no_number(name, value):
 
 
 def test_every_setting_is_explained(name):
-    assert all(meaning for _, _, meaning in setting_docs(get(name)))
+    assert all(setting.meaning for setting in describe(get(name).Settings))
 
 
 def test_one_modality_is_not_enough(name):
@@ -265,7 +265,7 @@ def test_labels_of_each_modality(name):
 
 
 def with_pictures(name: str) -> PairedData:
-    if "pictures" not in {setting for setting, _, _ in setting_docs(get(name))}:
+    if "pictures" not in {setting.name for setting in describe(get(name).Settings)}:
         pytest.skip("it takes vectors only")
     data = toy()
     shade = 40 + 50 * data.label.argmax(1)

@@ -158,7 +158,7 @@ def test_constant_features_and_hardly_any_rows(n):
 
 
 def test_bad_settings_are_refused():
-    with pytest.raises(UserError, match="classifier's setting penalty"):
+    with pytest.raises(UserError, match="classifier: setting penalty"):
         make_settings(get("classifier"), {"penalty": -1})
-    with pytest.raises(UserError, match="random's setting epochs"):
+    with pytest.raises(UserError, match="random: setting epochs"):
         make_settings(get("random"), {"epochs": 0})

@@ -1,6 +1,7 @@
 """A method is one file: dropped into the folder, it is found, trained, saved, loaded, evaluated and told about."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,50 +10,8 @@ import crossbit
 from crossbit import methods
 from crossbit.cli import main
 
-FILE = '''
-"""Toy: two linear maps, moved by plain gradient descent towards what both made of the pair in the epoch before."""
-
-from dataclasses import dataclass
-
-import torch
-from torch import nn
-
-from crossbit.methods.base import Method
-
-
-@dataclass(frozen=True)
-class ToySettings:
-    epochs: int = 2  # passes
-    lr: float = 0.1  # of plain gradient descent
-
-
-class Toy(Method):
-    """Two linear maps pulled together."""
-
-    name = "toy"
-    title = "A toy, for the test of one file"
-    Settings = ToySettings
-    sees_labels = False
-
-    @classmethod
-    def build_encoders(cls, settings, task):
-        return {modality: nn.Linear(width, task.bits) for modality, width in task.widths.items()}
-
-    def build_optimizers(self):
-        return {"all": torch.optim.SGD(self.networks.parameters(), lr=self.settings.lr)}
-
-    def train_epoch(self, view):
-        if "before" not in self.buffers:  # its size comes with the rows
-            self.buffers["before"] = torch.zeros(len(view), self.task.bits, device=view.device)
-        for rows in view.batches(32):
-            one, other = (self.networks[m](view.features[m][rows]) for m in self.task.dims)
-            loss = (one - other).square().mean() + (one + other - self.buffers["before"][rows]).square().mean()
-            self.optimizers["all"].zero_grad()
-            view.backward(loss)
-            self.optimizers["all"].step()
-            self.buffers["before"][rows] = (one + other).detach()
-        return {"loss": float(loss.detach())}
-'''
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding-a-method.md"
+FILE = PAGE.read_text(encoding="utf-8").split("```python\n", 1)[1].split("```", 1)[0]  # the page's first example
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.methods import Task, View, get, make_settings
+from crossbit.methods.settings import PictureSettings
 from crossbit.methods.ucch import (
     UcchSettings,
     binary_keys,
@@ -18,7 +19,6 @@ from crossbit.methods.ucch import (
     rate_at,
     update_memory,
 )
-from crossbit.networks.pictures import PictureSettings
 from crossbit.training import train
 
 EYE = torch.eye(2, dtype=torch.float64)

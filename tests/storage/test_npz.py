@@ -11,7 +11,7 @@ def test_an_error_with_its_own_words_is_not_called_damage(tmp_path):
     def refuse() -> np.ndarray:
         raise UserError("label holds -1; it may hold only 0 and 1")
 
-    with pytest.raises(UserError, match="^label holds -1"):
+    with pytest.raises(UserError, match=r"^label holds -1"):
         read_array("x.npz", refuse)
 
     write_npz(tmp_path / "x.npz", {"a": np.arange(3)})
@@ -19,7 +19,7 @@ def test_an_error_with_its_own_words_is_not_called_damage(tmp_path):
     def unwanted(name: str) -> bool:
         raise UserError(f"{name} is not wanted")
 
-    with pytest.raises(UserError, match="^a is not wanted$"):
+    with pytest.raises(UserError, match=r"^a is not wanted$"):
         read_npz(tmp_path / "x.npz", "a file", "give an .npz", wanted=unwanted)
 
 

@@ -55,17 +55,24 @@ def _assignments(settings: dict[str, Any]) -> str:
 
 
 def _describe(cls: Any) -> dict[str, Any]:
-    from crossbit.methods import setting_docs
+    from crossbit.methods.settings import describe
 
     return {
         "title": cls.title,
         "about": (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " "),
-        "needs": "observed labels" if cls.sees_labels else "no labels",
+        "needs": _needs(cls),
         "rows": cls.rows,
         "metric": cls.metric,
         "presets": cls.presets,
         "ablations": cls.ablations,
         "settings": [
-            {"name": name, "default": default, "meaning": meaning} for name, default, meaning in setting_docs(cls)
+            {"name": setting.name, "default": setting.default, "meaning": setting.meaning}
+            for setting in describe(cls.Settings)
         ],
     }
+
+
+def _needs(cls: Any) -> str:
+    if not cls.sees_labels:
+        return "no labels"
+    return "labels" if cls.needs_labels else "nothing; it uses the labels there are"

@@ -9,7 +9,8 @@ from crossbit.demo import plots
 from crossbit.demo.markup import Safe, el
 from crossbit.demo.work import Story, Without
 from crossbit.evaluation import Report
-from crossbit.methods import get, setting_docs
+from crossbit.methods import get
+from crossbit.methods.settings import describe
 
 SMALLEST = 5e-4  # a difference that three decimals do not show is called none
 
@@ -205,7 +206,7 @@ def made(story: Story) -> Safe:
     run |= {f"{name} features": f"{held.dim:,} numbers" for name, held in story.model.featurisers.items()}
     seconds = {name: f"{value:.1f} s" for name, value in story.seconds.items()}
     seconds["altogether"] = f"{sum(story.seconds.values()):.1f} s"
-    default = {name: value for name, value, _ in setting_docs(get(story.model.method))}
+    default = {setting.name: setting.default for setting in describe(get(story.model.method).Settings)}
     settings = {
         name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in config["settings"].items()
     }

@@ -6,9 +6,10 @@ import importlib
 import pkgutil
 
 from crossbit.errors import unknown
-from crossbit.methods.base import Method, Task, View, make_settings, setting_docs
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Settings, make_settings
 
-__all__ = ["Method", "Task", "View", "available", "get", "make_settings", "setting_docs"]
+__all__ = ["Method", "Settings", "Task", "View", "available", "get", "make_settings"]
 
 
 def available() -> dict[str, type[Method]]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import math
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crossbit.errors import UserError, unknown
-from crossbit.networks.pictures import Dim, PictureEncoder, PictureSettings, load_weights
+from crossbit.errors import UserError
+from crossbit.methods.settings import PictureSettings, Settings
+from crossbit.networks.pictures import Dim, PictureEncoder, load_weights
 from crossbit.storage.tensors import part
 
 
@@ -124,7 +121,7 @@ class Method(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]  # the paper, in one line
-    Settings: ClassVar[type]
+    Settings: ClassVar[type[Settings]]
     rows: ClassVar[str] = "train"  # or "retrieval": the rows it trains on
     sees_labels: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True  # False: of a method that sees them, but takes data without any, too
@@ -142,7 +139,8 @@ class Method(ABC):
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
         self.buffers: dict[str, Tensor] = {}
         self.networks.update(self.build_encoders(settings, task))
-        load_weights(self.networks, settings)
+        if isinstance(settings, PictureSettings) and settings.weights:
+            load_weights(self.networks, settings.weights)
 
     def frozen_epochs(self) -> float:
         """How many first epochs hold a convolutional network still whose weights were given; `math.inf` for all."""
@@ -150,7 +148,9 @@ class Method(ABC):
 
     def freeze(self, epoch: int) -> None:
         """Hold such networks still in `epoch` (from 0), or train them; the training loop calls it before each epoch."""
-        frozen = bool(getattr(self.settings, "weights", "")) and epoch < self.frozen_epochs()
+        settings = self.settings
+        given = isinstance(settings, PictureSettings) and bool(settings.weights)
+        frozen = given and epoch < self.frozen_epochs()
         for network in self.networks.values():
             if isinstance(network, PictureEncoder):
                 network.freeze(frozen)
@@ -217,87 +217,3 @@ class Method(ABC):
             for group, kept in zip(state["param_groups"], numbers[name], strict=True):
                 group.update(kept)
             optimizer.load_state_dict({"state": entries, "param_groups": state["param_groups"]})
-
-
-def check(
-    method: str,
-    settings: Any,
-    *,
-    choices: Mapping[str, Iterable[str]] | None = None,
-    least: Mapping[str, float] | None = None,
-    above: Iterable[str] = (),
-    share: Iterable[str] = (),
-) -> None:
-    """Refuse settings that are not what they must be; for a settings class's `__post_init__`.
-
-    Args:
-        method: its name, for the error.
-        settings: a dataclass; every number in it must be finite.
-        choices: what a text may be, by setting.
-        least: what a number must not be below, by setting.
-        above: settings that must be above 0.
-        share: settings that must be between 0 and 1.
-
-    Raises:
-        UserError: names the first setting that is something else.
-    """
-    for name, known in (choices or {}).items():
-        if getattr(settings, name) not in known:
-            raise unknown(name, getattr(settings, name), known)
-    values = vars(settings)
-    rules = [(name, values[name] >= low, f"at least {low}") for name, low in (least or {}).items()]
-    rules += [(name, values[name] > 0, "above 0") for name in above]
-    rules += [(name, 0 <= values[name] <= 1, "between 0 and 1") for name in share]
-    rules += [(name, math.isfinite(value), "finite") for name, value in values.items() if isinstance(value, float)]
-    for name, holds, right in rules:
-        if not holds:
-            raise UserError(f"{method}'s setting {name} is {values[name]}; it must be {right}")
-
-
-def make_settings(cls: type[Method], given: Mapping[str, Any]) -> Any:
-    """The method's settings with `given` values in place of the defaults; text is read as the default's type.
-
-    The key "preset" stands for a named set of values, over which the other ones go.
-
-    Raises:
-        UserError: an unknown key or preset (the known ones are listed) or a value of another kind.
-    """
-    fields = {f.name: f for f in dataclasses.fields(cls.Settings)}
-    given, values = dict(given), {}
-    if (preset := given.pop("preset", None)) is not None:
-        if preset not in cls.presets:
-            raise unknown(f"preset of {cls.name}", str(preset), cls.presets)
-        given = {**cls.presets[preset], **given}
-    for key, value in given.items():
-        if key not in fields:
-            raise unknown(f"setting of {cls.name}", key, fields)
-        values[key] = _read_value(f"{cls.name}'s setting {key}", value, fields[key].default)
-    settings = cls.Settings(**values)
-    if isinstance(settings, PictureSettings):
-        settings.check_pictures()
-    return settings
-
-
-def _read_value(what: str, value: Any, default: Any) -> Any:
-    kind = type(default)
-    try:
-        if kind is bool:
-            return (
-                value
-                if isinstance(value, bool)
-                else {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
-            )
-        if kind is int and float(value) != int(float(value)):
-            raise ValueError
-        return int(float(value)) if kind is int else kind(value)
-    except (ValueError, KeyError, TypeError, OverflowError):
-        raise UserError(f"{what} is {value!r}; it must be of type {kind.__name__}, like {default!r}") from None
-
-
-def setting_docs(cls: type[Method]) -> list[tuple[str, Any, str]]:
-    """(name, default, meaning) of each setting; the meaning is the comment behind the default in the source."""
-    sources = [inspect.getsource(base) for base in cls.Settings.__mro__[-2::-1]]
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", "".join(sources), re.MULTILINE))
-    own = cls.Settings.__annotations__
-    fields = sorted(dataclasses.fields(cls.Settings), key=lambda f: f.name not in own)  # inherited ones last
-    return [(f.name, f.default, comments.get(f.name, "")) for f in fields]

@@ -10,36 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from crossbit.methods.base import Task, View, check
+from crossbit.methods.base import Task, View
 from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, mean_of, random_rotation
+from crossbit.methods.settings import Count, Settings, Weight
 
 
 @dataclass(frozen=True)
-class CcaSettings:
+class CcaSettings(Settings):
     """Settings of the shared space."""
 
-    epochs: int = 1  # one is enough: further ones change nothing
-    regularisation: float = 3.0  # added to each variance, in mean variances of the modality; chosen on held-out rows
-    power: float = 2.0  # directions are weighted by their correlation to this power; chosen on held-out rows
-
-    def __post_init__(self) -> None:
-        check("cca", self, least={"epochs": 1, "regularisation": 0, "power": 0})
+    regularisation: Annotated[
+        Weight, "added to each variance, in mean variances of the modality; chosen on held-out rows"
+    ] = 3.0
+    power: Annotated[Weight, "directions are weighted by their correlation to this power; chosen on held-out rows"] = (
+        2.0
+    )
 
 
 @dataclass(frozen=True)
 class ItqSettings(CcaSettings):
     """Settings of the shared space and of the rotation."""
 
-    iterations: int = 50  # alternations of codes and rotation, at most (Gong & Lazebnik 2011)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check("cca-itq", self, least={"iterations": 1})
+    iterations: Annotated[Count, "alternations of codes and rotation, at most (Gong & Lazebnik 2011)"] = 50
 
 
 # --- canonical correlation analysis -----------------------------------------------------------------------------------

@@ -12,35 +12,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, PictureSettings, Rate, Weight
 from crossbit.networks import clip_in_step, dual_encoders
-from crossbit.networks.pictures import PictureSettings
-
-LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | {"weight_decay": 0, "clip": 0}
 
 
 @dataclass(frozen=True)
 class InfonceSettings(PictureSettings):
     """InfoNCE's settings: UCCH's, where it has them."""
 
-    epochs: int = 20  # passes over the whole database (as UCCH)
-    batch: int = 256  # pairs a step (as UCCH); every other pair of the batch is a negative
-    width: int = 8192  # of the hidden layers (as UCCH)
-    image_layers: int = 3  # linear layers of the first modality's encoder (as UCCH)
-    text_layers: int = 2  # linear layers of the second modality's encoder (as UCCH)
-    lr: float = 1e-4  # Adam's rate (as UCCH)
-    weight_decay: float = 1e-6  # L2, in the optimiser (as UCCH)
-    clip: float = 1.0  # largest norm of all gradients together (as UCCH); 0: none
-    temperature: float = 0.07  # of the softmax over the batch (where CLIP begins)
-
-    def __post_init__(self) -> None:
-        check("infonce", self, least=LEAST, above=("lr", "temperature"))
+    epochs: Annotated[Count, "passes over the whole database (as UCCH)"] = 20
+    batch: Annotated[Count, "pairs a step (as UCCH); every other pair of the batch is a negative"] = 256
+    width: Annotated[Count, "of the hidden layers (as UCCH)"] = 8192
+    image_layers: Annotated[Count, "linear layers of the first modality's encoder (as UCCH)"] = 3
+    text_layers: Annotated[Count, "linear layers of the second modality's encoder (as UCCH)"] = 2
+    lr: Annotated[Rate, "Adam's rate (as UCCH)"] = 1e-4
+    weight_decay: Annotated[Weight, "L2, in the optimiser (as UCCH)"] = 1e-6
+    clip: Annotated[Weight, "largest norm of all gradients together (as UCCH); 0: none"] = 1.0
+    temperature: Annotated[Rate, "of the softmax over the batch (where CLIP begins)"] = 0.07
 
 
 def info_nce_loss(u: Tensor, v: Tensor, *, temperature: float = 0.07) -> Tensor:

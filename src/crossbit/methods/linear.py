@@ -11,14 +11,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, Settings, Weight
 
 CHUNK = 8192  # rows taken to float64 at a time
 
@@ -95,13 +96,8 @@ class LinearEncoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class RandomSettings:
+class RandomSettings(Settings):
     """There is nothing to set."""
-
-    epochs: int = 1  # one is enough: further ones change nothing
-
-    def __post_init__(self) -> None:
-        check("random", self, least={"epochs": 1})
 
 
 class RowHash(nn.Module):
@@ -147,15 +143,13 @@ class RandomCodes(ClosedForm):
 
 
 @dataclass(frozen=True)
-class ClassifierSettings:
+class ClassifierSettings(Settings):
     """Settings of the classifiers."""
 
-    epochs: int = 1  # one is enough: further ones change nothing
-    penalty: float = 1.0  # L2 on the weights, over features of mean variance 1; scikit-learn's default, as 1 / C
-    iterations: int = 200  # of L-BFGS, at most
-
-    def __post_init__(self) -> None:
-        check("classifier", self, least={"epochs": 1, "penalty": 0, "iterations": 1})
+    penalty: Annotated[
+        Weight, "L2 on the weights, over features of mean variance 1; scikit-learn's default, as 1 / C"
+    ] = 1.0
+    iterations: Annotated[Count, "of L-BFGS, at most"] = 200
 
 
 class ClassifierEncoder(nn.Module):

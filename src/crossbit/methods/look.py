@@ -14,7 +14,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,17 +22,14 @@ from torch.nn import functional as F
 
 from crossbit.errors import unknown
 from crossbit.features.paired import vectors_of
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, Natural, PictureSettings, Rate, Share, Weight
 from crossbit.networks import linear_layers
-from crossbit.networks.pictures import PictureSettings, with_backbone
+from crossbit.networks.pictures import with_backbone
 from crossbit.posterior import LEAST as ESTIMATED
 from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.words import in_words, summary
 
-CHOICES = {"labels": ("posterior", "hard", "observed")}
-LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers"), 1) | dict.fromkeys(
-    ("steps", "weight_decay", "head", "contrast", "quantise", "base"), 0
-)
 FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
 KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
@@ -44,28 +41,36 @@ RISE = 0.3  # share of the steps in which the learning rate rises
 class LookSettings(PictureSettings):
     """LOOK's settings; docs/look.md says how they were chosen."""
 
-    epochs: int = 10  # parts of the training; what counts is steps
-    steps: int = 0  # an epoch; 0: one pass over the database, but no fewer than 50 and no more than 150
-    batch: int = 256  # pairs a step
-    width: int = 512  # of the hidden layers
-    image_layers: int = 3  # linear layers of the first modality's encoder
-    text_layers: int = 2  # linear layers of every other modality's encoder
-    dropout: float = 0.0  # of the hidden layers
-    lr: float = 2e-3  # AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)
-    weight_decay: float = 1e-2  # AdamW's
-    sharpness: float = 4.0  # alpha: log-odds that two pairs share a label, where their codes are the same
-    base: float = 0.5  # beta: weight of the log-odds that any two pairs share one, which cosines then need not say
-    own: float = 0.3  # of a label that is believed: share that is learnt as what the modality says without that label
-    head: float = 1.0  # weight of the classifier over the codes; 0: none
-    contrast: float = 0.04  # weight of finding the own partner in the batch; 0: none
-    quantise: float = 0.1  # weight of the distance of outputs to +1 and -1; 0: none
-    labels: str = "posterior"  # what is learnt: "posterior", "hard" (its most likely labels), "observed" (no repair)
-    unlabelled: bool = True  # learn from pairs without labels, too
-    pairs: bool = True  # where some pairs look wrong, learn from each of their modalities what it says itself
-    kernel: str = ""  # the only modality that labels are repaired from; empty: all
-
-    def __post_init__(self) -> None:
-        check("look", self, choices=CHOICES, least=LEAST, above=("lr", "sharpness"), share=("dropout", "own"))
+    epochs: Annotated[Count, "parts of the training; what counts is steps"] = 10
+    steps: Annotated[Natural, "an epoch; 0: one pass over the database, but no fewer than 50 and no more than 150"] = 0
+    batch: Annotated[Count, "pairs a step"] = 256
+    width: Annotated[Count, "of the hidden layers"] = 512
+    image_layers: Annotated[Count, "linear layers of the first modality's encoder"] = 3
+    text_layers: Annotated[Count, "linear layers of every other modality's encoder"] = 2
+    dropout: Annotated[Share, "of the hidden layers"] = 0.0
+    lr: Annotated[Rate, "AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)"] = (
+        2e-3
+    )
+    weight_decay: Annotated[Weight, "AdamW's"] = 1e-2
+    sharpness: Annotated[Rate, "alpha: log-odds that two pairs share a label, where their codes are the same"] = 4.0
+    base: Annotated[
+        Weight, "beta: weight of the log-odds that any two pairs share one, which cosines then need not say"
+    ] = 0.5
+    own: Annotated[
+        Share, "of a label that is believed: share that is learnt as what the modality says without that label"
+    ] = 0.3
+    head: Annotated[Weight, "weight of the classifier over the codes; 0: none"] = 1.0
+    contrast: Annotated[Weight, "weight of finding the own partner in the batch; 0: none"] = 0.04
+    quantise: Annotated[Weight, "weight of the distance of outputs to +1 and -1; 0: none"] = 0.1
+    labels: Annotated[
+        Literal["posterior", "hard", "observed"],
+        'what is learnt: "posterior", "hard" (its most likely labels), "observed" (no repair)',
+    ] = "posterior"
+    unlabelled: Annotated[bool, "learn from pairs without labels, too"] = True
+    pairs: Annotated[bool, "where some pairs look wrong, learn from each of their modalities what it says itself"] = (
+        True
+    )
+    kernel: Annotated[str, "the only modality that labels are repaired from; empty: all"] = ""
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ class Look(Method):
             return lambda width: TanhEncoder(width, hidden, task.bits, settings.dropout)
 
         layers = {m: settings.image_layers if m == first else settings.text_layers for m in task.dims}
-        return {m: with_backbone(settings, dim, head(layers[m])) for m, dim in task.dims.items()}
+        return {m: with_backbone(settings.pictures, dim, head(layers[m])) for m, dim in task.dims.items()}
 
     def frozen_epochs(self) -> float:
         return math.inf

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.errors import UserError
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, PictureSettings, Rate, Share
 from crossbit.networks import Encoder
-from crossbit.networks.pictures import PictureSettings, with_backbone
+from crossbit.networks.pictures import with_backbone
 
-CHOICES = {"form": ("paper", "official"), "loss": ("robust", "cross-entropy")}
 BETAS = 0.5, 0.999  # Adam's (code)
 
 
@@ -34,19 +34,22 @@ BETAS = 0.5, 0.999  # Adam's (code)
 class MrlSettings(PictureSettings):
     """MRL's settings. What the paper does not say is the published code's, marked "code"."""
 
-    form: str = "paper"  # "paper": MC with the self term, sum over modalities; "official": what the code computes
-    epochs: int = 100  # passes over the training rows (section 4.1)
-    batch: int = 100  # instances a step (code; the paper's number depends on the data set: see the presets)
-    width: int = 4096  # of the two hidden layers (section 4.1)
-    lr: float = 1e-4  # Adam's rate in the first two epochs (section 4.1), then a half cosine to 0 (code)
-    temperature: float = 1.0  # tau of RC and MC, Eqs. 2 and 6
-    beta: float = 0.7  # L = beta L_r + (1 - beta) L_c, Eq. 8 (code's command; paper: .5 to .8 do well on Wikipedia)
-    loss: str = "robust"  # L_r; "cross-entropy": the baseline in its place
-    multi_label: bool = False  # allow several classes a sample, by an extension that is not in the paper
-
-    def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 1, "width": 1}
-        check("mrl", self, choices=CHOICES, least=least, above=("lr", "temperature"), share=("beta",))
+    form: Annotated[
+        Literal["paper", "official"],
+        '"paper": MC with the self term, sum over modalities; "official": what the code computes',
+    ] = "paper"
+    epochs: Annotated[Count, "passes over the training rows (section 4.1)"] = 100
+    batch: Annotated[Count, "instances a step (code; the paper's number depends on the data set: see the presets)"] = (
+        100
+    )
+    width: Annotated[Count, "of the two hidden layers (section 4.1)"] = 4096
+    lr: Annotated[Rate, "Adam's rate in the first two epochs (section 4.1), then a half cosine to 0 (code)"] = 1e-4
+    temperature: Annotated[Rate, "tau of RC and MC, Eqs. 2 and 6"] = 1.0
+    beta: Annotated[
+        Share, "L = beta L_r + (1 - beta) L_c, Eq. 8 (code's command; paper: .5 to .8 do well on Wikipedia)"
+    ] = 0.7
+    loss: Annotated[Literal["robust", "cross-entropy"], 'L_r; "cross-entropy": the baseline in its place'] = "robust"
+    multi_label: Annotated[bool, "allow several classes a sample, by an extension that is not in the paper"] = False
 
 
 # --- robust clustering ------------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ class Mrl(Method):
     def build_encoders(cls, settings: MrlSettings, task: Task) -> Mapping[str, nn.Module]:
         hidden = [settings.width, settings.width]
         return {
-            modality: with_backbone(settings, dim, lambda width: UnitEncoder(width, hidden, task.bits))
+            modality: with_backbone(settings.pictures, dim, lambda width: UnitEncoder(width, hidden, task.bits))
             for modality, dim in task.dims.items()
         }
 

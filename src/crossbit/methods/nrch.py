@@ -14,7 +14,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,41 +23,41 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, Natural, PictureSettings, Rate, Share, Weight
 from crossbit.networks import dual_encoders, rmsprop
-from crossbit.networks.pictures import PictureSettings
-
-CHOICES = {"form": ("paper", "official"), "schedule": ("auto", "ramp", "step"), "contrast": ("rch", "triplet")}
-LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers", "ramp"), 1) | dict.fromkeys(
-    ("warmup", "margin", "shift", "weight_decay"), 0
-)
 
 
 @dataclass(frozen=True)
 class NrchSettings(PictureSettings):
     """NRCH's settings. The paper's text gives few numbers; those marked "code" are the published code's."""
 
-    form: str = "paper"  # "paper": both directions of RCH, threshold ramp; "official": what the published code computes
-    epochs: int = 100  # passes over the training rows (code)
-    batch: int = 128  # pairs a step, of which only the trusted are used (code)
-    width: int = 8192  # of the hidden layers (code)
-    image_layers: int = 3  # linear layers of the first modality's encoder (code)
-    text_layers: int = 2  # linear layers of the second modality's encoder (code)
-    lr: float = 1e-5  # RMSprop's rate (code)
-    weight_decay: float = 1e-5  # L2, in the optimiser (code)
-    margin: float = 0.2  # m, Eqs. 2-3
-    shift: float = 1.0  # xi, Eq. 3: taken off negatives outside the margin
-    temperature: float = 1.0  # tau of the log-sum-exp bound, Eqs. 4-8
-    balance: float = 0.6  # lambda, Eq. 9: contrastive part against quantisation
-    warmup: int = 19  # first epochs that trust every sample (code: epoch + 1 < 20)
-    threshold: float = 0.3  # end value of the posterior from which a sample is trusted; 0: no separator
-    schedule: str = "auto"  # after the warm-up: "ramp" (paper), "step" to the end value (code), "auto": as `form`
-    ramp: int = 100  # epochs from 0 to the end value, counted from the first epoch
-    contrast: str = "rch"  # the contrastive part; "triplet": the hinge of Eq. 2 that RCH is made from
-    label_mask: bool = True  # pairs that share a label are no negatives (T); false: every other pair is one
-
-    def __post_init__(self) -> None:
-        check("nrch", self, choices=CHOICES, least=LEAST, above=("lr", "temperature"), share=("threshold", "balance"))
+    form: Annotated[
+        Literal["paper", "official"],
+        '"paper": both directions of RCH, threshold ramp; "official": what the published code computes',
+    ] = "paper"
+    epochs: Annotated[Count, "passes over the training rows (code)"] = 100
+    batch: Annotated[Count, "pairs a step, of which only the trusted are used (code)"] = 128
+    width: Annotated[Count, "of the hidden layers (code)"] = 8192
+    image_layers: Annotated[Count, "linear layers of the first modality's encoder (code)"] = 3
+    text_layers: Annotated[Count, "linear layers of the second modality's encoder (code)"] = 2
+    lr: Annotated[Rate, "RMSprop's rate (code)"] = 1e-5
+    weight_decay: Annotated[Weight, "L2, in the optimiser (code)"] = 1e-5
+    margin: Annotated[Weight, "m, Eqs. 2-3"] = 0.2
+    shift: Annotated[Weight, "xi, Eq. 3: taken off negatives outside the margin"] = 1.0
+    temperature: Annotated[Rate, "tau of the log-sum-exp bound, Eqs. 4-8"] = 1.0
+    balance: Annotated[Share, "lambda, Eq. 9: contrastive part against quantisation"] = 0.6
+    warmup: Annotated[Natural, "first epochs that trust every sample (code: epoch + 1 < 20)"] = 19
+    threshold: Annotated[Share, "end value of the posterior from which a sample is trusted; 0: no separator"] = 0.3
+    schedule: Annotated[
+        Literal["auto", "ramp", "step"],
+        'after the warm-up: "ramp" (paper), "step" to the end value (code), "auto": as `form`',
+    ] = "auto"
+    ramp: Annotated[Count, "epochs from 0 to the end value, counted from the first epoch"] = 100
+    contrast: Annotated[
+        Literal["rch", "triplet"], 'the contrastive part; "triplet": the hinge of Eq. 2 that RCH is made from'
+    ] = "rch"
+    label_mask: Annotated[bool, "pairs that share a label are no negatives (T); false: every other pair is one"] = True
 
 
 # --- robust contrastive hashing ---------------------------------------------------------------------------------------

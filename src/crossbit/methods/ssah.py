@@ -14,17 +14,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.errors import UserError
-from crossbit.methods.base import Method, Task, View, check
-from crossbit.networks.pictures import PictureEncoder, PictureSettings, with_backbone
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, PictureSettings, Rate, Weight
+from crossbit.networks.pictures import PictureEncoder, with_backbone
 
-FORMS = ("paper", "official")
 SCHEDULE: dict[str, Any] = {"passes": "paper", "epochs": 5, "decay": 10**-0.5}
 PUBLISHED = dict.fromkeys(("alpha", "gamma", "quantisation", "label", "delta"), 1.0) | {
     "form": "official",
@@ -36,8 +36,6 @@ PUBLISHED = dict.fromkeys(("alpha", "gamma", "quantisation", "label", "delta"), 
 }
 PAPER_PASSES = "10,5/1,1/15,7,5/15,7,5"
 WEIGHTS = ("alpha", "gamma", "quantisation", "label", "delta")
-LEAST = {"epochs": 1, "batch": 1, "width": 1, "feature": 1} | dict.fromkeys((*WEIGHTS, "init"), 0)
-RATES = ("label_lr", "discriminator_lr", "image_lr", "backbone_lr", "text_lr", "decay")
 SIMILAR = 0.999  # the published code's similarity of a similar pair
 WINDOW = 5  # the smallest pooling window of the fusion block
 
@@ -46,36 +44,51 @@ WINDOW = 5  # the smallest pooling window of the fusion block
 class SsahSettings(PictureSettings):
     """SSAH's settings. The paper's text gives few numbers; those marked "code" are the published code's."""
 
-    form: str = "paper"  # "paper": log likelihood, adversary that reaches the networks; "official": what the code does
-    epochs: int = 3  # outer epochs of four steps
-    batch: int = 128  # pairs a step (code)
-    passes: str = "20/2/15/15"  # most passes of each step; falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5
-    width: int = 4096  # of the hidden layers: LabNet's, TxtNet's, the paper's discriminators'
-    feature: int = 512  # width of the semantic feature
-    label_lr: float = 1e-3  # Adam's first rate for LabNet (code: .01, at which it collapses)
-    discriminator_lr: float = 1e-3  # for the discriminators (code)
-    image_lr: float = 3e-3  # for the first modality's network (code: 10^-4.5)
-    backbone_lr: float = 10**-4.5  # for a convolutional network whose `weights` are given (code)
-    text_lr: float = 1e-3  # for the second modality's network (code: 10^-3.5)
-    decay: float = 0.5  # factor on every rate, for each outer epoch and each level of `passes` (code: 10^-.5)
-    alpha: float = 1.0  # weight of the pairs of semantic features
-    gamma: float = 1.0  # weight of the pairs of codes
-    balanced: bool = True  # form=paper: similar pairs count as much as dissimilar ones; false: every pair alike
-    quantisation: float = 0.01  # weight of the distance to the signs (the paper's eta; the code calls it beta)
-    label: float = 1.0  # weight of the predicted labels (the paper's beta; the code calls it eta)
-    delta: float = 0.01  # weight of the adversary (code: 1, where it does not reach the networks)
-    similar: float = 1.0  # S of a similar pair; .999 gives a finite optimum. form=official takes .999 in any case
-    scales: str = "1,2,3,6,10"  # of the fusion block, windows of 5 times that (code); the paper's may be 1,2,3,5,10
-    init: float = 0.0  # deviation of the first weights and biases (code: .01); 0: PyTorch's own
-    labnet: bool = True  # false: the networks learn from one another's features and codes, without an adversary
-    fusion: bool = True  # false: three fully connected layers in the place of TxtNet's multi-scale fusion
+    form: Annotated[
+        Literal["paper", "official"],
+        '"paper": log likelihood, adversary that reaches the networks; "official": what the code does',
+    ] = "paper"
+    epochs: Annotated[Count, "outer epochs of four steps"] = 3
+    batch: Annotated[Count, "pairs a step (code)"] = 128
+    passes: Annotated[str, 'most passes of each step; falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5'] = (
+        "20/2/15/15"
+    )
+    width: Annotated[Count, "of the hidden layers: LabNet's, TxtNet's, the paper's discriminators'"] = 4096
+    feature: Annotated[Count, "width of the semantic feature"] = 512
+    label_lr: Annotated[Rate, "Adam's first rate for LabNet (code: .01, at which it collapses)"] = 1e-3
+    discriminator_lr: Annotated[Rate, "for the discriminators (code)"] = 1e-3
+    image_lr: Annotated[Rate, "for the first modality's network (code: 10^-4.5)"] = 3e-3
+    backbone_lr: Annotated[Rate, "for a convolutional network whose `weights` are given (code)"] = 10**-4.5
+    text_lr: Annotated[Rate, "for the second modality's network (code: 10^-3.5)"] = 1e-3
+    decay: Annotated[Rate, "factor on every rate, for each outer epoch and each level of `passes` (code: 10^-.5)"] = 0.5
+    alpha: Annotated[Weight, "weight of the pairs of semantic features"] = 1.0
+    gamma: Annotated[Weight, "weight of the pairs of codes"] = 1.0
+    balanced: Annotated[bool, "form=paper: similar pairs count as much as dissimilar ones; false: every pair alike"] = (
+        True
+    )
+    quantisation: Annotated[Weight, "weight of the distance to the signs (the paper's eta; the code calls it beta)"] = (
+        0.01
+    )
+    label: Annotated[Weight, "weight of the predicted labels (the paper's beta; the code calls it eta)"] = 1.0
+    delta: Annotated[Weight, "weight of the adversary (code: 1, where it does not reach the networks)"] = 0.01
+    similar: Annotated[
+        Rate, "S of a similar pair; .999 gives a finite optimum. form=official takes .999 in any case"
+    ] = 1.0
+    scales: Annotated[str, "of the fusion block, windows of 5 times that (code); the paper's may be 1,2,3,5,10"] = (
+        "1,2,3,6,10"
+    )
+    init: Annotated[Weight, "deviation of the first weights and biases (code: .01); 0: PyTorch's own"] = 0.0
+    labnet: Annotated[bool, "false: the networks learn from one another's features and codes, without an adversary"] = (
+        True
+    )
+    fusion: Annotated[bool, "false: three fully connected layers in the place of TxtNet's multi-scale fusion"] = True
 
     def __post_init__(self) -> None:
-        check("ssah", self, choices={"form": FORMS}, least=LEAST, above=(*RATES, "similar"))
+        super().__post_init__()
         if self.similar > 1:
-            raise UserError(f"ssah's setting similar is {self.similar}; it must be above 0 and at most 1")
+            raise UserError(f"setting similar is {self.similar}; it must be above 0 and at most 1")
         if not any(getattr(self, name) for name in WEIGHTS[:-1]):
-            raise UserError(f"ssah's settings {', '.join(WEIGHTS[:-1])} are all 0; one must be above")
+            raise UserError(f"settings {', '.join(WEIGHTS[:-1])} are all 0; one must be above")
         self.levels()
         self.windows()
 
@@ -91,7 +104,7 @@ class SsahSettings(PictureSettings):
         except ValueError:
             levels = []
         if len(levels) != 4 or min(itertools.chain(*levels)) < 0:
-            raise UserError(f"ssah's setting passes is {text!r}; it must be four steps' passes, like {PAPER_PASSES!r}")
+            raise UserError(f"setting passes is {text!r}; it must be four steps' passes, like {PAPER_PASSES!r}")
         return levels
 
     def windows(self) -> list[int]:
@@ -101,7 +114,7 @@ class SsahSettings(PictureSettings):
         except ValueError:
             windows = [0]
         if windows and min(windows) < 1:
-            raise UserError(f"ssah's setting scales is {self.scales!r}; it must be whole numbers, like '1,2,3,6,10'")
+            raise UserError(f"setting scales is {self.scales!r}; it must be whole numbers, like '1,2,3,6,10'")
         return windows
 
 
@@ -422,7 +435,7 @@ class Ssah(Method):
         networks = {}
         for (modality, dim), make in zip(task.dims.items(), (image_network, text_network), strict=True):
             make = make if isinstance(dim, int) else partial(image_network, rescale=False)
-            networks[modality] = with_backbone(settings, dim, partial(make, settings=settings, task=task))
+            networks[modality] = with_backbone(settings.pictures, dim, partial(make, settings=settings, task=task))
             draw_weights(networks[modality], settings.init)
         return networks
 

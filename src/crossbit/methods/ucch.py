@@ -12,25 +12,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.methods.base import Method, Task, View, check
+from crossbit.methods.base import Method, Task, View
+from crossbit.methods.settings import Count, Natural, PictureSettings, Rate, Share, Weight
 from crossbit.networks import clip_in_step, dual_encoders
-from crossbit.networks.pictures import PictureSettings
 
-CHOICES = {
-    "form": ("paper", "official"),
-    "memory": ("auto", "fair", "biased"),
-    "keys": ("binary", "real"),
-    "ranking": ("smooth", "max-margin"),
-}
-LEAST = dict.fromkeys(("epochs", "batch", "width", "image_layers", "text_layers", "negatives"), 1) | dict.fromkeys(
-    ("warmup", "margin", "shift", "clip", "weight_decay"), 0
-)
 MILESTONES = (30, 60, 90, 120)  # epochs after which the published code lowers its rate
 
 
@@ -38,31 +29,43 @@ MILESTONES = (30, 60, 90, 120)  # epochs after which the published code lowers i
 class UcchSettings(PictureSettings):
     """UCCH's settings. What the paper does not say is the published code's, marked "code"."""
 
-    form: str = "paper"  # "paper": memory without normalisation, every batch used; "official": what the code computes
-    epochs: int = 20  # passes over the whole database (section 4.3.4; the code's default is 100)
-    batch: int = 256  # pairs a step (code); contrast needs large batches
-    width: int = 8192  # of the hidden layers (code)
-    image_layers: int = 3  # linear layers of the first modality's encoder (code)
-    text_layers: int = 2  # linear layers of the second modality's encoder (code)
-    lr: float = 1e-4  # Adam's rate (section 4.2.2)
-    weight_decay: float = 1e-6  # L2, in the optimiser (code)
-    decay: float = 0.1  # factor on the rate after epochs 30, 60, 90, 120 (code); 1: none
-    clip: float = 1.0  # largest norm of all gradients together (code); 0: none
-    beta: float = 0.9  # L = beta L_c + (1 - beta) L_r, Eq. 15 (code's default; alpha there); 1 or 0: one term only
-    temperature: float = 0.9  # tau, Eq. 4
-    momentum: float = 0.4  # delta, Eq. 5: share of the old memory that stays
-    negatives: int = 4096  # K, Eq. 4: drawn for each query from the whole bank, with replacement
-    margin: float = 0.2  # m, Eqs. 7-14
-    shift: float = 1.0  # xi, Eq. 8: taken off negatives outside the margin (code's default; the paper gives no value)
-    smoothing: float = 1.0  # kappa of the log-sum-exp bound, Eq. 14 (code)
-    warmup: int = 1  # first epochs whose keys come from the batch, and in which a pretrained backbone is frozen (code)
-    memory: str = "auto"  # first keys: "fair" coins; "biased": 69 % of the bits -1 (code); "auto": as `form`
-    keys: str = "binary"  # "real": contrast with the memory itself instead of its signs (section 4.3.6)
-    ranking: str = "smooth"  # L_r; "max-margin": the triplet loss L'_r that it bounds (Eqs. 6-7)
-
-    def __post_init__(self) -> None:
-        above, share = ("lr", "temperature", "smoothing", "decay"), ("beta", "momentum")
-        check("ucch", self, choices=CHOICES, least=LEAST, above=above, share=share)
+    form: Annotated[
+        Literal["paper", "official"],
+        '"paper": memory without normalisation, every batch used; "official": what the code computes',
+    ] = "paper"
+    epochs: Annotated[Count, "passes over the whole database (section 4.3.4; the code's default is 100)"] = 20
+    batch: Annotated[Count, "pairs a step (code); contrast needs large batches"] = 256
+    width: Annotated[Count, "of the hidden layers (code)"] = 8192
+    image_layers: Annotated[Count, "linear layers of the first modality's encoder (code)"] = 3
+    text_layers: Annotated[Count, "linear layers of the second modality's encoder (code)"] = 2
+    lr: Annotated[Rate, "Adam's rate (section 4.2.2)"] = 1e-4
+    weight_decay: Annotated[Weight, "L2, in the optimiser (code)"] = 1e-6
+    decay: Annotated[Rate, "factor on the rate after epochs 30, 60, 90, 120 (code); 1: none"] = 0.1
+    clip: Annotated[Weight, "largest norm of all gradients together (code); 0: none"] = 1.0
+    beta: Annotated[
+        Share, "L = beta L_c + (1 - beta) L_r, Eq. 15 (code's default; alpha there); 1 or 0: one term only"
+    ] = 0.9
+    temperature: Annotated[Rate, "tau, Eq. 4"] = 0.9
+    momentum: Annotated[Share, "delta, Eq. 5: share of the old memory that stays"] = 0.4
+    negatives: Annotated[Count, "K, Eq. 4: drawn for each query from the whole bank, with replacement"] = 4096
+    margin: Annotated[Weight, "m, Eqs. 7-14"] = 0.2
+    shift: Annotated[
+        Weight, "xi, Eq. 8: taken off negatives outside the margin (code's default; the paper gives no value)"
+    ] = 1.0
+    smoothing: Annotated[Rate, "kappa of the log-sum-exp bound, Eq. 14 (code)"] = 1.0
+    warmup: Annotated[
+        Natural, "first epochs whose keys come from the batch, and in which a pretrained backbone is frozen (code)"
+    ] = 1
+    memory: Annotated[
+        Literal["auto", "fair", "biased"],
+        'first keys: "fair" coins; "biased": 69 % of the bits -1 (code); "auto": as `form`',
+    ] = "auto"
+    keys: Annotated[
+        Literal["binary", "real"], '"real": contrast with the memory itself instead of its signs (section 4.3.6)'
+    ] = "binary"
+    ranking: Annotated[
+        Literal["smooth", "max-margin"], 'L_r; "max-margin": the triplet loss L\'_r that it bounds (Eqs. 6-7)'
+    ] = "smooth"
 
 
 # --- contrastive hashing ----------------------------------------------------------------------------------------------

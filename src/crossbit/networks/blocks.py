@@ -66,6 +66,8 @@ def dual_encoders(settings: Any, dims: Mapping[str, Dim], bits: int) -> dict[str
     """
     depths = settings.image_layers, settings.text_layers
     return {
-        modality: with_backbone(settings, dim, partial(Encoder, hidden=[settings.width] * (depth - 1), bits=bits))
+        modality: with_backbone(
+            settings.pictures, dim, partial(Encoder, hidden=[settings.width] * (depth - 1), bits=bits)
+        )
         for (modality, dim), depth in zip(dims.items(), depths, strict=True)
     }

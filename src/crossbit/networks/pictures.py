@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,26 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from crossbit.errors import UserError, unknown
+from crossbit.errors import UserError
 from crossbit.storage.tensors import read_tensors
 
 Dim: TypeAlias = int | tuple[int, int, int]  # width of vectors, or (h, w, 3) of pictures
 CNN_F_SIDE = 224  # pixels
-
-
-@dataclass(frozen=True)
-class PictureSettings:
-    """How a method takes pictures; the settings of every method with networks inherit these."""
-
-    pictures: str = "vectors"  # pictures go in as "vectors", or as pixels into a small "cnn" or the paper's "cnn-f"
-    weights: str = ""  # file with CNN-F's weights, .safetensors or MatConvNet's imagenet-vgg-f.mat; else random ones
-
-    def check_pictures(self) -> None:
-        """Raise UserError for a network that there is not, or weights without one that takes them."""
-        if self.pictures not in ("vectors", *BACKBONES):
-            raise unknown("pictures", self.pictures, ["vectors", *BACKBONES])
-        if self.weights and self.pictures != "cnn-f":
-            raise UserError(f"weights '{self.weights}' are CNN-F's; they need the setting pictures=cnn-f")
 
 
 class SmallCnn(nn.Module):
@@ -111,30 +95,28 @@ class PictureEncoder(nn.Module):
         self.backbone.requires_grad_(not frozen)
 
 
-def with_backbone(settings: PictureSettings, dim: Dim, head: Callable[[int], nn.Module]) -> nn.Module:
-    """`head(width)` for vectors of that width; for pixels, the network that the settings name, in front of it.
+def with_backbone(network: str, dim: Dim, head: Callable[[int], nn.Module]) -> nn.Module:
+    """`head(width)` for vectors of that width; for pixels, the named network ("cnn", "cnn-f") in front of it.
 
-    >>> with_backbone(PictureSettings(), 8, lambda width: nn.Linear(width, 4))
+    >>> with_backbone("vectors", 8, lambda width: nn.Linear(width, 4))
     Linear(in_features=8, out_features=4, bias=True)
-    >>> encoder = with_backbone(PictureSettings("cnn"), (16, 16, 3), lambda width: nn.Linear(width, 4))
+    >>> encoder = with_backbone("cnn", (16, 16, 3), lambda width: nn.Linear(width, 4))
     >>> encoder(torch.zeros(2, 16, 16, 3, dtype=torch.uint8)).shape
     torch.Size([2, 4])
     """
     if isinstance(dim, int):
         return head(dim)
-    backbone: Any = BACKBONES[settings.pictures](dim)
+    backbone: Any = BACKBONES[network](dim)
     return PictureEncoder(backbone, head(backbone.dim))
 
 
-def load_weights(networks: Mapping[str, nn.Module] | nn.ModuleDict, settings: Any) -> None:
-    """Put the weights that the settings name into every CNN-F of these encoders.
+def load_weights(networks: Mapping[str, nn.Module] | nn.ModuleDict, path: str) -> None:
+    """Put the weights of a file into every CNN-F of these encoders.
 
     Raises:
         UserError: no such file, or not CNN-F's weights.
     """
-    if not getattr(settings, "weights", ""):
-        return
-    state = read_cnn_f(Path(settings.weights))
+    state = read_cnn_f(Path(path))
     for network in networks.values():
         if isinstance(network, PictureEncoder):
             network.backbone.load_state_dict(state)

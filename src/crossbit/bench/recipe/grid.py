@@ -198,7 +198,7 @@ def merged_settings(grid: Grid, cls: type[Method], variant: Variant) -> dict[str
     >>> [merged_settings(made, get(name), Variant("", name)) for name in made.methods]
     [{}, {'epochs': 8}]
     """
-    has = setting_names(cls) - ({"epochs"} if cls.Settings.epochs == 1 else set())  # type: ignore[attr-defined]
+    has = setting_names(cls) - ({"epochs"} if cls.Settings.epochs == 1 else set())
     given: dict[str, Any] = {}
     for common, apart in zip(grid.settings, grid.method_settings, strict=True):
         given |= {key: value for key, value in common.items() if key in has}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError, unknown
 from crossbit.evaluation import parse_measure
 from crossbit.evaluation.report import DATABASES
-from crossbit.methods import Method, available, get, make_settings, setting_docs
+from crossbit.methods import Method, available, get, make_settings
 
 MOST_SEEDS = 1000  # more are a slip of the finger, not a bench
 
@@ -241,7 +242,7 @@ def setting_names(cls: type[Method]) -> frozenset[str]:
     >>> {"width", "preset"} <= setting_names(get("ssah"))
     True
     """
-    return frozenset(name for name, _, _ in setting_docs(cls)) | ({"preset"} if cls.presets else set())
+    return frozenset(field.name for field in dataclasses.fields(cls.Settings)) | ({"preset"} if cls.presets else set())
 
 
 def _seeds(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
