@@ -215,7 +215,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "data as picture": (["search", "run", "--image", "good.npz"], ["good.npz cannot be read as a picture"]),
     "neither words nor picture": (["search", "run"], ["words or --image"]),
     "words and picture": (["search", "run", "bar", "--image", "photo.png"], ["words or --image"]),
-    "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on words"]),
+    "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on texts"]),
     "picture to a model of vectors": (
         ["encode", "short", "pictures.npz", "--modality", "image", "--out", "new.npy"],
         ["pictures.npz holds pictures, and image takes vectors", "trained on no pictures"],

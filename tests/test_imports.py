@@ -127,7 +127,7 @@ def test_imports_run_one_way() -> None:
         ("crossbit.methods.nrch", "from ..training import train"),
         ("crossbit.methods.__init__", "from .. import training"),
         ("crossbit.methods.nrch", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import crossbit.model"),
-        ("crossbit.features.image", "from importlib import import_module\nimport_module('crossbit.methods')"),
+        ("crossbit.features.hog", "from importlib import import_module\nimport_module('crossbit.methods')"),
         ("crossbit.training", "import crossbit"),
         ("crossbit.training", "from crossbit.cli import main"),
         ("crossbit.somewhere", "import numpy"),

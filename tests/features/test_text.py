@@ -33,15 +33,15 @@ def test_pieces_bring_a_misspelt_word_near() -> None:
 
 def test_known() -> None:
     featuriser = WordsFeaturiser.fit(TEXTS)
-    assert featuriser.known("RED balloon")
-    assert not featuriser.known("zzz")
-    assert not featuriser.known("")
+    assert featuriser.knows("RED balloon")
+    assert not featuriser.knows("zzz")
+    assert not featuriser.knows("")
 
 
 def test_other_scripts() -> None:
     featuriser = WordsFeaturiser.fit(["красная лиса", "красная машина", "старая машина", "зелёное дерево"])
-    assert featuriser.known("лисы и машина")
-    assert not featuriser.known("fox")
+    assert featuriser.knows("лисы и машина")
+    assert not featuriser.knows("fox")
 
 
 def test_the_vocabulary_is_limited_and_rare_words_left_out() -> None:

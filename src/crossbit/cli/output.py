@@ -66,8 +66,10 @@ def _can_search(words: Sequence[str | Path]) -> bool:
     file = Path(words[1]) / "featurisers.json"
     if not file.is_file():
         return True
-    kinds = {each["kind"] for each in json.loads(file.read_text(encoding="utf-8")).values()}
-    return bool(kinds & ({"pictures", "pixels"} if "--image" in words else {"words"}))
+    from crossbit import features
+
+    names = {str(each["name"]) for each in json.loads(file.read_text(encoding="utf-8")).values()}
+    return ("pictures" if "--image" in words else "texts") in {features.get(name).reads for name in names}
 
 
 def calling() -> str:

@@ -16,8 +16,8 @@ from crossbit.data.types import PairedData
 from crossbit.demo import queries
 from crossbit.demo.queries import Search
 from crossbit.evaluation import Report, evaluate, score_codes
+from crossbit.features.as_is import AsIsFeaturiser
 from crossbit.features.paired import features_of
-from crossbit.features.vectors import VectorFeaturiser
 from crossbit.methods import get
 from crossbit.model import Model
 from crossbit.search.build import index_data
@@ -149,7 +149,7 @@ def as_vectors(data: PairedData, model: Model) -> PairedData:
 def on_vectors(model: Model) -> Model:
     """The same encoders for data that are features already."""
     made = {name: featuriser.dim for name, featuriser in model.featurisers.items()}
-    plain = {name: VectorFeaturiser(dim) for name, dim in made.items() if isinstance(dim, int)}
+    plain = {name: AsIsFeaturiser(dim) for name, dim in made.items() if isinstance(dim, int)}
     return Model(model.config, model.encoders, plain, history=model.history, rows=model.rows)
 
 

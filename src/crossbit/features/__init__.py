@@ -1,58 +1,61 @@
-"""Features: each modality as float32 vectors, fitted once on rows that are not queries, saved with the model."""
+"""Features: each modality as vectors, or pictures as pixels; fitted once on rows that are not queries.
+
+The featurisers stand one a file in this folder and are found by looking into it.
+"""
 
 from __future__ import annotations
 
+import pkgutil
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any
 
 from numpy.typing import NDArray
 
 from crossbit.errors import unknown
+from crossbit.features.base import Featuriser
 
-KINDS = {  # kind of rows: module and class, imported when used
-    "pictures": ("crossbit.features.image", "PictureFeaturiser"),
-    "pixels": ("crossbit.features.pixels", "PixelFeaturiser"),
-    "words": ("crossbit.features.text", "WordsFeaturiser"),
-    "vectors": ("crossbit.features.vectors", "VectorFeaturiser"),
-    "scaled": ("crossbit.features.vectors", "ScaledFeaturiser"),
-}
+__all__ = ["Featuriser", "available", "featuriser_from_state", "fit_featuriser", "get"]
 
 
-class Featuriser(Protocol):
-    """What every featuriser offers, whatever it reads."""
+def available() -> dict[str, type[Featuriser]]:
+    """Every featuriser by name.
 
-    kind: str
-
-    @property
-    def dim(self) -> int | tuple[int, int, int]:
-        """Numbers per row; of pixels, the shape of a row."""
-
-    def transform(self, x: Any) -> NDArray[Any]:
-        """Rows (n, ...) to float32 (n, dim), or uint8 (n, *dim)."""
-
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """JSON-able settings with `kind`, and arrays: all that `featuriser_from_state` needs."""
+    >>> {name: featuriser.reads for name, featuriser in available().items() if featuriser.reads != "pictures"}
+    {'as-is': 'vectors', 'scaled': 'vectors', 'words': 'texts'}
+    """
+    found: dict[str, type[Featuriser]] = {}
+    for module in _modules():
+        found |= _featurisers(module)
+    return dict(sorted(found.items()))
 
 
-def fit_featuriser(kind: str, rows: Any, *, seed: int = 0) -> Featuriser:
-    """Fit a featuriser to one modality.
-
-    Args:
-        kind: "pictures" (uint8 (n, h, w, 3)), "pixels" (the same, resized and otherwise left as they are), "words" (n
-            strings), "vectors" (float (n, d), left as they are) or "scaled" (float (n, d), every column to mean 0 and
-            deviation 1).
-        rows: the rows to fit on; queries must not be among them.
-        seed: draws the rows that are used where there are too many.
+def get(name: str) -> type[Featuriser]:
+    """The featuriser of that name; where its module is called so too, no other one is imported.
 
     Raises:
-        UserError: unknown kind, or rows that do not suit it.
+        UserError: there is none; the known ones are listed.
+    """
+    module = name.replace("-", "_")
+    found = _featurisers(module) if module in _modules() else {}
+    if name not in found:
+        found = available()
+    if name not in found:
+        raise unknown("kind of features", name, found)
+    return found[name]
+
+
+def fit_featuriser(name: str, rows: Any, *, seed: int = 0) -> Featuriser:
+    """Fit the featuriser of that name to one modality; `rows` and `seed` as for `Featuriser.fit`.
+
+    Raises:
+        UserError: an unknown name, or rows that do not suit it.
 
     >>> import numpy as np
     >>> featuriser = fit_featuriser("scaled", np.array([[1.0, 5.0], [3.0, 5.0]]))
     >>> featuriser.transform(np.array([[1.0, 5.0]]))
     array([[-1.,  0.]], dtype=float32)
     """
-    return cast(Featuriser, _class_of(kind).fit(rows, seed=seed))
+    return get(name).fit(rows, seed=seed)
 
 
 def featuriser_from_state(config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Featuriser:
@@ -63,11 +66,14 @@ def featuriser_from_state(config: dict[str, Any], tensors: dict[str, NDArray[Any
     >>> featuriser_from_state(config, tensors).transform(["a red hat"]).any()
     np.True_
     """
-    return cast(Featuriser, _class_of(str(config.get("kind"))).from_state(config, tensors))
+    return get(str(config.get("name"))).from_state(config, tensors)
 
 
-def _class_of(kind: str) -> Any:
-    if kind not in KINDS:
-        raise unknown("kind of features", kind, KINDS)
-    module, name = KINDS[kind]
-    return getattr(import_module(module), name)
+def _modules() -> list[str]:
+    return [info.name for info in pkgutil.iter_modules(__path__)]
+
+
+def _featurisers(module: str) -> dict[str, type[Featuriser]]:
+    values = vars(import_module(f"{__name__}.{module}")).values()
+    classes = [value for value in values if isinstance(value, type) and issubclass(value, Featuriser)]
+    return {value.name: value for value in classes if "name" in vars(value)}

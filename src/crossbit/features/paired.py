@@ -9,6 +9,7 @@ from torch import Tensor
 from crossbit.data.types import PairedData
 from crossbit.features import Featuriser, fit_featuriser
 
+DEFAULT = {"pictures": "hog", "words": "words", "vectors": "as-is"}  # by what a modality holds
 FIT_ROWS = 20_000  # rows that featurisers are fitted on, at most
 CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
 
@@ -23,10 +24,8 @@ def fit_featurisers(
     rows = np.union1d(data.splits["train"], data.splits["retrieval"])
     if len(rows) > FIT_ROWS:
         rows = np.sort(np.random.default_rng([seed, 2]).choice(rows, FIT_ROWS, replace=False))
-    kinds = {modality: data.kind(modality) for modality in modalities}
-    if pixels:
-        kinds = {modality: "pixels" if kind == "pictures" else kind for modality, kind in kinds.items()}
-    return {modality: fit_featuriser(kind, data[modality][rows], seed=seed) for modality, kind in kinds.items()}
+    chosen = {**DEFAULT, "pictures": "pixels"} if pixels else DEFAULT
+    return {m: fit_featuriser(chosen[data.kind(m)], data[m][rows], seed=seed) for m in modalities}
 
 
 def features_of(featuriser: Featuriser, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -42,4 +41,4 @@ def vectors_of(features: Tensor) -> Tensor:
     if features.ndim == 2:
         return features
     pixels = features.cpu().numpy()
-    return torch.from_numpy(fit_featuriser("pictures", pixels).transform(pixels)).to(features.device)
+    return torch.from_numpy(fit_featuriser("hog", pixels).transform(pixels)).to(features.device)

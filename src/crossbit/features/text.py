@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from crossbit.errors import UserError
+from crossbit.features.base import Featuriser, State
 
 Texts = Sequence[str] | NDArray[np.str_]
 
@@ -22,7 +23,7 @@ LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent fi
 RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
 
 
-class WordsFeaturiser:
+class WordsFeaturiser(Featuriser):
     """Two tf-idf parts, each row of length 1 (0 where nothing is known), joined.
 
     Args:
@@ -31,11 +32,12 @@ class WordsFeaturiser:
 
     >>> texts = ["a red fox", "a red car", "the old car", "the old fox"]
     >>> featuriser = WordsFeaturiser.fit(texts)
-    >>> featuriser.known("foxes"), featuriser.known("zebu")
+    >>> featuriser.knows("foxes"), featuriser.knows("zebu")
     (True, False)
     """
 
-    kind = "words"
+    name = "words"
+    reads = "texts"
 
     def __init__(self, vocabularies: dict[str, list[str]], tensors: dict[str, NDArray[np.float32]]) -> None:
         self.vocabularies = vocabularies
@@ -46,13 +48,13 @@ class WordsFeaturiser:
             self.parts[part] = vectoriser
 
     @classmethod
-    def fit(cls, texts: Texts, *, seed: int = 0) -> WordsFeaturiser:
+    def fit(cls, rows: Texts, *, seed: int = 0) -> Self:
         """Choose the vocabulary and its weights from texts (n,); nothing is random, `seed` is not used.
 
         Raises:
             UserError: no word occurs in two texts.
         """
-        texts, least = as_texts(texts), max(2, round(RARE * len(texts)))
+        texts, least = as_texts(rows), max(2, round(RARE * len(rows)))
         vocabularies, tensors = {}, {}
         for part, limit in LIMITS.items():
             try:
@@ -70,30 +72,34 @@ class WordsFeaturiser:
         """Numbers per text."""
         return sum(map(len, self.vocabularies.values()))
 
-    def transform(self, x: Texts) -> NDArray[np.float32]:
+    def transform(self, rows: Texts) -> NDArray[np.float32]:
         """Texts (n,) to float32 (n, dim).
 
         Raises:
-            UserError: `x` does not hold texts.
+            UserError: `rows` does not hold texts.
         """
-        texts = as_texts(x)
+        texts = as_texts(rows)
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
         joined = sparse.hstack([vectoriser.transform(texts) for vectoriser in self.parts.values()])
         return np.asarray(joined.toarray(), dtype=np.float32)
 
-    def known(self, text: str) -> bool:
-        """Whether `text` holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
-        return bool(self.transform([text]).any())
+    def knows(self, row: str) -> bool:
+        """Whether a text holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
+        return bool(self.transform([row]).any())
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """JSON-able vocabularies and the weights' arrays, enough for `from_state`."""
+    def check_query(self, row: str) -> list[str]:
+        """UserError where no word or piece of the text was seen in training."""
+        if not self.knows(row):
+            raise UserError(f"no word or piece of a word in {row!r} was seen in training; try other words")
+        return []
+
+    def state(self) -> State:
         weights = {f"{part}_idf": vectoriser.idf_ for part, vectoriser in self.parts.items()}
-        return {"kind": self.kind, "vocabularies": self.vocabularies}, weights
+        return {"name": self.name, "vocabularies": self.vocabularies}, weights
 
     @classmethod
-    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> WordsFeaturiser:
-        """The featuriser that `state` was taken from, equal to the bit."""
+    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
         return cls(config["vocabularies"], tensors)
 
 

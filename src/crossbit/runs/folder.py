@@ -9,7 +9,7 @@ from typing import Any
 from crossbit.errors import UserError
 from crossbit.storage.files import read_json, writing
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_history(folder: Path, history: list[dict[str, Any]]) -> None:

@@ -20,7 +20,6 @@ from crossbit.model import Model
 from crossbit.storage.pictures import read_picture
 
 PICTURES = 64  # pictures of one size encoded at a time
-TAKES = {"words": "texts", "pictures": "pictures", "pixels": "pictures"}  # by kind of featuriser; others take vectors
 
 
 def encode_pictures(
@@ -57,7 +56,7 @@ def takes(model: Model, modality: str) -> str:
     """
     if modality not in model.featurisers:
         raise unknown("modality", modality, model.modalities)
-    return TAKES.get(model.featurisers[modality].kind, "vectors")
+    return model.featurisers[modality].reads
 
 
 def check_takes(model: Model, modality: str, rows: Any, source: str) -> None:

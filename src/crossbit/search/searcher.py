@@ -10,6 +10,7 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.features.base import Reads
 from crossbit.index import open_index
 from crossbit.index.base import Hit
 from crossbit.index.embeddings import Embeddings, cosines
@@ -56,9 +57,8 @@ def search_words(
         UserError: the model knows no texts, or no word of this one; no index at `uri`, or one of another code length;
             a `where` that is not an expression over the items; embeddings that are damaged or not the index's.
     """
-    modality = _modality_of("words", model)
-    if not model.featurisers[modality].known(words):  # type: ignore[attr-defined]
-        raise UserError(f"no word or piece of a word in {words!r} was seen in training; try other words")
+    modality = _modality_of("texts", model)
+    model.featurisers[modality].check_query(words)
     return _search(model, uri, modality, model.embed(modality, [words]), k, where, rerank)
 
 
@@ -108,10 +108,10 @@ def _search(
     return found
 
 
-def _modality_of(kind: str, model: Model) -> str:
-    kinds = {modality: featuriser.kind for modality, featuriser in model.featurisers.items()}
-    for modality, own in kinds.items():
-        if own == kind:
+def _modality_of(held: Reads, model: Model) -> str:
+    """The first modality whose rows are texts, or pictures."""
+    for modality, featuriser in model.featurisers.items():
+        if featuriser.reads == held:
             return modality
-    held = ", ".join(f"{modality} from {own}" for modality, own in kinds.items())
-    raise UserError(f"this model encodes {held}; searching by {kind} needs one trained on {kind}")
+    known = ", ".join(f"{modality} from {featuriser.reads}" for modality, featuriser in model.featurisers.items())
+    raise UserError(f"this model encodes {known}; searching by {held} needs one trained on {held}")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from crossbit.errors import UserError
-from crossbit.features.image import (
-    PictureFeaturiser,
+from crossbit.features.hog import (
+    HogFeaturiser,
     describe,
     fitted_side,
     gradient_blocks,
@@ -66,7 +66,7 @@ def test_fitted_side(shape, side) -> None:
 
 def test_another_size_of_the_same_picture_is_its_nearest() -> None:
     angles = np.linspace(0, np.pi, 12, endpoint=False)
-    featuriser = PictureFeaturiser.fit(np.stack([stripes(angle) for angle in angles]))
+    featuriser = HogFeaturiser.fit(np.stack([stripes(angle) for angle in angles]))
     known = featuriser.transform(np.stack([stripes(angle) for angle in angles]))
     bigger = featuriser.transform(np.stack([stripes(angle, 96) for angle in angles]))
     distances = ((bigger[:, None] - known[None]) ** 2).sum(-1)
@@ -75,7 +75,7 @@ def test_another_size_of_the_same_picture_is_its_nearest() -> None:
 
 def test_pca_keeps_distances_when_nothing_is_dropped() -> None:
     pictures = RANDOM.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    vectors, raw = PictureFeaturiser.fit(pictures).transform(pictures), describe(pictures)
+    vectors, raw = HogFeaturiser.fit(pictures).transform(pictures), describe(pictures)
     for i in range(12):
         np.testing.assert_allclose(
             np.linalg.norm(vectors - vectors[i], axis=1), np.linalg.norm(raw - raw[i], axis=1), atol=1e-3
@@ -84,7 +84,7 @@ def test_pca_keeps_distances_when_nothing_is_dropped() -> None:
 
 def test_dim_is_an_upper_limit() -> None:
     pictures = RANDOM.integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
-    assert PictureFeaturiser.fit(pictures, dim=5).transform(pictures).shape == (12, 5)
+    assert HogFeaturiser.fit(pictures, dim=5).transform(pictures).shape == (12, 5)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_dim_is_an_upper_limit() -> None:
 )
 def test_other_arrays_are_refused(wrong) -> None:
     with pytest.raises(UserError, match="uint8"):
-        PictureFeaturiser.fit(wrong)
+        HogFeaturiser.fit(wrong)
 
 
 def test_one_picture_is_too_few_to_fit() -> None:
     with pytest.raises(UserError, match="two pictures or more, not 1"):
-        PictureFeaturiser.fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))
+        HogFeaturiser.fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))

@@ -6,7 +6,7 @@ written out here because over whole batches it is several times as fast as a lib
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from crossbit.errors import UserError
+from crossbit.features.base import Featuriser, State
 
 CELLS = 8  # a picture is 8 x 8 cells, whatever its size
 ORIENTATIONS = 9  # unsigned, 20 degrees each
@@ -24,7 +25,7 @@ BATCH = 2048  # pictures at a time, to bound memory
 FITTED_ROWS = 20_000  # enough to fit the PCA on
 
 
-class PictureFeaturiser:
+class HogFeaturiser(Featuriser):
     """Fixed picture descriptors followed by a fitted PCA.
 
     Args:
@@ -32,11 +33,12 @@ class PictureFeaturiser:
         tensors: `mean` (d,), `components` (dim, d).
 
     >>> pictures = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
-    >>> PictureFeaturiser.fit(pictures).transform(pictures[:2]).shape
+    >>> HogFeaturiser.fit(pictures).transform(pictures[:2]).shape
     (2, 20)
     """
 
-    kind = "pictures"
+    name = "hog"
+    reads = "pictures"
 
     def __init__(self, side: int, tensors: dict[str, NDArray[np.float32]]) -> None:
         self.side = side
@@ -44,19 +46,19 @@ class PictureFeaturiser:
         self.components = np.ascontiguousarray(tensors["components"], dtype=np.float32)
 
     @classmethod
-    def fit(cls, pictures: NDArray[np.uint8], *, seed: int = 0, dim: int = 1024) -> PictureFeaturiser:
+    def fit(cls, rows: NDArray[np.uint8], *, seed: int = 0, dim: int = 1024) -> Self:
         """Fit on pictures (n, h, w, 3) uint8, at most 20,000 of them drawn with `seed`; `dim` is an upper limit.
 
         Raises:
             UserError: fewer than two pictures, or not a uint8 array (n, h, w, 3).
         """
-        check_pictures(pictures)
-        if len(pictures) < 2:
-            raise UserError(f"picture features are fitted on two pictures or more, not {len(pictures)}")
-        if len(pictures) > FITTED_ROWS:
-            pictures = pictures[np.sort(np.random.default_rng(seed).choice(len(pictures), FITTED_ROWS, replace=False))]
-        side = fitted_side(pictures)
-        described = describe_all(pictures, side)
+        check_pictures(rows)
+        if len(rows) < 2:
+            raise UserError(f"picture features are fitted on two pictures or more, not {len(rows)}")
+        if len(rows) > FITTED_ROWS:
+            rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), FITTED_ROWS, replace=False))]
+        side = fitted_side(rows)
+        described = describe_all(rows, side)
         many = len(described) > described.shape[1]
         pca = PCA(min(dim, *described.shape), svd_solver="covariance_eigh" if many else "full").fit(described)
         return cls(side, {"mean": pca.mean_, "components": pca.components_})
@@ -66,26 +68,24 @@ class PictureFeaturiser:
         """Numbers per picture."""
         return len(self.components)
 
-    def transform(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def transform(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures (n, h, w, 3) uint8 of any size to float32 (n, dim).
 
         Raises:
             UserError: not a uint8 array (n, h, w, 3).
         """
-        check_pictures(x)
-        out = np.empty((len(x), self.dim), dtype=np.float32)
-        for start in range(0, len(x), BATCH):
-            rows = slice(start, start + BATCH)
-            out[rows] = (describe(resize(x[rows], self.side)) - self.mean) @ self.components.T
+        check_pictures(rows)
+        out = np.empty((len(rows), self.dim), dtype=np.float32)
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            out[part] = (describe(resize(rows[part], self.side)) - self.mean) @ self.components.T
         return out
 
-    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """JSON-able settings and arrays, enough for `from_state`."""
-        return {"kind": self.kind, "side": self.side}, {"mean": self.mean, "components": self.components}
+    def state(self) -> State:
+        return {"name": self.name, "side": self.side}, {"mean": self.mean, "components": self.components}
 
     @classmethod
-    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> PictureFeaturiser:
-        """The featuriser that `state` was taken from, equal to the bit."""
+    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
         return cls(config["side"], tensors)
 
 

@@ -1,0 +1,73 @@
+"""What every featuriser offers: what it reads, how it is fitted, what it makes of rows, and its state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal, Self
+
+from numpy.typing import NDArray
+
+Reads = Literal["pictures", "texts", "vectors"]
+State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+
+class Featuriser(ABC):
+    """Turns the rows of one modality into what an encoder takes. It is fitted once and saved with the model.
+
+    A new one is one new file in this folder: a subclass with `name` and `reads`. It is found by looking into the
+    folder. A module that is called as its featuriser ("-" as "_") is imported alone when that one is asked for.
+
+    Attributes:
+        name: as written in `--features MODALITY=NAME`.
+        reads: "pictures" (uint8 (n, h, w, 3)), "texts" (n strings) or "vectors" (numbers (n, d)).
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[Reads]
+
+    @property
+    @abstractmethod
+    def dim(self) -> int | tuple[int, int, int]:
+        """Numbers per row; of pixels, the shape of a row."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, rows: Any, *, seed: int = 0) -> Self:
+        """A featuriser fitted to rows that are not queries.
+
+        Args:
+            rows: what the modality holds, as `reads` says.
+            seed: of what is drawn, such as the rows that are used where there are too many.
+
+        Raises:
+            UserError: rows of another form, or too few.
+        """
+
+    @abstractmethod
+    def transform(self, rows: Any) -> NDArray[Any]:
+        """Rows (n, ...) to float32 (n, dim), or uint8 (n, *dim): a writable array in C order, whatever the rows' order.
+
+        Raises:
+            UserError: rows of another form.
+        """
+
+    def knows(self, row: Any) -> bool:
+        """False where the row says nothing to this featuriser, such as a text without any known word."""
+        return True
+
+    def check_query(self, row: Any) -> list[str]:
+        """Lines that tell the user what of a query was not understood; none where all was.
+
+        Raises:
+            UserError: nothing can be found from this row.
+        """
+        return []
+
+    @abstractmethod
+    def state(self) -> State:
+        """JSON-able settings with `name` among them, and arrays: all that `from_state` needs."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
+        """The featuriser that `state` was taken from; it transforms equally to the bit."""
