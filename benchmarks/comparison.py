@@ -1,6 +1,6 @@
 """What a bench found, for BENCHMARKS.md and a page: mAP averaged over both directions, by seed, then over the seeds.
 
-    crossbit bench recipes/comparison.toml --data-root DIR --out OUT
+    crossbit bench comparison --data-root DIR --out OUT
     python benchmarks/comparison.py OUT [--page docs/results.md] [--plots docs/images]
 
 --page gets the bench's own tables of mAP between its marks, --plots its plots against noise and code length;

@@ -1,6 +1,6 @@
-"""What recipes/look.toml found: LOOK beside the four papers' methods over all noisy cells, and the rates it estimated.
+"""What the recipe `look` found: LOOK beside the four papers' methods over all noisy cells, and the rates it estimated.
 
-    crossbit bench recipes/look.toml --data-root DIR --out OUT --workers 2
+    crossbit bench look --data-root DIR --out OUT --workers 2
     python benchmarks/look_study.py OUT [--page docs/look.md]
 
 For each data set and database: the mean over the cells of wrong labels (wrong pairs are not among them) of the mean mAP

@@ -1,6 +1,6 @@
 """The methods at their papers' widths and epochs beside the narrow ones: is their order the same?
 
-    crossbit bench recipes/wide.toml --data-root DIR --out OUT
+    crossbit bench wide --data-root DIR --out OUT
     python benchmarks/wide.py OUT [--page docs/results.md]
 
 Narrow figures are those that benchmarks/results/ has kept of the same cell of LOOK's study. --page gets the table

@@ -117,7 +117,7 @@ def test_wheel_holds_every_file(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "src" / "crossbit", source, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     page = source / "data" / "page"  # as a page will be: beside code, in a folder without any
     page.mkdir()
-    for ending in ("html", "css", "js", "json"):
+    for ending in ("html", "css", "js", "json", "toml"):
         (page / f"made-up.{ending}").touch()
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", "wheel", "."]
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, env={**os.environ, "PIP_NO_INDEX": "1"})

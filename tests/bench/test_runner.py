@@ -306,7 +306,11 @@ def test_all_mistakes_of_a_recipe_are_told_one_a_line(place: Path, command: Comm
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["gone.toml", "--out", "out"], "cannot read"),
+        (["gone.toml", "--out", "out"], "gone.toml does not exist; `crossbit bench --list`"),
+        (["qiuck", "--out", "out"], "did you mean 'quick'?"),
+        (["quick"], "crossbit bench quick --out DIR"),
+        (["recipes/quick.toml", "--out", "out"], "crossbit's own recipe 'quick' goes by its name"),
+        ([], "crossbit bench --list"),
         (["one.toml"], "say where the results shall go"),
         (["one.toml", "--out", "."], "holds other things than a bench"),
         (["one.toml", "--out", "toy.npz"], "exists already"),

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,7 +15,6 @@ from crossbit.data.layouts import layouts
 from crossbit.data.layouts.parts.write import write_neutral
 from crossbit.errors import UserError
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 RNG = np.random.default_rng(5)
 
 
@@ -697,13 +695,10 @@ def test_finding_reads_no_arrays(tmp_path, monkeypatch):
     assert find_data(tmp_path / "MIRFlickr.h5").layout.name == "nrch-h5"
 
 
-def test_every_layout_names_its_rules_and_recipes():
+def test_every_layout_names_its_rules():
     assert len(layouts()) == 8
     for name, layout in layouts().items():
         assert layout.name == name and layout.rules and layout.__doc__
-        for _, fitting in layout.recipes:
-            assert set(fitting) <= set(layout.rules)
-            assert all((RECIPES / f"{stem}.toml").is_file() for stem in fitting.values())
 
 
 def test_notes_are_told_once_a_load(tmp_path, caplog):

@@ -54,11 +54,7 @@ def test_show_says_what_it_is_and_which_recipe_fits(flickr, command):
     assert told["modalities"]["text"] == {"kind": "vectors", "shape": [2050, 9], "dtype": "float32"}
     assert any("the default; others: nrch" in note for note in told["notes"])
     text = re.sub(r"\s+", " ", command("data", "show", flickr).out)
-    assert (
-        "split-mat: UCCH's MIRFlickr-25K" in text
-        and "recipes/nrch-main.toml, split 'nrch'" in text
-        and "2,000 rows" in text
-    )
+    assert "split-mat: UCCH's MIRFlickr-25K" in text and "nrch-main, split 'nrch'" in text and "2,000 rows" in text
 
 
 def test_show_says_what_is_missing(flickr, command):

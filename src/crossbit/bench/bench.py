@@ -12,6 +12,7 @@ from typing import Any
 from crossbit.bench.recipe.grid import expand_or_refuse
 from crossbit.bench.recipe.parse import read_recipe
 from crossbit.bench.recipe.recipe import Recipe
+from crossbit.bench.recipe.shipped import recipe_path
 from crossbit.bench.work.estimate import Estimate, estimate
 from crossbit.bench.work.lock import alone_in
 from crossbit.bench.work.runner import Job, finished, forget
@@ -115,7 +116,7 @@ def prepare(
     """Read a recipe, load its data, and check everything that can be wrong; nothing is written.
 
     Args:
-        path: the TOML file.
+        path: the TOML file; or the name of a recipe that comes with crossbit.
         out: the bench's folder: new, empty, or one that a bench began.
         data: run on this data set only: one of the recipe, or a built-in name or a path in the place of all.
         quick: as the recipe's [quick] says.
@@ -125,8 +126,8 @@ def prepare(
         Mistakes: with all mistakes of the recipe.
         UserError: `out` cannot be taken, or the recipe cannot be read.
     """
-    folder = _check_out(Path(out))
-    recipe, mistakes = read_recipe(path)
+    folder, file = _check_out(Path(out)), recipe_path(path)
+    recipe, mistakes = read_recipe(file)
     if quick and recipe.quick is None:
         mistakes.append("recipe: it has no [quick], so there is no reduced form of it")
     recipe = recipe.reduced() if quick and recipe.quick else recipe
@@ -134,7 +135,7 @@ def prepare(
     runs, sources = expand_or_refuse(recipe, Path(data_root), path, mistakes)
     jobs = [Job(run, sources[run.data], recipe.protocol) for run in runs]
     options = {"quick": quick, "data": data}
-    text, published = Path(path).read_text(encoding="utf-8"), Path(path).parent / "published.json"
+    text, published = file.read_text(encoding="utf-8"), file.parent / "published.json"
     return Bench(recipe, text, published, jobs, folder, options)
 
 

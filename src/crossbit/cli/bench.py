@@ -23,8 +23,11 @@ SOME_FAILED = 1  # the exit code when the bench came to its end, but not all of 
 
 def bench(
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE.toml|DIR", help="A recipe to run; or a bench's folder, to draw it again.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="RECIPE|DIR", help="A recipe to run, by name or path; or a bench's folder, to draw it again."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where results go; a folder that a bench began is gone on with.")
     ] = None,
@@ -47,6 +50,7 @@ def bench(
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try runs again that failed before.")] = False,
     plan: Annotated[bool, typer.Option("--plan", "--dry-run", help="Say what would run, and how long; stop.")] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="Name the recipes that come with crossbit.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run a recipe: methods x bits x noise x seeds x data. Leaves tables, plots and every run.
@@ -56,18 +60,20 @@ def bench(
 
     \b
     Examples:
-      crossbit bench recipes/quick.toml --out quick
-      crossbit bench recipes/quick.toml --out quick --plan
-      crossbit bench recipes/quick.toml --out quick --workers 2
-      crossbit bench quick
+      crossbit bench --list
+      crossbit bench quick --out out
+      crossbit bench quick --out out --plan
+      crossbit bench mine.toml --out out --workers 2
+      crossbit bench out
     """
-    if recipe.is_dir():
-        if out is not None:
-            raise UserError(
-                f"{recipe} is a folder, which is drawn again where it is; leave out --out, or give a recipe"
-            )
+    if list_recipes:
+        return _say_recipes(as_json)
+    if recipe is None:
+        raise UserError("no recipe is given; `crossbit bench --list` names some: crossbit bench RECIPE --out DIR")
+    if out is None and recipe.is_dir():
         with _kept(recipe):
             return _draw(recipe, as_json)
+    _check_recipe(recipe)
     if out is None:
         raise UserError(f"say where the results shall go: crossbit bench {recipe} --out DIR")
     if not plan:
@@ -83,6 +89,23 @@ def bench(
     if any(result.status != "done" for result in results):
         raise typer.Exit(SOME_FAILED)
     return None
+
+
+def _say_recipes(as_json: bool) -> None:
+    """The recipes that come with crossbit, a line each."""
+    from crossbit.bench.recipe.shipped import shipped
+
+    titles = {name: recipe["title"] for name, recipe in shipped().items()}
+    return say_json(titles) if as_json else say_table(["recipe", "what it runs"], titles.items())
+
+
+def _check_recipe(name: Path) -> None:
+    """There is such a recipe; its name comes before a folder called so: `bench quick --out quick` goes on with one."""
+    from crossbit.bench.recipe.shipped import recipe_path, shipped
+
+    if name.is_dir() and str(name) not in shipped():
+        raise UserError(f"{name} is a folder, which is drawn again where it is; leave out --out, or give a recipe")
+    recipe_path(name)
 
 
 def _refuse_busy(out: Path) -> None:

@@ -175,20 +175,21 @@ def _stream(found: LayoutFile, out: Path, split: str | None, transposed: bool | 
 
 def _describe_layout(found: LayoutFile, split: str | None, transposed: bool | None) -> dict[str, Any]:
     """As `describe`, with what is known of the layout; without the pairs where something is missing."""
+    from crossbit.bench.recipe.fitting import fitting_recipes
     from crossbit.data import describe
     from crossbit.data.layouts import about
-    from crossbit.data.layouts.parts.recipes import recipes_of, unlike_published
+    from crossbit.data.layouts.parts.published import unlike_published
 
     layout = found.layout
-    fitting = layout.fitting(found)
+    fitting = fitting_recipes(found)
     known: dict[str, Any] = {
         "name": found.name,
         "layout": layout.name,
         "about": about(layout),
         "missing": found.missing,
         "problem": None,
-        "recipes": fitting,
-        "further_recipes": {rule: recipes_of(stem, found.name)[1:] for rule, stem in fitting.items()},
+        "recipes": {rule: main for rule, (main, *_) in fitting.items()},
+        "further_recipes": {rule: others for rule, (_, *others) in fitting.items()},
         "notes": list(found.notes),
     }
     if found.missing:
@@ -218,7 +219,7 @@ def _layout_lines(described: dict[str, Any]) -> list[tuple[str, str]]:
     for rule, stem in described["recipes"].items():
         further = described["further_recipes"][rule]
         also = f"; also {', '.join(further)}" if further else ""
-        lines.append(("recipe", f"recipes/{stem}.toml, split '{rule}'{also}"))
+        lines.append(("recipe", f"{stem}, split '{rule}'{also}"))
     return lines + [("note", text) for text in described["notes"]]
 
 

@@ -19,7 +19,6 @@ class CocoH5(Layout):
 
     name = "coco-h5"
     rules = ("ucch", "nrch", "random")
-    recipes = (("", {"ucch": "ucch-main", "nrch": "nrch-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None or "images" in held.entries:

@@ -20,7 +20,6 @@ class Dcmh(Layout):
 
     name = "dcmh"
     rules = ("random", "ucch", "nrch")
-    recipes = (("", {"random": "ssah-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None or ("images" not in held.entries and not {"YAll", "LAll"} <= held.entries.keys()):

@@ -30,7 +30,6 @@ class Dcmht(Layout):
 
     name = "dcmht"
     rules = ("random", "ucch", "nrch")
-    recipes = ()
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         folder = path if held is None else path.parent

@@ -19,7 +19,6 @@ class IaprMat(Layout):
 
     name = "iapr-mat"
     rules = ("ucch", "nrch")
-    recipes = (("", {"ucch": "ucch-main", "nrch": "nrch-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         wanted = {key: (key,) for part in (DATABASE, TEST) for key in part.values()}

@@ -28,7 +28,6 @@ class MrlH5(Layout):
 
     name = "mrl-h5"
     rules = ("mrl",)
-    recipes = (("", {"mrl": "mrl-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         labelled = {f"{part}_{key}" for part in ("train", "test") for key in ("imgs_labels", "texts_labels")}

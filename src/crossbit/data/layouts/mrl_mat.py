@@ -27,7 +27,6 @@ class MrlMat(Layout):
 
     name = "mrl-mat"
     rules = ("mrl",)
-    recipes = (("", {"mrl": "mrl-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:

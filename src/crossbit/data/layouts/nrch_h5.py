@@ -30,7 +30,6 @@ class NrchH5(Layout):
 
     name = "nrch-h5"
     rules = ("file",)
-    recipes = (("", {"file": "nrch-main"}),)
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:

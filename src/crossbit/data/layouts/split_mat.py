@@ -23,11 +23,6 @@ class SplitMat(Layout):
 
     name = "split-mat"
     rules = ("ucch", "nrch", "random")
-    recipes = (
-        ("tc10", {"ucch": "ucch-main"}),
-        ("tc21", {"nrch": "nrch-main"}),
-        ("", {"ucch": "ucch-main", "nrch": "nrch-main"}),
-    )
 
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
         if held is None:

@@ -106,13 +106,10 @@ class Layout(ABC):
     Attributes:
         name: as in the table of docs/layouts.md.
         rules: the split rules it can be read with, the default first.
-        recipes: after a part of the data's name, letters and digits only, the stem of the recipe in `recipes/` that
-            fits with each split rule; the first part that is in the name counts, "" is in all.
     """
 
     name: ClassVar[str]
     rules: ClassVar[tuple[str, ...]]
-    recipes: ClassVar[tuple[tuple[str, dict[str, str]], ...]]
 
     @abstractmethod
     def find(self, path: Path, held: Container | None) -> LayoutFile | None:
@@ -126,11 +123,6 @@ class Layout(ABC):
     @abstractmethod
     def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
         """The pairs; `found` lacks nothing."""
-
-    def fitting(self, found: LayoutFile) -> dict[str, str]:
-        """Split rule to the stem of the recipe that fits what was found."""
-        plain = "".join(filter(str.isalnum, found.name.lower()))
-        return next((stems for part, stems in self.recipes if part in plain), {})
 
     def pick(self, path: Path, held: Container, wanted: Mapping[str, Sequence[str]]) -> LayoutFile | None:
         """The entries of `held` for each thing wanted, under the first of its keys that is there; None without any."""

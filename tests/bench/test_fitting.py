@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from crossbit.bench.recipe.fitting import fitting_recipes, recipes_of
+from crossbit.bench.recipe.shipped import shipped
 from crossbit.data import PairedData
-from crossbit.data.layouts.parts.recipes import OTHERS, recipes_of, unlike_published
+from crossbit.data.layouts import layouts
+from crossbit.data.layouts.parts.base import LayoutFile
+from crossbit.data.layouts.parts.published import unlike_published
 from crossbit.data.layouts.parts.rules import PUBLISHED
 from tiny import Command, runner
-
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-SOURCES = {
-    file.stem: {data["source"] for data in tomllib.loads(file.read_text(encoding="utf-8"))["data"].values()}
-    for file in RECIPES.glob("*-*.toml")
-}
 
 
 @pytest.fixture
@@ -41,13 +38,46 @@ def small(tmp_path: Path) -> Path:
     return tmp_path / "MIRFlickr.h5"
 
 
-@pytest.mark.parametrize("main", OTHERS)
-def test_the_table_is_what_the_recipes_say(main: str) -> None:
-    family = {stem: sources for stem, sources in SOURCES.items() if stem.split("-")[0] == main.split("-")[0]}
-    files = [source for source in family[main] if "." in source]  # the others are neutral, in no layout
-    assert files
-    for source in files:
-        assert sorted(recipes_of(main, Path(source).stem)) == sorted(s for s in family if source in family[s])
+def folder_of(layout: str, name: str) -> LayoutFile:
+    return LayoutFile(layouts()[layout], Path(name), name, {})
+
+
+@pytest.mark.parametrize("paper", ["nrch", "ucch", "mrl"])
+def test_every_file_that_a_recipe_names_leads_back_to_it(paper: str) -> None:
+    family = {stem: recipe["data"] for stem, recipe in shipped().items() if stem.startswith(f"{paper}-")}
+    files = {stem: {table["source"] for table in data.values()} for stem, data in family.items()}
+    for file in files[f"{paper}-main"]:
+        named = recipes_of(paper, Path(file).stem)
+        assert sorted(named) == sorted(stem for stem in family if file in files[stem])
+        assert named[0] == f"{paper}-main"
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "mains"),
+    [
+        ("split-mat", "mirflickr25k", {"ucch": "ucch-main", "nrch": "nrch-main"}),
+        ("split-mat", "nus-wide-tc10", {"ucch": "ucch-main"}),
+        ("split-mat", "nus-wide-tc21", {"nrch": "nrch-main"}),
+        ("coco-h5", "mine", {"ucch": "ucch-main", "nrch": "nrch-main"}),
+        ("nrch-h5", "IAPR", {"file": "nrch-main"}),
+        ("mrl-mat", "INRIA-Websearch", {"mrl": "mrl-main"}),
+        ("dcmh", "FLICKR-25K", {"random": "ssah-main"}),
+        ("dcmht", "coco", {}),
+    ],
+)
+def test_the_main_recipe_is_the_one_whose_split_it_is(layout: str, name: str, mains: dict[str, str]) -> None:
+    fitting = fitting_recipes(folder_of(layout, name))
+    assert {rule: recipes[0] for rule, recipes in fitting.items()} == mains
+
+
+def test_a_set_of_no_paper_is_in_the_main_recipe_alone() -> None:
+    assert recipes_of("nrch", "mine") == ["nrch-main"]
+
+
+@pytest.mark.parametrize("name", layouts())
+def test_every_layout_leads_to_recipes_that_are_there(name: str) -> None:
+    for rule, recipes in fitting_recipes(folder_of(name, "iapr")).items():
+        assert rule in layouts()[name].rules and set(recipes) <= set(shipped())
 
 
 def test_show_names_all_recipes_of_the_set_and_sizes_that_are_not_its_own(small: Path, command: Command) -> None:
@@ -55,10 +85,7 @@ def test_show_names_all_recipes_of_the_set_and_sizes_that_are_not_its_own(small:
     assert told["recipes"] == {"file": "nrch-main"}
     assert len(told["further_recipes"]["file"]) == 4
     shown = command("data", "show", small).out
-    assert (
-        "recipes/nrch-main.toml, split 'file'; also nrch-curves, nrch-sensitivity, nrch-ablation, nrch-efficiency"
-        in shown
-    )
+    assert "nrch-main, split 'file'; also nrch-ablation, nrch-curves, nrch-efficiency, nrch-sensitivity" in shown
     sizes = "200 pairs, it has 20,015; 20 query rows, it has 2,000; 100 train rows, it has 10,000"
     assert f"not the published set: {sizes}; figures do not compare with the paper's" in " ".join(shown.split())
 

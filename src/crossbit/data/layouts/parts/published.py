@@ -1,4 +1,4 @@
-"""Which recipes a published set is in, and whether a file has that set's sizes."""
+"""Whether a file that is called like a published set has that set's sizes."""
 
 from __future__ import annotations
 
@@ -6,35 +6,6 @@ import re
 
 from crossbit.data.layouts.parts.rules import PUBLISHED, PublishedSet
 from crossbit.data.types import PairedData
-
-# Beside a paper's main recipe those that it is followed by: after a part of the set's name, letters and digits only.
-OTHERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "nrch-main": {
-        "mirflickr": ("nrch-curves", "nrch-sensitivity", "nrch-ablation", "nrch-efficiency"),
-        "": ("nrch-curves",),
-    },
-    "ucch-main": {
-        "mirflickr": ("ucch-curves", "ucch-efficiency"),
-        "iapr": ("ucch-curves", "ucch-sensitivity", "ucch-ablation"),
-        "coco": ("ucch-curves", "ucch-sensitivity", "ucch-ablation"),
-        "": ("ucch-curves",),
-    },
-    "mrl-main": {
-        "wiki": ("mrl-sensitivity", "mrl-ablation"),
-        "inria": ("mrl-sensitivity", "mrl-efficiency"),
-    },
-    "ssah-main": {},
-}
-
-
-def recipes_of(stem: str, name: str) -> list[str]:
-    """The main recipe `stem` and its paper's others that hold the set of this name.
-
-    >>> recipes_of("nrch-main", "IAPR")
-    ['nrch-main', 'nrch-curves']
-    """
-    plain = _plain(name)
-    return [stem, *next((others for part, others in OTHERS.get(stem, {}).items() if part in plain), ())]
 
 
 def unlike_published(data: PairedData, *, fixed: bool) -> list[str]:
