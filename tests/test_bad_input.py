@@ -211,8 +211,11 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "index of other code length": (["search", "run", "bar", "--uri", "short/index"], ["8", "16", "bits"]),
     "no known word": (["search", "run", "zzqqxx"], ["'zzqqxx'", "seen in training"]),
     "no word at all": (["search", "run", ""], ["''", "seen in training"]),
-    "picture that is none": (["search", "run", "--image", "photo.png"], ["photo.png cannot be read as a picture"]),
-    "data as picture": (["search", "run", "--image", "good.npz"], ["good.npz cannot be read as a picture"]),
+    "picture that is none": (
+        ["search", "run", "--image", "photo.png"],
+        ["photo.png begins like a picture, but"],
+    ),
+    "data as picture": (["search", "run", "--image", "good.npz"], ["good.npz is not a picture; give a picture file"]),
     "neither words nor picture": (["search", "run"], ["words or --image"]),
     "words and picture": (["search", "run", "bar", "--image", "photo.png"], ["words or --image"]),
     "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on texts"]),

@@ -429,7 +429,7 @@ def test_encode_skips_what_is_no_picture_and_says_so(place: Path, tmp_path: Path
     (photos / "aa.jpg").write_text("not a picture", encoding="utf-8")
     ran = command("encode", place / "run", photos, "--modality", "image", "--out", tmp_path / "codes.npy")
     assert ran.code == 0
-    assert [line.startswith(f"skipping {photos / 'aa.jpg'}") for line in ran.errors] == [True]
+    assert [line.startswith(f"left out: {photos / 'aa.jpg'} is") for line in ran.errors] == [True]
     assert (tmp_path / "codes.txt").read_text(encoding="utf-8") == "a.png\nb.png\n"
     expected = crossbit.load_model(place / "run").encode("image", arrays()["image"][:2])
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
@@ -536,7 +536,7 @@ def test_a_skipped_file_is_named_before_the_reason(place: Path, tmp_path: Path, 
     folder = photos(tmp_path)
     ran = command("encode", place / "run", folder, "--modality", "image", "--out", tmp_path / "codes.npy")
     assert ran.code == 0
-    assert ran.errors[0].startswith(f"skipping {folder / 'notes.txt'}: cannot be read as a picture: ")
+    assert ran.errors[0].startswith(f"left out: {folder / 'notes.txt'} is not a picture; ")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def search(
     from crossbit.search.searcher import search_picture, search_words
     from crossbit.storage.pictures import read_picture
 
-    picture = None if image is None else read_picture(image)
+    picture = None if image is None else read_picture(image)[None]
     model = crossbit.load_model(run)
     place = uri or str(run / "index")
     if picture is not None:
@@ -173,8 +173,8 @@ def _rows(source: str, modality: str) -> Any:
     path = Path(source)
     if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists():
         return load_data(source)[modality]
-    read = {".npy": _read_array, ".txt": _read_lines}.get(path.suffix, read_picture)
-    return read(path)
+    read = {".npy": _read_array, ".txt": _read_lines}.get(path.suffix)
+    return read_picture(path)[None] if read is None else read(path)
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -34,9 +34,9 @@ def encode_pictures(
             try:
                 pixels = read_picture(path)
             except UserError as error:
-                skip(f"skipping {path}: {str(error).removeprefix(f'{path} ')}")
+                skip(f"left out: {error}")
                 continue
-            check_takes(model, modality, pixels, str(path.parent))
+            check_takes(model, modality, pixels[None], str(path.parent))
             yield path.name, pixels
 
     names: list[str] = []
@@ -44,7 +44,7 @@ def encode_pictures(
     for _, batch in groupby(enumerate(readable()), key=lambda entry: (entry[0] // PICTURES, entry[1][1].shape)):
         some, pixels = zip(*(picture for _, picture in batch), strict=True)
         names += some
-        codes.append(encode(modality, np.concatenate(pixels)))
+        codes.append(encode(modality, np.stack(pixels)))
     return np.concatenate(codes), names
 
 

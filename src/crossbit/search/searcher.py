@@ -77,7 +77,7 @@ def search_picture(
         UserError: the model knows no pictures, the file cannot be read; and as `search_words`.
     """
     modality = _modality_of("pictures", model)
-    pixels = picture if isinstance(picture, np.ndarray) else read_picture(picture)
+    pixels = picture if isinstance(picture, np.ndarray) else read_picture(picture)[None]
     return _search(model, uri, modality, model.embed(modality, pixels), k, where, rerank)
 
 

@@ -1,33 +1,191 @@
-"""Picture files as arrays."""
+"""The one reader of pictures: training, search and `encode` see the same pixels of the same file."""
 
 from __future__ import annotations
 
+import io
 import os
-import warnings
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crossbit.errors import UserError
+from crossbit.storage.grey import to_bytes
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray"
+
+LIMIT = 100_000_000  # pixels; 300 MB as colours
+LIMIT_NAME = "CROSSBIT_MAX_PIXELS"
+HINT = "give a picture file such as .png or .jpg"
+_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that exchange width and height
+_pillow_limit = threading.Lock()
 
 
-def read_picture(path: str | os.PathLike[str]) -> np.ndarray:
-    """A picture file as uint8 (1, h, w, 3): upright, transparent parts on white.
+class PictureError(UserError):
+    """A picture that cannot be read; `kind` says in a word or two why: "damaged", "too large", "not a picture" ..."""
+
+    def __init__(self, name: str, kind: str, said: str) -> None:
+        super().__init__(f"{name} {said}")
+        self.kind = kind
+
+
+def read_picture(source: Source, *, limit: int | None = None) -> np.ndarray:
+    """A picture as uint8 (h, w, 3): upright by its EXIF, transparent parts on white, the first of several frames.
+
+    Grey values of more than 8 bits are scaled (`crossbit.storage.grey`). A JPEG of up to four times as many pixels as
+    the limit is read at half its width and height.
+
+    Args:
+        source: a path, the bytes of a file, an open file, a PIL picture, or uint8 (h, w), (h, w, 3) or (h, w, 4).
+        limit: the most pixels that are read; by default the environment's CROSSBIT_MAX_PIXELS, or 100 million.
 
     Raises:
-        UserError: no such file, or not a picture that can be decoded.
+        PictureError: it is missing, damaged, too large, or not a picture.
+        UserError: an array of another shape or type; a limit that is no number.
+
+    >>> read_picture(np.array([[0, 255]], np.uint8)).tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
     """
+    if isinstance(source, np.ndarray):
+        return _of_array(source)
+    with _opened(source, limit) as picture:
+        picture.load()  # a PNG may keep its EXIF behind its pixels
+        return _colours(ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture)
+
+
+def picture_size(source: Source, *, limit: int | None = None) -> tuple[int, int]:
+    """Height and width that `read_picture` gives, mostly from the header alone; raises what it raises."""
+    if isinstance(source, np.ndarray):
+        height, width = _of_array(source).shape[:2]
+        return height, width
+    with _opened(source, limit) as picture:
+        width, height = picture.size
+        return (width, height) if _orientation(picture) in _SIDEWAYS else (height, width)
+
+
+def _of_array(array: np.ndarray) -> np.ndarray:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        right = "a picture is uint8 (height, width, 3), (height, width) or (height, width, 4)"
+        raise UserError(f"an array is {array.dtype} of shape {array.shape}; {right}")
+    return array if array.shape[2:] == (3,) else _colours(Image.fromarray(array))
+
+
+@contextmanager
+def _opened(source: Any, limit: int | None) -> Iterator[Image.Image]:
+    """A picture whose header is read and whose size is allowed; what decoders raise meanwhile is a PictureError."""
+    most, name = _limit(limit), _name(source)
+    with _explained(name):
+        if isinstance(source, Image.Image):
+            _check_size(source, name, most)
+            yield source
+            return
+        with _stream(source) as stream, _identified(stream, name) as picture:
+            if most < picture.width * picture.height <= 4 * most:  # a JPEG is decoded smaller at no cost
+                picture.draft(picture.mode, (max(1, picture.width // 2), max(1, picture.height // 2)))
+            _check_size(picture, name, most)
+            yield picture
+
+
+def _limit(limit: int | None) -> int:
+    given = os.environ.get(LIMIT_NAME, str(LIMIT)) if limit is None else str(limit)
+    if not given.isdecimal() or int(given) < 1:
+        where = LIMIT_NAME if limit is None else "limit"
+        raise UserError(f"{where} is '{given}'; it must be a number of pixels, such as {LIMIT}")
+    return int(given)
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    name = getattr(source, "filename", None) or getattr(source, "name", None)  # of a PIL picture, of an open file
+    return name if isinstance(name, str) else "the picture"
+
+
+def _stream(source: Any) -> AbstractContextManager[IO[bytes]]:
+    if isinstance(source, str | os.PathLike):
+        return open(source, "rb")
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if not hasattr(source, "read"):
+        right = "a path, bytes, an open file, a PIL picture or an array"
+        raise UserError(f"a {type(source).__name__} is no picture; give {right}")
+    return nullcontext(source) if source.seekable() else io.BytesIO(source.read())
+
+
+def _identified(stream: IO[bytes], name: str) -> Image.Image:
+    stream.seek(0)
+    head = stream.read(64)
+    if not head:
+        raise PictureError(name, "empty", f"is empty; {HINT}")
+    if head[4:8] == b"ftyp" and (b"hei" in head or b"hev" in head):
+        _allow_heic(name)
+    with _pillow_limit:  # Pillow's own limit is a warning, printed anywhere; ours is checked in its place
+        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(stream)
+        except UnidentifiedImageError:
+            if any(accept and accept(head[:16]) is True for _, accept in Image.OPEN.values()):
+                said = f"begins like a picture, but is damaged or of a kind that cannot be read; {HINT}"
+                raise PictureError(name, "damaged", said) from None
+            raise PictureError(name, "not a picture", f"is not a picture; {HINT}") from None
+        finally:
+            Image.MAX_IMAGE_PIXELS = theirs
+
+
+def _allow_heic(name: str) -> None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
-                picture = ImageOps.exif_transpose(opened)
-                if picture.has_transparency_data:
-                    colours = picture.convert("RGBA")
-                    picture = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
-                return np.asarray(picture.convert("RGB"))[None]
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give a picture file such as .png or .jpg") from None
-    except Exception as error:  # decoders raise whatever damaged bytes lead them to
-        why = getattr(error, "strerror", None) or "it is damaged, too large, or not a picture"
-        raise UserError(f"{path} cannot be read as a picture: {why}; give a file such as .png or .jpg") from error
+        import pillow_heif
+    except ImportError:
+        said = "is a HEIC picture; to read such, type: pip install pillow-heif"
+        raise PictureError(name, "HEIC", said) from None
+    pillow_heif.register_heif_opener()
+
+
+def _check_size(picture: Image.Image, name: str, most: int) -> None:
+    width, height = picture.size
+    if width * height > most:
+        size = f"is {width:,} by {height:,} pixels, {width * height:,} in all, and the limit is {most:,}"
+        said = f"{size}; to read it, set the environment's {LIMIT_NAME} to {width * height}"
+        raise PictureError(name, "too large", said)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Damaged bytes lead decoders to errors of every kind; each becomes a line."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(name, "missing", f"does not exist; {HINT}") from error
+    except MemoryError as error:
+        raise PictureError(name, "too large", "does not fit into this machine's memory") from error
+    except Exception as error:
+        if why := getattr(error, "strerror", None):
+            raise PictureError(name, "unreadable", f"cannot be read: {why}; {HINT}") from error
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PictureError(name, "damaged", f"is damaged: {why}; {HINT}") from error
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a broken note beside sound pixels
+        return 1
+
+
+def _colours(picture: Image.Image) -> np.ndarray:
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        values = np.asarray(picture)
+        grey = to_bytes(values)
+        clear = picture.info.get("transparency")
+        return np.stack([grey if clear is None else np.where(values == clear, np.uint8(255), grey)] * 3, axis=2)
+    if picture.mode == "La":  # which becomes colours by this step only
+        picture = picture.convert("LA")
+    if picture.has_transparency_data:
+        colours = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", colours.size, "white"), colours)
+    return np.asarray(picture.convert("RGB"))

@@ -10,6 +10,7 @@ import numpy as np
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy, of_array, rows_per_block
 from crossbit.storage.matlab import MatArray, read_part
+from crossbit.storage.pictures import picture_size, read_picture
 
 SIDE = 224  # pixels; pictures of several sizes are brought to it, as the papers' networks want them
 
@@ -77,14 +78,15 @@ def _bytes(entry: MatArray, block: np.ndarray) -> np.ndarray:
 def picture_files(paths: Sequence[Path]) -> tuple[Lazy, str]:
     """Pictures of files, in RGB, and a sentence about their size.
 
-    Pictures of one size stay as they are. Of several, the shorter side is scaled to 224 and the middle is cut out.
+    Pictures of one size, each upright, stay as they are. Of several, the shorter side is scaled to 224 and the middle
+    is cut out.
 
     Raises:
         UserError: a file is no picture.
     """
-    sizes = {_size(path) for path in paths}
+    sizes = {picture_size(path) for path in paths}
     side = None if len(sizes) == 1 else (SIDE, SIDE)
-    width, height = sizes.copy().pop() if side is None else side
+    height, width = sizes.copy().pop() if side is None else side
     scaled = f"pictures have {len(sizes):,} sizes: the shorter side was scaled to {SIDE} pixels and the middle cut out"
     same = f"pictures are {width} by {height} pixels and were left so"
 
@@ -96,22 +98,10 @@ def picture_files(paths: Sequence[Path]) -> tuple[Lazy, str]:
     return Lazy((len(paths), height, width, 3), np.dtype(np.uint8), blocks), same if side is None else scaled
 
 
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:  # reads the header only
-            return image.size
-    except OSError as error:
-        raise UserError(f"{path} is not a picture that can be read: {error}") from error
-
-
 def _picture(path: Path, side: tuple[int, int] | None) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as image:
-            colour = image.convert("RGB")
-            return np.asarray(colour if side is None else ImageOps.fit(colour, side, Image.Resampling.BICUBIC))
-    except OSError as error:
-        raise UserError(f"{path} is not a picture that can be read: {error}") from error
+    pixels = read_picture(path)
+    if side is None:
+        return pixels
+    return np.asarray(ImageOps.fit(Image.fromarray(pixels), side, Image.Resampling.BICUBIC))
