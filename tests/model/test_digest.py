@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import crossbit
-from crossbit.features.vectors import ScaledFeaturiser
+from crossbit.features.scaled import ScaledFeaturiser
 from crossbit.model import Model
 from tiny import vectors
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, featuriser_from_state
 from crossbit.methods import Task, get, make_settings
 from crossbit.model.digest import digest_of
+from crossbit.model.rows import as_rows, features_of_some
+from crossbit.networks.device import device_of
 from crossbit.runs.folder import read_config, write_history
 from crossbit.storage.files import read_json, refuse_existing, write_json
 from crossbit.storage.npz import read_npz, write_npz
@@ -24,6 +26,7 @@ from crossbit.storage.tensors import part, read_tensors, write_tensors
 
 CHUNK = 2048  # rows featurised and encoded at a time
 PICTURES = 128  # the same, where the encoder takes pixels
+SHOWN = {"texts": "words"}  # what the data calls what a featuriser reads
 MODEL_FILES = ("config.json", "featurisers.json", "model.safetensors")
 
 
@@ -83,37 +86,74 @@ class Model:
         stopped = f", interrupted after {done} of {planned} epochs" if done < planned else ""
         return f"{self.config['selection']}{stopped}"
 
-    def _encoder(self, modality: str) -> nn.Module:
-        if modality not in self.encoders:
-            raise unknown("modality", modality, self.encoders)
-        return self.encoders[modality]
+    @property
+    def device(self) -> torch.device:
+        """Where the encoders are."""
+        return next(iter(next(iter(self.encoders.values())).state_dict().values())).device
+
+    def __repr__(self) -> str:
+        held = [f"{name} ({SHOWN.get(each.reads, each.reads)})" for name, each in self.featurisers.items()]
+        done = len(self.history)
+        epochs = f"{done} epoch{'' if done == 1 else 's'}"
+        return f"<Model {self.method}, {self.bits} bits, {' and '.join(held)}, {epochs}>"
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the encoders to a device: "cpu", "cuda", "auto", ...; codes come back as arrays all the same.
+
+        Raises:
+            UserError: an unknown device, or one that this machine does not have.
+        """
+        place = device_of(str(device))
+        for encoder in self.encoders.values():
+            encoder.to(place)
+        return self
 
     @torch.inference_mode()
-    def embed(self, modality: str, rows: Any) -> np.ndarray:
+    def embed(
+        self,
+        modality: str,
+        rows: Any,
+        *,
+        batch_size: int | None = None,
+        progress: Callable[[int, int], Any] = lambda done, of: None,
+    ) -> np.ndarray:
         """Real-valued codes before the sign.
 
         Args:
             modality: one of `modalities`.
-            rows: what the modality holds: uint8 (n, h, w, 3) pictures, n texts, or (n, d) vectors.
+            rows: what the modality holds, many or one. Texts: strings. Pictures: uint8 (n, h, w, 3), or a list of
+                paths, PIL pictures and uint8 (h, w, 3) of any sizes. Vectors: (n, d).
+            batch_size: how many go through the encoder together; by default 2,048, or 128 where it takes pixels.
+            progress: called after each batch with the rows that are done and the number of all.
 
         Returns:
-            float32 (n, bits).
+            float32 (n, bits); n is 1 for a single text, picture or vector.
 
         Raises:
-            UserError: an unknown modality, or rows of another kind or width.
+            UserError: an unknown modality, rows of another kind or width, a picture that cannot be read.
         """
-        encoder, featuriser = self._encoder(modality), self.featurisers[modality]
-        device = next(iter(encoder.state_dict().values())).device
-        size = CHUNK if isinstance(featuriser.dim, int) else PICTURES
+        if modality not in self.encoders:
+            raise unknown("modality", modality, self.encoders)
+        encoder, featuriser, device = self.encoders[modality], self.featurisers[modality], self.device
+        given, size = as_rows(rows, featuriser.reads), _checked(batch_size, featuriser)
         chunks = [np.empty((0, self.bits), np.float32)]
-        for start in range(0, len(rows), size):
-            features = torch.from_numpy(featuriser.transform(rows[start : start + size]))
+        for start in range(0, len(given), size):
+            features = torch.from_numpy(features_of_some(featuriser, given[start : start + size]))
             chunks.append(encoder(features.to(device)).float().cpu().numpy())
+            progress(min(start + size, len(given)), len(given))
         return np.concatenate(chunks)
 
-    def encode(self, modality: str, rows: Any) -> np.ndarray:
+    def encode(
+        self,
+        modality: str,
+        rows: Any,
+        *,
+        batch_size: int | None = None,
+        progress: Callable[[int, int], Any] = lambda done, of: None,
+    ) -> np.ndarray:
         """Packed codes, uint8 (n, bits // 8), `np.packbits` order; arguments and errors as `embed`."""
-        return pack(self.embed(modality, rows)) if len(rows) else np.empty((0, self.bits // 8), np.uint8)
+        embeddings = self.embed(modality, rows, batch_size=batch_size, progress=progress)
+        return pack(embeddings) if len(embeddings) else np.empty((0, self.bits // 8), np.uint8)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write config.json, featurisers.json, model.safetensors, the history and the per-row figures, to a new folder.
@@ -142,8 +182,8 @@ class Model:
         write_tensors(folder / "model.safetensors", tensors, {"history": json.dumps(self.history)})
 
 
-def load_model(path: str | os.PathLike[str]) -> Model:
-    """Load a model or run folder.
+def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
+    """Load a model or run folder, and put its encoders on a device (see `Model.to`).
 
     Raises:
         UserError: no such folder, an incomplete one (it says how to go on), another format version, or damaged files.
@@ -171,7 +211,15 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"run folder {folder} is damaged: {str(error).splitlines()[0]}") from error
     rows = read_npz(folder / "rows.npz", "a run's file", "train it again") if (folder / "rows.npz").exists() else {}
-    return Model(config, encoders, featurisers, history=history, rows=rows)
+    return Model(config, encoders, featurisers, history=history, rows=rows).to(device)
+
+
+def _checked(batch_size: int | None, featuriser: Featuriser) -> int:
+    if batch_size is None:
+        return CHUNK if isinstance(featuriser.dim, int) else PICTURES
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise UserError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
+    return int(batch_size)
 
 
 def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
