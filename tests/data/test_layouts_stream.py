@@ -17,8 +17,9 @@ CHILD = """
 import json, sys
 import h5py, scipy.io
 from crossbit.data import find_data
-from crossbit.data.layouts import lazy, layouts
-from crossbit.data.layouts.write import write_neutral
+from crossbit.data.layouts import layouts
+from crossbit.data.layouts.parts.write import write_neutral
+from crossbit.storage import lazy
 
 source, out, block = sys.argv[1:]
 lazy.BLOCK_BYTES = int(block)

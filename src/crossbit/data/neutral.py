@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import numpy as np
 from crossbit.data.checks import RESERVED, SPLITS
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.storage.files import refuse_existing, sync_folder, writing
+from crossbit.storage.files import refuse_existing, writing_folder
 from crossbit.storage.npz import read_array, read_npz, write_npz
 
 HINT = "give a neutral data file (.npz) or a folder of .npy; docs/data.md makes one from pictures and a CSV"
@@ -138,13 +136,6 @@ def _map(file: Path) -> np.ndarray:
 
 
 def _write_folder(target: Path, arrays: dict[str, np.ndarray]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with writing_folder(target) as folder:
         for name, array in arrays.items():
-            with writing(beside / "data" / f"{name}.npy") as temporary:
-                np.save(temporary, array, allow_pickle=False)
-        os.replace(beside / "data", target)
-        sync_folder(target.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)

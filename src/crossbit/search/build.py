@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from crossbit.errors import UserError
 from crossbit.index import open_index
 from crossbit.index.embeddings import write_ids, writing_embeddings
 from crossbit.model import Model
-from crossbit.storage.files import check_new, sync_folder
+from crossbit.storage.files import check_new, writing_folder
 
 CHUNK = 4096  # rows encoded and added at a time
 
@@ -61,17 +59,10 @@ def index_data(
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     for modality in model.modalities:
         data[modality]  # an unknown one is refused before anything is encoded
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        (beside / "index").mkdir()
-        write_ids(beside / "index", rows)
+    with writing_folder(target) as folder:
+        write_ids(folder, rows)
         for modality in model.modalities:
-            _fill(beside / "index", model, modality, data, rows, progress)
-        os.replace(beside / "index", target)
-        sync_folder(target.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+            _fill(folder, model, modality, data, rows, progress)
     return {modality: len(rows) for modality in model.modalities}
 
 

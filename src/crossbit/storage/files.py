@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,31 +31,71 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
+    temporary = _beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+        temporary.touch(exist_ok=False)  # made now, so that a place that cannot be written is told before the work
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        _sync(temporary)
         os.replace(temporary, target)
         sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `writing`, for a new folder: give an empty one, whose files become those of `path`.
+
+    Raises:
+        UserError: `path` exists already, or cannot be written.
+
+    >>> import tempfile
+    >>> target = Path(tempfile.mkdtemp()) / "x"
+    >>> with writing_folder(target) as temporary:
+    ...     _ = (temporary / "y.txt").write_text("whole")
+    >>> [file.name for file in target.iterdir()]
+    ['y.txt']
+    """
+    target = refuse_existing(path)
+    temporary = _beside(target)
     try:
-        os.fsync(descriptor)
+        temporary.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    try:
+        yield temporary
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                _sync(Path(folder, name))
+            sync_folder(Path(folder))
+        os.rename(temporary, refuse_existing(target))
+        sync_folder(target.parent)
     finally:
-        os.close(descriptor)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(target: Path) -> Path:
+    """A hidden path in the same folder that nobody else uses."""
+    return target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+
+
+def _sync(file: Path) -> None:
+    with open(file, "rb+") as written:
+        os.fsync(written.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` survive a power cut, where the system can open and flush a folder."""
+    with contextlib.suppress(OSError):  # Windows opens none, some network folders flush none
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def refuse_existing(path: str | os.PathLike[str]) -> Path:
@@ -82,7 +125,8 @@ def check_new(path: str | os.PathLike[str]) -> Path:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     with writing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may hold what is no UTF-8
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -93,9 +137,3 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} is not a JSON file: {error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

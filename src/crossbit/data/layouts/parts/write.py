@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +14,7 @@ from crossbit.data.checks import check_block
 from crossbit.data.layouts.parts.base import Reading
 from crossbit.data.neutral import _arrays
 from crossbit.errors import UserError
-from crossbit.storage.files import refuse_existing, sync_folder, writing
+from crossbit.storage.files import refuse_existing, writing, writing_folder
 from crossbit.storage.lazy import Lazy
 
 
@@ -50,24 +47,10 @@ def _write_file(target: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def _write_folder(target: Path, arrays: Mapping[str, Any]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _folder_beside(target) as beside:
+    with writing_folder(target) as folder:
         for name, array in arrays.items():
-            with writing(beside / f"{name}.npy") as temporary, open(temporary, "wb") as file:
+            with open(folder / f"{name}.npy", "wb") as file:
                 _write_array(file, name, array)
-
-
-@contextmanager
-def _folder_beside(target: Path) -> Iterator[Path]:
-    """A folder that becomes `target` when all went well."""
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        (beside / "data").mkdir()
-        yield beside / "data"
-        os.replace(beside / "data", target)
-        sync_folder(target.parent)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _write_array(stream: IO[bytes], name: str, array: Lazy | np.ndarray) -> None:
