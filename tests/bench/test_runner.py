@@ -418,7 +418,7 @@ def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
 HOLD = """
 import sys, time
 from pathlib import Path
-from crossbit.bench.lock import alone_in
+from crossbit.bench.work.lock import alone_in
 with alone_in(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

@@ -44,6 +44,11 @@ class JitKernel:
             return result
 
 
+def usable_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def thread_count(threads: int | None = None) -> int:
     """Threads for search: the argument, else CROSSBIT_THREADS, else the processors this process may use.
 
@@ -52,7 +57,7 @@ def thread_count(threads: int | None = None) -> int:
     """
     value = threads if threads is not None else os.environ.get("CROSSBIT_THREADS")
     if value is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return usable_cores()
     if not str(value).isdecimal() or int(value) < 1:
         raise UserError(f"the number of threads (CROSSBIT_THREADS) must be a whole number from 1, got {value!r}")
     return int(value)

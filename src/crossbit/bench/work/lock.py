@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from crossbit.errors import UserError
 
 NAME = ".bench.lock"  # hidden: a folder that holds nothing else counts as empty
+HOLDER = ".bench.holder"  # apart from the lock, which others may not read on every system
 
 
 @contextmanager
@@ -27,11 +28,8 @@ def alone_in(out: Path) -> Iterator[None]:
     ...     pass
     """
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / NAME, "a+", encoding="utf-8") as file:
-        _take(file, fcntl.LOCK_EX, out)
-        file.truncate(0)
-        file.write(f"host {socket.gethostname()}, pid {os.getpid()}")
-        file.flush()
+    with _held(out):
+        (out / HOLDER).write_text(f"host {socket.gethostname()}, pid {os.getpid()}", encoding="utf-8")
         yield
 
 
@@ -42,16 +40,26 @@ def refuse_busy(out: Path) -> None:
         UserError: as `alone_in`.
     """
     if (out / NAME).is_file():
-        with open(out / NAME, encoding="utf-8") as file:
-            _take(file, fcntl.LOCK_SH, out)
+        with _held(out):
+            pass
 
 
-def _take(file: IO[str], kind: int, out: Path) -> None:
-    """Lock the file until it is closed."""
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    lock = FileLock(out / NAME)
     try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        who = file.read().strip() or "its process is not told"
+        lock.acquire(timeout=0)
+    except Timeout:
         right = "wait until it ends, or give --out another folder"
-        raise UserError(f"another bench works in {out} ({who}); {right}") from None
+        raise UserError(f"another bench works in {out} ({_holder(out)}); {right}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(out: Path) -> str:
+    try:
+        return (out / HOLDER).read_text(encoding="utf-8")
+    except OSError:  # it took the folder this very moment
+        return "its process is not told"

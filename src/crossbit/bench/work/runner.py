@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
 import shutil
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from crossbit.bench.recipe.grid import BenchRun, load_source
 from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Source
@@ -82,7 +80,7 @@ def run_job(job: Job, out: Path) -> Result:
         OSError: the result cannot be written.
         KeyboardInterrupt: interrupted; the finished epochs are kept.
     """
-    with _locked(out, job.run.id):
+    with _lock(out, job.run.id):
         if (result := finished(job, out)) is not None:
             return result
         folder = run_folder(out, job.run.id)
@@ -120,13 +118,10 @@ def forget(out: Path, run: str) -> None:
     shutil.rmtree(run_folder(out, run), ignore_errors=True)
 
 
-@contextmanager
-def _locked(out: Path, run: str) -> Iterator[None]:
-    """Hold the run's lock, which the system lets go of however the process ends."""
+def _lock(out: Path, run: str) -> FileLock:
+    """The run's lock, which the system lets go of however the process ends."""
     (out / "runs").mkdir(parents=True, exist_ok=True)
-    with open(out / "runs" / f".{run}.lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return FileLock(out / "runs" / f".{run}.lock")
 
 
 @lru_cache(maxsize=1)  # the runs on one data set follow one another

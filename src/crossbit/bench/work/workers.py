@@ -19,6 +19,7 @@ import torch
 
 from crossbit.bench.work.runner import Job, failed, run_job
 from crossbit.bench.work.store import Result, read_result, write_result
+from crossbit.bits.compiled import usable_cores
 from crossbit.errors import UserError
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -27,7 +28,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_
 def threads_for(workers: int) -> int:
     """Threads of each of so many processes: its share of the cores, or what OMP_NUM_THREADS says."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // workers)
+    return int(given) if given.isdigit() else max(1, usable_cores() // workers)
 
 
 def one_after_the_other(jobs: Sequence[Job], out: Path) -> Iterator[Result]:
