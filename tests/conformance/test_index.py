@@ -230,6 +230,15 @@ def test_a_wrong_where_names_the_columns(index: Index) -> None:
             index.search(codes_of(0), where=where)
 
 
+@pytest.mark.parametrize("k", [3, 8192, 10**9, 2**62, 10**30])
+def test_a_k_beyond_all_bounds_takes_no_memory(index: Index, k: int) -> None:
+    index.add([7, 8], codes_of(1, 3))
+    hits = index.search(codes_of(1), k=k)
+    assert hits.ids.shape == hits.distances.shape == (1, min(k, 8192))
+    assert hits[0] == [(7, 0, {}), (8, 1, {})]
+    assert (hits.ids[0, 2:] == -1).all()
+
+
 @pytest.mark.parametrize("k", [0, -1, 1.5, True, None])
 def test_k_is_at_least_one(index: Index, k: Any) -> None:
     with pytest.raises(UserError, match=r"k is .* at least 1"):

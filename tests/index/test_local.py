@@ -66,6 +66,52 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) ->
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "empty"),
+        (b"SQLite format 3\0" + bytes(4096), "SQLite"),
+        (b"PAR1" + bytes(100) + b"PAR1", "Parquet"),
+        (b"a,b\n1,2\n", "text"),
+        ("é".encode() * 5000, "text"),
+        (b"PK\x03\x04" + bytes(100), "zip"),
+        (b"\x93NUMPY\x01\0", "NumPy"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (bytes(20_000), "something else"),
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_files_of_other_kinds_are_named(path: Path, content: bytes, kind: str, read_only: bool) -> None:
+    for name in (path, path.with_name("x.csv"), path.with_name("x.parquet"), path.with_name("x.sqlite")):
+        name.write_bytes(content)
+        assert kind in refused(name, read_only=read_only)
+        assert name.read_bytes() == content
+
+
+NAMES = ["noise:0.5", "sqlite:1", "postgres:x", "md:x", "http:", "file:x", ":memory:", "a'b", "x#y", "%41", "~", "*"]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "$HOME", "tail ", " x", "C:x", "CON", "-", "ünï 東京", "x.csv", "[a]", "a;b"])
+def test_a_path_is_a_path(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever DuckDB would read into it; as a file and as a folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder" / name).mkdir(parents=True)
+    for place in (name, f"folder/{name}/index"):
+        with open_index(place, bits=8) as index:
+            index.add([1], np.zeros((1, 1), np.uint8))
+        with open_index(place, read_only=True) as index:
+            assert 1 in index
+        assert Path(place).is_file()
+    assert sorted(os.listdir(tmp_path)) == sorted([name, "folder"])
+
+
+@pytest.mark.parametrize("name", ["run?1", "a\\b", "x" * 252, "x" * 300, "a\nb", "a\0b", "\udcff", "x?access_mode=a"])
+def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
+    refused(str(tmp_path / name), bits=8)
+    refused(str(tmp_path / name / "index"), bits=8)
+    assert os.listdir(tmp_path) == []
+
+
 def test_another_duckdb_file_is_left_alone(path: Path) -> None:
     with duckdb.connect(path) as connection:
         connection.execute("CREATE TABLE items (id BIGINT)")
@@ -157,6 +203,55 @@ def test_within_a_process_too(path: Path) -> None:
     LocalIndex(path)  # forgotten without closing
     gc.collect()
     LocalIndex(path).close()
+
+
+FORKING = """
+import multiprocessing, os, sys, numpy as np
+from crossbit.errors import UserError
+code = np.zeros((1, 2), np.uint8)
+index = LocalIndex(PATH, bits=16)
+index.add([1], code, items=[{"name": "a"}])
+hits = index.search(code)
+def line(use):
+    try:
+        return use()
+    except UserError as error:
+        return str(error)
+def child():
+    uses = [lambda: index.add([2], code), lambda: index.remove([1]), lambda: index.search(code), lambda: 1 in index]
+    uses += [lambda: len(index), lambda: index[1], lambda: hits[0], lambda: LocalIndex(PATH, read_only=True)]
+    print(sum("was forked" in str(line(use)) for use in uses), "of", len(uses), line(index.close), flush=True)
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start(); process.join()
+print(process.exitcode, flush=True)
+if os.fork() == 0:
+    child()
+    sys.exit()  # an end with all its finalizers
+print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+index.add([2], code)
+print(len(index), index.search(code, k=9, where="name = 'a'").ids[0, :2].tolist())
+"""
+
+
+def test_a_forked_child_refuses_in_one_line_and_harms_nothing(path: Path) -> None:
+    printed = in_another_process(f"PATH = {str(path)!r}\n" + FORKING)
+    assert printed.splitlines() == ["8 of 8 None", "0", "8 of 8 None", "0", "2 [1, -1]"]
+    with LocalIndex(path) as index:
+        assert len(index) == 2
+
+
+def test_a_child_may_open_what_its_parent_has_closed(path: Path) -> None:
+    code = f"""
+import os, numpy as np
+LocalIndex({str(path)!r}, bits=16).close()
+if os.fork() == 0:
+    with LocalIndex({str(path)!r}) as index:
+        index.add([5], np.zeros((1, 2), np.uint8))
+    os._exit(0)
+os.wait()
+print(5 in LocalIndex({str(path)!r}))
+"""
+    assert in_another_process(code) == "True"
 
 
 # What is stored.
@@ -299,9 +394,9 @@ def test_a_change_that_fails_half_way_leaves_no_trace(
                     raise KeyboardInterrupt
                 real.commit()
 
-        real = index._open()
+        real = index._file.connection
         with monkeypatch.context() as patch:
-            patch.setattr(index, "_connection", Failing())
+            patch.setattr(index._file, "_connection", Failing())
             with pytest.raises(KeyboardInterrupt):
                 index.add([2, 3], codes[2:], items=[{"b": 1}, {"b": 2}], replace=True)
         assert sorted(index.search(codes[:1], k=4).ids[0].tolist()) == [-1, -1, 1, 2]
@@ -379,7 +474,7 @@ def check_whole(path: Path, acknowledged: int) -> None:
     with LocalIndex(path) as index:
         n = len(index)
         assert n >= acknowledged
-        rows = index._open().execute("SELECT id, _word0, start, name FROM items ORDER BY id").fetchnumpy()
+        rows = index._file.connection.execute("SELECT id, _word0, start, name FROM items ORDER BY id").fetchnumpy()
         ids = np.arange(n)
         np.testing.assert_array_equal(rows["id"], ids)
         np.testing.assert_array_equal(rows["_word0"], (ids * 2654435761).astype(np.uint64))
@@ -433,7 +528,7 @@ def test_two_that_make_the_same_index_at_once_do_not_replace_each_other(path: Pa
 def test_the_configuration_is_what_duckdb_says_it_is(path: Path) -> None:
     with LocalIndex(path, bits=64) as index:
         query = "SELECT name, value FROM duckdb_settings() WHERE name IN (SELECT unnest(?))"
-        found = dict(index._open().execute(query, [list(CONFIG)]).fetchall())
+        found = dict(index._file.connection.execute(query, [list(CONFIG)]).fetchall())
     assert found == {name: str(value).lower() for name, value in CONFIG.items()}
 
 

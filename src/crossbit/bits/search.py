@@ -16,6 +16,7 @@ from crossbit.errors import UserError
 
 QUERIES = 64  # queries that a task takes through the database together
 CANDIDATES = 1 << 21  # that the queries of a task may hold together: 32 MiB
+WIDEST = 8192  # columns of results that are made whether or not there are so many codes
 ALONE = 1 << 19  # distances below which starting threads costs more than it saves
 
 
@@ -50,7 +51,8 @@ def top_k(
         threads: default `thread_count()`.
 
     Returns:
-        distances int32 (m, k) and positions int64 (m, k); -1 in both where there are fewer than k rows.
+        distances int32 (m, k) and positions int64 (m, k); -1 in both where there are fewer than k rows. Where k is
+        above 8192 and n, they have max(n, 8192) columns: memory follows what is there, not k.
 
     Raises:
         UserError: code lengths that differ, wrong types or shapes, k below 1.
@@ -64,13 +66,13 @@ def top_k(
     m, n = len(queries), words.shape[1]
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UserError(f"k is how many neighbours to return, a whole number from 1; got {k!r}")
-    allowed = _check_mask(mask, n)
+    allowed, near = _check_mask(mask, n), min(int(k), n)
     threads = _threads_for(m * n, threads)
     # few queries: every thread takes its share of the database, and the shares' results are merged
     shares = threads if m < 8 * threads else 1
-    distances, positions = np.empty((shares, m, k), np.int32), np.empty((shares, m, k), np.int64)
+    distances, positions = np.empty((shares, m, near), np.int32), np.empty((shares, m, near), np.int64)
     edges = np.linspace(0, n, shares + 1).astype(np.int64)
-    rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * int(k) + 64, n + 1)))
+    rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * near + 64, n + 1)))
     run(
         (
             partial(kernels.top_k, queries[r], words, allowed, edges[t], edges[t + 1], distances[t, r], positions[t, r])
@@ -79,7 +81,9 @@ def top_k(
         ),
         threads,
     )
-    return (distances[0], positions[0]) if shares == 1 else _merge(distances, positions, int(k))
+    found = (distances[0], positions[0]) if shares == 1 else _merge(distances, positions, near)
+    more = ((0, 0), (0, min(int(k), max(n, WIDEST)) - near))
+    return np.pad(found[0], more, constant_values=-1), np.pad(found[1], more, constant_values=-1)
 
 
 def _merge(distances: Array, positions: Array, k: int) -> tuple[Array, Array]:

@@ -29,7 +29,8 @@ class Hits:
     index must still be open then, and an item removed in the meantime is None.
 
     Attributes:
-        distances: int32 (m, k), -1 where there were fewer than k codes.
+        distances: int32 (m, k), -1 where there were fewer than k codes; a k above 8192 gives no more columns than
+            there are codes.
         ids: int64 (m, k), -1 in the same places.
 
     >>> hits = Hits(np.array([[0, 3]]), np.array([[5, 2]]), lambda ids: {i: {"name": f"no {i}"} for i in ids})
@@ -98,7 +99,10 @@ class Index(ABC):
         bits: the code length.
     """
 
-    bits: int
+    @property
+    @abstractmethod
+    def bits(self) -> int: ...
+
     __iter__ = None  # ids are keys, not positions: without this, Python would try index[0], index[1], ...
 
     @abstractmethod
@@ -128,16 +132,24 @@ class Index(ABC):
         """
 
     @abstractmethod
-    def search(self, codes: npt.ArrayLike, k: int = 10, where: str | None = None) -> Hits:
+    def search(
+        self,
+        codes: npt.ArrayLike,
+        k: int = 10,
+        where: str | None = None,
+        *,
+        time_limit_ms: float = 10_000,
+    ) -> Hits:
         """Find the k nearest codes of every query.
 
         Args:
             codes: packed uint8 (m, bits // 8).
             k: how many at most.
             where: only among items for which this expression over `id` and the items' columns is true.
+            time_limit_ms: the filter is ended after so many milliseconds.
 
         Raises:
-            UserError: codes of another length, k below 1, an expression that is wrong or not allowed.
+            UserError: codes of another length, k below 1, an expression that is wrong, not allowed or takes too long.
         """
 
     @abstractmethod

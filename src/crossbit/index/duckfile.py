@@ -16,12 +16,15 @@ import duckdb
 from crossbit.bits import check_bits
 from crossbit.errors import UserError
 from crossbit.index.columns import PREFIX
+from crossbit.index.paths import check_kind
 from crossbit.storage.files import sync_folder
 
 FORMAT = 1
 # Nothing beyond this file can be reached through its connection, and no statement can change that.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
+    "autoinstall_known_extensions": False,  # nothing is ever fetched or loaded
+    "autoload_known_extensions": False,
     "python_enable_replacements": False,
     "pandas_analyze_sample": 1,  # our columns hold one type each: the first value tells it
     "max_expression_depth": 100,  # deeper filters would overflow whatever walks their tree
@@ -29,8 +32,16 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 
 
-def open_file(path: Path, bits: int | None, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, int]:
+def open_file(
+    path: Path, bits: int | None, read_only: bool, *, is_open: bool = False
+) -> tuple[duckdb.DuckDBPyConnection, int]:
     """Connect to an index file, making it first where there is none; returns the connection and the code length.
+
+    Args:
+        path: the file.
+        bits: the code length; None for that of a file that is there.
+        read_only: many may read.
+        is_open: this process has it open already.
 
     Raises:
         UserError: see `crossbit.index.open_index`.
@@ -42,6 +53,8 @@ def open_file(path: Path, bits: int | None, read_only: bool) -> tuple[duckdb.Duc
         if read_only or wanted is None:
             raise UserError(f"there is no index at {path}; to make one, open it to write and add codes")
         _create(path, wanted)
+    elif not is_open:
+        check_kind(path)
     connection = _connect(path, read_only)
     try:
         stored = _stored_bits(connection, path)
@@ -71,7 +84,7 @@ def _create(path: Path, bits: int) -> None:
     try:
         with trouble(path, "make"), tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
             new = Path(folder) / "new"
-            with duckdb.connect(new) as connection:
+            with duckdb.connect(os.path.abspath(new), config=CONFIG) as connection:
                 connection.execute("CREATE TABLE crossbit_index (format INTEGER NOT NULL, bits INTEGER NOT NULL)")
                 connection.execute("INSERT INTO crossbit_index VALUES (?, ?)", [FORMAT, bits])
                 connection.execute(f"CREATE TABLE items (id BIGINT NOT NULL, {words})")
@@ -95,7 +108,8 @@ def _place(new: Path, path: Path) -> None:
 def _connect(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         with trouble(path, "open"):
-            return duckdb.connect(path, read_only=read_only, config=CONFIG)
+            # `sqlite:1` would name an extension, `/home/me/sqlite:1` is a file
+            return duckdb.connect(os.path.abspath(path), read_only=read_only, config=CONFIG)
     except duckdb.ConnectionException as error:  # open in this process, in the other mode
         raise busy(path) from error
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -18,15 +15,13 @@ from crossbit import bits
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, Index, Item, Items, check_ids, check_k
 from crossbit.index.columns import Column, fit, typed_columns
-from crossbit.index.duckfile import busy, open_file, trouble, word_columns
+from crossbit.index.duckfile import trouble, word_columns
+from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit, matching_ids, parse
+from crossbit.index.handle import Handle
 from crossbit.index.runs import Codes, SortedCodes, ordered
-from crossbit.index.where import matching_ids
+from crossbit.index.statements import DELETE, insertion, quoted, transaction
 
 SCHEME = "file"
-DELETE = "DELETE FROM items WHERE id IN (SELECT id FROM given)"
-
-_writers: WeakValueDictionary[str, LocalIndex] = WeakValueDictionary()  # DuckDB would let one process open twice
-_opening = threading.Lock()
 
 
 def open_uri(uri: str, *, bits: int | None = None, read_only: bool = False) -> LocalIndex:
@@ -38,8 +33,10 @@ class LocalIndex(Index):
     """Codes and items in one file, searched exactly and in memory.
 
     Every `add` and `remove` is one durable transaction: once it returns, the rows survive the end of the process at any
-    moment. One process may write, or many may read. Within a process an index may be used by many threads. The codes
-    are loaded when they are first needed, ordered by id (8 bytes per 64 bits of code, 8 more per id).
+    moment. One process may write, or many may read. Within a process an index may be used by many threads: a search
+    sees the codes and items of one moment, and neither a slow filter nor a fetch of items keeps others waiting. In a
+    forked child it is closed; a child opens its own. The codes are loaded when they are first needed, ordered by id
+    (8 bytes per 64 bits of code, 8 more per id).
 
     Args:
         path: the file; made where there is none.
@@ -65,27 +62,21 @@ class LocalIndex(Index):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, bits: int | None = None, read_only: bool = False) -> None:
-        self.path = Path(path)
-        self.read_only = read_only
-        self._lock = threading.RLock()
+        self._file = Handle(path, read_only)
         self._codes: Codes | None = None
         self._kinds: dict[str, str] | None = None
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self.bits = 0
-        self._awaited = bits is None and not read_only and not self.path.exists()  # the first add makes it
-        if not self._awaited:
-            self._attach(bits)
+        if bits is not None or not self._file.awaited:
+            self._file.attach(bits)
 
-    def _attach(self, bits: int | None) -> None:
-        """Open the file, or make it."""
-        with _opening:
-            self._place = os.path.realpath(self.path)
-            if self._place in _writers:
-                raise busy(self.path)
-            self._connection, self.bits = open_file(self.path, bits, self.read_only)
-            if not self.read_only:
-                _writers[self._place] = self
-        self._words, self._awaited = word_columns(self.bits), False
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def bits(self) -> int:
+        """The code length; 0 before the first `add` where none was given."""
+        return self._file.bits
 
     def __repr__(self) -> str:
         return f"LocalIndex({str(self.path)!r}, bits={self.bits})"
@@ -98,9 +89,9 @@ class LocalIndex(Index):
         if len(packed) != len(wanted):
             raise UserError(f"{len(packed)} codes for {len(wanted)} ids; give one code for each id")
         columns = typed_columns(items, len(wanted))
-        with self._lock:
-            if self._awaited:
-                self._attach(8 * packed.shape[1])
+        with self._file.lock:
+            if self._file.awaited:
+                self._file.attach(8 * packed.shape[1])
             words = bits.planes(self.check_length(packed))
             new, columns = self._fit(columns)
             held, batch = self._loaded(), ordered(wanted, words)
@@ -108,7 +99,7 @@ class LocalIndex(Index):
             if len(there) and not replace:
                 raise UserError(f"id {there[0]} is in {self.path} already ({len(there)} such); replace=True overwrites")
             values, insert = insertion({"id": wanted, **dict(zip(self._words, words, strict=True))}, columns)
-            alter = [f"ALTER TABLE items ADD COLUMN {_quoted(name)} {kind}" for name, kind in new.items()]
+            alter = [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
             with self._change(values, [*alter, *([DELETE] if len(there) else []), insert]):
                 if len(there):
                     held.remove(there)
@@ -118,7 +109,7 @@ class LocalIndex(Index):
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> None:
         """See `Index.remove`."""
         wanted = check_ids(ids)
-        with self._lock:
+        with self._file.lock:
             held = self._loaded()
             absent = wanted[~held.has(wanted)]
             if len(absent) and not missing_ok:
@@ -128,31 +119,36 @@ class LocalIndex(Index):
             with self._change({"id": wanted}, [DELETE]):
                 held.remove(wanted)
 
-    def search(self, codes: npt.ArrayLike, k: int = 10, where: str | None = None) -> Hits:
+    def search(
+        self,
+        codes: npt.ArrayLike,
+        k: int = 10,
+        where: str | None = None,
+        *,
+        time_limit_ms: float = TIME_LIMIT_MS,
+    ) -> Hits:
         """See `Index.search`; exact, ordered by (distance, id)."""
-        with self._lock:
-            run = self._loaded().merged()
-            queries, k = self.check_length(codes, "query codes"), check_k(k)
-            mask = None if where is None else self._mask(run, where)
-        distances, positions = bits.top_k(queries, run.planes, k, mask=mask)
+        k, limit = check_k(k), check_time_limit(time_limit_ms)
+        run, mask = self._snapshot(where, limit)
+        distances, positions = bits.top_k(self.check_length(codes, "query codes"), run.planes, k, mask=mask)
         ids = np.full(positions.shape, -1, np.int64)
         found = positions >= 0
         ids[found] = run.ids[positions[found]]
         return Hits(distances, ids, self._items)
 
     def __len__(self) -> int:
-        with self._lock:
-            return 0 if self._awaited else int(self._fetch("SELECT count(*) FROM items")[0][0])
+        with self._file.lock:
+            return 0 if self._file.awaited else int(self._fetch("SELECT count(*) FROM items")[0][0])
 
     def __contains__(self, id: object) -> bool:
         if isinstance(id, bool) or not isinstance(id, int | np.integer) or not -(2**63) <= id < 2**63:
             return False
-        with self._lock:
-            return not self._awaited and bool(self._loaded().has(np.array([id], np.int64))[0])
+        with self._file.lock:
+            return not self._file.awaited and bool(self._loaded().has(np.array([id], np.int64))[0])
 
     def __getitem__(self, id: int) -> tuple[npt.NDArray[np.uint8], Item]:
         """See `Index.__getitem__`."""
-        with self._lock:
+        with self._file.lock:
             if id not in self:
                 raise KeyError(id)
             run = self._loaded().merged()
@@ -160,32 +156,24 @@ class LocalIndex(Index):
             return bits.from_planes(np.take(run.planes, at, axis=1), self.bits)[0], self._items([int(id)])[int(id)]
 
     def close(self) -> None:
-        """Give up the file; others may open it then."""
-        with self._lock, _opening:
-            if self._connection is not None:
-                self._connection.close()
-                if not self.read_only:
-                    del _writers[self._place]
-            self._connection = self._codes = self._kinds = None
-            self._awaited = False
+        """Give up the file; others may open it then. Filters that other threads run end with an error."""
+        self._file.close()
+        self._codes = self._kinds = None
 
     # What is in the file.
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
-        if self._awaited:
-            raise UserError(f"there is no index at {self.path} yet; the first add makes it")
-        if self._connection is None:
-            raise UserError(f"the index {self.path} is closed; open it again")
-        return self._connection
+    @property
+    def _words(self) -> list[str]:
+        return word_columns(self.bits)
 
     def _fetch(self, query: str) -> list[Any]:
         with trouble(self.path, "read"):
-            return self._open().execute(query).fetchall()
+            return self._file.connection.execute(query).fetchall()
 
     def _loaded(self) -> Codes:
         """All codes, from memory after the first time."""
+        connection = self._file.connection  # an error where it is closed
         if self._codes is None:
-            connection = self._open()
             names = ", ".join(["id", *self._words])
             with trouble(self.path, "read"):
                 rows = connection.execute(f"SELECT {names} FROM items").fetchnumpy()
@@ -200,18 +188,30 @@ class LocalIndex(Index):
             self._kinds = {name: kind for name, kind, *_ in described if name not in {"id", *self._words}}
         return self._kinds
 
-    def _mask(self, run: SortedCodes, where: str) -> npt.NDArray[np.bool_]:
+    def _snapshot(self, where: str | None, time_limit_ms: float) -> tuple[SortedCodes, npt.NDArray[np.bool_] | None]:
+        """The codes of one moment and which of them may be found; a filter runs without the lock, on that moment."""
+        with ExitStack() as stack:
+            with self._file.lock:
+                run = self._loaded().merged()
+                if where is None:
+                    return run, None
+                columns = list(self._columns())
+                cursor = stack.enter_context(self._file.cursor())
+                cursor.begin()
+                cursor.execute("SELECT id FROM items LIMIT 0").fetchall()  # a transaction sees what its first read saw
+            ids = matching_ids(cursor, parse(where, columns, cursor), time_limit_ms)
         mask = np.zeros(len(run), bool)
-        with trouble(self.path, "read"):
-            mask[run.find(matching_ids(self._open(), where, self._columns()))] = True
-        return mask
+        mask[run.find(ids)] = True
+        return run, mask
 
     def _items(self, ids: list[int]) -> dict[int, Item]:
-        with self._lock:
-            names = list(self._columns())
-            chosen = ", ".join(["id", *map(_quoted, names)])
-            with self._given({"id": np.array(ids, np.int64)}):
-                rows = self._fetch(f"SELECT {chosen} FROM items WHERE id IN (SELECT id FROM given)")
+        with ExitStack() as stack:
+            with self._file.lock:
+                names = list(self._columns())
+                cursor = stack.enter_context(self._file.cursor())
+            cursor.register("given", {"id": np.array(ids, np.int64)})
+            chosen = ", ".join(["id", *map(quoted, names)])
+            rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT id FROM given)").fetchall()
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
 
     # Changes, all under the lock.
@@ -234,59 +234,18 @@ class LocalIndex(Index):
         return new, fitted
 
     @contextmanager
-    def _given(self, values: dict[str, npt.NDArray[Any]]) -> Iterator[None]:
-        """Let statements read arrays as the table `given`, without copies; around a transaction, not within."""
-        connection = self._open()
-        connection.register("given", values)
-        try:
-            yield
-        finally:
-            connection.unregister("given")
-
-    @contextmanager
     def _change(self, values: dict[str, npt.NDArray[Any]], statements: list[str]) -> Iterator[None]:
         """One transaction over the table `given`, then, in the body, the same change in memory.
 
         An error in either makes memory be read from the file again, which is always right.
         """
-        if self.read_only:
+        connection = self._file.connection
+        if self._file.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
-        connection = self._open()
         try:
-            with self._given(values), trouble(self.path, "write"):
-                _run(connection, statements)
+            with trouble(self.path, "write"):
+                transaction(connection, values, statements)
             yield
         except BaseException:
             self._codes = self._kinds = None
             raise
-
-
-def _run(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
-    if len(statements) == 1:  # a transaction of its own
-        connection.execute(statements[0])
-        return
-    connection.begin()
-    try:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-    except BaseException:
-        with suppress(duckdb.Error):  # a failed commit has ended the transaction itself
-            connection.rollback()
-        raise
-
-
-def insertion(rows: dict[str, npt.NDArray[Any]], columns: dict[str, Column]) -> tuple[dict[str, npt.NDArray[Any]], str]:
-    """The arrays of the table `given` and the statement that inserts them; c0, c1, ... are the items' columns."""
-    values, chosen = dict(rows), list(rows)
-    for i, column in enumerate(columns.values()):
-        values[f"c{i}"] = column.values
-        if column.empty is not None:
-            values[f"e{i}"] = column.empty
-        chosen.append(f"c{i}" if column.empty is None else f"CASE WHEN e{i} THEN [] ELSE c{i} END")
-    names = ", ".join([*rows, *map(_quoted, columns)])
-    return values, f"INSERT INTO items ({names}) SELECT {', '.join(chosen)} FROM given"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

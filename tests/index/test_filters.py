@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
 
 from crossbit.errors import UserError
-from crossbit.index import LocalIndex
-from crossbit.index import where as where_module
+from crossbit.index import LocalIndex, filters
 
 CODE = np.zeros((1, 8), np.uint8)
 
@@ -20,7 +21,7 @@ CODE = np.zeros((1, 8), np.uint8)
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIndex]:
     items = [
-        {"name": "alpha", "size": 1, "tags": ["greek", "small"], "two words": "x", "day": "2024-01-02"},
+        {"name": "alpha", "size": 1, "tags": ["greek", "small"], "two words": "x", "day": "2024-01-02", "order": 7},
         {"name": "Beta", "size": 2, "tags": ["greek"], "two words": "y", "day": "2024-03-01"},
         {"name": "50 % 'off'", "size": None, "tags": [], "two words": None, "day": None},
     ]
@@ -73,6 +74,14 @@ def refused(index: LocalIndex, where: str) -> str:
         ("size = 1 /* a remark */", [1]),
         ("size IS DISTINCT FROM 1", [2, 3]),
         ("starts_with(name, 'al')", [1]),
+        ("name || 'x' = 'alphax'", [1]),
+        ("extract(year FROM day::DATE) = 2024 AND month(day::DATE) = 1", [1]),
+        ("date_trunc('month', day::DATE) = DATE '2024-03-01'", [2]),
+        ("if(size = 1, 'one', 'more') = 'one'", [1]),
+        ("normal(name) = normal('ＡLPHA')", [1]),
+        ("normal('cafe\u0301') = normal('CAFÉ') AND normal(\"two words\") = 'y'", [2]),
+        ("position('lph' IN name) = 2", [1]),
+        ('"order" = 7', [1]),
         (f"id IN ({', '.join(map(str, range(2, 5000)))})", [2, 3]),
     ],
 )
@@ -84,7 +93,7 @@ def test_every_allowed_function_exists(index: LocalIndex) -> None:
     """A name that DuckDB does not know would be an allowance for nothing, or for a macro that somebody defines."""
     rows = duckdb.connect().execute("SELECT DISTINCT function_name FROM duckdb_functions()").fetchall()
     inlined = {"coalesce", "ifnull"}  # the parser turns these into operators
-    assert where_module.FUNCTIONS | where_module.OPERATORS <= {name for (name,) in rows} | inlined
+    assert filters.FUNCTIONS | filters.OPERATORS <= {name for (name,) in rows} | inlined | {"normal"}
 
 
 @pytest.mark.parametrize(
@@ -126,11 +135,25 @@ def test_every_allowed_function_exists(index: LocalIndex) -> None:
         ("true) UNION SELECT bits FROM crossbit_index WHERE (true", "one"),
         ("true) GROUP BY ALL HAVING (true", "one"),
         ("true) QUALIFY (row_number() OVER () = 1", "one"),
-        ("true) ORDER BY (id", "wrong"),
+        ("true) ORDER BY (id", "word of SQL"),
         ("true) LIMIT 1 --", "wrong"),
         ("", "SQL expression"),
         ("  \n", "SQL expression"),
         ("id = 1\0", "SQL expression"),
+        # mistakes, in the words of the one who made them
+        ('name = "x"', "text goes in single quotes: 'x'"),
+        ('name = "it\'s"', "text goes in single quotes: 'it''s'"),
+        ("name = “x”", "text goes in single quotes: 'x'"),
+        ("name = `x`", "text goes in single quotes: 'x'"),
+        ("name = x", "text goes in single quotes: 'x'"),
+        ('"nane" = 1', "single quotes"),
+        ("id IN ()", "empty list"),
+        ("id NOT IN ( )", "empty list"),
+        ("order = 1", 'in double quotes: "order"'),
+        ("size = 1 AND Order > 3", 'in double quotes: "order"'),
+        ("name = 'x", "a quotation mark is missing"),
+        ("name = 'é' AND", "ends too early"),
+        ("(name = 'x'", "ends too early"),
         ("/*", "wrong"),
         ("'", "wrong"),
         ("-- ", "unknown"),
@@ -191,22 +214,99 @@ def test_long_filters_are_quoted_short(index: LocalIndex) -> None:
     assert len(refused(index, "size = 1 AND " * 1000)) < 300
 
 
-def test_a_filter_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIndex]:
     n = 20_000
-    slow = " AND ".join(f"upper(lower(strip_accents(upper(lower(name))))) LIKE '%A{'%' * i}B%'" for i in range(16))
-    with LocalIndex(tmp_path / "index.duckdb", bits=64) as large:
-        large.add(np.arange(n), np.zeros((n, 8), np.uint8), items={"name": [f"{'a' * 200}b{i}" for i in range(n)]})
-        monkeypatch.setattr(where_module, "TIME_LIMIT", 0.001)
-        assert "took more than 0.001 s" in refused(large, slow)
-        monkeypatch.undo()
-        assert large.search(CODE, k=1, where="name LIKE '%b1'").ids.tolist() == [[1]]
+    with LocalIndex(tmp_path_factory.mktemp("large") / "index.duckdb", bits=64) as opened:
+        opened.add(np.arange(n), np.zeros((n, 8), np.uint8), items={"name": [f"{'a' * 200}b{i}" for i in range(n)]})
+        yield opened
+
+
+SLOW = " AND ".join(f"upper(lower(strip_accents(upper(lower(name))))) LIKE '%A{'%' * i}B%'" for i in range(16))
+
+
+def test_a_filter_that_takes_too_long_is_ended(large: LocalIndex) -> None:
+    with pytest.raises(UserError, match="took more than 1 ms"):
+        large.search(CODE, where=SLOW, time_limit_ms=1)
+    assert large.search(CODE, k=1, where="name LIKE '%b1'").ids.tolist() == [[1]]
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), "fast", True, None])
+def test_a_time_limit_is_a_number_above_0(index: LocalIndex, limit: Any) -> None:
+    with pytest.raises(UserError, match=r"time_limit_ms is .* above 0"):
+        index.search(CODE, time_limit_ms=limit)
+    assert index.search(CODE, where="id = 1", time_limit_ms=float("inf")).ids[0, 0] == 1
+
+
+@pytest.fixture
+def held_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Filters that begin, say so, and go on when they are told to."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def held(*arguments: Any) -> Any:
+        began.set()
+        assert go_on.wait(60)
+        return filters.matching_ids(*arguments)
+
+    monkeypatch.setattr("crossbit.index.local.matching_ids", held)
+    yield began, go_on
+    go_on.set()
+
+
+def test_a_slow_filter_holds_up_nothing(tmp_path: Path, held_filter: tuple[threading.Event, threading.Event]) -> None:
+    """While one runs, others search, fetch items, add and remove; it sees the index as it was when it began."""
+    began, go_on = held_filter
+    found: list[Any] = []
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        index.add([1, 2], np.zeros((2, 8), np.uint8), items={"name": ["a", "b"]})
+        slow = threading.Thread(target=lambda: found.append(index.search(CODE, k=9, where="name <> ''")))
+        slow.start()
+        assert began.wait(60)
+        assert index.search(CODE, k=1)[0] == [(1, 0, {"name": "a"})]
+        index.add([3], np.zeros((1, 8), np.uint8), items=[{"name": "c", "fresh": 1}])
+        index.add([2], np.full((1, 8), 255, np.uint8), items=[{"name": ""}], replace=True)
+        index.remove([1])
+        assert index.search(CODE, k=2).ids.tolist() == [[3, 2]]
+        assert not found
+        go_on.set()
+        slow.join()
+        assert found[0].ids[0, :3].tolist() == [1, 2, -1]
+        assert found[0].distances[0, :3].tolist() == [0, 0, -1]
+
+
+def test_closing_ends_a_filter_that_runs(tmp_path: Path) -> None:
+    began, ended = threading.Event(), []
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        names = [f"{'a' * 200}b{i}" for i in range(20_000)]
+        index.add(np.arange(20_000), np.zeros((20_000, 8), np.uint8), items={"name": names})
+
+        def search() -> None:
+            began.set()
+            try:
+                while True:
+                    index.search(CODE, where=SLOW)
+            except UserError as error:
+                ended.append(str(error))
+
+        thread = threading.Thread(target=search)
+        thread.start()
+        assert began.wait(60)
+    thread.join(60)
+    assert "is closed" in ended[0]
+
+
+def test_a_filter_is_checked_before_it_runs() -> None:
+    """Another engine may take the tree; DuckDB's connection is only its parser."""
+    checked = filters.parse("size > 3 AND name = 'a'", ["size", "name"], duckdb.connect())
+    assert checked.columns == ("id", "size", "name")
+    assert [part["class"] for part in checked.tree["children"]] == ["COMPARISON", "COMPARISON"]
 
 
 def test_the_connection_itself_reaches_nothing_beyond_the_file(index: LocalIndex, tmp_path: Path) -> None:
     """The second wall: were an expression to get through, the engine would refuse these too."""
     (tmp_path / "secret.csv").write_text("a\n1\n")
     numbers = np.arange(3)  # a variable that DuckDB would find by its name
-    connection = index._open()
+    connection = index._file.connection
     for statement in (
         f"FROM read_csv('{tmp_path}/secret.csv')",
         f"FROM read_text('{tmp_path}/secret.csv')",

@@ -1,0 +1,65 @@
+"""What is wrong with a `where` expression, in the words of the one who wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import duckdb
+
+from crossbit.errors import UserError, unknown
+
+BEFORE = "SELECT id FROM items WHERE (\n"  # what DuckDB reads before the expression
+QUOTES = ('"{}"', "“{}”", "„{}“", "‘{}’", "`{}`")  # that people put around text
+
+
+def no_column(where: str, name: str, columns: Iterable[str]) -> UserError:
+    """The error for a name that is no column: it may be text in the wrong quotes."""
+    text = name.strip("“”„‘’`").replace("'", "''")
+    if any(quote.format(name) in where or quote.format(text) == name for quote in QUOTES):
+        return UserError(
+            f"unknown column '{name}'; double quotes name a column, text goes in single quotes: '{text}'; "
+            f"known columns: {', '.join(columns)}"
+        )
+    return UserError(f"{unknown('column', name, columns)}; text goes in single quotes: '{text}'")
+
+
+def unreadable(
+    where: str, message: str, position: str | None, columns: Iterable[str], connection: duckdb.DuckDBPyConnection
+) -> UserError:
+    """The error for an expression that cannot be parsed; `position` is the byte of the query where reading ended."""
+    columns = list(columns)
+    for name in columns:
+        if re.search(rf"(?<![\w\"']){re.escape(name)}(?![\w\"'])", where, re.IGNORECASE) and _reserved(
+            name, connection
+        ):
+            return UserError(
+                f"the filter {short(where)} cannot be read: {name} is a word of SQL; "
+                f'as a column it goes in double quotes: "{name}"'
+            )
+    if "unterminated" in message:
+        return wrong(where, "a quotation mark is missing", columns)
+    if position is not None and int(position) >= len((BEFORE + where).encode()):
+        return wrong(where, "it ends too early", columns)
+    return wrong(where, message, columns)
+
+
+def wrong(where: str, message: str, columns: Iterable[str]) -> UserError:
+    """The error for an expression with DuckDB's reason why it cannot be read or run."""
+    if "expression depth" in message:
+        return UserError(f"the filter {short(where)} is nested too deeply")
+    first = message.strip().splitlines()[0] if message.strip() else "it cannot be read"
+    reason = re.sub(r"^(\w+ )?Error: ", "", first)
+    return UserError(f"the filter {short(where)} is wrong: {reason}; known columns: {', '.join(columns)}")
+
+
+def short(where: str) -> str:
+    """The expression quoted, cut to a line."""
+    text = repr(where)
+    return text if len(text) <= 80 else text[:77] + "...'"
+
+
+def _reserved(name: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether DuckDB reads a word as its own syntax."""
+    asked = "SELECT count(*) FROM duckdb_keywords() WHERE keyword_name = ? AND keyword_category = 'reserved'"
+    return bool(connection.execute(asked, [name.casefold()]).fetchall()[0][0])
