@@ -92,7 +92,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "missing run": (["evaluate", "gone"], ["no run folder at gone", "crossbit train"]),
     "missing run to search": (["search", "gone", "bar"], ["no run folder at gone"]),
     "missing picture": (["search", "run", "--image", "gone.png"], ["gone.png", "does not exist"]),
-    "missing index": (["search", "run", "bar", "--uri", "gone"], ["no index at gone", "crossbit index"]),
+    "missing index": (["search", "run", "bar", "--uri", "gone"], ["no index at gone", "crossbit index run --uri gone"]),
     "missing input": (["encode", "run", "gone.npy", "--modality", "text", "--out", "new.npy"], ["gone.npy"]),
     "data gone since": (["evaluate", "moved"], ["gone.npz", "does not exist", "name it: --data DATA"]),
     # not a data file
@@ -210,14 +210,16 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     # search
     "index of other code length": (["search", "run", "bar", "--uri", "short/index"], ["8", "16", "bits"]),
     "no known word": (["search", "run", "zzqqxx"], ["'zzqqxx'", "seen in training"]),
-    "no word at all": (["search", "run", ""], ["''", "seen in training"]),
+    "no word at all": (["search", "run", ""], ["the query is empty"]),
     "picture that is none": (
         ["search", "run", "--image", "photo.png"],
         ["photo.png begins like a picture, but"],
     ),
     "data as picture": (["search", "run", "--image", "good.npz"], ["good.npz is not a picture; give a picture file"]),
-    "neither words nor picture": (["search", "run"], ["words or --image"]),
-    "words and picture": (["search", "run", "bar", "--image", "photo.png"], ["words or --image"]),
+    "neither words nor picture": (["search", "run"], ["give words, --image FILE or --item ID"]),
+    "words and an item": (["search", "run", "bar", "--item", "20"], ["or item= alone"]),
+    "no such item": (["search", "run", "--item", "3"], ["no item 3"]),
+    "unknown modality to search": (["search", "run", "bar", "--modality", "imgae"], ["did you mean 'image'"]),
     "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on texts"]),
     "picture to a model of vectors": (
         ["encode", "short", "pictures.npz", "--modality", "image", "--out", "new.npy"],

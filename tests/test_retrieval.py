@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from crossbit.errors import UserError
 from crossbit.model import Model
 from crossbit.search.build import index_data, index_path, items_of
 from crossbit.search.inputs import encode_pictures
-from crossbit.search.searcher import search_picture, search_words
+from crossbit.search.results import SearchHit
+from crossbit.search.searcher import Searcher
 from crossbit.storage.pictures import read_picture
 from tiny import NAMES, arrays, vectors
 
@@ -43,6 +45,12 @@ def uri(place: Path, model: Model, data: PairedData) -> Path:
     return place / "index"
 
 
+@pytest.fixture
+def search(model: Model, uri: Path) -> Iterator[Searcher]:
+    with Searcher(model, uri) as searcher:
+        yield searcher
+
+
 def nearest(code: np.ndarray, codes: np.ndarray, rows: np.ndarray, k: int) -> list[tuple[int, int]]:
     """The slow, obvious search: (row, distance) of the k nearest, by (distance, row)."""
     found = [
@@ -59,30 +67,37 @@ def best(query: np.ndarray, embeddings: np.ndarray, rows: np.ndarray, near: list
     return sorted(cosine, key=lambda row: -cosine[row])
 
 
-def ids_and_distances(hits: list[tuple[int, int, Any]]) -> list[tuple[int, int]]:
-    return [(id_, distance) for id_, distance, _ in hits]
+def ids_and_distances(hits: Iterable[SearchHit]) -> list[tuple[int, int]]:
+    return [(hit.id, hit.distance) for hit in hits]
 
 
-def test_words_find_pictures(model: Model, data: PairedData, uri: Path) -> None:
-    found = search_words(model, uri, "a level bar", k=12, rerank=False)
+def test_words_find_pictures(search: Searcher, model: Model, data: PairedData) -> None:
+    found = search("a level bar", k=12, rerank=False)
     code = model.encode("text", ["a level bar"])[0]
     expected = nearest(code, model.encode("image", data.retrieval["image"]), data.retrieval.index, 12)
-    assert list(found) == ["image"]
-    assert ids_and_distances(found["image"]) == expected
-    assert found.reranked == {"image": False}
+    assert list(found.hits) == ["image"]
+    assert ids_and_distances(found.image) == expected
+    assert [hit.cosine for hit in found] == [None] * 12
 
 
-def test_a_picture_finds_words(model: Model, data: PairedData, uri: Path, tmp_path: Path) -> None:
-    picture = data.query["image"][:1]
-    Image.fromarray(picture[0]).save(tmp_path / "query.png")
+def test_a_picture_finds_words(search: Searcher, model: Model, data: PairedData, tmp_path: Path) -> None:
+    picture = data.query["image"][0]
+    Image.fromarray(picture).save(tmp_path / "query.png")
     code = model.encode("image", picture)[0]
     expected = nearest(code, model.encode("text", data.retrieval["text"]), data.retrieval.index, 5)
-    for given in (picture, tmp_path / "query.png", str(tmp_path / "query.png")):
-        assert ids_and_distances(search_picture(model, uri, given, k=5, rerank=False)["text"]) == expected
+    for given in (
+        picture,
+        Image.fromarray(picture),
+        tmp_path / "query.png",
+        str(tmp_path / "query.png"),
+    ):
+        found = search(picture=given, k=5, rerank=False)
+        assert list(found.hits) == ["text"]
+        assert ids_and_distances(found.text) == expected
 
 
 def test_the_nearest_are_ranked_by_their_embeddings(
-    model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
+    search: Searcher, model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossbit.index.embeddings.AS_NEAR_AS", 20)
     rows, stored = np.load(uri / "ids.npy"), np.load(uri / "image.embeddings.npy")
@@ -92,50 +107,46 @@ def test_the_nearest_are_ranked_by_their_embeddings(
         in_order = nearest(code, codes, rows, len(rows))
         near = [hit for hit in in_order if hit[1] <= in_order[19][1]]
         assert 20 <= len(near) < len(rows)
-        found = search_words(model, uri, words, k=12)
-        assert found.reranked == {"image": True}
-        assert [id_ for id_, _, _ in found["image"]] == best(query, stored, rows, near)[:12]
-        assert set(ids_and_distances(found["image"])) <= set(near)
-        assert found == search_words(model, uri, words, k=12)
+        found = search(words, k=12)
+        assert [hit.id for hit in found.image] == best(query, stored, rows, near)[:12]
+        assert set(ids_and_distances(found.image)) <= set(near)
+        assert found == search(words, k=12)
 
 
-def test_what_was_found_tells_its_cosines(model: Model, data: PairedData, uri: Path) -> None:
-    found = search_words(model, uri, "a level bar", k=20)
+def test_what_was_found_tells_its_cosines(search: Searcher, model: Model, data: PairedData) -> None:
+    found = search("a level bar", k=20)
     images, query = model.embed("image", data["image"]), model.embed("text", ["a level bar"])[0]
     cosine = images @ query / np.linalg.norm(images, axis=1) / np.linalg.norm(query)
-    expected = [cosine[id_] for id_, _, _ in found["image"]]
-    np.testing.assert_allclose(found.cosines["image"], expected, atol=1e-3)
-    assert search_words(model, uri, "a level bar", rerank=False).cosines == {}
+    expected = [cosine[hit.id] for hit in found]
+    np.testing.assert_allclose([hit.cosine for hit in found], expected, atol=1e-3)
 
 
-def test_a_pictures_texts_are_ranked_too(model: Model, data: PairedData, uri: Path) -> None:
-    picture = data.query["image"][:1]
-    found = search_picture(model, uri, picture, k=75)
+def test_a_pictures_texts_are_ranked_too(search: Searcher, model: Model, data: PairedData) -> None:
+    picture = data.query["image"][0]
     texts = model.embed("text", data["text"])
     cosine = texts @ model.embed("image", picture)[0] / np.linalg.norm(texts, axis=1)
-    shown = [cosine[id_] for id_, _, _ in found["text"]]
+    shown = [cosine[hit.id] for hit in search(picture=picture, k=75)]
     np.testing.assert_allclose(shown, sorted(shown, reverse=True), atol=1e-4)
-    assert found.reranked == {"text": True}
 
 
 def test_an_index_without_embeddings_is_searched_by_distance(
-    model: Model, data: PairedData, uri: Path, tmp_path: Path
+    search: Searcher, model: Model, uri: Path, tmp_path: Path
 ) -> None:
     """As those were that earlier versions made."""
     for name in ("image.index", "text.index"):
         (tmp_path / name).write_bytes((uri / name).read_bytes())
-    found = search_words(model, tmp_path, "a level bar", k=30)
-    assert found.reranked == {"image": False}
-    assert found == search_words(model, uri, "a level bar", k=30, rerank=False)
+    with Searcher(model, tmp_path) as without:
+        assert without("a level bar", k=30) == search("a level bar", k=30, rerank=False)
 
 
 def test_damaged_embeddings_are_named_and_can_be_passed_over(model: Model, uri: Path, tmp_path: Path) -> None:
     for path in uri.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "image.embeddings.npy").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"image\.embeddings\.npy cannot be read"):
-        search_words(model, tmp_path, "a level bar")
-    assert search_words(model, tmp_path, "a level bar", rerank=False)["image"]
+    with Searcher(model, tmp_path) as search:
+        with pytest.raises(UserError, match=r"image\.embeddings\.npy cannot be read"):
+            search("a level bar")
+        assert search("a level bar", rerank=False).image
 
 
 def test_embeddings_are_those_of_the_codes(model: Model, data: PairedData, uri: Path) -> None:
@@ -150,19 +161,18 @@ def test_embeddings_are_those_of_the_codes(model: Model, data: PairedData, uri: 
 
 
 @pytest.mark.parametrize("rerank", [True, False])
-def test_where_leaves_the_order_alone(model: Model, data: PairedData, uri: Path, rerank: bool) -> None:
-    everything = search_words(model, uri, "a bar", k=75, rerank=rerank)["image"]
-    where = "list_contains(labels, 'level')"
-    level = search_words(model, uri, "a bar", k=75, where=where, rerank=rerank)["image"]
-    assert level == [hit for hit in everything if "level" in hit[2]["labels"]]
+def test_where_leaves_the_order_alone(search: Searcher, rerank: bool) -> None:
+    everything = search("a bar", k=75, rerank=rerank).image
+    level = search("a bar", k=75, where="list_contains(labels, 'level')", rerank=rerank).image
+    assert level == tuple(hit for hit in everything if "level" in hit.item["labels"])
     assert 0 < len(level) < len(everything)
 
 
-def test_items_say_what_a_code_stands_for(model: Model, data: PairedData, uri: Path) -> None:
-    for id_, _, item in search_words(model, uri, "a bar", k=75)["image"]:
+def test_items_say_what_a_code_stands_for(search: Searcher, data: PairedData) -> None:
+    for hit in search("a bar", k=75):
         assert data.label is not None
-        labels = [name for name, on in zip(NAMES, data.label[id_], strict=True) if on]
-        assert item == {"row": id_, "caption": data["text"][id_], "labels": labels}
+        labels = [name for name, on in zip(NAMES, data.label[hit.id], strict=True) if on]
+        assert hit.item == {"row": hit.id, "caption": data["text"][hit.id], "labels": labels}
 
 
 def test_items_of_single_labels_without_names() -> None:
@@ -183,7 +193,8 @@ def test_items_of_single_labels_without_names() -> None:
 def test_other_rows_can_be_indexed(model: Model, data: PairedData, tmp_path: Path) -> None:
     rows = np.array([4, 2, 50])
     assert index_data(model, data, tmp_path / "few", rows=rows) == {"image": 3, "text": 3}
-    assert {id_ for id_, _, _ in search_words(model, tmp_path / "few", "a bar")["image"]} == {2, 4, 50}
+    with Searcher(model, tmp_path / "few") as search:
+        assert {hit.id for hit in search("a bar")} == {2, 4, 50}
 
 
 def test_an_index_is_whole_or_not_there(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from crossbit.evaluation import evaluate
     from crossbit.index import open_index
     from crossbit.model import Model, load_model
+    from crossbit.search.searcher import open_search
     from crossbit.training import train
 
     __version__: str
@@ -34,6 +35,7 @@ __all__ = [
     "load_data",
     "load_model",
     "open_index",
+    "open_search",
     "train",
 ]
 
@@ -46,6 +48,7 @@ _HOMES = {
     "load_data": "crossbit.data",
     "load_model": "crossbit.model",
     "open_index": "crossbit.index",
+    "open_search": "crossbit.search.searcher",
     "train": "crossbit.training",
 }
 

@@ -29,6 +29,15 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def fitted(line: str) -> str:
+    """A line cut to the terminal's width (80 where there is none), without what would move its cursor."""
+    from rich.cells import cell_len, set_cell_size
+
+    shown = "".join(character if character.isprintable() else " " for character in line)
+    width = shutil.get_terminal_size((80, 24)).columns
+    return shown if cell_len(shown) <= width else set_cell_size(shown, width - 3) + "..."
+
+
 def say_json(value: Any) -> None:
     """The one JSON object of `--json`."""
     say(json.dumps(value, indent=1, ensure_ascii=False))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
+from crossbit.cli.output import Json, fitted, note, say, say_json, say_next
 from crossbit.cli.train import Run, data_of
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new, writing
@@ -15,7 +16,7 @@ from crossbit.storage.files import check_new, writing
 if TYPE_CHECKING:
     import numpy as np
 
-    from crossbit.search.searcher import Found
+    from crossbit.search.results import SearchHit
 
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="Folder of the index; RUN/index if not given.")]
 
@@ -107,22 +108,31 @@ def search(
     words: Annotated[
         str | None, typer.Argument(metavar='["some words"]', help="Words that describe what to find.")
     ] = None,
-    image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture instead of words.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many to show.")] = 10,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture; together with words, both count alike.")
+    ] = None,
+    item: Annotated[
+        int | None, typer.Option(metavar="ID", help="What is like this item of the index; in place of words.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="How many of each modality to show.")] = 10,
     where: Annotated[
         str | None,
         typer.Option(metavar="EXPR", help="Only items for which this SQL holds: row, caption, path, label or labels."),
     ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(metavar="M", help="What to find: image, text, ...; if not given, all that the query is not."),
+    ] = None,
     rerank: Annotated[
         bool,
         typer.Option(
-            "--rerank/--no-rerank", help="Order the shortlist by cosine, or leave it ordered by distance and row."
+            "--rerank/--no-rerank", help="Order the shortlist by cosine, or leave it ordered by distance and id."
         ),
     ] = True,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
-    """Find pictures by words, or texts by a picture.
+    """Find pictures by words, texts by a picture, or either by both.
 
     Hamming distance finds a shortlist, all that is as near as the hundredth
     nearest; the cosine of the real-valued embeddings then puts it in order.
@@ -132,26 +142,21 @@ def search(
     Examples:
       crossbit search run "greek small letter alpha with tonos"
       crossbit search run "arrow" --where "list_contains(labels, 'leftward')" -k 20
-      crossbit search run --image some.png --json
+      crossbit search run "in red" --image some.png
+      crossbit search run --item 7 --modality image --json
     """
-    if (words is None) == (image is None):
-        raise UserError('give words or --image FILE, one of them, such as: crossbit search RUN "some words"')
-    import crossbit
-    from crossbit.search.searcher import search_picture, search_words
-    from crossbit.storage.pictures import read_picture
+    if words is None and image is None and item is None:
+        raise UserError('give words, --image FILE or --item ID, such as: crossbit search RUN "some words"')
+    from crossbit.search.searcher import open_search
 
-    picture = None if image is None else read_picture(image)[None]
-    model = crossbit.load_model(run)
-    place = uri or str(run / "index")
-    if picture is not None:
-        found = search_picture(model, place, picture, k, where, rerank=rerank)
-    else:
-        found = search_words(model, place, str(words), k, where, rerank=rerank)
+    with open_search(run, uri=uri) as searcher:
+        found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank)
     if as_json:
-        asked = words if picture is None else str(image)
-        return say_json({"query": asked, "reranked": found.reranked, "hits": _flat(found)})
-    for modality, hits in _flat(found).items():
-        _say_hits(modality, hits, found.reranked[modality])
+        return say_json(found.to_dict())
+    for line in found.notes:
+        note(line)
+    for name, hits in found.hits.items():
+        _say_hits(name, hits)
     return None
 
 
@@ -200,34 +205,22 @@ def _save(out: Path, codes: np.ndarray) -> None:
         np.save(file, codes, allow_pickle=False)
 
 
-def _flat(found: Found) -> dict[str, list[dict[str, Any]]]:
-    """By modality: rank, id, distance, cosine where re-ranked, and all that the item says, in one mapping a hit."""
-    return {
-        modality: [
-            {"rank": rank, "id": id_, "distance": distance, **_cosine(found, modality, rank), **(item or {})}
-            for rank, (id_, distance, item) in enumerate(hits, start=1)
-        ]
-        for modality, hits in found.items()
-    }
-
-
-def _cosine(found: Found, modality: str, rank: int) -> dict[str, float]:
-    return {"cosine": round(found.cosines[modality][rank - 1], 6)} if found.reranked[modality] else {}
-
-
-def _say_hits(modality: str, hits: list[dict[str, Any]], reranked: bool) -> None:
+def _say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
+    """A line for each hit, as wide as the terminal."""
     if not hits:
         return say(f"nothing found in the {modality} index")
-    columns = ("rank", "cosine", "distance", "caption", "labels", "label", "path", "row")
-    shown = [key for key in columns if hits[0].get(key) is not None]
-    cells = [[_cell(hit[key]) for key in shown] for hit in hits]
-    order = "the nearest, re-ranked by cosine of the embeddings" if reranked else "nearest first"
-    say(f"{modality}, {order}")
-    say_table(shown, cells, right=["rank", "cosine", "distance", "row"])
+    reranked = hits[0].cosine is not None
+    say(f"{modality}, {'the nearest, re-ranked by cosine of the embeddings' if reranked else 'nearest first'}")
+    wide = max(len("id"), *(len(str(hit.id)) for hit in hits))
+    say(f"{'rank':>4}  {'id':>{wide}}  distance" + ("  cosine" if reranked else ""))
+    for rank, hit in enumerate(hits, start=1):
+        cosine = f"  {hit.cosine:6.3f}" if reranked else ""
+        say(fitted(f"{rank:4}  {hit.id:{wide}}  {hit.distance:8}{cosine}  {_about(hit.item)}"))
     return None
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, list):
-        return ", ".join(value)
-    return f"{value:.4f}" if isinstance(value, float) else value
+def _about(item: Mapping[str, Any]) -> str:
+    """What an item says of itself: its caption, its labels in brackets, its path."""
+    labels = item.get("labels") or [item[key] for key in ("label",) if item.get(key)]
+    said = [item.get("caption"), f"[{', '.join(labels)}]" if labels else None, item.get("path")]
+    return "  ".join(str(each) for each in said if each)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from crossbit.data.types import PairedData
-from crossbit.model import Model
-from crossbit.search.searcher import search_picture, search_words
+from crossbit.search.searcher import Searcher
 
 SHOWN = 10  # hits of a query
 SAMPLE = 100  # queries that are chosen from
@@ -87,20 +85,20 @@ def draw(data: PairedData, count: int, seed: int) -> list[int]:
     return chosen
 
 
-def by_words(model: Model, data: PairedData, uri: str | os.PathLike[str], row: int) -> Search:
+def by_words(searcher: Searcher, data: PairedData, row: int) -> Search:
     """The nearest pictures to a query's words."""
     words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
-    found = search_words(model, uri, str(data[words][row]), SHOWN)[pictures]
-    return _search(data, words, row, [(id_, distance) for id_, distance, _ in found])
+    found = searcher(str(data[words][row]), k=SHOWN, modality=pictures)[pictures]
+    return _search(data, words, row, [(hit.id, hit.distance) for hit in found])
 
 
-def by_picture(model: Model, data: PairedData, uri: str | os.PathLike[str], row: int) -> Search:
+def by_picture(searcher: Searcher, data: PairedData, row: int) -> Search:
     """The nearest words to a query's picture, the same words once."""
     words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
-    found = search_picture(model, uri, data[pictures][row][None], LOOKED_AT)[words]
+    found = searcher(picture=data[pictures][row], k=LOOKED_AT, modality=words)[words]
     first: dict[str, tuple[int, int]] = {}
-    for id_, distance, _ in found:
-        first.setdefault(str(data[words][id_]), (id_, distance))
+    for hit in found:
+        first.setdefault(str(data[words][hit.id]), (hit.id, hit.distance))
     return _search(data, pictures, row, list(first.values())[:SHOWN])
 
 

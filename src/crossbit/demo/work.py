@@ -21,6 +21,7 @@ from crossbit.features.paired import features_of
 from crossbit.methods import get
 from crossbit.model import Model
 from crossbit.search.build import index_data
+from crossbit.search.searcher import Searcher
 from crossbit.storage.npz import read_npz
 from crossbit.training import train
 
@@ -156,8 +157,9 @@ def on_vectors(model: Model) -> Model:
 def search(data: PairedData, model: Model, uri: Path, seed: int) -> tuple[list[Search], list[Search]]:
     """Queries by words, and others by picture, through the index as a user would."""
     rows, many = queries.choose(data, [*queries.WORDS, *queries.PICTURES], seed), len(queries.WORDS)
-    words = [queries.by_words(model, data, uri, row) for row in rows[:many]]
-    return words, [queries.by_picture(model, data, uri, row) for row in rows[many:]]
+    with Searcher(model, uri) as searcher:
+        words = [queries.by_words(searcher, data, row) for row in rows[:many]]
+        return words, [queries.by_picture(searcher, data, row) for row in rows[many:]]
 
 
 def score_random(data: PairedData, modalities: list[str], seed: int) -> Report:

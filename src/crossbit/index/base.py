@@ -32,6 +32,7 @@ class Hits:
         distances: int32 (m, k), -1 where there were fewer than k codes; a k above 8192 gives no more columns than
             there are codes.
         ids: int64 (m, k), -1 in the same places.
+        cosines: float64 (m, k) of the embeddings that ordered them; None where distance did.
 
     >>> hits = Hits(np.array([[0, 3]]), np.array([[5, 2]]), lambda ids: {i: {"name": f"no {i}"} for i in ids})
     >>> hits[0]
@@ -45,9 +46,11 @@ class Hits:
         distances: npt.NDArray[np.int32],
         ids: npt.NDArray[np.int64],
         items: Callable[[list[int]], Mapping[int, Item]],
+        cosines: npt.NDArray[np.float64] | None = None,
     ) -> None:
         self.distances = distances
         self.ids = ids
+        self.cosines = cosines
         self._fetch = items
         self._items: dict[int, Item | None] = {}
 
@@ -76,11 +79,11 @@ class Hits:
     def __iter__(self) -> Iterator[list[Hit]]:
         return (self[row] for row in range(len(self)))
 
-    def take(self, columns: npt.NDArray[np.int64]) -> Hits:
-        """Some of the hits, or in another order: columns (m, k) of `ids` and `distances`; their items are fetched as
-        before."""
+    def take(self, columns: npt.NDArray[np.int64], cosines: npt.NDArray[np.float64]) -> Hits:
+        """Some of the hits in another order, with their cosines (m, k): columns (m, k) of `ids` and `distances`; their
+        items are fetched as before."""
         distances = np.take_along_axis(self.distances, columns, axis=1)
-        return Hits(distances, np.take_along_axis(self.ids, columns, axis=1), self._fetch)
+        return Hits(distances, np.take_along_axis(self.ids, columns, axis=1), self._fetch, cosines)
 
     def _block(self, start: int) -> dict[int, Item | None]:
         """The items of a block of rows; only the last block is kept, so memory stays bounded."""

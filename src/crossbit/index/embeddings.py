@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, Index, check_k
+from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.storage.npz import read_array
 
 AS_NEAR_AS = 100  # the shortlist: all that are as near as the hundredth nearest, or the k-th where more are asked for,
@@ -95,7 +96,16 @@ class Embeddings:
         """The embeddings in a folder; None where it has none."""
         return cls(folder, name, bits) if _place(folder, name).exists() else None
 
-    def search(self, index: Index, query: Array, code: Array, k: int = 10, where: str | None = None) -> Hits:
+    def search(
+        self,
+        index: Index,
+        query: Array,
+        code: Array,
+        k: int = 10,
+        where: str | None = None,
+        *,
+        time_limit_ms: float = TIME_LIMIT_MS,
+    ) -> Hits:
         """The k best of an index's shortlist, by cosine; those of equal cosine by (distance, id).
 
         The shortlist is all that are, by Hamming distance, as near as the hundredth nearest, or the k-th for a larger
@@ -105,12 +115,12 @@ class Embeddings:
             index: the index that these belong to.
             query: its embedding, real (bits,).
             code: its code, uint8 (1, bits // 8).
-            k, where: as for `Index.search`.
+            k, where, time_limit_ms: as for `Index.search`.
 
         Raises:
             UserError: as `Index.search`; embeddings that are missing, or are not those of the index's codes.
         """
-        near = index.search(code, k=max(check_k(k), MOST), where=where)
+        near = index.search(code, max(check_k(k), MOST), where, time_limit_ms=time_limit_ms)
         count = shortlist(near.distances[0], k)
         distances, ids = near.distances[0, :count], near.ids[0, :count]
         cosine = np.empty(count)
@@ -120,7 +130,8 @@ class Embeddings:
             if not np.array_equal(((rows >= 0) != (query >= 0)).sum(axis=1), distances[some]):
                 raise UserError(f"{self.path} does not hold the embeddings of the codes in this index{MEND}")
             cosine[some] = cosines(rows, query.astype(np.float64))
-        return near.take(np.lexsort((ids, distances, -cosine))[:k][None])
+        order = np.lexsort((ids, distances, -cosine))[:k][None]
+        return near.take(order, cosine[order])
 
     def of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """The embeddings of some ids, float64 (m, bits); UserError for an id that has none."""

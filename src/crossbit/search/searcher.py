@@ -1,117 +1,161 @@
-"""A query against the indexes of a run: what is found, and in which order."""
+"""A search that stays open: the model, its indexes and embeddings are loaded once and serve many queries."""
 
 from __future__ import annotations
 
 import os
-from functools import partial
+import time
 from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
 
-import numpy as np
-
-from crossbit.bits import pack
-from crossbit.errors import UserError
-from crossbit.features.base import Reads
-from crossbit.index import open_index
-from crossbit.index.base import Hit
-from crossbit.index.embeddings import Embeddings, cosines
-from crossbit.model import Model
+from crossbit.errors import UserError, unknown
+from crossbit.index.base import check_k
+from crossbit.index.filters import TIME_LIMIT_MS
+from crossbit.model import Model, load_model
 from crossbit.search.build import index_path
-from crossbit.storage.pictures import read_picture
+from crossbit.search.opened import OpenIndex
+from crossbit.search.query import Query, query_of, query_of_item
+from crossbit.search.results import SearchResults
 
 
-class Found(dict[str, list[Hit]]):
-    """What was found, by modality: (id, distance, item), the best first; the distance is the Hamming distance.
-
-    Attributes:
-        reranked: by modality, whether a shortlist was ordered by embeddings; otherwise it is by (distance, id).
-        cosines: where it was, the cosine between the query's embedding and each hit's.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reranked: dict[str, bool] = {}
-        self.cosines: dict[str, list[float]] = {}
-
-
-def search_words(
-    model: Model,
-    uri: str | os.PathLike[str],
-    words: str,
-    k: int = 10,
-    where: str | None = None,
-    *,
-    rerank: bool = True,
-) -> Found:
-    """The k best of every other modality for a text.
+def open_search(
+    run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
+) -> Searcher:
+    """Open a run for search.
 
     Args:
-        model: encodes the text.
-        uri: the folder that `index_data` made.
-        words: the text.
-        k: how many at most.
-        where: only items for which this expression is true.
-        rerank: order what is nearest by Hamming distance by the embeddings' cosine, where the folder has embeddings;
-            False leaves the order by (distance, id).
+        run: the run's folder.
+        uri: the folder of its index; `<run>/index` by default.
+        device: where queries are encoded.
 
     Raises:
-        UserError: the model knows no texts, or no word of this one; no index at `uri`, or one of another code length;
-            a `where` that is not an expression over the items; embeddings that are damaged or not the index's.
+        UserError: no run or no index there.
     """
-    modality = _modality_of("texts", model)
-    model.featurisers[modality].check_query(words)
-    return _search(model, uri, modality, model.embed(modality, [words]), k, where, rerank)
+    place = Path(run) / "index" if uri is None else Path(uri)
+    if Path(run).is_dir() and not place.is_dir():
+        option = "" if uri is None else f" --uri {uri}"
+        raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
+    return Searcher(load_model(run, device=device), place)
 
 
-def search_picture(
-    model: Model,
-    uri: str | os.PathLike[str],
-    picture: np.ndarray | str | os.PathLike[str],
-    k: int = 10,
-    where: str | None = None,
-    *,
-    rerank: bool = True,
-) -> Found:
-    """The k best of every other modality for a picture, uint8 (1, h, w, 3) or a file; otherwise as `search_words`.
+class Searcher:
+    """A model with its indexes, open until `close`. Any number of threads may search at the same time.
+
+    An index is opened when it is first searched. What another process adds later is found after opening anew. After a
+    fork, a child opens its own.
+
+    Args:
+        model: encodes the queries.
+        uri: the folder with an index for each modality.
 
     Raises:
-        UserError: the model knows no pictures, the file cannot be read; and as `search_words`.
+        UserError: no index there.
     """
-    modality = _modality_of("pictures", model)
-    pixels = picture if isinstance(picture, np.ndarray) else read_picture(picture)[None]
-    return _search(model, uri, modality, model.embed(modality, pixels), k, where, rerank)
 
-
-def _search(
-    model: Model,
-    uri: str | os.PathLike[str],
-    modality: str,
-    query: np.ndarray,
-    k: int,
-    where: str | None,
-    rerank: bool,
-) -> Found:
-    """`query` is the embedding, (1, bits)."""
-    found = Found()
-    for other in model.modalities:
-        if other != modality:
-            path = Path(index_path(uri, other))
-            if not path.exists():
+    def __init__(self, model: Model, uri: str | os.PathLike[str]) -> None:
+        self.model = model
+        self.uri = Path(uri)
+        self._process = os.getpid()
+        self._lock = Lock()
+        self._opened: dict[str, OpenIndex] = {}
+        self._closed = False
+        for modality in model.modalities:
+            if not (path := Path(index_path(uri, modality))).exists():
                 raise UserError(f"no index at {path}; make it with: crossbit index RUN")
-            with open_index(path, bits=model.bits, read_only=True) as index:
-                stored = Embeddings.beside(path.parent, other, model.bits) if rerank else None
-                by = index.search if stored is None else partial(stored.search, index, query[0])
-                found[other] = by(pack(query), k=k, where=where)[0]
-                if stored is not None:
-                    ids = np.array([id_ for id_, _, _ in found[other]], np.int64)
-                    found.cosines[other] = cosines(stored.of(ids), query[0].astype(np.float64)).tolist()
-            found.reranked[other] = stored is not None
-    return found
 
+    def __repr__(self) -> str:
+        return f"<Searcher in {self.uri}: {self.model!r}>"
 
-def _modality_of(held: Reads, model: Model) -> str:
-    """The first modality whose rows are texts, or pictures."""
-    for modality, featuriser in model.featurisers.items():
-        if featuriser.reads == held:
-            return modality
-    known = ", ".join(f"{modality} from {featuriser.reads}" for modality, featuriser in model.featurisers.items())
-    raise UserError(f"this model encodes {known}; searching by {held} needs one trained on {held}")
+    def __call__(
+        self,
+        words: str | None = None,
+        *,
+        picture: Any = None,
+        item: int | None = None,
+        k: int = 10,
+        where: str | None = None,
+        modality: str | None = None,
+        rerank: bool = True,
+        time_limit_ms: float = TIME_LIMIT_MS,
+    ) -> SearchResults:
+        """Find what is nearest to words, to a picture, to both together, or to an item.
+
+        Words and a picture together are one query: the sum of their embeddings, each of length 1. An item's query is
+        the same sum over its modalities; the item itself is left out of the results.
+
+        Args:
+            words: a text.
+            picture: a path, a PIL picture, or uint8 (h, w, 3).
+            item: an id of the index.
+            k: how many of each modality, at most.
+            where: only items for which this SQL expression over their columns is true.
+            time_limit_ms: a `where` that takes longer is ended.
+            modality: the one to search; by default all that the query does not come from, or all where none is left.
+            rerank: order what is nearest by Hamming distance by the cosine of the embeddings, where the index has
+                them; False leaves the order by (distance, id).
+
+        Raises:
+            UserError: no query or one that cannot be used; an unknown id or modality; a `where` that is wrong or too
+                slow; a closed search.
+        """
+        start = time.perf_counter()
+        self._check_open()
+        wanted, query = check_k(k), self._query(words, picture, item, rerank)
+        hits, compared = {}, 0
+        for name in self._searched(query, modality):
+            index = self._open(name)
+            hits[name] = tuple(index.search(query, wanted, rerank=rerank, where=where, time_limit_ms=time_limit_ms))
+            compared += index.size
+        return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact=True, notes=query.notes)
+
+    search = __call__
+
+    def close(self) -> None:
+        """Close the indexes; closing twice is allowed, and closing in a forked child leaves the parent's open."""
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            self._closed = True
+            for opened in self._opened.values():
+                opened.close()
+            self._opened = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if os.getpid() != self._process:
+            raise UserError(f"this search in {self.uri} was opened by another process; after a fork, open it again")
+        if self._closed:
+            raise UserError(f"this search in {self.uri} is closed; open it again with crossbit.open_search")
+
+    def _open(self, modality: str) -> OpenIndex:
+        with self._lock:
+            self._check_open()
+            if modality not in self._opened:
+                self._opened[modality] = OpenIndex(self.uri, modality, self.model.bits)
+            return self._opened[modality]
+
+    def _searched(self, query: Query, modality: str | None) -> list[str]:
+        known = self.model.modalities
+        if modality is None:
+            return [name for name in known if name not in query.modalities] or known
+        if modality not in known:
+            raise unknown("modality", modality, known)
+        return [modality]
+
+    def _query(self, words: str | None, picture: Any, item: int | None, rerank: bool) -> Query:
+        if item is None and (words is not None or picture is not None):
+            return query_of(self.model, words, picture)
+        if item is None or words is not None or picture is not None:
+            raise UserError("give words, picture=, or both; or item= alone")
+        held = [self._open(modality).get(item, rerank) for modality in self.model.modalities]
+        if not (found := [each for each in held if each is not None]):
+            raise UserError(f"no item {item!r} in {self.uri}; item= is an id that a search has found")
+        return query_of_item(item, *zip(*found, strict=True))

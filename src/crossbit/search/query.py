@@ -1,0 +1,123 @@
+"""A query: words, a picture or both as one embedding, and what of it can be found again in an item."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.errors import UserError
+from crossbit.features.base import Reads
+from crossbit.model import Model
+from crossbit.storage.pictures import read_picture
+from crossbit.storage.words import words_of
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is searched for.
+
+    Attributes:
+        said: in words, for people.
+        embedding: real (bits,); its signs are the code.
+        modalities: that it comes from, which are not searched; empty where all are.
+        words, labels: what items are compared with.
+        notes: lines for the user.
+        left_out: the id of the item that the query is.
+    """
+
+    said: str
+    embedding: npt.NDArray[Any]
+    modalities: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+    left_out: int | None = None
+
+    def in_common(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+        """Labels and words of an item that the query holds, too.
+
+        >>> query = Query("", np.ones(8), words=frozenset(["red", "fox"]))
+        >>> query.in_common({"caption": "a fox, a red one", "labels": ["fox", "forest"]})
+        ('fox', 'red')
+        """
+        labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
+        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words]
+        return tuple(dict.fromkeys([*labels, *words]))
+
+    def _says(self, label: str) -> bool:
+        words = words_of(label)
+        return bool(words) and self.words.issuperset(words)
+
+
+def labels_of(item: Mapping[str, Any]) -> list[str]:
+    """The labels of an item, be it several or one."""
+    return list(item.get("labels") or []) or [item[key] for key in ("label",) if item.get(key) is not None]
+
+
+def query_of(model: Model, words: str | None, picture: Any) -> Query:
+    """The query of words, of a picture (whatever `read_picture` takes), or of both together.
+
+    Raises:
+        UserError: empty words, words of which the model knows none, a picture that cannot be read, or a model that
+            does not read texts, or pictures.
+    """
+    parts = ([] if words is None else [_of_words(model, words)]) + ([] if picture is None else [_of(model, picture)])
+    if len(parts) == 1:
+        return parts[0]
+    first, second = parts
+    return Query(
+        f"{first.said} and {second.said}",
+        fused([first.embedding, second.embedding]),
+        first.modalities | second.modalities,
+        first.words,
+        notes=first.notes,
+    )
+
+
+def query_of_item(id: int, embeddings: Sequence[npt.NDArray[Any]], items: Sequence[Mapping[str, Any]]) -> Query:
+    """The query of an item: its embeddings in all modalities that have it, together with what they hold about it."""
+    words = frozenset(word for item in items for word in words_of(str(item.get("caption") or "")))
+    labels = frozenset(label for item in items for label in labels_of(item))
+    return Query(f"item {id}", fused(embeddings), words=words, labels=labels, left_out=int(id))
+
+
+def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+    """One embedding for several of the same thing: their sum, each scaled to length 1 before, so all count alike.
+
+    >>> fused([np.array([2.0, 0.0]), np.array([0.0, -3.0])])
+    array([ 1., -1.])
+    """
+    exact = [np.asarray(each, np.float64) for each in embeddings]
+    return np.sum([each / (np.linalg.norm(each) or 1.0) for each in exact], axis=0)
+
+
+def _of_words(model: Model, words: str) -> Query:
+    if not isinstance(words, str):
+        raise UserError(f"words are one text, got {type(words).__name__}; search for several one after another")
+    if not words.strip():
+        raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
+    modality = _reading(model, "texts")
+    notes = model.featurisers[modality].check_query(words)
+    embedding = model.embed(modality, words)[0]
+    return Query(words, embedding, frozenset([modality]), frozenset(words_of(words)), notes=tuple(notes))
+
+
+def _of(model: Model, picture: Any) -> Query:
+    pixels = read_picture(picture)
+    modality = _reading(model, "pictures")
+    said = os.fspath(picture) if isinstance(picture, str | os.PathLike) else "a picture"
+    return Query(str(said), model.embed(modality, pixels)[0], frozenset([modality]))
+
+
+def _reading(model: Model, held: Reads) -> str:
+    """The first modality whose rows are texts, or pictures."""
+    for modality, featuriser in model.featurisers.items():
+        if featuriser.reads == held:
+            return modality
+    known = ", ".join(f"{modality} from {featuriser.reads}" for modality, featuriser in model.featurisers.items())
+    raise UserError(f"this model encodes {known}; searching by {held} needs one trained on {held}")

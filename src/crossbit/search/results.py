@@ -1,0 +1,108 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN = 5  # hits of a modality in a repr
+WIDTH = 60  # characters of a caption there
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """One thing that was found.
+
+    Attributes:
+        id: in the index.
+        modality: of the index that it was found in.
+        distance: Hamming distance between its code and the query's.
+        cosine: between its embedding and the query's; None where only codes were compared.
+        item: what the index holds about it: row, caption, path, labels, ... as far as the data had them.
+        why: labels and words that it shares with the query, as far as its item and the query say them.
+    """
+
+    id: int
+    modality: str
+    distance: int
+    cosine: float | None
+    item: dict[str, Any]
+    why: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; the modality is left out."""
+        cosine = None if self.cosine is None else round(self.cosine, 6)
+        return {"id": self.id, "distance": self.distance, "cosine": cosine, "why": list(self.why), "item": self.item}
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The hits of one query by modality, the best first. Iteration gives all hits, one modality after the other.
+
+    `results.image` and `results["image"]` are the hits of a modality. The second form works for any name, also for one
+    that is an attribute's.
+
+    Attributes:
+        query: what was searched for, in words.
+        hits: by modality, those of each searched one.
+        seconds: from the call to the results, encoding included.
+        compared: how many codes the query was compared with.
+        exact: whether no nearer code can have been missed.
+        fits: probability that anything fits the query; None where it is not known.
+        notes: lines for the user, such as words of the query that the model does not know.
+
+    >>> hit = SearchHit(7, "image", 3, 0.5, {"caption": "a red fox"}, why=("fox",))
+    >>> results = SearchResults("fox", {"image": (hit,)}, seconds=0.002, compared=90, exact=True)
+    >>> results.image[0].id, len(results), [hit.distance for hit in results]
+    (7, 1, [3])
+    >>> results
+    <SearchResults for fox: 1 of 90 codes in 2.0 ms
+     image  id 7  distance 3  cosine 0.500  a red fox>
+    """
+
+    query: str
+    hits: dict[str, tuple[SearchHit, ...]]
+    seconds: float = field(compare=False)
+    compared: int
+    exact: bool
+    fits: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, modality: str) -> tuple[SearchHit, ...]:
+        if modality not in self.hits:
+            raise KeyError(f"{modality!r} was not searched; searched: {', '.join(self.hits)}")
+        return self.hits[modality]
+
+    def __getattr__(self, name: str) -> tuple[SearchHit, ...]:
+        hits = self.__dict__.get("hits", {})
+        if name not in hits:
+            raise AttributeError(f"results have no {name!r}; searched: {', '.join(hits)}")
+        found: tuple[SearchHit, ...] = hits[name]
+        return found
+
+    def __iter__(self) -> Iterator[SearchHit]:
+        return (hit for hits in self.hits.values() for hit in hits)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.hits.values()))
+
+    def __repr__(self) -> str:
+        times = f"{len(self):,} of {self.compared:,} codes in {1000 * self.seconds:.1f} ms"
+        lines = [f"<SearchResults for {self.query}: {times}"]
+        for modality, hits in self.hits.items():
+            lines += [f" {modality}  {_line(hit)}" for hit in hits[:SHOWN]]
+            lines += [f" {modality}  ... {len(hits) - SHOWN:,} more"] if len(hits) > SHOWN else []
+        return "\n".join(lines) + ">"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for JSON."""
+        hits = {modality: [hit.to_dict() for hit in found] for modality, found in self.hits.items()}
+        about = ("query", "seconds", "compared", "exact", "fits")
+        return {name: getattr(self, name) for name in about} | {"notes": list(self.notes), "hits": hits}
+
+
+def _line(hit: SearchHit) -> str:
+    cosine = "" if hit.cosine is None else f"  cosine {hit.cosine:.3f}"
+    said = str(hit.item.get("caption") or hit.item.get("path") or "").replace("\n", " ")
+    return f"id {hit.id}  distance {hit.distance}{cosine}  {said[:WIDTH]}".rstrip()
