@@ -224,6 +224,12 @@ def nearest(x: np.ndarray, row: int, others: list[int]) -> list[int]:
     return sorted(others, key=lambda other: sum((a - b) ** 2 for a, b in zip(x[row], x[other], strict=True)))[:10]
 
 
+def scaled(data: PairedData, modality: str) -> np.ndarray:
+    """What training takes of vectors: each column with mean 0 and deviation 1 over the rows that are no queries."""
+    x, rows = data[modality].astype(np.float64), np.union1d(data.splits["train"], data.splits["retrieval"])
+    return (x - x[rows].mean(0)) / x[rows].std(0)
+
+
 def test_reasons_tell_what_the_neighbours_carry(place: Path, single: Audit) -> None:
     data, observed = toy(), np.load(place / "single" / "data.npz")["observed_label"]
     names = data.label_names or []
@@ -238,7 +244,7 @@ def test_reasons_tell_what_the_neighbours_carry(place: Path, single: Audit) -> N
         assert [given] == entry.observed
         for modality, numbers in (("image", (match[2], match[3])), ("text", (match[5], match[6]))):
             others = [row for row in data.splits["train"].tolist() if row != entry.row]
-            carried = [names[observed[row]] for row in nearest(data[modality], entry.row, others)]
+            carried = [names[observed[row]] for row in nearest(scaled(data, modality), entry.row, others)]
             assert tuple(map(int, numbers)) == (carried.count(given), carried.count(other))
 
 

@@ -146,7 +146,7 @@ def test_nothing_is_wrong_in_our_own_recipes(stem, tmp_path, monkeypatch):
     """On stand-ins of the built-in sets and of Wikipedia's file."""
     for name, arrays in (("many", tiny.arrays(group=np.arange(90) // 2)), ("wikipedia", tiny.vectors())):
         np.savez(tmp_path / f"{name}.npz", **arrays)
-    monkeypatch.setattr("crossbit.bench.recipe.grid.builtins", lambda: ["glyphs", "glyphs-hard"])
+    monkeypatch.setattr("crossbit.bench.recipe.sources.builtins", lambda: ["glyphs", "glyphs-hard"])
     monkeypatch.setattr(
         "crossbit.bench.recipe.grid.load_source",
         lambda source: load_data(tmp_path / ("wikipedia.npz" if source.source.endswith("npz") else "many.npz")),

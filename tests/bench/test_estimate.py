@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import crossbit.bench.work.estimate
-from crossbit.bench.recipe.grid import BenchRun, load_source
+from crossbit.bench.recipe.grid import BenchRun
 from crossbit.bench.recipe.recipe import BenchProtocol, Source
+from crossbit.bench.recipe.sources import load_source
 from crossbit.bench.work.estimate import estimate, few_rows
 from crossbit.bench.work.progress import BenchProgress, in_words, outcome
 from crossbit.bench.work.runner import Job, failed
@@ -20,7 +21,7 @@ from crossbit.data import PairedData
 from crossbit.errors import UserError
 from tiny import arrays, vectors
 
-RUN = BenchRun("toy", "nrch", "", {"width": 16, "epochs": 10}, 64, "none", 0, None, "f00")
+RUN = BenchRun("toy", "nrch", "", {"width": 16, "epochs": 10}, 64, "none", 0, None, "f00", {})
 JOB = Job(RUN, Source("toy", "toy.npz"), BenchProtocol())
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from crossbit.bench.recipe.grid import BenchRun, expand, load_source
+from crossbit.bench.recipe.grid import BenchRun, expand
 from crossbit.bench.recipe.parse import parse_recipe
 from crossbit.bench.recipe.recipe import Source
+from crossbit.bench.recipe.sources import load_source
 from crossbit.data import builtins
 from crossbit.errors import UserError
 from tiny import arrays, vectors
 
-RUN = BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00")
+RUN = BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00", {})
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def expanded(document: dict[str, Any], root: Path) -> tuple[list[BenchRun], list
         {"seed": 1},
         {"validation": 0.1},
         {"fingerprint": "f01"},
+        {"features": {"image": "as-is"}},
     ],
     ids=str,
 )
@@ -206,24 +208,37 @@ def test_some_of_the_modalities(place: Path) -> None:
     alone = load_source(replace(source, modalities=(second,)))
     assert list(alone.modalities) == [second]
     np.testing.assert_array_equal(alone[second], whole[second])
-    assert len({whole.name, turned.name, alone.name}) == 3
+    assert {whole.name, turned.name, alone.name} == {source.source}  # every command finds them by it
     with pytest.raises(UserError, match="unknown modality 'sound'"):
         load_source(replace(source, modalities=("sound",)))
 
 
-def test_standardised_data_are_other_data(place: Path) -> None:
-    plain = load_source(Source("v", str(place / "vectors.npz")))
-    scaled = load_source(Source("v", str(place / "vectors.npz"), standardise=True))
-    train = scaled.train["image"]
-    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(train.std(axis=0), 1, atol=1e-5)
-    assert scaled.name != plain.name
-    names = []
-    for standardise in (False, True):
-        document = grids({}, data={"toy": {"source": "vectors.npz", "standardise": standardise}})
+def test_features_by_modality(place: Path) -> None:
+    """Named ones, those of `standardise`, and the method's default where a recipe says nothing."""
+    names, found = [], []
+    for asked in ({}, {"standardise": True}, {"standardise": False}, {"features": {"text": "as-is"}}):
+        document = grids({}, data={"toy": {"source": "vectors.npz", **asked}})
         runs, mistakes = expanded(document, place)
         assert mistakes == []
         names.append(runs[0].id)
-    assert names[0] != names[1]
+        found.append(runs[0].features)
+    both = ["scaled", "scaled"], ["scaled", "scaled"], ["as-is", "as-is"], ["scaled", "as-is"]
+    assert [[each["image"], each["text"]] for each in found] == list(both)
+    assert len(set(names)) == 3 and names[0] == names[1]
     _, (line,) = expanded(grids({}, data={"toy": {"source": "toy.npz", "standardise": True}}), place)
     assert "these data have none" in line
+
+
+@pytest.mark.parametrize(
+    ("features", "told"),
+    [
+        ({"image": "scalde"}, "[data.toy]: features: image: unknown kind of features 'scalde'; did you mean 'scaled'"),
+        ({"sound": "scaled"}, "[data.toy]: unknown modality 'sound'"),
+        ({"text": "words"}, "text=words are of texts, and text holds vectors; take one of: as-is, scaled"),
+        ({"image": 3}, "[data.toy]: features: image: 3 is no text"),
+        ("scaled", "[data.toy]: features: it is 'scaled'; it must be a table"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused(place: Path, features: Any, told: str) -> None:
+    document = grids({}, data={"toy": {"source": "vectors.npz", "features": features}})
+    assert told in expanded(document, place)[1][0]

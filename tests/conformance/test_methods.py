@@ -201,8 +201,8 @@ def test_what_the_label_noise_drew_is_stored_and_trained_on(name, noise, tmp_pat
 
 
 def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path, seen):
-    data = toy()
-    small(name, data, noise="shuffle-pairs:0.5", out=tmp_path / "run", epochs=1)
+    data, as_is = toy(), {"image": "as-is", "text": "as-is"}
+    small(name, data, noise="shuffle-pairs:0.5", features=as_is, out=tmp_path / "run", epochs=1)
     stored, rows = np.load(tmp_path / "run" / "data.npz"), data.splits[get(name).rows]
     assert np.array_equal(stored["rows"], rows)
     assert np.array_equal(stored["pairing"] != np.arange(len(rows)), stored["noise_mask"])

@@ -97,7 +97,9 @@ def test_it_is_the_glyph_set_without_the_pairs_that_have_no_caption(easy, hard) 
 
 @pytest.mark.slow
 def test_features_know_the_new_captions_only(easy, hard) -> None:
-    vocabularies = [fit_featurisers(data, ["text"], seed=0)["text"].vocabularies["words"] for data in (easy, hard)]
+    vocabularies = [
+        fit_featurisers(data, {"text": "words"}, seed=0)["text"].vocabularies["words"] for data in (easy, hard)
+    ]
     words = label_words()
     assert len(words & set(vocabularies[0])) > 50
     assert not words & set(vocabularies[1])

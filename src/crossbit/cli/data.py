@@ -233,11 +233,11 @@ def _as_vectors(data: PairedData) -> PairedData:
     """The same pairs with the features of every modality, and their words as captions."""
     import numpy as np
 
-    from crossbit.features.paired import features_of, fit_featurisers
+    from crossbit.features.paired import choose_features, features_of, fit_featurisers
 
     words = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
     rows = np.arange(data.n)
-    fitted = fit_featurisers(data, list(data.modalities), seed=0)
+    fitted = fit_featurisers(data, choose_features(data, list(data.modalities), scale_vectors=False), seed=0)
     vectors = {name: features_of(featuriser, data[name], rows) for name, featuriser in fitted.items()}
     return data.replace(modalities=vectors, caption=words if data.caption is None else data.caption)
 

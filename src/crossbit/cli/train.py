@@ -41,6 +41,14 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be given many times."),
     ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODALITY=KIND",
+            help="What becomes of a modality's rows first: scaled or as-is for vectors, words for texts, hog for "
+            "pictures; may be given for each.",
+        ),
+    ] = None,
     validation: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="Cut this share out of the training rows; the epoch best on it is kept."),
@@ -64,7 +72,8 @@ def train(
       crossbit train mine.npz --validation 0.1 --out run
       crossbit train mine.npz --validation 0.1 --out run --resume
     """
-    given = _settings(settings or [])
+    given = _pairs("--set KEY=VALUE", settings, "width=1024")
+    kinds = _pairs("--features MODALITY=KIND", features, "image=as-is")
     _check_out(out, resume)
     if resume and not out.exists():
         note(f"there is nothing to resume in {out}; training begins anew")
@@ -78,6 +87,7 @@ def train(
         "seed": seed,
         "epochs": epochs,
         "settings": given,
+        "features": kinds,
         "validation": validation,
         "precision": precision,
         "device": device,
@@ -121,12 +131,13 @@ def _check_out(out: Path, resume: bool) -> None:
         check_new(out)
 
 
-def _settings(given: list[str]) -> dict[str, str]:
+def _pairs(option: str, given: list[str] | None, example: str) -> dict[str, str]:
     """`key=value` texts as a mapping."""
-    for text in given:
+    name, form = option.split(" ")
+    for text in given or []:
         if "=" not in text.strip("="):
-            raise UserError(f"--set {text!r} is not KEY=VALUE, such as --set width=1024")
-    return dict(text.split("=", 1) for text in given)
+            raise UserError(f"{name} {text!r} is not {form}, such as {name} {example}")
+    return dict(text.split("=", 1) for text in given or [])
 
 
 def _kept(out: Path) -> str:

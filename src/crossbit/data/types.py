@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -149,6 +149,17 @@ class PairedData:
         """A checked copy with some attributes changed; feature arrays that stay are shared, and not read again."""
         return dataclasses.replace(self, **{"_seen": tuple(self.modalities.values()), **changes})
 
+    def only(self, modalities: Iterable[str]) -> PairedData:
+        """A copy with these modalities and their labels alone, in this order.
+
+        Raises:
+            UserError: one of them is not there.
+        """
+        parts = ("modalities", "modality_label", "modality_observed_label")
+        named = {modality: self[modality] for modality in modalities}
+        kept = {part: {m: getattr(self, part)[m] for m in named if m in getattr(self, part)} for part in parts}
+        return self.replace(**kept)
+
     def take(self, rows: np.ndarray) -> PairedData:
         """A copy of these rows alone, each given once, numbered anew in this order; splits keep what is left of them.
 
@@ -287,7 +298,7 @@ def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -
 
 
 def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """As `Plan.observed`; UserError for data without labels."""
+    """As `Prepared.observed`; UserError for data without labels."""
     apart = bool(data.modality_label or data.modality_observed_label)
     if any(Rows(data, rows[:0]).observed(modality) is None for modality in modalities):
         raise UserError(f"data '{data.name}' has no labels")

@@ -123,7 +123,9 @@ def train_without(
     name, off = part
     with stage(f"without {name}", "the same training, to see what it gains"):
         with one_thread():
-            model = train(vectors, settings={**settings, **off}, **options)
+            model = train(
+                vectors, settings={**settings, **off}, features=dict.fromkeys(vectors.modalities, "as-is"), **options
+            )
         return Without(name, evaluate(model, vectors), model.history)
 
 

@@ -2,30 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from crossbit.data.types import PairedData
-from crossbit.features import Featuriser, fit_featuriser
+from crossbit.errors import UserError, unknown
+from crossbit.features import Featuriser, available, fit_featuriser, get
+from crossbit.features.base import Reads
 
-DEFAULT = {"pictures": "hog", "words": "words", "vectors": "as-is"}  # by what a modality holds
+READS: dict[str, Reads] = {"pictures": "pictures", "words": "texts", "vectors": "vectors"}  # by what a modality holds
 FIT_ROWS = 20_000  # rows that featurisers are fitted on, at most
 CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
 
 
-def fit_featurisers(
-    data: PairedData, modalities: list[str], *, seed: int, pixels: bool = False
-) -> dict[str, Featuriser]:
-    """A featuriser per modality, fitted on rows that are not queries (at most 20,000 of them, drawn with `seed`).
+def choose_features(
+    data: PairedData,
+    modalities: Sequence[str],
+    given: Mapping[str, str] | None = None,
+    *,
+    scale_vectors: bool = True,
+    pixels: bool = False,
+) -> dict[str, str]:
+    """The name of each modality's featuriser: what was asked for, else the default.
 
-    With `pixels`, pictures stay pictures, for an encoder that takes them.
+    Args:
+        data: holds the modalities.
+        modalities: those that are to have a featuriser.
+        given: names by modality, for some of them.
+        scale_vectors: whether vectors are scaled by default, or taken as they are.
+        pixels: whether the method's encoders take pictures as pixels.
+
+    Raises:
+        UserError: an unknown modality or name, one that reads something else, or pixels where vectors are taken.
+
+    >>> data = PairedData("toy", {"image": np.eye(2), "text": np.array(["red fox", "red car"])}, None,
+    ...                   {"train": [0, 1], "query": [], "retrieval": [0, 1]})
+    >>> choose_features(data, ["image", "text"])
+    {'image': 'scaled', 'text': 'words'}
+    >>> choose_features(data, ["image", "text"], {"image": "as-is"})
+    {'image': 'as-is', 'text': 'words'}
     """
+    held, given = {modality: READS[data.kind(modality)] for modality in modalities}, given or {}
+    pictures, vectors = "pixels" if pixels else "hog", "scaled" if scale_vectors else "as-is"
+    default = {"pictures": pictures, "texts": "words", "vectors": vectors}
+    for modality in given:
+        if modality not in held:
+            raise unknown("modality of features", modality, held)
+    for modality, name in given.items():
+        _check_reads(modality, held[modality], name)
+        if held[modality] == "pictures" and (name == "pixels") != pixels:
+            right = "set pictures=cnn" if name == "pixels" else "take features pixels, or set pictures=vectors"
+            raise UserError(f"features {modality}={name} do not suit what the encoder takes of pictures; {right}")
+    return {modality: given.get(modality, default[reads]) for modality, reads in held.items()}
+
+
+def _check_reads(modality: str, held: Reads, name: str) -> None:
+    if (reads := get(name).reads) != held:
+        right = ", ".join(each for each, featuriser in available().items() if featuriser.reads == held)
+        raise UserError(f"features {modality}={name} are of {reads}, and {modality} holds {held}; take one of: {right}")
+
+
+def fit_featurisers(data: PairedData, names: Mapping[str, str], *, seed: int) -> dict[str, Featuriser]:
+    """A featuriser per modality, fitted on rows that are not queries (at most 20,000 of them, drawn with `seed`)."""
     rows = np.union1d(data.splits["train"], data.splits["retrieval"])
     if len(rows) > FIT_ROWS:
         rows = np.sort(np.random.default_rng([seed, 2]).choice(rows, FIT_ROWS, replace=False))
-    chosen = {**DEFAULT, "pictures": "pixels"} if pixels else DEFAULT
-    return {m: fit_featuriser(chosen[data.kind(m)], data[m][rows], seed=seed) for m in modalities}
+    return {m: fit_featuriser(name, data[m][rows], seed=seed) for m, name in names.items()}
 
 
 def features_of(featuriser: Featuriser, array: np.ndarray, rows: np.ndarray) -> np.ndarray:

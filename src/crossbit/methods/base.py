@@ -127,6 +127,7 @@ class Method(ABC):
     needs_labels: ClassVar[bool] = True  # False: of a method that sees them, but takes data without any, too
     metric: ClassVar[str] = "hamming"  # or "cosine": it ranks by its real vectors, and its codes are their signs
     floor: ClassVar[bool] = False  # a floor that others are measured against, such as random codes
+    scale_vectors: ClassVar[bool] = True  # the default for vectors: centred and scaled; else as they are
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by name, such as the paper's for a data set
     ablations: ClassVar[dict[str, dict[str, Any]]] = {}  # a part that is left out, and the settings that do it
     demo: ClassVar[dict[str, Any]] = {}  # settings with which `crossbit demo` trains in half a minute

@@ -127,6 +127,7 @@ class RandomCodes(ClosedForm):
     title = "Random codes: what any method must beat"
     Settings = RandomSettings
     floor = True
+    scale_vectors = False  # a hash of the row itself
 
     @classmethod
     def build_encoders(cls, settings: RandomSettings, task: Task) -> Mapping[str, nn.Module]:

@@ -40,6 +40,7 @@ def train(
     seed: int = 0,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    features: Mapping[str, str] | None = None,
     validation: float | None = None,
     precision: str = "32",
     device: str = "auto",
@@ -58,6 +59,8 @@ def train(
         seed: of noise, weights and batches; same seed, machine, thread count and versions: same weights.
         epochs: the method's own number if None.
         settings: the method's settings by name.
+        features: by modality what becomes of its rows before they are encoded: "scaled" or "as-is" for vectors, "words"
+            for texts, "hog" for pictures; what is not named has its default. The model keeps them.
         validation: share of the training rows to cut out; the epoch with the best mAP on them (by the labels they
             were given) is kept. A `validation` split in the data does the same. Without either: the last epoch.
         precision: "32", or "bf16" for the encoders' products.
@@ -87,6 +90,7 @@ def train(
         seed=seed,
         epochs=epochs,
         settings=settings or {},
+        features=features or {},
         validation=validation,
         precision=precision,
         device=device,
@@ -122,8 +126,7 @@ class _Run:
     def go(self, checkpoint: Checkpoint | None) -> Model:
         plan, seed = self.plan, self.plan.config["seed"]
         self.device = device_of(plan.config["device"])
-        pixels = getattr(plan.settings, "pictures", "vectors") != "vectors"
-        self.featurisers = fit_featurisers(plan.data, plan.modalities, seed=seed, pixels=pixels)
+        self.featurisers = fit_featurisers(plan.data, plan.features, seed=seed)
         view = self._view()
         torch.manual_seed(seed)
         task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])

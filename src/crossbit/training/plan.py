@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -13,100 +13,35 @@ import torch
 
 from crossbit.bits import check_bits
 from crossbit.data.described import fingerprint
-from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
-from crossbit.data.split import group_numbers, held_out
+from crossbit.data.prepared import Prepared, prepared
 from crossbit.data.types import PairedData, Rows, has_labels, observed_labels
 from crossbit.errors import UserError, unknown
+from crossbit.features.paired import choose_features
 from crossbit.methods import Method, get, make_settings
 from crossbit.networks.device import PRECISIONS
 from crossbit.runs.folder import FORMAT
 
 # What a resumed run must share with the run that it continues.
-SAME = ("method", "settings", "bits", "noise", "seed", "validation", "precision", "device", "fingerprint")
+SAME = ("method", "settings", "features", "bits", "noise", "seed", "validation", "precision", "device", "fingerprint")
 VERSIONED = ("crossbit", "torch", "numpy", "scikit-learn")
 
 
-@dataclass
-class Plan:
+@dataclass(kw_only=True)
+class Plan(Prepared):
     """Everything that is decided before training.
 
     Attributes:
         cls, settings: the method and its settings.
-        data: with the observed labels that training will see.
-        modalities: those to train on, in the method's order.
-        rows: row numbers of the data that are trained on.
-        validation_rows: row numbers that choose the epoch; empty for none.
-        pairing: for each of `rows` the position in `rows` of its partner in the other modalities.
+        features: the name of each modality's featuriser.
         config: the run's config.json.
-        sees_labels: whether training sees labels: the method reads them, and the data has some.
-        changed_labels: bool, for each row of the data: the noise rule changed its label; under "pair", or by modality
-            where the noise was drawn for each of them. Empty where no label was drawn.
         note: which method was chosen and why, where none was asked for.
     """
 
     cls: type[Method]
     settings: Any
-    data: PairedData
-    modalities: list[str]
-    rows: np.ndarray
-    validation_rows: np.ndarray
-    pairing: np.ndarray
+    features: dict[str, str]
     config: dict[str, Any]
-    sees_labels: bool
-    changed_labels: dict[str, np.ndarray] = field(default_factory=dict)
-    note: str = ""
-
-    @property
-    def apart(self) -> bool:
-        """Whether training sees labels of the modalities, not of the pairs."""
-        return bool(self.data.modality_label or self.data.modality_observed_label)
-
-    @property
-    def modality_noise_mask(self) -> dict[str, np.ndarray]:
-        """Bool, for each of `rows`: by modality, where labels of each were drawn and training sees them."""
-        seen = self.modalities if self.sees_labels else []
-        return {m: self.changed_labels[m][self.rows] for m in seen if m in self.changed_labels}
-
-    @property
-    def noise_mask(self) -> np.ndarray:
-        """Bool, for each of `rows`: the noise rule changed its pair, or a label of it that training sees."""
-        masks = [self.pairing != np.arange(len(self.rows)), *self.modality_noise_mask.values()]
-        if self.sees_labels and "pair" in self.changed_labels:
-            masks.append(self.changed_labels["pair"][self.rows])
-        return np.logical_or.reduce(masks)
-
-    @property
-    def groups(self) -> np.ndarray | None:
-        """For each of `rows` the number of its group, int64 from 0; None where the data have no groups."""
-        group = Rows(self.data, self.rows).group
-        return None if group is None else group_numbers(group, len(self.rows))
-
-    def observed(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Observed labels of these rows by modality, float32 0/1 (rows, classes); never the truth where others are
-        observed. The modalities share one array where they were not labelled apart."""
-        return observed_labels(self.data, self.modalities, rows)
-
-    def seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """As `observed`, with zeros for rows outside the training split: nobody labelled them for training."""
-        labels = self.observed(rows)
-        outside = ~np.isin(rows, self.data.splits["train"])
-        for array in {id(array): array for array in labels.values()}.values():
-            array[outside] = 0
-        return labels
-
-    def clean(self) -> np.ndarray | None:
-        """Bool (rows,): true labels and true pair; None where nothing is known to be wrong."""
-        data, clean = self.data, self.pairing == np.arange(len(self.rows))
-        if self.sees_labels and (data.observed_label is not None or data.modality_observed_label):
-            for modality in self.modalities:
-                truth = data.modality_label.get(modality, data.label)
-                if truth is not None:
-                    seen = Rows(data, self.rows).observed(modality)
-                    same = truth[self.rows] == seen
-                    clean &= same if same.ndim == 1 else same.all(axis=1)
-        else:
-            clean &= ~self.noise_mask
-        return None if clean.all() else clean
+    note: str
 
 
 def make_plan(
@@ -118,6 +53,7 @@ def make_plan(
     seed: int,
     epochs: int | None,
     settings: Mapping[str, Any],
+    features: Mapping[str, str],
     validation: float | None,
     precision: str,
     device: str,
@@ -131,21 +67,31 @@ def make_plan(
     chosen = make_settings(cls, settings if epochs is None else {**settings, "epochs": epochs})
     _check_numbers(bits, precision, seed)
     modalities = cls.choose_modalities(list(data.modalities))
-    _check_pictures(data, modalities, chosen)
-    rule = None if noise is None else parse_noise(noise)
-    rows, validation_rows = _split_validation(data, cls, validation, seed)
+    named = _features(data, cls, modalities, chosen, features)
     sees_labels = cls.sees_labels and (cls.needs_labels or has_labels(data))
-    reads_labels = sees_labels or len(validation_rows) > 0
     if sees_labels:
         _check_labels(data, cls, modalities)
-    data, pairing, changed = _draw_noise(data, rule, rows, seed, reads_labels)
+    ready = prepared(
+        data, modalities, rows=cls.rows, noise=noise, seed=seed, hold_out=validation, sees_labels=sees_labels
+    )
     if sees_labels:
-        cls.check_labels(chosen, observed_labels(data, modalities, rows[np.isin(rows, data.splits["train"])]))
-    asked = {"bits": bits, "noise": None if rule is None else str(rule), "seed": seed, "validation": validation}
-    asked |= {"precision": precision, "device": device, "selection": _selection(validation_rows, validation)}
-    config = {"format": FORMAT, "method": method, "settings": asdict(chosen), **asked}
-    config |= {"noise_changes": _noise_changes(rule, sees_labels, reads_labels), **_describe(data, reads_labels)}
-    return Plan(cls, chosen, data, modalities, rows, validation_rows, pairing, config, sees_labels, changed, note)
+        cls.check_labels(chosen, ready.observed(ready.rows[np.isin(ready.rows, data.splits["train"])]))
+    config = {"format": FORMAT, "method": method, "settings": asdict(chosen), "features": named, "bits": bits}
+    config |= {"noise": None if ready.noise is None else str(ready.noise), "seed": seed, "validation": validation}
+    config |= {"precision": precision, "device": device, "selection": _selection(ready.validation_rows, validation)}
+    config |= {"noise_changes": ready.noise_changes, **_describe(ready.data, ready.reads_labels)}
+    return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
+
+
+def _features(
+    data: PairedData, cls: type[Method], modalities: list[str], settings: Any, given: Mapping[str, str]
+) -> dict[str, str]:
+    """The featuriser of each modality; pixels are asked for only where there are pictures."""
+    network = getattr(settings, "pictures", "vectors")
+    if network != "vectors" and "pictures" not in (kinds := {m: data.kind(m) for m in modalities}).values():
+        held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
+        raise UserError(f"pictures={network} takes pictures, and data '{data.name}' has none ({held})")
+    return choose_features(data, modalities, given, scale_vectors=cls.scale_vectors, pixels=network != "vectors")
 
 
 def _check_numbers(bits: int, precision: str, seed: int) -> None:
@@ -167,15 +113,6 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "versions": {name: version(name) for name in VERSIONED} | {"python": platform.python_version()},
     }
-
-
-def _noise_changes(rule: Noise | None, sees_labels: bool, labels: bool) -> str | None:
-    """What the noise rule changes in this run: a method that sees no labels may still be validated by some."""
-    if rule is None:
-        return None
-    if rule.rule == "shuffle-pairs":
-        return "pairs"
-    return "labels" if sees_labels else "validation labels" if labels else "nothing"
 
 
 def default_method(data: PairedData) -> tuple[str, str]:
@@ -200,53 +137,6 @@ def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) ->
         raise UserError(f"{cls.name} learns from labels; {error}; ucch needs none") from error
 
 
-def _check_pictures(data: PairedData, modalities: list[str], settings: Any) -> None:
-    """Pixels are asked for only where there are pictures."""
-    network = getattr(settings, "pictures", "vectors")
-    if network != "vectors" and "pictures" not in (kinds := {m: data.kind(m) for m in modalities}).values():
-        held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
-        raise UserError(f"pictures={network} takes pictures, and data '{data.name}' has none ({held})")
-
-
-def _draw_noise(
-    data: PairedData, rule: Noise | None, rows: np.ndarray, seed: int, labels: bool
-) -> tuple[PairedData, np.ndarray, dict[str, np.ndarray]]:
-    """The data with its observed labels, the pairing of `rows`, and `Plan.changed_labels`.
-
-    Labels that nobody will look at are left alone.
-    """
-    straight = np.arange(len(rows))
-    if rule is None or (not labels and rule.rule != "shuffle-pairs"):
-        return data, straight, {}
-    if rule.rule == "shuffle-pairs":
-        return data, shuffle_pairs(len(rows), rule.rate, seed), {}
-    data, changed = corrupt_data(data, rule, seed)
-    return data, straight, changed if isinstance(changed, dict) else {"pair": changed}
-
-
-def _split_validation(
-    data: PairedData, cls: type[Method], share: float | None, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and the validation rows (empty for none); of a share, whole groups."""
-    rows = data.splits[cls.rows]
-    if share is None:
-        chosen = data.splits.get("validation", np.empty(0, np.int64))
-        left = rows[~np.isin(rows, chosen)]
-        if not len(left):
-            raise UserError(f"all {len(rows)} rows to train on are in split 'validation' too; leave some out of it")
-        return left, chosen
-    if not 0 < share < 1:
-        raise UserError(f"validation is {share}; it must be a share of the training rows between 0 and 1, such as 0.1")
-    labelled = data.splits["train"]
-    count = int(len(labelled) * share)
-    if count < 2 or count > len(labelled) - 2:
-        raise UserError(
-            f"validation {share} of {len(labelled)} training rows is {count} rows; at least 2 must go, and 2 stay"
-        )
-    apart = held_out(data.n, labelled, count, [seed, 1], data.group)
-    return rows[~apart[rows]], labelled[apart[labelled]]
-
-
 def _selection(rows: np.ndarray, share: float | None) -> str:
     """How the epoch is chosen, in words."""
     if not len(rows):
@@ -265,7 +155,8 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in SAME:
         old, new = before.get(key), now[key]
         if isinstance(old, dict) and isinstance(new, dict):
-            differing += [f"{k} was {old.get(k)}, is {new.get(k)}" for k in {**old, **new} if old.get(k) != new.get(k)]
+            changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+            differing += [f"{key} {k} was {old.get(k)}, is {new.get(k)}" for k in changed]
         elif old != new:
             differing.append("the data differ" if key == "fingerprint" else f"{key} was {old}, is {new}")
     if differing:

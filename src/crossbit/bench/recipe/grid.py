@@ -7,19 +7,18 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from crossbit.bench.recipe.fields import refuse
 from crossbit.bench.recipe.parse import setting_names
 from crossbit.bench.recipe.recipe import NO_NOISE, Grid, Recipe, Source, Variant
-from crossbit.data import builtins, load_data
+from crossbit.bench.recipe.sources import check_scored, features_of_source, load_source, sources_of
 from crossbit.data.described import fingerprint
 from crossbit.data.types import PairedData
-from crossbit.errors import UserError, unknown
-from crossbit.features import fit_featuriser
-from crossbit.methods import Method, get, make_settings
+from crossbit.errors import UserError
+from crossbit.methods import Method, get
 from crossbit.training.plan import make_plan
 
 
@@ -33,6 +32,7 @@ class BenchRun:
         settings: all of the method's settings, epochs among them.
         noise: `RULE:RATE[:each][:group]`, or "none".
         validation: share of the training rows that chooses the epoch.
+        features: the kind of features of each modality.
     """
 
     data: str
@@ -44,12 +44,13 @@ class BenchRun:
     seed: int
     validation: float | None
     fingerprint: str
+    features: Mapping[str, str]
 
     @property
     def id(self) -> str:
         """Readable and unique: the name of the run's folder.
 
-        >>> BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00").id
+        >>> BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00", {}).id
         'toy-nrch-64-swap-one_0.5-s0-a10ee484'
         """
         digest = hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=4).hexdigest()
@@ -75,17 +76,19 @@ def expand(recipe: Recipe, root: Path) -> tuple[list[BenchRun], dict[str, Source
     ['grid 1, glyphs: mrl is for one class a sample, ... several']
     """
     mistakes: list[str] = []
-    sources = _sources(recipe, root, mistakes)
+    sources = sources_of(recipe, root, mistakes)
     cells: dict[tuple[Any, ...], BenchRun] = {}
     for name, source in sources.items():  # one after the other: only one is held in memory
         try:
             data = load_source(source)
-            _check_scored(data, recipe.protocol.databases)
+            check_scored(data, recipe.protocol.databases)
+            features = features_of_source(source, data)
         except UserError as error:
             mistakes.append(f"[data.{name}]: {error}")
             continue
         for grid in [grid for grid in recipe.grids if name in grid.data]:
-            _collect(_runs(grid, recipe.protocol.validation, name, data, mistakes), cells, grid.where, mistakes)
+            found = _runs(grid, recipe.protocol.validation, name, data, features, mistakes)
+            _collect(found, cells, grid.where, mistakes)
     if not cells and not mistakes:
         mistakes.append("there is nothing to run: no grid has a method on these data")
     return list(cells.values()), sources, mistakes
@@ -100,82 +103,57 @@ def expand_or_refuse(
     return runs, sources
 
 
-def load_source(source: Source) -> PairedData:
-    """The data of a source, under a name by which `crossbit evaluate` finds them where that is possible.
+@dataclass(frozen=True)
+class _Training:
+    """What is trained, before seed and code length."""
 
-    Raises:
-        UserError: they cannot be read; they lack a modality; or there are no vectors to standardise.
-    """
-    data = load_data(source.source, split=source.split).replace(name=source.source)
-    if source.modalities:
-        data = _only(data, source).replace(name=f"{source.name}, {' and '.join(source.modalities)}")
-    if not source.standardise:
-        return data
-    vectors = {m: data[m] for m in data.modalities if data.kind(m) == "vectors"}
-    if not vectors:
-        raise UserError("standardise = true is for vectors, and these data have none")
-    train = data.splits["train"]
-    made = {m: fit_featuriser("scaled", array[train]).transform(array) for m, array in vectors.items()}
-    return data.replace(name=f"{source.name}, standardised", modalities={**data.modalities, **made})
+    variant: Variant
+    settings: Mapping[str, Any]
+    features: Mapping[str, str]
+    noise: str
 
 
-def _only(data: PairedData, source: Source) -> PairedData:
-    """The data with the source's modalities and their labels alone."""
-    for name in source.modalities:
-        if name not in data.modalities:
-            raise unknown("modality", name, data.modalities)
-    parts = ("modalities", "modality_label", "modality_observed_label")
-    kept = {part: {m: getattr(data, part)[m] for m in source.modalities if m in getattr(data, part)} for part in parts}
-    return data.replace(**kept)
-
-
-def _sources(recipe: Recipe, root: Path, mistakes: list[str]) -> dict[str, Source]:
-    """Where the data of the grids are, in the order in which they are asked for."""
-    sources: dict[str, Source] = {}
-    for grid in recipe.grids:
-        for name in [name for name in grid.data if name not in sources]:
-            source = recipe.data.get(name, Source(name, name))
-            if name not in recipe.data and name not in builtins():
-                mistakes.append(f"{grid.where}: {unknown('data', name, {*recipe.data, *builtins()})}")
-            elif source.source in builtins():
-                sources[name] = source
-            elif not (path := (root / source.source).absolute()).exists():
-                hint = "--data-root says where data are, --data glyphs takes the built-in set instead"
-                mistakes.append(f"[data.{name}]: {path} does not exist; {hint}")
-            else:
-                sources[name] = replace(source, source=str(path))
-    return sources
-
-
-def _check_scored(data: PairedData, databases: tuple[str, ...]) -> None:
-    if data.label is None and not data.modality_label:
-        raise UserError("they have no true labels, so nothing can be scored")
-    for split in {"query", *databases}:
-        if not len(data.splits[split]):
-            raise UserError(f"split '{split}' has no rows, so nothing can be scored")
-
-
-def _runs(grid: Grid, validation: float | None, name: str, data: PairedData, mistakes: list[str]) -> Iterator[BenchRun]:
+def _runs(
+    grid: Grid, validation: float | None, name: str, data: PairedData, features: Mapping[str, str], mistakes: list[str]
+) -> Iterator[BenchRun]:
     """The runs of a grid on one data set: all methods at the first seed, then at the next."""
     content = fingerprint(data)
-    chosen = []
+    trainings = []
     for variant in [*(Variant("", method) for method in grid.methods), *grid.variants]:
-        given = merged_settings(grid, get(variant.method), variant)
         for noise in grid.noise:
-            rule = None if noise == NO_NOISE else noise
-            rest = {"epochs": None, "validation": validation, "precision": "32", "device": "auto"}
-            try:  # exactly what training would refuse
-                make_plan(data, method=variant.method, bits=64, noise=rule, seed=0, settings=given, **rest)  # type: ignore[arg-type]
-                settings = asdict(make_settings(get(variant.method), given))
-                _check_weights(settings)
-                chosen.append((variant, settings, noise))
+            try:
+                trainings.append(_training(grid, variant, noise, data, validation, features))
             except UserError as error:
                 mistakes.append(f"{grid.where}, {name}: {str(error).replace('; --set ', '; the setting ')}")
     for seed in grid.seeds:
         for bits in grid.bits:
-            for variant, settings, noise in chosen:
-                which = variant.method, variant.label
-                yield BenchRun(name, *which, settings, bits, noise, seed, validation, content)
+            for it in trainings:
+                which = name, it.variant.method, it.variant.label
+                yield BenchRun(*which, it.settings, bits, it.noise, seed, validation, content, it.features)
+
+
+def _training(
+    grid: Grid, variant: Variant, noise: str, data: PairedData, validation: float | None, features: Mapping[str, str]
+) -> _Training:
+    """With all settings and features spelt out; refuses exactly what training would."""
+    cls = get(variant.method)
+    modalities = cls.choose_modalities(list(data.modalities))
+    plan = make_plan(
+        data,
+        method=cls.name,
+        bits=64,
+        noise=None if noise == NO_NOISE else noise,
+        seed=0,
+        epochs=None,
+        settings=merged_settings(grid, cls, variant),
+        features={m: features[m] for m in modalities if m in features},
+        validation=validation,
+        precision="32",
+        device="auto",
+    )
+    settings = asdict(plan.settings)
+    _check_weights(settings)
+    return _Training(variant, settings, plan.features, noise)
 
 
 def _check_weights(settings: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from crossbit import features
 from crossbit.bench.recipe.fields import Fields, flag, text, whole
 from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Grid, Quick, Recipe, Settings, Source, Variant
 from crossbit.bits import check_bits
@@ -77,10 +78,12 @@ def _protocol(fields: Fields) -> BenchProtocol:
 
 def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     fields = Fields(table, f"[data.{name}]", mistakes)
-    place, scaled = fields.one("source", text, name), fields.one("standardise", flag, False)
+    place, scaled = fields.one("source", text, name), fields.one("standardise", flag, None)
     split, kept = fields.one("split", text, "") or None, fields.many("modalities", text, ())
+    named = Fields(fields.table_of("features"), f"{fields.where}: features", mistakes)
+    kinds = {modality: named.one(modality, _features, "") for modality in named.table}
     fields.close()
-    return Source(name, place, scaled, split, kept)
+    return Source(name, place, scaled, split, kept, tuple((m, kind) for m, kind in kinds.items() if kind))
 
 
 def _grid(table: Any, number: int, protocol: BenchProtocol, mistakes: list[str]) -> Grid:
@@ -290,6 +293,10 @@ def _bits(value: Any) -> int:
 def _method(value: Any) -> str:
     get(text(value))
     return str(value)
+
+
+def _features(value: Any) -> str:
+    return features.get(text(value)).name
 
 
 def _noise(value: Any) -> str:

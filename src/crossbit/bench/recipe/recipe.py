@@ -18,15 +18,17 @@ Settings = Mapping[str, Any]
 class Source:
     """Where the data called `name` come from: a built-in name or a path.
 
-    `standardise` scales vectors' columns; `split` says which rows of a public layout are queries, None for its default;
-    `modalities` are those that are kept, in this order, none named for all.
+    `standardise` has the features of all vectors scaled, or taken as they are; None leaves them to the method. `split`
+    says which rows of a public layout are queries, None for its default; `modalities` are those that are kept, in this
+    order, none named for all; `features` are pairs of a modality and its kind of features.
     """
 
     name: str
     source: str
-    standardise: bool = False
+    standardise: bool | None = None
     split: str | None = None
     modalities: tuple[str, ...] = ()
+    features: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

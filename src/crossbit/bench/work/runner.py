@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from crossbit.bench.recipe.grid import BenchRun, load_source
+from crossbit.bench.recipe.grid import BenchRun
 from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Source
+from crossbit.bench.recipe.sources import load_source
 from crossbit.bench.work.scoring import Clock, Scored, score
 from crossbit.bench.work.store import (
     DONE,
@@ -145,6 +146,7 @@ def _train_and_score(job: Job, out: Path, folder: Path) -> Result:
             noise=None if run.noise == NO_NOISE else run.noise,
             seed=run.seed,
             settings=run.settings,
+            features=run.features,
             validation=run.validation,
             out=folder,
             resume=True,

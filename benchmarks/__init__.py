@@ -1,1 +1,0 @@
-"""Measurements whose results stand in BENCHMARKS.md; `python -m benchmarks.ROOM.SCRIPT --help` says what each does."""

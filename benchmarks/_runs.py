@@ -1,0 +1,31 @@
+"""What studies of single methods share: their data, one training with its scores, and the runs that a file holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from crossbit.data.types import PairedData
+from crossbit.evaluation import evaluate
+from crossbit.evaluation.report import DATABASES
+from crossbit.training import train
+
+
+def run_one(data: PairedData, run: dict[str, Any]) -> dict[str, Any]:
+    """Train on vectors, and score against both databases; processor time beside the clock's, as machines are shared."""
+    clock, processor = time.perf_counter(), time.process_time()
+    options = {key: run[key] for key in ("method", "bits", "noise", "seed", "settings")}
+    features = dict.fromkeys(data.modalities, "scaled" if run["scale"] else "as-is")
+    model = train(data, progress=False, features=features, **options)
+    seconds = {"train": time.perf_counter() - clock, "train_processor": time.process_time() - processor}
+    reports = {database: evaluate(model, data, database=database) for database in DATABASES}
+    parts = ("map", "codes_map", "chance")
+    scores = {name: {part: getattr(report, part) for part in parts} for name, report in reports.items()}
+    measures = {"measure": reports["retrieval"].measure, "epochs": len(model.history)}
+    return {**run, **measures, "databases": scores, "seconds": seconds | reports["retrieval"].seconds}
+
+
+def read_runs(paths: list[Path]) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]

@@ -1,1 +1,0 @@
-"""Beside the published code"""
