@@ -3,7 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
-RECORD := .venv/bin/python benchmarks/record.py
+RECORD := .venv/bin/python -m benchmarks.record
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast check docs bench clean
@@ -31,12 +31,12 @@ docs: .venv/.made-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 bench: .venv/.made-dev ## measure again what needs no published code, and write BENCHMARKS.md
-	$(RECORD) search -- benchmarks/search.py
-	$(RECORD) mean-average-precision -- benchmarks/mean_average_precision.py
-	$(RECORD) index -- benchmarks/index.py
-	$(RECORD) demo -- benchmarks/demo.py
-	$(RECORD) nrch-speed -- benchmarks/nrch.py speed
-	.venv/bin/python benchmarks/render.py
+	$(RECORD) search -- -m benchmarks.speed.search
+	$(RECORD) mean-average-precision -- -m benchmarks.speed.mean_average_precision
+	$(RECORD) index -- -m benchmarks.speed.index
+	$(RECORD) demo -- -m benchmarks.speed.demo
+	$(RECORD) nrch-speed -- -m benchmarks.published nrch speed
+	.venv/bin/python -m benchmarks.render
 
 clean: ## remove what the other targets made, .venv too
 	@if [ -e .venv/.demo ]; then rm -rf demo; fi

@@ -1,10 +1,10 @@
 """Run a benchmark and keep what it printed, with the command, the machine and the date, for BENCHMARKS.md.
 
-    python benchmarks/record.py [--note TEXT] [--shown TEXT] NAME -- benchmarks/SCRIPT.py [ARGUMENTS]
+    python -m benchmarks.record [--note TEXT] [--shown TEXT] NAME -- -m benchmarks.ROOM.SCRIPT [ARGUMENTS]
 
 The script prints one JSON object on standard output; it goes to benchmarks/results/NAME.json. --note says what was odd
 about the run, --shown gives the command as anyone would type it, where the real one names folders of this machine.
-`python benchmarks/render.py` writes BENCHMARKS.md from these files, so that no figure in it is typed by hand.
+`python -m benchmarks.render` writes BENCHMARKS.md from these files, so that no figure in it is typed by hand.
 """
 
 from __future__ import annotations

@@ -71,13 +71,3 @@ def test_memory_of_a_conversion_is_bounded_by_the_block(form, ending, tmp_path):
 @measured
 def test_a_reader_of_the_whole_would_be_noticed(tmp_path):
     assert growth(big_file(tmp_path / "coco.h5", "transposed"), tmp_path / "out", 1 << 30) > ROWS * WIDTH * 4
-
-
-@pytest.mark.slow
-def test_the_benchmark_of_conversions_runs_and_checks_what_was_written():
-    sizes = ["--coco-rows", "15100", "--nus-rows", "12700", "--width", "12"]
-    command = [sys.executable, str(Path(__file__).resolve().parents[2] / "benchmarks" / "convert.py"), *sizes]
-    printed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout)
-    assert {name: row["rows"] for name, row in printed["results"].items()} == {"MS-COCO": 15_100, "NUS-WIDE": 12_700}
-    for row in printed["results"].values():
-        assert row["last_row_same"] and row["peak_mib"] < 1024 * printed["settings"]["limit_gib"]

@@ -1,0 +1,1 @@
+"""Measurements whose results stand in BENCHMARKS.md; `python -m benchmarks.ROOM.SCRIPT --help` says what each does."""

@@ -1,0 +1,67 @@
+"""The speed comparisons run at tiny sizes, agree with what they are compared to, and print one JSON object."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def results(script: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"benchmarks.speed.{script}", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.slow
+def test_search_beside_faiss(need: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    need("faiss")
+    sizes = ["--codes", "3000", "--queries", "20", "--k", "10", "--one-codes", "4000", "--one-queries", "2"]
+    printed = results("search", *sizes, "--rounds", "2", "--out", str(tmp_path / "search.json"))
+    assert printed == json.loads((tmp_path / "search.json").read_text())
+    assert len(printed["results"]) == 2
+    for row in printed["results"].values():
+        assert row["same_distances"] and row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
+
+
+@pytest.mark.slow
+def test_mean_average_precision_beside_the_usual_script() -> None:
+    sizes = ["--queries", "12", "--codes", "3000", "--usual-queries", "4", "--checked-queries", "4"]
+    printed = results("mean_average_precision", *sizes, "--rounds", "2")
+    assert len(printed["results"]) == 2
+    for row in printed["results"].values():
+        assert row["largest_difference_from_oracle"] < 1e-12
+        assert row["seconds"] > 0 and row["other_seconds"] > 0
+
+
+@pytest.mark.slow
+def test_look_as_pairs_grow() -> None:
+    printed = results("look", "growth", "--sizes", "200", "300", "--set", "epochs=1", "steps=2", "width=16")
+    assert [row["pairs"] for row in printed["sizes"]] == [200, 300]
+    for row in printed["sizes"]:
+        assert row["posterior"] > 0 and row["training"] > 0 and row["data_gib"] > 0
+
+
+@pytest.mark.slow
+def test_look_beside_nrch() -> None:
+    few = ["--labelled", "160", "--unlabelled", "20", "--rounds", "1", "--set", "epochs=1", "steps=2", "width=16"]
+    printed = results("look", "beside", *few)
+    assert printed["width"] == 16 and printed["paper_width"] == 8192 and printed["look"] > 0
+    assert printed["nrch"].keys() == {"narrow", "wide"}
+
+
+@pytest.mark.slow
+def test_conversions_are_checked_and_stay_under_the_limit() -> None:
+    sizes = ["--coco-rows", "15100", "--nus-rows", "12700", "--width", "12"]
+    printed = results("convert", *sizes)
+    assert {name: row["rows"] for name, row in printed["results"].items()} == {"MS-COCO": 15_100, "NUS-WIDE": 12_700}
+    for row in printed["results"].values():
+        assert row["last_row_same"] and row["peak_mib"] < 1024 * printed["settings"]["limit_gib"]
