@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -51,3 +52,12 @@ def compared_table(result: dict[str, Any], other: str, aims: Sequence[str]) -> s
     settings = ", ".join(f"{key} {value}" for key, value in result["settings"].items())
     head = ["", "crossbit, s", f"{other}, s", "times faster", "range", "aim", "checked"]
     return table(head, rows) + f"\n\n{settings}"
+
+
+def between(page: Path, marks: tuple[str, str], text: str) -> None:
+    """Put text between the marks of a page; ValueError where one of them is missing."""
+    before, start, rest = page.read_text(encoding="utf-8").partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    if not (start and end):
+        raise ValueError(f"{page} has no marks {marks[0]} and {marks[1]}")
+    page.write_text(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}", encoding="utf-8")

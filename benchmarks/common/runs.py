@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from crossbit.data.types import PairedData
 from crossbit.evaluation import evaluate
 from crossbit.evaluation.report import DATABASES
+from crossbit.features.paired import choose_features, features_of, fit_featurisers
 from crossbit.training import train
+
+
+def as_vectors(data: PairedData, modalities: Sequence[str]) -> PairedData:
+    """These modalities alone, as the features that training takes by default: vectors are scaled."""
+    fitted = fit_featurisers(data, choose_features(data, modalities), seed=0)
+    rows = np.arange(data.n)
+    return data.replace(modalities={m: features_of(fitted[m], data[m], rows) for m in modalities})
 
 
 def run_one(data: PairedData, run: dict[str, Any]) -> dict[str, Any]:
@@ -29,3 +40,9 @@ def run_one(data: PairedData, run: dict[str, Any]) -> dict[str, Any]:
 
 def read_runs(paths: list[Path]) -> list[dict[str, Any]]:
     return [json.loads(line) for path in paths if path.exists() for line in path.read_text().splitlines()]
+
+
+def spread(values: Iterable[float]) -> dict[str, Any]:
+    """Mean, deviation and number."""
+    held = list(values)
+    return {"mean": float(np.mean(held)), "sd": float(np.std(held, ddof=1)) if len(held) > 1 else None, "n": len(held)}

@@ -30,7 +30,7 @@ def load_vectors(args: argparse.Namespace) -> PairedData:
         vectors = [m for m in data.modalities if m not in raw]
         featurisers |= {m: fit_featuriser("scaled", data[m][data.splits["train"]]) for m in vectors}
     made = {m: features_of(f, data[m], np.arange(data.n)) for m, f in featurisers.items()}
-    return args.adapter.prepare(data.replace(modalities={**data.modalities, **made}), args)
+    return args.adapter.prepare(data.replace(modalities={**data.modalities, **made}), args)  # type: ignore[no-any-return]
 
 
 def vectors(data: PairedData, modality: str, rows: np.ndarray) -> np.ndarray:

@@ -35,23 +35,16 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from benchmarks.common import page
 from benchmarks.common.page import Section, mean_text
+from benchmarks.common.runs import as_vectors, read_runs, spread
 from crossbit.data import PairedData, load_data
 from crossbit.data.noise import corrupt_data
 from crossbit.data.split import group_numbers
-from crossbit.features.paired import choose_features, features_of, fit_featurisers
 from crossbit.posterior import estimate_posterior
 
 MODALITIES = "image", "text"
 NOISE = ("swap-one:0.2", "swap-one:0.5", "resample:0.2", "resample:0.5")
 PENALTIES = 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0  # C
 FOLDS, BINS, ROWS = 5, 10, 1500
-
-
-def features(data: PairedData) -> dict[str, np.ndarray]:
-    """By modality the features of the training rows."""
-    train = data.splits["train"]
-    made = fit_featurisers(data, choose_features(data, MODALITIES), seed=0)
-    return {m: features_of(made[m], data[m], train) for m in MODALITIES}
 
 
 def hot(label: np.ndarray, classes: int) -> np.ndarray:
@@ -164,14 +157,6 @@ def table(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def spread(values: list[float]) -> dict[str, Any]:
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def section(result: dict[str, Any]) -> str:
     """A table for each data set: two rows for each noise."""
     sets: dict[str, list[list[str]]] = {}
@@ -204,12 +189,15 @@ def main() -> None:
     parser.add_argument("--noise", nargs="+", default=NOISE)
     parser.add_argument("--only-table", action="store_true", help="what is kept, nothing computed")
     args = parser.parse_args()
-    done = {(one["data"], one["noise"], one["seed"]) for one in read(args.kept)}
+    done = {(one["data"], one["noise"], one["seed"]) for one in read_runs([args.kept])}
     for name in [] if args.only_table else args.data:
         data = load_data(name)
         asked = [(noise, seed) for seed in range(args.seeds) for noise in args.noise]
         missing = [(noise, seed) for noise, seed in asked if (Path(name).stem, noise, seed) not in done]
-        x = features(data) if missing else {}
+        if not missing:
+            continue
+        vectors = as_vectors(data, MODALITIES)
+        x = {m: vectors[m][data.splits["train"]] for m in MODALITIES}
         for noise, seed in missing:
             line = {"data": Path(name).stem, "noise": noise, "seed": seed, "rows": len(data.train)}
             line |= cell(data, x, noise, seed)
@@ -218,7 +206,7 @@ def main() -> None:
             areas = {who: round(line[who]["area"], 4) for who in ("crossbit", "cleanlab")}
             print(name, noise, seed, areas, file=sys.stderr)
     names = {Path(name).stem for name in args.data}
-    rows = table([one for one in read(args.kept) if one["data"] in names])
+    rows = table([one for one in read_runs([args.kept]) if one["data"] in names])
     print(json.dumps({"cleanlab": version("cleanlab"), "cells": rows}, indent=1))
 
 

@@ -13,14 +13,15 @@ import argparse
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common.page import Section, mean_text, table
+from benchmarks.common.page import Section, between, mean_text, table
+from benchmarks.common.runs import spread
 from crossbit.bench.report.cells import cell_of, row_of
 from crossbit.bench.work.store import Result, load_results
 
@@ -38,12 +39,6 @@ def mean_map(result: Result, database: str, measure: str) -> float | None:
     wanted = database, measure
     values = [f["value"] for f in result.figures if (f["database"], f["measure"]) == wanted]
     return float(np.mean(values)) if values else None
-
-
-def spread(values: Iterable[float]) -> dict[str, Any]:
-    """Mean, deviation and number."""
-    held = list(values)
-    return {"mean": float(np.mean(held)), "sd": float(np.std(held, ddof=1)) if len(held) > 1 else None, "n": len(held)}
 
 
 def sheet(title: str, results: list[Result], database: str, column: Callable[[Result], str]) -> dict[str, Any]:
@@ -133,15 +128,6 @@ def not_above(results: list[Result]) -> dict[str, Any]:
                 place = {"data": data, "database": database, "method": method, "baseline": baseline}
                 found += [{**place, "by": by, "seeds": len(seeds)}] if by >= 0 else []
     return {"compared": sorted(compared), "found": found}
-
-
-def between(page: Path, marks: tuple[str, str], text: str) -> None:
-    """Put text between the marks of a page; ValueError where one of them is missing."""
-    before, start, rest = page.read_text(encoding="utf-8").partition(marks[0])
-    _, end, after = rest.partition(marks[1])
-    if not (start and end):
-        raise ValueError(f"{page} has no marks {marks[0]} and {marks[1]}")
-    page.write_text(f"{before}{marks[0]}\n\n{text}\n\n{marks[1]}{after}", encoding="utf-8")
 
 
 def into_page(out: Path, page: Path) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from benchmarks.common.page import Section
+from benchmarks.common.page import Section, between, table
 from crossbit.data import PairedData, load_data
 from crossbit.evaluation.metrics import chance_level
 from crossbit.features.paired import choose_features, features_of, fit_featurisers
@@ -88,22 +88,10 @@ def named(labels: list[str]) -> str:
     return ", ".join(labels) if 0 < len(labels) <= FEW else str(len(labels))
 
 
-def table(results: dict[str, Any]) -> list[str]:
-    """The figures as lines of a table, a column a set."""
-    rows = [["", *(f"`{name}`" for name in results)], ["---", *["---:"] * len(results)]]
-    rows += [[what, *map(figure, results.values())] for what, figure in FIGURES.items()]
-    return [f"| {' | '.join(row)} |" for row in rows]
-
-
-def into_page(results: dict[str, Any], page: Path) -> None:
-    """Put the table between the page's marks."""
-    before, _, rest = page.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text(before + "\n".join([MARKS[0], *table(results), MARKS[1]]) + after)
-
-
 def section(result: dict[str, Any]) -> str:
-    return "\n".join(table(result))
+    """The figures as a table, a column a set; the page shows the same."""
+    rows = [[what, *map(figure, result.values())] for what, figure in FIGURES.items()]
+    return table(["", *(f"`{name}`" for name in result)], rows)
 
 
 ABOUT = (
@@ -119,7 +107,7 @@ def main() -> None:
     args = parser.parse_args()
     results = {name: measured(name) for name in SETS}
     if args.page is not None:
-        into_page(results, args.page)
+        between(args.page, MARKS, section(results))
     print(json.dumps(results, indent=1))
 
 

@@ -39,9 +39,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 from torch import Tensor
 
 from benchmarks.common.page import Section, mean_text, table
+from benchmarks.common.runs import as_vectors, spread
 from benchmarks.studies.audit import FOLDS, MODALITIES, by_posterior, hot, judged
-from benchmarks.studies.comparison import spread
-from benchmarks.studies.look_tuning import as_vectors
 from crossbit.data import PairedData, load_data
 from crossbit.data.noise import corrupt_data
 from crossbit.evaluation import evaluate
@@ -224,7 +223,7 @@ def main() -> None:
     cells: list[dict[str, Any]] = []
     for noise in args.noise:
         if args.question == "rounds":
-            data = as_vectors(load_data(args.data))
+            data = as_vectors(load_data(args.data), MODALITIES)
             cells += cell([rounds(data, noise, seed) for seed in seeds], data=args.data.stem, noise=noise)
         else:
             for features, strength in (("as they are", 1.0), ("weak", 2.0)):

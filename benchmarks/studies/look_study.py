@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.page import table
-from benchmarks.studies.comparison import CODES, DATABASES, FOUR, LINEAR, VECTORS, between, mean_map, sheet, spread
+from benchmarks.common.page import between, table
+from benchmarks.common.runs import spread
+from benchmarks.studies.comparison import CODES, DATABASES, FOUR, LINEAR, VECTORS, mean_map, sheet
 from crossbit.bench.report.cells import Cell, cell_of
 from crossbit.bench.work.store import Result, load_results, run_folder
 from crossbit.evaluation.stats import holm, paired_t

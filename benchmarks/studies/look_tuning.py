@@ -22,25 +22,17 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.common.runs import read_runs
+from benchmarks.common.runs import as_vectors, read_runs
 from crossbit.data import PairedData, load_data
 from crossbit.data.noise import corrupt_data
 from crossbit.data.split import held_out
 from crossbit.evaluation import evaluate
 from crossbit.evaluation.report import DATABASES
-from crossbit.features.paired import choose_features, features_of, fit_featurisers
 from crossbit.methods.look import Look
 from crossbit.posterior import Posterior
 from crossbit.training import train
 
 SHARE, MODALITIES = 5, ("image", "text")
-
-
-def as_vectors(data: PairedData) -> PairedData:
-    """The data with the features that training uses in the place of pictures and texts."""
-    made = fit_featurisers(data, choose_features(data, MODALITIES), seed=0)
-    rows = np.arange(data.n)
-    return data.replace(modalities={m: features_of(made[m], data[m], rows) for m in MODALITIES})
 
 
 def cell(data: PairedData, noise: str, seed: int) -> tuple[PairedData, PairedData]:
@@ -90,7 +82,7 @@ def main() -> None:
     if args.data == "table":
         print(json.dumps(table(read_runs([Path(args.noise)])), indent=1))
         return
-    trained, scored = cell(as_vectors(load_data(args.data)), args.noise, args.seed)
+    trained, scored = cell(as_vectors(load_data(args.data), MODALITIES), args.noise, args.seed)
     place = {"data": Path(args.data).stem, "noise": args.noise, "seed": args.seed}
     made: dict[str, Posterior] = {}
     original = Look.posterior

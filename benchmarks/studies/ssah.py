@@ -107,20 +107,13 @@ def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def into_page(rows: list[dict[str, Any]], page: Path) -> None:
-    """Put the rows as a table between the page's marks."""
-    lines = ["| data | variant | seeds | image to text | text to image |", "| --- | --- | --- | --- | --- |"]
+def of_page(rows: list[dict[str, Any]]) -> str:
+    """The rows as the table of docs/ssah.md."""
+    lines = []
     for row in sorted(rows, key=lambda row: (row["data"], list(VARIANTS).index(row["variant"]))):
         data = Path(row["data"]).stem + (f", {row['rows']:,} training rows" if row["rows"] else "")
-        spread = [row[way]["sd"] for way in DIRECTIONS]
-        cells = [
-            f"{row[way]['mean']:.3f}" + (f" ± {sd:.3f}" if sd else "")
-            for way, sd in zip(DIRECTIONS, spread, strict=True)
-        ]
-        lines.append(f"| {data} | {row['variant']} | {row['seeds']} | {' | '.join(cells)} |")
-    before, _, rest = page.read_text().partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    page.write_text(before + "\n".join([MARKS[0], *lines, MARKS[1]]) + after)
+        lines.append([data, row["variant"], str(row["seeds"]), *(mean_text(row[way], 3) for way in DIRECTIONS)])
+    return page.table(["data", "variant", "seeds", "image to text", "text to image"], lines)
 
 
 def speed(args: argparse.Namespace) -> dict[str, Any]:
@@ -217,7 +210,7 @@ def main() -> None:
                 print(run["variant"], run["seed"], line["databases"]["retrieval"]["map"], file=sys.stderr)
     rows = table(read_runs(args.runs))
     if args.page is not None:
-        into_page([row for row in rows if not row["validation"]], args.page)
+        page.between(args.page, MARKS, of_page([row for row in rows if not row["validation"]]))
     print(json.dumps(rows, indent=1))
 
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import duckdb
 
-from benchmarks.common.page import Section, mean_text, table
-from benchmarks.studies.comparison import CODES, DATABASES, FOUR, VECTORS, between, ranked, spread
+from benchmarks.common.page import Section, between, mean_text, table
+from benchmarks.common.runs import spread
+from benchmarks.studies.comparison import CODES, DATABASES, FOUR, VECTORS, ranked
 from crossbit.bench.report.cells import cell_of
 from crossbit.bench.work.store import Result, load_results
 
