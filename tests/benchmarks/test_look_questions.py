@@ -47,7 +47,7 @@ def test_ways_are_told_with_their_deviation() -> None:
 
 def test_a_second_round_is_judged_and_its_predictions_never_saw_the_own_label(tmp_path: Path) -> None:
     np.savez(tmp_path / "pairs.npz", **vectors())
-    data = questions.as_vectors(load_data(tmp_path / "pairs.npz"))
+    data = questions.as_vectors(load_data(tmp_path / "pairs.npz"), questions.MODALITIES)
     found = questions.rounds(data, "swap-one:0.5", 0, **SMALL)
     assert list(found) == ["once", "again", "out of fold"] and all(0 <= of["area"] <= 1 for of in found.values())
     before = questions.unseen_predictions(data, 0, **SMALL)
