@@ -19,6 +19,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from crossbit.bits.compiled import usable_cores
+
 RESULTS = Path(__file__).parent / "results"
 VERSIONED = ("torch", "numpy", "numba", "faiss-cpu", "duckdb", "scikit-learn")
 
@@ -41,7 +43,7 @@ def machine() -> dict[str, object]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "memory_gib": round(memory),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in VERSIONED},
