@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -434,6 +435,19 @@ def test_encode_skips_what_is_no_picture_and_says_so(place: Path, tmp_path: Path
     assert (tmp_path / "codes.txt").read_text(encoding="utf-8") == "a.png\nb.png\n"
     expected = crossbit.load_model(place / "run").encode("image", arrays()["image"][:2])
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+
+
+def test_an_index_is_checked(place: Path, tmp_path: Path, command: Command) -> None:
+    """A damaged one is told in a line, and left as it is."""
+    assert "is whole" in command("index", place / "run", "--check").out
+    shutil.copytree(place / "run", tmp_path / "run")
+    segment = tmp_path / "run" / "index" / "image.embeddings" / "000001.npy"
+    np.save(segment, -np.load(segment))
+    ran = command("index", tmp_path / "run", "--check")
+    assert (ran.code, ran.errors) == (1, [])
+    assert "has other signs than its code" in ran.out
+    assert len(ran.out.splitlines()) == 1
+    assert "there is no index" in command("index", place / "run", "--check", "--uri", tmp_path / "gone").out
 
 
 def test_index_says_what_it_holds_and_keeps_progress_apart(place: Path, tmp_path: Path, command: Command) -> None:

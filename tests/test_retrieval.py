@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,11 +97,18 @@ def test_a_picture_finds_words(search: Searcher, model: Model, data: PairedData,
         assert ids_and_distances(found.text) == expected
 
 
+def stored_in(uri: Path, modality: str) -> tuple[np.ndarray, np.ndarray]:
+    """All ids of an index, and their embeddings."""
+    with crossbit.open_index(index_path(uri, modality), read_only=True) as index:
+        assert index.embeddings is not None
+        return index.keys(), index.embeddings.of(index.keys())
+
+
 def test_the_nearest_are_ranked_by_their_embeddings(
     search: Searcher, model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("crossbit.index.embeddings.AS_NEAR_AS", 20)
-    rows, stored = np.load(uri / "ids.npy"), np.load(uri / "image.embeddings.npy")
+    rows, stored = stored_in(uri, "image")
     codes = model.encode("image", data["image"][rows])
     for words in ("a level bar", "slanted", "upright number 3"):
         code, query = model.encode("text", [words])[0], model.embed("text", [words])[0]
@@ -132,29 +140,31 @@ def test_a_pictures_texts_are_ranked_too(search: Searcher, model: Model, data: P
 def test_an_index_without_embeddings_is_searched_by_distance(
     search: Searcher, model: Model, uri: Path, tmp_path: Path
 ) -> None:
-    """As those were that earlier versions made."""
-    for name in ("image.index", "text.index"):
-        (tmp_path / name).write_bytes((uri / name).read_bytes())
+    for modality in ("image", "text"):
+        with (
+            crossbit.open_index(index_path(uri, modality), read_only=True) as whole,
+            crossbit.open_index(index_path(tmp_path, modality), bits=whole.bits) as bare,
+        ):
+            ids = list(whole)
+            bare.add(ids, [whole[id_][0] for id_ in ids], items=[whole[id_][1] for id_ in ids])
     with Searcher(model, tmp_path) as without:
         assert without("a level bar", k=30) == search("a level bar", k=30, rerank=False)
 
 
 def test_damaged_embeddings_are_named_and_can_be_passed_over(model: Model, uri: Path, tmp_path: Path) -> None:
-    for path in uri.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "image.embeddings.npy").write_bytes(b"damaged")
-    with Searcher(model, tmp_path) as search:
-        with pytest.raises(UserError, match=r"image\.embeddings\.npy cannot be read"):
+    shutil.copytree(uri, tmp_path / "index")
+    (tmp_path / "index" / "image.embeddings" / "000001.npy").write_bytes(b"damaged")
+    with Searcher(model, tmp_path / "index") as search:
+        with pytest.raises(UserError, match=r"image\.embeddings/000001\.npy cannot be read"):
             search("a level bar")
         assert search("a level bar", rerank=False).image
 
 
 def test_embeddings_are_those_of_the_codes(model: Model, data: PairedData, uri: Path) -> None:
-    ids = np.load(uri / "ids.npy")
-    assert ids.tolist() == sorted(data.splits["retrieval"].tolist())
     for modality in ("image", "text"):
-        stored = np.load(uri / f"{modality}.embeddings.npy")
-        assert (stored.dtype, stored.shape) == (np.float16, (75, 16))
+        ids, stored = stored_in(uri, modality)
+        assert ids.tolist() == sorted(data.splits["retrieval"].tolist())
+        assert stored.shape == (75, 16)
         np.testing.assert_array_equal(np.packbits(stored >= 0, axis=1), model.encode(modality, data[modality][ids]))
         real = model.embed(modality, data[modality][ids])
         np.testing.assert_allclose(stored, real / np.linalg.norm(real, axis=1, keepdims=True), atol=1e-3)
@@ -202,7 +212,7 @@ def test_an_index_is_whole_or_not_there(
 ) -> None:
     def embed(modality: str, rows: Any) -> np.ndarray:
         if modality == "text":
-            assert any(tmp_path.rglob("image.embeddings.npy"))  # some of it is written
+            assert any(tmp_path.rglob("image.embeddings/000001.npy"))  # some of it is written
             raise KeyboardInterrupt
         return Model.embed(model, modality, rows)
 

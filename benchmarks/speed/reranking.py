@@ -26,7 +26,7 @@ from benchmarks.common.page import Section, table
 from crossbit.bits import pack
 from crossbit.data import PairedData, load_data
 from crossbit.index import Index, open_index
-from crossbit.index.embeddings import Embeddings, cosines
+from crossbit.index.embeddings import cosines
 from crossbit.model import Model, load_model
 from crossbit.search.build import index_path
 
@@ -34,11 +34,11 @@ FIRST = 100
 Rank = Callable[[np.ndarray], np.ndarray]  # a query's embedding (bits,) -> the ids of the first hundred
 
 
-def ways(folder: Path, modality: str, index: Index) -> dict[str, Rank]:
+def ways(index: Index) -> dict[str, Rank]:
     """The rankings of one modality's database."""
-    stored = Embeddings(folder, modality, index.bits)
-    ids = np.load(folder / "ids.npy")
-    rows = np.load(folder / f"{modality}.embeddings.npy").astype(np.float64)
+    ids, stored = index.keys(), index.embeddings
+    assert stored is not None, "an index without embeddings"
+    rows = stored.of(ids)
 
     def inside_ties(query: np.ndarray) -> np.ndarray:
         distance = ((rows >= 0) != (query >= 0)).sum(axis=1)
@@ -50,7 +50,7 @@ def ways(folder: Path, modality: str, index: Index) -> dict[str, Rank]:
     return {
         "distance": lambda query: index.search(pack(query[None]), k=FIRST).ids[0],
         "inside ties": inside_ties,
-        "shortlist": lambda query: stored.search(index, query, pack(query[None]), k=FIRST).ids[0],
+        "shortlist": lambda query: stored.search(query, pack(query[None]), k=FIRST).ids[0],
         "cosine of all": cosine_of_all,
     }
 
@@ -96,7 +96,7 @@ def direction(model: Model, data: PairedData, asked: str, other: str, args: argp
     queries = model.embed(asked, data[asked][rows])
     found: dict[str, Any] = {}
     with open_index(index_path(args.run / "index", other), read_only=True) as index:
-        ranks = ways(args.run / "index", other, index)
+        ranks = ways(index)
         for name, rank in ranks.items():
             found[name] = by_labels(labels[rows], np.stack([labels[rank(query)] for query in queries]))
             if data.kind(asked) == "words":

@@ -239,7 +239,7 @@ def test_a_k_beyond_all_bounds_takes_no_memory(index: Index, k: int) -> None:
     assert (hits.ids[0, 2:] == -1).all()
 
 
-@pytest.mark.parametrize("k", [0, -1, 1.5, True, None])
+@pytest.mark.parametrize("k", [0, -1, 1.5, True, "9"])
 def test_k_is_at_least_one(index: Index, k: Any) -> None:
     with pytest.raises(UserError, match=r"k is .* at least 1"):
         index.search(codes_of(0), k=k)
@@ -298,9 +298,134 @@ def test_after_closing_every_use_is_refused(uri: str) -> None:
             use()
 
 
-def test_ids_are_keys_not_positions(index: Index) -> None:
-    with pytest.raises(TypeError):
-        iter(index)  # type: ignore[call-overload]
+def test_ids_are_what_an_index_iterates_over(index: Index) -> None:
+    assert list(index) == index.keys().tolist() == []
+    index.add([7, -2, 5], codes_of(1, 2, 3))
+    assert list(index) == index.keys().tolist() == [-2, 5, 7]
+    assert [index[id][0].tolist() for id in index] == codes_of(2, 3, 1).tolist()
+
+
+def test_one_code_is_one_query(index: Index) -> None:
+    index.add([7, 5], codes_of(1, 3))
+    hits = index.search(codes_of(1)[0])
+    assert hits.ids.shape == (1, 10)
+    assert hits[0] == index.search(codes_of(1))[0] == [(7, 0, {}), (5, 1, {})]
+    with pytest.raises(UserError, match=r"8 bits.*24"):
+        index.search(np.zeros(1, np.uint8))
+
+
+def test_ids_are_numbered_on(index: Index) -> None:
+    assert index.add(codes=codes_of(1, 2)).tolist() == [0, 1]
+    assert index.add([40], codes_of(3)).tolist() == [40]
+    assert index.add(codes=codes_of(4, 5), items=[{"name": "d"}, None]).tolist() == [41, 42]
+    assert index[41][1] == {"name": "d"}
+    index.add([2**63 - 1], codes_of(6))
+    with pytest.raises(UserError, match="no 1 numbers left"):
+        index.add(codes=codes_of(7))
+    with pytest.raises(UserError, match="codes"):
+        index.add([1])
+
+
+def test_a_radius_finds_all_within_it(index: Index) -> None:
+    index.add(range(40), codes_of(*[0] * 15, *[1] * 15, *[3] * 10), items={"even": [id % 2 == 0 for id in range(40)]})
+    assert index.search(codes_of(0), radius=1).ids.tolist() == [list(range(30))]
+    assert index.search(codes_of(0), radius=0, k=4).ids.tolist() == [[0, 1, 2, 3]]
+    assert index.search(codes_of(4), radius=0).ids.tolist() == [[-1]]
+    hits = index.search(codes_of(0, 3), radius=0, where="even")
+    assert [[id for id, _, _ in hits[row]] for row in (0, 1)] == [list(range(0, 15, 2)), list(range(30, 40, 2))]
+    assert ((hits.ids == -1) == (hits.distances == -1)).all()
+    for wrong in (-1, 1.5, True, "1"):
+        with pytest.raises(UserError, match="radius is"):
+            index.search(codes_of(0), radius=wrong)  # type: ignore[arg-type]
+
+
+def test_removing_says_how_many_were_there(index: Index) -> None:
+    index.add([1, 2, 3], codes_of(1, 2, 3))
+    assert index.remove([1, 3]) == 2
+    assert index.remove([1, 2], missing_ok=True) == 1
+    assert index.remove([], missing_ok=True) == 0
+
+
+def test_a_bulk_add_tells_its_progress_and_can_be_cancelled(index: Index) -> None:
+    n, told = 25_000, []
+    index.add(range(n), np.zeros((n, 3), np.uint8), progress=lambda done, of: told.append((done, of)))
+    assert told == [(10_000, n), (20_000, n), (n, n)]
+    with pytest.raises(UserError, match="cancelled after 20,000 of 25,000 rows; nothing was added"):
+        index.add(codes=np.ones((n, 3), np.uint8), progress=lambda done, of: done < 15_000)
+    assert len(index) == n
+    assert index.search(np.ones((1, 3), np.uint8), k=1).distances.tolist() == [[3]]
+
+
+def test_hashes_say_what_has_changed(index: Index) -> None:
+    index.add([1, 2, 3], codes_of(1, 2, 3), items=[{"name": name} for name in "abc"], hashes=["x", None, "z"])
+    index.add([4], codes_of(4))
+    index.add([3], codes_of(3), hashes=["new"], replace=True)
+    assert index.hashes([3, 9, 1, 2, 4]) == ["new", None, "x", None, None]
+    assert index[1][1] == {"name": "a"}
+    for wrong in (["x"], "xy", [1, 2]):
+        with pytest.raises(UserError, match="hashes are a text"):
+            index.add([8, 9], codes_of(8, 9), hashes=wrong)  # type: ignore[arg-type]
+
+
+def test_an_index_knows_its_encoder(uri: str) -> None:
+    ours, other = ({"name": "look", "hash": letter * 20} for letter in "ab")
+    with open_index(uri, bits=BITS, encoder=ours) as index:
+        index.add([1], codes_of(1))
+    for options in ({}, {"encoder": ours}, {"read_only": True}):
+        with open_index(uri, **options) as index:
+            assert index.check(ours) == index.check() == []
+            assert "holds codes of look (aaaaaaaaaaaa), not of look (bbbbbbbbbbbb)" in index.check(other)[0]
+    with pytest.raises(UserError, match=r"look \(a{12}\), not of look \(b{12}\); use that model"):
+        open_index(uri, encoder=other)
+    with pytest.raises(UserError, match="an encoder is its name and its hash"):
+        open_index(uri, encoder={"name": "look"})
+
+
+def test_what_was_fetched_can_be_used_after_closing(uri: str) -> None:
+    with open_index(uri, bits=BITS) as index:
+        index.add([1], codes_of(1), items=[{"name": "a"}])
+        hits = index.search(codes_of(1), k=1)
+        first = hits[0]
+    assert hits[0] == first == [(1, 0, {"name": "a"})]
+    for array in (hits.ids, hits.distances):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 5
+
+
+def test_a_repr_says_what_it_holds(uri: str) -> None:
+    with open_index(uri) as index:
+        assert "not made yet" in repr(index)
+        index.add(range(1200), np.zeros((1200, 3), np.uint8))
+        assert "1,200 codes of 24 bits" in repr(index)
+    assert "closed" in repr(index)
+
+
+NAN = float("nan")
+
+
+class NAType:
+    """What pandas has for a missing value, by its name."""
+
+
+@pytest.mark.parametrize("missing", [None, NAN, np.float32("nan"), np.datetime64("NaT"), np.ma.masked, NAType()])
+@pytest.mark.parametrize("value", ["x", True, ["x"], 2**53 + 1, -(2**62) - 1, 0.5])
+def test_missing_values_are_missing_in_every_kind_of_column(index: Index, value: Any, missing: Any) -> None:
+    index.add([1, 2, 3], codes_of(1, 2, 3), items=[{"a": missing}, {"a": value}, None])
+    index.add([4], codes_of(4), items=[{"a": missing}])
+    index.add([5, 6], codes_of(5, 6), items={"a": np.array([missing, value], object)} if value != ["x"] else None)
+    assert [index[id][1]["a"] for id in (1, 2, 3, 4)] == [None, value, None, None]
+    assert type(index[2][1]["a"]) is type(value)
+    assert index.search(codes_of(0), where="a IS NOT NULL", k=1).ids.tolist() == [[2]]
+
+
+@pytest.mark.parametrize("items", [[{"a": 2**53 + 1}, {"a": 0.5}], [{"a": 0.5}, {"a": -(2**53) - 1}]])
+def test_whole_numbers_are_never_rounded(index: Index, items: list[dict[str, Any]]) -> None:
+    with pytest.raises(UserError, match="would be rounded"):
+        index.add([1, 2], codes_of(1, 2), items=items)
+    index.add([3], codes_of(3), items=[{"a": 0.5}])
+    with pytest.raises(UserError, match="would be rounded"):
+        index.add([4], codes_of(4), items=[{"a": 2**53 + 1}])
+    assert index.keys().tolist() == [3]
 
 
 def test_threads_may_search_while_one_adds(index: Index) -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +17,8 @@ import pytest
 from crossbit.bits import pack
 from crossbit.errors import UserError
 from crossbit.index import Index, embeddings, open_index
-from crossbit.index.embeddings import Embeddings, halves, write_ids, writing_embeddings
+from crossbit.index.embeddings import Embeddings
+from crossbit.index.segments import halves
 
 BITS, N = 16, 500
 
@@ -20,12 +26,10 @@ BITS, N = 16, 500
 def make(folder: Path, rows: np.ndarray, ids: np.ndarray) -> None:
     """An index of the rows' signs under ascending ids, with the rows as embeddings, written in two parts."""
     folder.mkdir()
-    write_ids(folder, ids)
-    with writing_embeddings(folder, "image", len(rows), rows.shape[1]) as append:
-        append(rows[:7])
-        append(rows[7:])
+    order = np.random.default_rng(3).permutation(len(ids))
     with open_index(folder / "image.index", bits=rows.shape[1]) as index:
-        index.add(ids, pack(rows), items={"size": ids % 10})
+        for some in (order[:7], order[7:]):
+            index.add(ids[some], pack(rows[some]), items={"size": ids[some] % 10}, embeddings=rows[some])
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,11 @@ def index(folder: Path) -> Iterator[Index]:
         yield opened
 
 
+def embeddings_of(index: Index) -> Embeddings:
+    assert index.embeddings is not None
+    return index.embeddings
+
+
 @pytest.fixture
 def queries() -> np.ndarray:
     return np.random.default_rng(2).normal(size=(5, BITS)).astype(np.float32)
@@ -62,7 +71,9 @@ def queries() -> np.ndarray:
 
 def slow(folder: Path, query: np.ndarray, k: int, least: int, most: int, where: int | None) -> list[tuple[int, int]]:
     """(id, distance) by loops over what is stored; `where` is the size that an item must have."""
-    stored, ids = np.load(folder / "image.embeddings.npy"), np.load(folder / "ids.npy")
+    stored = np.concatenate([np.load(folder / "image.embeddings" / f"00000{number}.npy") for number in (1, 2)])
+    order = np.random.default_rng(3).permutation(N)
+    ids = np.sort(np.random.default_rng(1).choice(10**12, N, replace=False))[order]
     found = []
     for row, id_ in zip(stored.astype(np.float64).tolist(), ids.tolist(), strict=True):
         if where is None or id_ % 10 == where:
@@ -92,10 +103,10 @@ def test_order_is_the_oracles(
 ) -> None:
     monkeypatch.setattr(embeddings, "AS_NEAR_AS", least)
     monkeypatch.setattr(embeddings, "MOST", most)
-    stored = Embeddings(folder, "image", BITS)
+    stored = embeddings_of(index)
     condition = None if where is None else f"size = {where}"
     for query in queries:
-        hits = stored.search(index, query, pack(query[None]), k, condition)[0]
+        hits = stored.search(query, pack(query[None]), k, condition)[0]
         assert [(id_, distance) for id_, distance, _ in hits] == slow(folder, query, k, least, most, where)
         assert all(item == {"size": id_ % 10} for id_, _, item in hits)
 
@@ -105,9 +116,9 @@ def test_the_data_has_ties_to_break(folder: Path, index: Index, queries: np.ndar
     plain = index.search(pack(queries), k=100)
     assert (plain.distances[:, 0] == plain.distances[:, 9]).all()
     for query, ids in zip(queries, plain.ids, strict=True):
-        found = Embeddings(folder, "image", BITS).search(index, query, pack(query[None]), k=100)
+        found = embeddings_of(index).search(query, pack(query[None]), k=100)
         assert found.ids[0].tolist() != ids.tolist()
-    assert len(np.unique(np.load(folder / "image.embeddings.npy"), axis=0)) < N / 2
+    assert len(np.unique(embeddings_of(index).of(index.keys()), axis=0)) < N / 2
 
 
 def test_equal_embeddings_stand_by_id(tmp_path: Path) -> None:
@@ -115,21 +126,23 @@ def test_equal_embeddings_stand_by_id(tmp_path: Path) -> None:
     make(tmp_path / "index", same, np.arange(300) * 3)
     query = np.random.default_rng(1).normal(size=BITS)
     with open_index(tmp_path / "index" / "image.index", read_only=True) as index:
-        found = Embeddings(tmp_path / "index", "image", BITS).search(index, query, pack(query[None]), k=300)
+        found = embeddings_of(index).search(query, pack(query[None]), k=300)
     assert found.ids[0].tolist() == list(range(0, 900, 3))
 
 
 def test_nothing_to_find(folder: Path, index: Index, queries: np.ndarray, tmp_path: Path) -> None:
-    stored = Embeddings(folder, "image", BITS)
-    assert stored.search(index, queries[0], pack(queries[:1]), where="size > 10")[0] == []
-    make(tmp_path / "empty", np.empty((0, BITS)), np.empty(0, np.int64))
-    with open_index(tmp_path / "empty" / "image.index", read_only=True) as empty:
-        assert Embeddings(tmp_path / "empty", "image", BITS).search(empty, queries[0], pack(queries[:1]))[0] == []
+    assert embeddings_of(index).search(queries[0], pack(queries[:1]), where="size > 10")[0] == []
+    with open_index(tmp_path / "empty.index", bits=BITS) as empty:
+        empty.add([], np.empty((0, 2), np.uint8), embeddings=np.empty((0, BITS)))
+        assert empty.embeddings is None
+        empty.add([1], pack(queries[:1]), embeddings=queries[:1])
+        empty.remove([1])
+        assert embeddings_of(empty).search(queries[0], pack(queries[:1]))[0] == []
 
 
 def test_a_wrong_k_is_refused(folder: Path, index: Index, queries: np.ndarray) -> None:
     with pytest.raises(UserError, match="k is 0"):
-        Embeddings(folder, "image", BITS).search(index, queries[0], pack(queries[:1]), k=0)
+        embeddings_of(index).search(queries[0], pack(queries[:1]), k=0)
 
 
 def test_halves_keep_signs_and_directions() -> None:
@@ -149,8 +162,102 @@ def test_zeros_have_cosine_zero(tmp_path: Path) -> None:
     make(tmp_path / "index", rows, np.arange(3))
     query = np.ones(8)
     with open_index(tmp_path / "index" / "image.index", read_only=True) as index:
-        found = Embeddings(tmp_path / "index", "image", 8).search(index, query, pack(query[None]))[0]
+        found = embeddings_of(index).search(query, pack(query[None]))[0]
     assert [(id_, distance) for id_, distance, _ in found] == [(1, 0), (0, 0), (2, 4)]
+
+
+def test_the_cosines_come_with_the_hits(index: Index, queries: np.ndarray) -> None:
+    hits = embeddings_of(index).search(queries[0], pack(queries[:1]), k=12)
+    assert hits.cosines is not None
+    rows = embeddings_of(index).of(hits.ids[0])
+    exact = rows @ queries[0] / np.linalg.norm(rows, axis=1) / np.linalg.norm(queries[0])
+    np.testing.assert_allclose(hits.cosines[0], exact, atol=1e-12)
+    assert index.search(pack(queries[:1])).cosines is None
+
+
+# --- changes --------------------------------------------------------------------------------------------------------
+
+
+def some_rows(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, BITS)).astype(np.float32)
+
+
+def test_replaced_and_removed_rows_have_their_new_embedding_or_none(tmp_path: Path) -> None:
+    old, new = some_rows(5), some_rows(2, seed=1)
+    with open_index(tmp_path / "a.duckdb", bits=BITS) as index:
+        index.add(range(5), pack(old), embeddings=old)
+        index.add([1, 9], pack(new), embeddings=new, replace=True)
+        index.remove([0])
+        stored = embeddings_of(index)
+        np.testing.assert_array_equal(stored.of(np.array([9, 1, 4])), halves(np.stack([new[1], new[0], old[4]])))
+        with pytest.raises(UserError, match="no embedding for id 0"):
+            stored.of(np.array([0]))
+        assert index.check() == []
+        index.add([4], pack(old[4:]), replace=True)  # without its embedding
+        with pytest.raises(UserError, match="no embedding for id 4"):
+            stored.search(old[4], pack(old[4:]))
+        assert "id 4 has no embedding (1 such)" in index.check()[0]
+    assert sorted(path.name for path in (tmp_path / "a.duckdb-embeddings").iterdir()) == [
+        "000001.npy",
+        "000002.npy",
+        "crossbit.txt",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows[:1], "real numbers (2, 16)"),
+        (lambda rows: rows.astype(int), "real numbers"),
+        (lambda rows: -rows, "not the signs"),
+        (lambda rows: rows * np.array([[1], [np.nan]]), "not finite"),
+    ],
+)
+def test_embeddings_that_cannot_be(tmp_path: Path, change: Callable[[np.ndarray], np.ndarray], words: str) -> None:
+    rows = some_rows(2)
+    with open_index(tmp_path / "a.index", bits=BITS) as index:
+        with pytest.raises(UserError, match=re.escape(words)):
+            index.add([1, 2], pack(rows), embeddings=change(rows))
+        assert len(index) == 0
+    assert not (tmp_path / "a.embeddings").exists()
+
+
+def test_an_add_that_is_refused_leaves_no_segment(tmp_path: Path) -> None:
+    rows = some_rows(2)
+    with open_index(tmp_path / "a.index", bits=BITS) as index:
+        index.add([1, 2], pack(rows), embeddings=rows)
+        with pytest.raises(UserError, match="already"):
+            index.add([2, 3], pack(rows), embeddings=rows)
+        with pytest.raises(UserError, match="cancelled after 2 of 2 rows; nothing was added"):
+            index.add([3, 4], pack(rows), embeddings=rows, progress=lambda done, n: False)
+        assert index.keys().tolist() == [1, 2]
+        index.add([5, 6], pack(rows), embeddings=rows)
+        np.testing.assert_array_equal(embeddings_of(index).of(np.array([6, 1])), halves(rows[::-1]))
+
+
+def test_a_segment_that_no_index_names_is_passed_over_and_removed_by_the_next_writer(tmp_path: Path) -> None:
+    rows = some_rows(3)
+    make(tmp_path / "index", rows, np.arange(3))
+    place = tmp_path / "index" / "image.embeddings"
+    for name in ("000007.npy", ".000008.1a2b3c4d.npy", "mine.npy"):
+        np.save(place / name, rows)
+    with open_index(tmp_path / "index" / "image.index", read_only=True) as index:
+        assert ["000007.npy is left of a write" in line for line in index.check()] == [True]
+        assert len(list(place.glob("*.npy"))) == 4
+    with open_index(tmp_path / "index" / "image.index") as index:
+        assert sorted(path.name for path in place.iterdir()) == ["000001.npy", "crossbit.txt", "mine.npy"]
+        assert index.check() == []
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    rows = some_rows(1)
+    (tmp_path / "a.embeddings").mkdir()
+    np.save(tmp_path / "a.embeddings" / "000001.npy", rows)
+    with open_index(tmp_path / "a.index", bits=BITS) as index:
+        with pytest.raises(UserError, match="not of crossbit"):
+            index.add([1], pack(rows), embeddings=rows)
+        assert len(index) == 0
+    assert [path.name for path in (tmp_path / "a.embeddings").iterdir()] == ["000001.npy"]
 
 
 # --- files that do not fit ------------------------------------------------------------------------------------------
@@ -162,66 +269,99 @@ def copied(tmp_path: Path, rows: np.ndarray, ids: np.ndarray) -> Path:
     return tmp_path / "index"
 
 
-def complaint(folder: Path) -> str:
-    """The one line that a search ends in."""
+def complaints(folder: Path) -> tuple[str, list[str]]:
+    """The one line that a search ends in, and what `check` says."""
     query = np.linspace(-1, 1, BITS)
-    with open_index(folder / "image.index", read_only=True) as index, pytest.raises(UserError) as caught:
-        Embeddings(folder, "image", BITS).search(index, query, pack(query[None]))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    with open_index(folder / "image.index", read_only=True) as index:
+        index.search(pack(query[None]))  # without embeddings goes on
+        with pytest.raises(UserError) as caught:
+            embeddings_of(index).search(query, pack(query[None]))
+        assert "\n" not in str(caught.value)
+        return str(caught.value), index.check()
 
 
-def test_no_embeddings_are_no_error(copied: Path) -> None:
-    (copied / "image.embeddings.npy").unlink()
-    assert Embeddings.beside(copied, "image", BITS) is None
+@pytest.mark.parametrize("damage", [lambda x: b"", lambda x: b"no array", lambda x: x[:50], lambda x: x[:-1]])
+def test_damaged_files(copied: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = copied / "image.embeddings" / "000002.npy"
+    path.write_bytes(damage(path.read_bytes()))
+    said, found = complaints(copied)
+    assert said.startswith(f"{path} cannot be read")
+    assert found == [said]
 
 
-@pytest.mark.parametrize("name", ["image.embeddings.npy", "ids.npy"])
-def test_damaged_files(copied: Path, name: str) -> None:
-    whole = (copied / name).read_bytes()
-    for damaged in (b"", b"no array", b"PK\x03\x04" + whole, whole[:50], whole[:-1]):
-        (copied / name).write_bytes(damaged)
-        assert complaint(copied).startswith(f"{copied / name} cannot be read")
+def test_a_missing_file(copied: Path) -> None:
+    (copied / "image.embeddings" / "000001.npy").unlink()
+    said, found = complaints(copied)
+    assert "000001.npy cannot be read: No such file" in said
+    assert found == [said]
 
 
-def test_ids_are_missing(copied: Path) -> None:
-    (copied / "ids.npy").unlink()
-    assert "ids.npy cannot be read: No such file" in complaint(copied)
+@pytest.mark.parametrize("change", [lambda x: x[:, :8], lambda x: x.astype(np.float32), np.ravel])
+def test_embeddings_of_another_shape_or_type(copied: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    path = copied / "image.embeddings" / "000001.npy"
+    np.save(path, change(np.load(path)))
+    said, found = complaints(copied)
+    assert "embeddings of this index are float16 (n, 16); make the index anew" in said
+    assert found == [said]
 
 
-@pytest.mark.parametrize("change", [lambda x: x[:-1], lambda x: x[:, :8], lambda x: x.astype(np.float32), np.ravel])
-def test_embeddings_of_another_shape_or_type(copied: Path, change: object) -> None:
-    path = copied / "image.embeddings.npy"
-    np.save(path, change(np.load(path)))  # type: ignore[operator]
-    assert "embeddings of this index are float16 (60, 16); make the index anew" in complaint(copied)
+def test_a_file_that_is_too_short_or_of_other_codes(copied: Path) -> None:
+    path = copied / "image.embeddings" / "000002.npy"
+    held = np.load(path)
+    np.save(path, held[:-1])
+    said, found = complaints(copied)
+    assert "has 52 rows, the index names row 52" in said
+    assert found == [f"{path} has 52 rows, the index names 53"]
+    np.save(path, -held)
+    said, found = complaints(copied)
+    assert "does not hold the embeddings of the codes" in said
+    assert "has other signs than its code (53 such)" in found[0]
 
 
-@pytest.mark.parametrize("change", [lambda x: x.astype(np.float64), lambda x: x[:, None]])
-def test_ids_of_another_shape_or_type(copied: Path, change: object) -> None:
-    np.save(copied / "ids.npy", change(np.load(copied / "ids.npy")))  # type: ignore[operator]
-    assert "ids are int64 (n,)" in complaint(copied)
+# --- kill -9 --------------------------------------------------------------------------------------------------------
+
+ADDING = """
+import sys, numpy as np
+from crossbit.bits import pack
+from crossbit.index import LocalIndex
+with LocalIndex(sys.argv[1], bits=16) as index:
+    start = len(index)
+    while True:
+        rows = np.random.default_rng(start).normal(size=(int(sys.argv[2]), 16))
+        ids = np.arange(start, start + len(rows))
+        index.add(ids, pack(rows), embeddings=rows, hashes=[str(start)] * len(rows))
+        print(start + len(rows), flush=True)
+        start += len(rows)
+"""
 
 
-def test_embeddings_of_another_index(copied: Path) -> None:
-    path = copied / "image.embeddings.npy"
-    np.save(path, np.load(path)[::-1])
-    assert "does not hold the embeddings of the codes in this index; make the index anew" in complaint(copied)
+def kill_while_adding(path: Path, rows: int, delay: float) -> int:
+    """Start a process that adds, kill it; how many rows it had acknowledged."""
+    command = [sys.executable, "-c", ADDING, str(path), str(rows)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        time.sleep(delay)
+        process.kill()
+        lines += process.stdout.read().splitlines(keepends=True)
+    return int([line for line in lines if line.endswith("\n")][-1])
 
 
-def test_nan_is_not_an_embedding(copied: Path) -> None:
-    path = copied / "image.embeddings.npy"
-    np.save(path, np.full_like(np.load(path), np.nan))
-    assert "does not hold the embeddings" in complaint(copied)
+def kill_again_and_again(path: Path, times: int) -> None:
+    for turn in range(times):
+        acknowledged = kill_while_adding(path, [3, 500, 20_000][turn % 3], random.Random(turn).uniform(0, 0.5))
+        with open_index(path) as index:
+            assert index.check() == []
+            assert len(index) >= acknowledged
+            assert None not in index.hashes(index.keys())
+            last = index.keys()[-1:]
+            assert embeddings_of(index).of(last).shape == (1, BITS)
 
 
-def test_an_index_that_has_grown(copied: Path, rows: np.ndarray) -> None:
-    with open_index(copied / "image.index") as index:
-        index.add([5], pack(rows[60:61]))
-    assert "holds no embedding for id 5, which is in the index" in complaint(copied)
+def test_killed_at_2_random_moments_code_and_embedding_agree(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path / "a.index", 2)
 
 
-def test_an_index_that_has_shrunk(copied: Path, queries: np.ndarray, ids: np.ndarray) -> None:
-    with open_index(copied / "image.index") as index:
-        index.remove(ids[:50])
-        found = Embeddings(copied, "image", BITS).search(index, queries[0], pack(queries[:1]), k=60)
-    assert sorted(found.ids[0].tolist()) == ids[50:60].tolist()
+@pytest.mark.slow
+def test_killed_at_15_random_moments_code_and_embedding_agree(tmp_path: Path) -> None:
+    kill_again_and_again(tmp_path / "a.index", 15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -214,6 +215,17 @@ def test_long_filters_are_quoted_short(index: LocalIndex) -> None:
     assert len(refused(index, "size = 1 AND " * 1000)) < 300
 
 
+def test_the_normal_form_is_there_for_every_reader_of_a_file(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        index.add([1], CODE, items=[{"name": "CAFÉ"}])
+    first = LocalIndex(tmp_path / "index.duckdb", read_only=True)
+    with LocalIndex(tmp_path / "index.duckdb", read_only=True) as second:
+        first.close()
+        del first
+        gc.collect()
+        assert found(second, "normal(name) = 'café'") == [1]
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalIndex]:
     n = 20_000
@@ -248,7 +260,7 @@ def held_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Eve
         assert go_on.wait(60)
         return filters.matching_ids(*arguments)
 
-    monkeypatch.setattr("crossbit.index.local.matching_ids", held)
+    monkeypatch.setattr("crossbit.index.stored.matching_ids", held)
     yield began, go_on
     go_on.set()
 

@@ -163,6 +163,21 @@ def test_a_damaged_byte_is_found(path: Path) -> None:
         index.search(random_codes(1))
 
 
+def test_only_the_module_that_an_address_names_is_imported() -> None:
+    """Another backend's library may be heavy, or not there."""
+    code = """
+import pkgutil, sys
+import crossbit.index
+found = [*pkgutil.iter_modules(crossbit.index.__path__)]
+pkgutil.iter_modules = lambda path: [*found, pkgutil.ModuleInfo(None, "heavy", False)]
+try:
+    crossbit.index.open_index("file:///nowhere/x", read_only=True)
+except crossbit.errors.UserError as error:
+    print(str(error)[:20], "crossbit.index.heavy" in sys.modules)
+"""
+    assert in_another_process(code) == "there is no index at False"
+
+
 # One writer or many readers.
 
 
@@ -270,7 +285,7 @@ def test_words_are_big_endian_with_zeros_behind(path: Path, bits: int) -> None:
         rows = connection.execute("SELECT * FROM items ORDER BY id").fetchall()
     width = -(-bits // 64) * 8
     padded = [code.tobytes().ljust(width, b"\0") for code in codes]
-    assert [b"".join(word.to_bytes(8, "big") for word in row[1:]) for row in rows] == padded
+    assert [b"".join(word.to_bytes(8, "big") for word in row[1 : 1 + width // 8]) for row in rows] == padded
 
 
 def test_values_whose_first_rows_tell_nothing(path: Path) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 import crossbit
 from crossbit.errors import UserError
-from crossbit.index import local
+from crossbit.index import stored
 from crossbit.model import Model
 from crossbit.search.build import index_data
 from crossbit.search.results import SearchHit, SearchResults
@@ -214,7 +214,7 @@ def test_many_threads_share_a_searcher(search: Searcher, run: Path) -> None:
 def test_a_slow_filter_holds_up_no_other_search(search: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow one waits while its filter runs until the others are done."""
     begun, done = threading.Event(), threading.Event()
-    real = local.matching_ids
+    real = stored.matching_ids
 
     def slow(*given: Any) -> Any:
         begun.set()
@@ -223,7 +223,7 @@ def test_a_slow_filter_holds_up_no_other_search(search: Searcher, monkeypatch: p
 
     with ThreadPoolExecutor(1) as pool:
         with monkeypatch.context() as changed:
-            changed.setattr(local, "matching_ids", slow)
+            changed.setattr(stored, "matching_ids", slow)
             waiting = pool.submit(search, "a level bar", where="row > 20")
             assert begun.wait(30)
         assert search("a level bar").image
@@ -236,8 +236,8 @@ def test_a_slow_filter_holds_up_no_other_search(search: Searcher, monkeypatch: p
 
 def test_a_filter_has_as_long_as_the_caller_says(search: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
-    real = local.matching_ids
-    monkeypatch.setattr(local, "matching_ids", lambda *given: (limits.append(given[2]), real(*given))[1])
+    real = stored.matching_ids
+    monkeypatch.setattr(stored, "matching_ids", lambda *given: (limits.append(given[2]), real(*given))[1])
     for rerank in (True, False):
         assert search("a level bar", where="row > 20", rerank=rerank, time_limit_ms=60_000).image
     assert limits == [60_000, 60_000]

@@ -81,6 +81,10 @@ def index(
         str | None, typer.Argument(metavar="[DATA]", help="The data the run was trained on, if not given.")
     ] = None,
     uri: Uri = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check the index that is there, change nothing; exit code 1 where it is wrong."),
+    ] = False,
 ) -> None:
     """Encode the retrieval rows of every modality and write an index of each, with captions and labels.
 
@@ -88,8 +92,11 @@ def index(
     Examples:
       crossbit index run
       crossbit index run more.npz --uri more.index
+      crossbit index run --check
     """
     target = uri or str(run / "index")
+    if check:
+        return _check(run, target)
     check_new(target)
     import crossbit
     from crossbit.search.build import index_data
@@ -101,6 +108,20 @@ def index(
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
     place = ["--uri", uri] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
+    return None
+
+
+def _check(run: Path, target: str) -> None:
+    """Print a line for each thing that is wrong with the indexes of a run."""
+    import crossbit
+    from crossbit.search.build import check_index
+
+    found = check_index(crossbit.load_model(run), target)
+    for line in found:
+        say(line)
+    if found:
+        raise typer.Exit(1)
+    say(f"{target} is whole: every code has its embedding, and the model is the run's")
 
 
 def search(

@@ -20,7 +20,7 @@ from crossbit.features.as_is import AsIsFeaturiser
 from crossbit.features.paired import features_of
 from crossbit.methods import get
 from crossbit.model import Model
-from crossbit.search.build import index_data
+from crossbit.search.build import encoder_of, index_data
 from crossbit.search.searcher import Searcher
 from crossbit.storage.npz import read_npz
 from crossbit.training import train
@@ -99,7 +99,7 @@ def make_story(
     with stage("features", f"of all {data.n:,} pairs"):
         vectors, plain = as_vectors(data, model), on_vectors(model)
     with stage("index", f"{len(data.splits['retrieval']):,} pairs that are no queries"):
-        index_data(plain, vectors, run / "index")
+        index_data(plain, vectors, run / "index", encoder=encoder_of(model))
     with stage("search", f"{len(queries.WORDS)} texts and {len(queries.PICTURES)} pictures that were never trained on"):
         words, pictures = search(data, model, run / "index", seed)
     with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):

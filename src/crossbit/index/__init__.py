@@ -1,21 +1,25 @@
 """Indexes: codes and the items they stand for, searched by Hamming distance.
 
-A backend is a module in this package with a `SCHEME` and a function `open_uri`; it is found by its scheme, so a new
-one is one new file.
+A backend is a module in this package with a `SCHEME`, by which it is named, and a function `open_uri`: a new one is one
+new file, and it is imported when an address asks for it.
 """
 
 from __future__ import annotations
 
 import os
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
 from crossbit.errors import unknown
 from crossbit.index.base import Hits, Index
+from crossbit.index.ids import stable_ids
 from crossbit.index.local import LocalIndex
 
-__all__ = ["Hits", "Index", "LocalIndex", "backends", "open_index"]
+__all__ = ["Hits", "Index", "LocalIndex", "backends", "open_index", "stable_ids"]
+
+MODULES = {"file": "local"}  # modules that are not named as their scheme
 
 
 def backends() -> dict[str, ModuleType]:
@@ -28,13 +32,21 @@ def backends() -> dict[str, ModuleType]:
     return {module.SCHEME: module for module in modules if hasattr(module, "SCHEME")}
 
 
-def open_index(uri: str | os.PathLike[str], *, bits: int | None = None, read_only: bool = False) -> Index:
+def open_index(
+    uri: str | os.PathLike[str],
+    *,
+    bits: int | None = None,
+    read_only: bool = False,
+    encoder: Mapping[str, str] | None = None,
+) -> Index:
     """Open an index, or make a new one.
 
     Args:
         uri: a path (a file on this machine), or `scheme://...` for another backend.
         bits: the code length; checked against an index that exists. Without it a new index is made by its first `add`.
         read_only: refuse changes; any number of processes may then read a local index at the same time.
+        encoder: {"name": ..., "hash": ...} of what makes the codes; a new index remembers it, and one that is there
+            refuses another.
 
     Raises:
         UserError: an unknown scheme; no index there to read; an index of another code length;
@@ -42,15 +54,19 @@ def open_index(uri: str | os.PathLike[str], *, bits: int | None = None, read_onl
 
     >>> import tempfile, numpy as np
     >>> with open_index(tempfile.mkdtemp() + "/codes.duckdb") as index:
-    ...     index.add([7], np.array([[255, 0]], np.uint8), items=[{"name": "seven"}])
+    ...     _ = index.add([7], np.array([[255, 0]], np.uint8), items=[{"name": "seven"}])
     ...     index.search(np.array([[255, 1]], np.uint8))[0]
     [(7, 1, {'name': 'seven'})]
     """
     scheme, separator, _ = str(uri).partition("://")
     if not separator:
-        return LocalIndex(uri, bits=bits, read_only=read_only)
-    known = backends()
-    if scheme not in known:
-        raise unknown("index scheme", scheme, known)
-    index: Index = known[scheme].open_uri(str(uri), bits=bits, read_only=read_only)
+        return LocalIndex(uri, bits=bits, read_only=read_only, encoder=encoder)
+    module = MODULES.get(scheme, scheme)
+    if module not in {found.name for found in pkgutil.iter_modules(__path__)} or not hasattr(_loaded(module), "SCHEME"):
+        raise unknown("index scheme", scheme, backends())
+    index: Index = _loaded(module).open_uri(str(uri), bits=bits, read_only=read_only, encoder=encoder)
     return index
+
+
+def _loaded(module: str) -> ModuleType:
+    return import_module(f"{__name__}.{module}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,10 @@ import numpy.typing as npt
 from crossbit.bits import check_codes
 from crossbit.errors import UserError
 
+if TYPE_CHECKING:
+    from crossbit.index.embeddings import Embeddings
+
+Array = npt.NDArray[Any]
 Item = dict[str, Any]
 Items = Sequence[Mapping[str, Any] | None] | Mapping[str, Any]
 Hit = tuple[int, int, Item | None]  # id, distance, item
@@ -48,9 +52,8 @@ class Hits:
         items: Callable[[list[int]], Mapping[int, Item]],
         cosines: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        self.distances = distances
-        self.ids = ids
-        self.cosines = cosines
+        self.distances, self.ids = _read_only(distances), _read_only(ids)
+        self.cosines = None if cosines is None else _read_only(cosines)
         self._fetch = items
         self._items: dict[int, Item | None] = {}
 
@@ -106,29 +109,46 @@ class Index(ABC):
     @abstractmethod
     def bits(self) -> int: ...
 
-    __iter__ = None  # ids are keys, not positions: without this, Python would try index[0], index[1], ...
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """What orders a shortlist by cosine; None where there are only codes."""
+        return None
 
     @abstractmethod
     def add(
-        self, ids: npt.ArrayLike, codes: npt.ArrayLike, items: Items | None = None, *, replace: bool = False
-    ) -> None:
+        self,
+        ids: npt.ArrayLike | None = None,
+        codes: npt.ArrayLike | None = None,
+        items: Items | None = None,
+        *,
+        replace: bool = False,
+        embeddings: npt.ArrayLike | None = None,
+        hashes: Sequence[str | None] | None = None,
+        progress: Callable[[int, int], Any] | None = None,
+    ) -> npt.NDArray[np.int64]:
         """Add codes under ids: all of them or, on an error, none; once it returns they are there for good.
 
         Args:
-            ids: int64 (n,), all different.
+            ids: int64 (n,), all different; None numbers them on after the largest id.
             codes: packed uint8 (n, bits // 8).
             items: a dict (or None) for each row, or a dict of columns with n values each, which is faster. Values are
                 int, float, bool, str, list of str; None (and NaN) is a missing value. New columns may come at any time.
             replace: replace codes and items under ids that are there already, instead of refusing.
+            embeddings: real (n, bits) of which the codes are the signs; they re-rank what is found.
+            hashes: text for each row that tells whether it has changed; see `hashes`.
+            progress: called now and then with the rows done and in all; if it returns False, nothing is added.
+
+        Returns:
+            The ids, int64 (n,).
 
         Raises:
             UserError: ids that are there already or twice in the call; codes of another length; values of another type
-                than their column's.
+                than their column's; embeddings of other signs than the codes; cancelled.
         """
 
     @abstractmethod
-    def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> None:
-        """Remove codes and items, all or, on an error, none.
+    def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
+        """Remove codes and items, all or, on an error, none; returns how many were there.
 
         Raises:
             UserError: ids that are not there, unless `missing_ok`.
@@ -138,22 +158,42 @@ class Index(ABC):
     def search(
         self,
         codes: npt.ArrayLike,
-        k: int = 10,
+        k: int | None = None,
         where: str | None = None,
         *,
+        radius: int | None = None,
         time_limit_ms: float = 10_000,
     ) -> Hits:
         """Find the k nearest codes of every query.
 
         Args:
-            codes: packed uint8 (m, bits // 8).
-            k: how many at most.
+            codes: packed uint8 (m, bits // 8), or one code (bits // 8,), which is one query.
+            k: how many at most; 10 if not given, or with a radius all within it.
             where: only among items for which this expression over `id` and the items' columns is true.
+            radius: only codes at this Hamming distance or nearer.
             time_limit_ms: the filter is ended after so many milliseconds.
 
         Raises:
             UserError: codes of another length, k below 1, an expression that is wrong, not allowed or takes too long.
         """
+
+    @abstractmethod
+    def keys(self) -> npt.NDArray[np.int64]:
+        """All ids, int64 (n,), ascending."""
+
+    def __iter__(self) -> Iterator[int]:
+        """Over the ids, ascending, as they are now."""
+        return iter(self.keys().tolist())
+
+    @abstractmethod
+    def hashes(self, ids: npt.ArrayLike) -> list[str | None]:
+        """What was given as `hashes` for these ids; None for an id without one, or that is not there."""
+
+    @abstractmethod
+    def check(self, encoder: Mapping[str, str] | None = None) -> list[str]:
+        """A line for each thing that is wrong with the index: ids that are there twice, embeddings that are missing,
+        cannot be read or have other signs than their codes, files left over, another encoder than the one given.
+        Nothing is changed."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -182,6 +222,11 @@ class Index(ABC):
     ) -> None:
         self.close()
 
+    def check_queries(self, codes: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Return query codes, or one, as uint8 (m, bits // 8)."""
+        array = np.asarray(codes)
+        return self.check_length(array[None] if array.ndim == 1 and array.dtype == np.uint8 else array, "query codes")
+
     def check_length(self, codes: npt.ArrayLike, what: str = "codes") -> npt.NDArray[np.uint8]:
         """Return `codes` as uint8 (n, bits // 8); UserError where they have another length than the index."""
         array = check_codes(codes, what)
@@ -190,29 +235,35 @@ class Index(ABC):
         return array
 
 
-def check_ids(ids: npt.ArrayLike | Iterable[int]) -> npt.NDArray[np.int64]:
-    """Return ids as int64 (n,).
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
-    Raises:
-        UserError: anything but whole numbers of 64 bits, or the same id twice.
 
-    >>> check_ids([3, 1])
-    array([3, 1])
-    """
-    array = np.asarray(ids)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise UserError(f"ids are whole numbers of 64 bits, shape (n,); got {array.dtype} of shape {array.shape}")
-    if array.dtype == np.uint64 and len(array) and array.max() > np.iinfo(np.int64).max:
-        raise UserError(f"ids are whole numbers below 2**63, got {array.max()}")
-    array = array.astype(np.int64)
-    ordered = np.sort(array)
-    twice = ordered[:-1][ordered[1:] == ordered[:-1]]
-    if len(twice):
-        raise UserError(
-            f"id {twice[0]} is there twice in one call ({len(twice)} repeated ids); each must be given once"
-        )
+def check_radius(radius: int) -> None:
+    """UserError where a Hamming radius is not a whole number of at least 0."""
+    if isinstance(radius, bool) or not isinstance(radius, int | np.integer) or radius < 0:
+        raise UserError(f"radius is {radius!r}; it must be a whole number of bits, at least 0")
+
+
+def check_hashes(hashes: Sequence[str | None], n: int) -> npt.NDArray[Any]:
+    """Hashes as an array of objects; UserError where they are not n texts (or None)."""
+    if isinstance(hashes, str) or len(hashes) != n or not all(isinstance(each, str | None) for each in hashes):
+        raise UserError(f"hashes are a text (or None) for each of the {n} codes")
+    return np.fromiter(hashes, object, n)
+
+
+def check_embeddings(embeddings: npt.ArrayLike, codes: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+    """Embeddings as an array; UserError where they are not finite real numbers whose signs are the codes."""
+    array = np.asarray(embeddings)
+    wanted = (len(codes), 8 * codes.shape[1])
+    if array.dtype.kind != "f" or array.shape != wanted:
+        raise UserError(f"embeddings are real numbers {wanted}, got {array.dtype} of shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise UserError("embeddings hold a value that is not finite")
+    if not np.array_equal(np.packbits(array >= 0, axis=1), codes):
+        raise UserError("the codes are not the signs of the embeddings; crossbit.bits.pack makes codes of embeddings")
     return array
 
 

@@ -16,6 +16,11 @@ INTEGER, REAL, TRUTH, TEXT, TEXTS = "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR", "V
 WORDS = {INTEGER: "int", REAL: "float", TRUTH: "bool", TEXT: "str", TEXTS: "list of str"}
 ARRAY_KINDS = {"i": (INTEGER, np.int64), "f": (REAL, np.float64), "b": (TRUTH, np.bool_)}  # numpy's dtype.kind
 PREFIX = "_word"  # of the columns that hold codes
+HIDDEN = ("_segment", "_row", "_hash")  # of every row: where its embedding is, what it was made of
+EXACT = 2**53  # the largest whole number up to which floats hold every one
+
+
+NEVER_MISSING = {int, bool, str, list, tuple}
 
 
 class Column(NamedTuple):
@@ -61,8 +66,34 @@ def fit(name: str, column: Column, kind: str) -> Column:
     if column.kind in (kind, None):
         return column
     if (kind, column.kind) == (REAL, INTEGER):
+        _check_exact(name, column.values.tolist())
         return Column(REAL, np.ma.filled(column.values.astype(np.float64), np.nan))
     raise UserError(f"column '{name}' holds {WORDS[kind]}, got {WORDS[column.kind]}: {_example(column.values)}")
+
+
+def fit_all(columns: dict[str, Column], kinds: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Column]]:
+    """Columns that a table lacks, with their types, and all values in the table's types.
+
+    Args:
+        columns: from `typed_columns`.
+        kinds: the table's columns and their types.
+
+    Raises:
+        UserError: values that do not fit their column; a name that differs from a column's only by case.
+    """
+    spelled = {name.casefold(): name for name in kinds}
+    fitted, new = {}, {}
+    for given, column in columns.items():
+        name = spelled.get(given.casefold(), given)
+        if name != given:
+            raise UserError(f"column '{given}' differs from '{name}' only by case; use '{name}'")
+        kind = kinds.get(name, column.kind)
+        if kind is None:
+            continue  # a new column without a single value
+        fitted[name] = fit(name, column, kind)
+        if name not in kinds:
+            new[name] = kind
+    return new, fitted
 
 
 def _as_lists(items: Items | None, n: int) -> dict[str, Any]:
@@ -88,7 +119,7 @@ def _check_names(names: Iterable[Any]) -> None:
     for name in names:
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise UserError(f"items: a column's name is printable text, got {name!r}")
-        if name.casefold() == "id" or name.casefold().startswith(PREFIX):
+        if name.casefold() in ("id", *HIDDEN) or name.casefold().startswith(PREFIX):
             raise UserError(f"items: the column name '{name}' is taken by the index itself; choose another")
         if seen.setdefault(name.casefold(), name) != name:
             raise UserError(f"items: columns '{seen[name.casefold()]}' and '{name}' differ only by case; choose one")
@@ -98,12 +129,17 @@ def _column(name: str, values: Any) -> Column:
     if isinstance(values, np.ndarray):
         if values.ndim == 1 and values.dtype.kind in ARRAY_KINDS and not np.ma.isMaskedArray(values):
             array_kind, dtype = ARRAY_KINDS[values.dtype.kind]
+            if array_kind == REAL and np.isnan(values).all():  # as pandas has a column without values
+                return Column(None, np.full(len(values), None, object))
             return Column(array_kind, values.astype(dtype))
         values = values.tolist()
+    if not set(map(type, values)) <= NEVER_MISSING:
+        values = [None if _is_missing(value) else value for value in values]
     kinds = {_kind(name, value) for value in dict(zip(map(type, values), values, strict=True)).values()}  # one a type
     missing = None in kinds
     kinds -= {None}
     if kinds == {INTEGER, REAL}:
+        _check_exact(name, values)
         kinds = {REAL}
     if len(kinds) > 1:
         found = " and ".join(sorted(WORDS[kind] for kind in kinds if kind))
@@ -115,6 +151,22 @@ def _column(name: str, values: Any) -> Column:
         _check_text(name, values)
         return Column(kind, np.fromiter(values, object, len(values)))
     return _lists(name, values) if kind == TEXTS else Column(kind, _numbers(name, values, kind, missing))
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value stands for none: None, NaN, NaT, and what pandas and masked arrays have for them."""
+    if isinstance(value, float | np.floating):
+        return bool(np.isnan(value))
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    return value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _check_exact(name: str, values: Iterable[Any]) -> None:
+    """Refuse whole numbers that would be rounded as floats."""
+    for value in values:
+        if isinstance(value, int | np.integer) and abs(int(value)) > EXACT:
+            raise UserError(f"items: column '{name}' holds floats, and {value} would be rounded; store it as text")
 
 
 def _kind(name: str, value: Any) -> str | None:

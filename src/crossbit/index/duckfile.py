@@ -1,13 +1,14 @@
 """The file behind a local index: made whole or not at all, and opened only when it is what it should be.
 
-Tables: `crossbit_index(format, bits)`, one row, and `items(id, _word0, _word1, ..., the items' columns)`.
+Tables: `crossbit_index(format, bits, encoder_name, encoder_hash)`, one row; `segments(number, rows)`, the files of
+embeddings beside it; and `items(id, _word0, _word1, ..., _segment, _row, _hash, the items' columns)`.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from crossbit.index.columns import PREFIX
 from crossbit.index.paths import check_kind
 from crossbit.storage.files import sync_folder
 
-FORMAT = 1
+FORMAT = 2
 # Nothing beyond this file can be reached through its connection, and no statement can change that.
+Encoder = Mapping[str, str]  # "name" and "hash" of what made the codes
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,  # nothing is ever fetched or loaded
@@ -33,14 +35,16 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 def open_file(
-    path: Path, bits: int | None, read_only: bool, *, is_open: bool = False
-) -> tuple[duckdb.DuckDBPyConnection, int]:
-    """Connect to an index file, making it first where there is none; returns the connection and the code length.
+    path: Path, bits: int | None, read_only: bool, encoder: Encoder | None = None, *, is_open: bool = False
+) -> tuple[duckdb.DuckDBPyConnection, int, Encoder | None]:
+    """Connect to an index file, making it first where there is none; returns the connection, the code length and what
+    made the codes.
 
     Args:
         path: the file.
         bits: the code length; None for that of a file that is there.
         read_only: many may read.
+        encoder: what makes the codes; None where it does not matter.
         is_open: this process has it open already.
 
     Raises:
@@ -52,18 +56,28 @@ def open_file(
     if not path.exists():
         if read_only or wanted is None:
             raise UserError(f"there is no index at {path}; to make one, open it to write and add codes")
-        _create(path, wanted)
+        _create(path, wanted, encoder)
     elif not is_open:
         check_kind(path)
     connection = _connect(path, read_only)
     try:
-        stored = _stored_bits(connection, path)
+        stored, made_by = _stored(connection, path)
         if wanted not in (None, stored):
             raise UserError(f"{path} holds codes of {stored} bits, not {wanted}; use {stored}, or another file")
+        check_encoder(path, made_by, encoder)
     except BaseException:
         connection.close()
         raise
-    return connection, stored
+    return connection, stored, made_by
+
+
+def check_encoder(path: Path, stored: Encoder | None, given: Encoder | None) -> None:
+    """UserError where the codes were made by another encoder than the one that is given."""
+    if given is not None and not all(isinstance(given.get(key), str) and given.get(key) for key in ("name", "hash")):
+        raise UserError(f"an encoder is its name and its hash, {{'name': ..., 'hash': ...}}; got {given!r}")
+    if stored is not None and given is not None and stored["hash"] != given["hash"]:
+        names = [f"{encoder['name']} ({encoder['hash'][:12]})" for encoder in (stored, given)]
+        raise UserError(f"{path} holds codes of {names[0]}, not of {names[1]}; use that model, or index anew")
 
 
 def word_columns(bits: int) -> list[str]:
@@ -75,7 +89,7 @@ def word_columns(bits: int) -> list[str]:
     return [f"{PREFIX}{word}" for word in range(-(-bits // 64))]
 
 
-def _create(path: Path, bits: int) -> None:
+def _create(path: Path, bits: int, encoder: Encoder | None = None) -> None:
     """Build an empty index beside `path` and move it there, unless somebody else has made one meanwhile."""
     log = path.with_name(path.name + ".wal")
     if log.exists():
@@ -85,9 +99,13 @@ def _create(path: Path, bits: int) -> None:
         with trouble(path, "make"), tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
             new = Path(folder) / "new"
             with duckdb.connect(os.path.abspath(new), config=CONFIG) as connection:
-                connection.execute("CREATE TABLE crossbit_index (format INTEGER NOT NULL, bits INTEGER NOT NULL)")
-                connection.execute("INSERT INTO crossbit_index VALUES (?, ?)", [FORMAT, bits])
-                connection.execute(f"CREATE TABLE items (id BIGINT NOT NULL, {words})")
+                about = "format INTEGER NOT NULL, bits INTEGER NOT NULL, encoder_name VARCHAR, encoder_hash VARCHAR"
+                connection.execute(f"CREATE TABLE crossbit_index ({about})")
+                known = [encoder["name"], encoder["hash"]] if encoder else [None, None]
+                connection.execute("INSERT INTO crossbit_index VALUES (?, ?, ?, ?)", [FORMAT, bits, *known])
+                connection.execute("CREATE TABLE segments (number INTEGER NOT NULL, rows BIGINT NOT NULL)")
+                hidden = "_segment INTEGER, _row INTEGER, _hash VARCHAR"
+                connection.execute(f"CREATE TABLE items (id BIGINT NOT NULL, {words}, {hidden})")
             _place(new, path)
     except OSError as error:
         raise UserError(f"cannot make an index at {path}: {error.strerror or error}") from error
@@ -133,18 +151,19 @@ def trouble(path: Path, doing: str) -> Iterator[None]:
         raise
 
 
-def _stored_bits(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+def _stored(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, Encoder | None]:
     try:
         with trouble(path, "read"):
-            rows = connection.execute("SELECT format, bits FROM crossbit_index").fetchall()
+            rows = connection.execute("SELECT format, * EXCLUDE (format) FROM crossbit_index").fetchall()
     except duckdb.CatalogException as error:
         raise UserError(f"{path} is not an index: it is a DuckDB file, but not one that crossbit made") from error
     except duckdb.BinderException:  # another version's columns
         rows = []
-    if len(rows) != 1 or rows[0][0] != FORMAT:
-        found = rows[0][0] if rows else "unknown"
-        raise UserError(f"{path} is an index of format {found}; this version of crossbit reads format {FORMAT}")
-    return int(rows[0][1])
+    if len(rows) != 1 or len(rows[0]) != 4 or rows[0][0] != FORMAT:
+        found = rows[0][0] if rows and len(rows[0]) in (2, 4) else "unknown"
+        raise UserError(f"{path} is an index of format {found}, crossbit reads format {FORMAT}; make the index anew")
+    _, bits, name, hash_ = rows[0]
+    return int(bits), None if name is None else {"name": name, "hash": hash_}
 
 
 def busy(path: Path) -> UserError:

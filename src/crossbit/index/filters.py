@@ -141,7 +141,8 @@ def matching_ids(
 
 def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Let conditions on this connection and its cursors use `normal(text)`: `crossbit.storage.words.normal_form`."""
-    connection.create_function("normal", normal_form, ["VARCHAR"], "VARCHAR")
+    with suppress(duckdb.CatalogException):  # this process has the file open already
+        connection.create_function("normal", normal_form, ["VARCHAR"], "VARCHAR")
 
 
 def check_time_limit(milliseconds: float) -> float:

@@ -17,7 +17,7 @@ from weakref import WeakSet
 import duckdb
 
 from crossbit.errors import UserError
-from crossbit.index.duckfile import busy, open_file, trouble
+from crossbit.index.duckfile import Encoder, busy, open_file, trouble
 from crossbit.index.filters import define_functions
 from crossbit.index.paths import check_path
 
@@ -33,12 +33,14 @@ class Handle:
         read_only: whether changes are refused.
         lock: held around changes, and around what must be seen at one moment.
         bits: the code length; 0 before the file is open.
+        encoder: what made the codes, where that is known.
         awaited: no file is there yet, and `attach` will make it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], read_only: bool) -> None:
+    def __init__(self, path: str | os.PathLike[str], read_only: bool, encoder: Encoder | None = None) -> None:
         self.path = check_path(path)
         self.read_only = read_only
+        self.encoder = encoder
         self.lock = threading.RLock()
         self.bits, self.place, self.gone = 0, "", ""
         self.awaited = not read_only and not self.path.exists()
@@ -55,7 +57,8 @@ class Handle:
             here = [handle for handle in _handles if handle.place == place]
             if any(not handle.read_only for handle in here):  # DuckDB would let one process open twice
                 raise busy(self.path)
-            self._connection, self.bits = open_file(self.path, bits, self.read_only, is_open=bool(here))
+            opened = open_file(self.path, bits, self.read_only, self.encoder, is_open=bool(here))
+            self._connection, self.bits, self.encoder = opened
             define_functions(self._connection)
             self.place, self.awaited = place, False
 

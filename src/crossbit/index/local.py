@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,28 @@ import numpy.typing as npt
 
 from crossbit import bits
 from crossbit.errors import UserError
-from crossbit.index.base import Hits, Index, Item, Items, check_ids, check_k
-from crossbit.index.columns import Column, fit, typed_columns
-from crossbit.index.duckfile import trouble, word_columns
-from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit, matching_ids, parse
+from crossbit.index.base import Hits, Index, Item, Items, check_embeddings, check_hashes, check_k, check_radius
+from crossbit.index.check import findings
+from crossbit.index.columns import fit_all, typed_columns
+from crossbit.index.duckfile import Encoder, check_encoder
+from crossbit.index.embeddings import Embeddings
+from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
 from crossbit.index.handle import Handle
-from crossbit.index.runs import Codes, SortedCodes, ordered
-from crossbit.index.statements import DELETE, insertion, quoted, transaction
+from crossbit.index.ids import check_ids, next_ids
+from crossbit.index.runs import SortedCodes, ordered
+from crossbit.index.segments import Segments
+from crossbit.index.statements import Progress, Values, insertion, quoted
+from crossbit.index.stored import Stored
 
 SCHEME = "file"
+DELETE = "DELETE FROM items WHERE id IN (SELECT id FROM given)"
 
 
-def open_uri(uri: str, *, bits: int | None = None, read_only: bool = False) -> LocalIndex:
+def open_uri(
+    uri: str, *, bits: int | None = None, read_only: bool = False, encoder: Encoder | None = None
+) -> LocalIndex:
     """Open `file://PATH`."""
-    return LocalIndex(uri.removeprefix(f"{SCHEME}://"), bits=bits, read_only=read_only)
+    return LocalIndex(uri.removeprefix(f"{SCHEME}://"), bits=bits, read_only=read_only, encoder=encoder)
 
 
 class LocalIndex(Index):
@@ -36,12 +43,13 @@ class LocalIndex(Index):
     moment. One process may write, or many may read. Within a process an index may be used by many threads: a search
     sees the codes and items of one moment, and neither a slow filter nor a fetch of items keeps others waiting. In a
     forked child it is closed; a child opens its own. The codes are loaded when they are first needed, ordered by id
-    (8 bytes per 64 bits of code, 8 more per id).
+    (8 bytes per 64 bits of code, 16 more per id).
 
     Args:
         path: the file; made where there is none.
         bits: the code length; without it a new index is made by its first `add`, which tells it.
         read_only: refuse changes, and let others read at the same time.
+        encoder: "name" and "hash" of what makes the codes: a new index remembers it, one that is there refuses another.
 
     Raises:
         UserError: see `crossbit.index.open_index`.
@@ -49,7 +57,7 @@ class LocalIndex(Index):
     >>> import tempfile
     >>> codes = np.array([[255, 0], [255, 3], [0, 0]], np.uint8)
     >>> index = LocalIndex(tempfile.mkdtemp() + "/codes.duckdb", bits=16)
-    >>> index.add([10, 20, 30], codes, items=[{"name": "a", "size": 1}, {"name": "b", "size": 2}, None])
+    >>> _ = index.add([10, 20, 30], codes, items=[{"name": "a", "size": 1}, {"name": "b", "size": 2}, None])
     >>> hits = index.search(codes[:1], k=2)
     >>> hits.ids, hits.distances
     (array([[10, 20]]), array([[0, 2]], dtype=int32))
@@ -61,12 +69,25 @@ class LocalIndex(Index):
     >>> index.close()
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, bits: int | None = None, read_only: bool = False) -> None:
-        self._file = Handle(path, read_only)
-        self._codes: Codes | None = None
-        self._kinds: dict[str, str] | None = None
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        bits: int | None = None,
+        read_only: bool = False,
+        encoder: Encoder | None = None,
+    ) -> None:
+        check_encoder(Path(path), None, encoder)
+        self._file = Handle(path, read_only, encoder)
+        self._stored = Stored(self._file)
         if bits is not None or not self._file.awaited:
-            self._file.attach(bits)
+            self._attach(bits)
+
+    def _attach(self, bits: int | None) -> None:
+        self._file.attach(bits)
+        self._segments = Segments(self.path, self.bits)
+        if not self._file.read_only:
+            self._segments.remove_all_but(self._stored.segments())
 
     @property
     def path(self) -> Path:
@@ -78,174 +99,197 @@ class LocalIndex(Index):
         """The code length; 0 before the first `add` where none was given."""
         return self._file.bits
 
+    @property
+    def encoder(self) -> Encoder | None:
+        """The "name" and "hash" of what made the codes; None where nobody said."""
+        return self._file.encoder
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """The embeddings of the codes; None where none was added."""
+        with self._file.lock:
+            return Embeddings(self, self._segments) if self._stored.segments() else None
+
+    @property
+    def memory_usage(self) -> int:
+        """Bytes of the codes in memory; 0 before they are first needed."""
+        return self._stored.nbytes
+
     def __repr__(self) -> str:
-        return f"LocalIndex({str(self.path)!r}, bits={self.bits})"
+        """What it holds, without reading more than the number of codes."""
+        with self._file.lock:
+            if not self.bits or self._file.gone:
+                return f"<LocalIndex {str(self.path)!r}, {'closed' if self._file.gone else 'not made yet'}>"
+            more = ", with embeddings" if self._stored.segments() else ""
+            made = f", by {self.encoder['name']}" if self.encoder else ""
+            return f"<LocalIndex {str(self.path)!r}: {len(self):,} codes of {self.bits} bits{more}{made}>"
 
     def add(
-        self, ids: npt.ArrayLike, codes: npt.ArrayLike, items: Items | None = None, *, replace: bool = False
-    ) -> None:
+        self,
+        ids: npt.ArrayLike | None = None,
+        codes: npt.ArrayLike | None = None,
+        items: Items | None = None,
+        *,
+        replace: bool = False,
+        embeddings: npt.ArrayLike | None = None,
+        hashes: Sequence[str | None] | None = None,
+        progress: Progress | None = None,
+    ) -> npt.NDArray[np.int64]:
         """See `Index.add`."""
-        wanted, packed = check_ids(ids), bits.check_codes(codes)
-        if len(packed) != len(wanted):
-            raise UserError(f"{len(packed)} codes for {len(wanted)} ids; give one code for each id")
-        columns = typed_columns(items, len(wanted))
+        packed = bits.check_codes(np.empty(0) if codes is None else codes)
+        n = len(packed)
+        wanted = None if ids is None else check_ids(ids)
+        if wanted is not None and len(wanted) != n:
+            raise UserError(f"{n} codes for {len(wanted)} ids; give one code for each id")
+        columns = typed_columns(items, n)
+        rows: Values = {} if hashes is None else {"_hash": check_hashes(hashes, n)}
+        real = None if embeddings is None else check_embeddings(embeddings, packed)
         with self._file.lock:
             if self._file.awaited:
-                self._file.attach(8 * packed.shape[1])
+                self._attach(8 * packed.shape[1])
             words = bits.planes(self.check_length(packed))
-            new, columns = self._fit(columns)
-            held, batch = self._loaded(), ordered(wanted, words)
-            there = batch.ids[held.has(batch.ids)]
+            new, columns = fit_all(columns, self._stored.columns())
+            held = self._stored.codes()
+            wanted = next_ids(held.merged().ids, n) if wanted is None else wanted
+            there = np.sort(wanted)[held.has(np.sort(wanted))]
             if len(there) and not replace:
                 raise UserError(f"id {there[0]} is in {self.path} already ({len(there)} such); replace=True overwrites")
-            values, insert = insertion({"id": wanted, **dict(zip(self._words, words, strict=True))}, columns)
-            alter = [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
-            with self._change(values, [*alter, *([DELETE] if len(there) else []), insert]):
+            self._check_writable()
+            places, statements = self._write_segment(real, n, rows)
+            statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
+            statements += [DELETE] if len(there) else []
+            words_by_name = dict(zip(self._stored.words, words, strict=True))
+            values, insert = insertion({"id": wanted, **words_by_name, **rows}, columns)
+            with self._stored.change(values, statements, insert, progress):
                 if len(there):
                     held.remove(there)
-                held.add(batch)
-                self._kinds = self._columns() | new
+                held.add(ordered(wanted, words, places))
+        return wanted
 
-    def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> None:
+    def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """See `Index.remove`."""
         wanted = check_ids(ids)
         with self._file.lock:
-            held = self._loaded()
-            absent = wanted[~held.has(wanted)]
+            held = self._stored.codes()
+            there = held.has(wanted)
+            absent = wanted[~there]
             if len(absent) and not missing_ok:
                 raise UserError(
                     f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
                 )
-            with self._change({"id": wanted}, [DELETE]):
+            self._check_writable()
+            with self._stored.change({"id": wanted}, [DELETE]):
                 held.remove(wanted)
+        return int(there.sum())
 
     def search(
         self,
         codes: npt.ArrayLike,
-        k: int = 10,
+        k: int | None = None,
         where: str | None = None,
         *,
+        radius: int | None = None,
         time_limit_ms: float = TIME_LIMIT_MS,
     ) -> Hits:
         """See `Index.search`; exact, ordered by (distance, id)."""
-        k, limit = check_k(k), check_time_limit(time_limit_ms)
-        run, mask = self._snapshot(where, limit)
-        distances, positions = bits.top_k(self.check_length(codes, "query codes"), run.planes, k, mask=mask)
-        ids = np.full(positions.shape, -1, np.int64)
+        return self.search_places(codes, k, where, radius=radius, time_limit_ms=time_limit_ms)[0]
+
+    def search_places(
+        self,
+        codes: npt.ArrayLike,
+        k: int | None = None,
+        where: str | None = None,
+        *,
+        radius: int | None = None,
+        time_limit_ms: float = TIME_LIMIT_MS,
+    ) -> tuple[Hits, npt.NDArray[np.int64]]:
+        """As `search`; and the place of each hit's embedding, int64 (m, k), -1 where it has none."""
+        count, limit = check_k(10 if k is None else k), check_time_limit(time_limit_ms)
+        held, mask = self._stored.snapshot(where, limit)
+        queries = self.check_queries(codes)
+        if radius is not None:
+            check_radius(radius)
+            if k is None:
+                count = _within(queries, held, radius)
+        distances, positions = bits.top_k(queries, held.planes, count, mask=mask)
+        if radius is not None:
+            positions[distances > radius] = distances[distances > radius] = -1
         found = positions >= 0
-        ids[found] = run.ids[positions[found]]
-        return Hits(distances, ids, self._items)
+        ids, places = np.full((2, *positions.shape), -1, np.int64)
+        ids[found], places[found] = held.ids[positions[found]], held.places[positions[found]]
+        return Hits(distances, ids, self._stored.items), places
+
+    def keys(self) -> npt.NDArray[np.int64]:
+        """See `Index.keys`."""
+        with self._file.lock:
+            return np.empty(0, np.int64) if self._file.awaited else self._stored.codes().merged().ids.copy()
+
+    def places(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The places of the ids' embeddings, -1 where there is none."""
+        with self._file.lock:
+            held = self._stored.codes().merged()
+        at = held.find(ids)
+        return np.where(at >= 0, held.places[at], -1) if len(held) else at
+
+    def content(self) -> tuple[SortedCodes, dict[int, int]]:
+        """All codes, and how many rows each file of embeddings has, as the index names them."""
+        with self._file.lock:
+            return self._stored.codes().merged(), dict(self._stored.fetch("SELECT number, rows FROM segments"))
+
+    def hashes(self, ids: npt.ArrayLike) -> list[str | None]:
+        """See `Index.hashes`."""
+        wanted = check_ids(ids)
+        with self._file.cursor() as cursor:
+            cursor.register("given", {"id": wanted})
+            found = dict(cursor.execute("SELECT id, _hash FROM items WHERE id IN (SELECT id FROM given)").fetchall())
+        return [found.get(id_) for id_ in wanted.tolist()]
+
+    def check(self, encoder: Encoder | None = None) -> list[str]:
+        """See `Index.check`."""
+        return findings(self, self._segments, encoder)
 
     def __len__(self) -> int:
         with self._file.lock:
-            return 0 if self._file.awaited else int(self._fetch("SELECT count(*) FROM items")[0][0])
+            return 0 if self._file.awaited else self._stored.count()
 
     def __contains__(self, id: object) -> bool:
         if isinstance(id, bool) or not isinstance(id, int | np.integer) or not -(2**63) <= id < 2**63:
             return False
         with self._file.lock:
-            return not self._file.awaited and bool(self._loaded().has(np.array([id], np.int64))[0])
+            return not self._file.awaited and bool(self._stored.codes().has(np.array([id], np.int64))[0])
 
     def __getitem__(self, id: int) -> tuple[npt.NDArray[np.uint8], Item]:
         """See `Index.__getitem__`."""
         with self._file.lock:
             if id not in self:
                 raise KeyError(id)
-            run = self._loaded().merged()
-            at = run.find(np.array([id], np.int64))
-            return bits.from_planes(np.take(run.planes, at, axis=1), self.bits)[0], self._items([int(id)])[int(id)]
+            held = self._stored.codes().merged()
+            at, wanted = held.find(np.array([id], np.int64)), int(id)
+            return bits.from_planes(np.take(held.planes, at, axis=1), self.bits)[0], self._stored.items([wanted])[
+                wanted
+            ]
 
     def close(self) -> None:
         """Give up the file; others may open it then. Filters that other threads run end with an error."""
         self._file.close()
-        self._codes = self._kinds = None
+        self._stored.forget()
 
-    # What is in the file.
-
-    @property
-    def _words(self) -> list[str]:
-        return word_columns(self.bits)
-
-    def _fetch(self, query: str) -> list[Any]:
-        with trouble(self.path, "read"):
-            return self._file.connection.execute(query).fetchall()
-
-    def _loaded(self) -> Codes:
-        """All codes, from memory after the first time."""
-        connection = self._file.connection  # an error where it is closed
-        if self._codes is None:
-            names = ", ".join(["id", *self._words])
-            with trouble(self.path, "read"):
-                rows = connection.execute(f"SELECT {names} FROM items").fetchnumpy()
-            planes = np.stack([np.asarray(rows[name], np.uint64) for name in self._words])
-            self._codes = Codes(ordered(np.asarray(rows["id"], np.int64), planes))
-        return self._codes
-
-    def _columns(self) -> dict[str, str]:
-        """Names and DuckDB types of the items' columns."""
-        if self._kinds is None:
-            described = self._fetch("DESCRIBE items")
-            self._kinds = {name: kind for name, kind, *_ in described if name not in {"id", *self._words}}
-        return self._kinds
-
-    def _snapshot(self, where: str | None, time_limit_ms: float) -> tuple[SortedCodes, npt.NDArray[np.bool_] | None]:
-        """The codes of one moment and which of them may be found; a filter runs without the lock, on that moment."""
-        with ExitStack() as stack:
-            with self._file.lock:
-                run = self._loaded().merged()
-                if where is None:
-                    return run, None
-                columns = list(self._columns())
-                cursor = stack.enter_context(self._file.cursor())
-                cursor.begin()
-                cursor.execute("SELECT id FROM items LIMIT 0").fetchall()  # a transaction sees what its first read saw
-            ids = matching_ids(cursor, parse(where, columns, cursor), time_limit_ms)
-        mask = np.zeros(len(run), bool)
-        mask[run.find(ids)] = True
-        return run, mask
-
-    def _items(self, ids: list[int]) -> dict[int, Item]:
-        with ExitStack() as stack:
-            with self._file.lock:
-                names = list(self._columns())
-                cursor = stack.enter_context(self._file.cursor())
-            cursor.register("given", {"id": np.array(ids, np.int64)})
-            chosen = ", ".join(["id", *map(quoted, names)])
-            rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT id FROM given)").fetchall()
-        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
-
-    # Changes, all under the lock.
-
-    def _fit(self, columns: dict[str, Column]) -> tuple[dict[str, str], dict[str, Column]]:
-        """Columns that the table lacks, with their types, and all values in the table's types, by the table's names."""
-        kinds = self._columns()
-        spelled = {name.casefold(): name for name in kinds}
-        fitted, new = {}, {}
-        for given, column in columns.items():
-            name = spelled.get(given.casefold(), given)
-            if name != given:
-                raise UserError(f"column '{given}' differs from '{name}' only by case; use '{name}'")
-            kind = kinds.get(name, column.kind)
-            if kind is None:
-                continue  # a new column without a single value
-            fitted[name] = fit(name, column, kind)
-            if name not in kinds:
-                new[name] = kind
-        return new, fitted
-
-    @contextmanager
-    def _change(self, values: dict[str, npt.NDArray[Any]], statements: list[str]) -> Iterator[None]:
-        """One transaction over the table `given`, then, in the body, the same change in memory.
-
-        An error in either makes memory be read from the file again, which is always right.
-        """
-        connection = self._file.connection
-        if self._file.read_only:
+    def _check_writable(self) -> None:
+        if self._file.connection and self._file.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
-        try:
-            with trouble(self.path, "write"):
-                transaction(connection, values, statements)
-            yield
-        except BaseException:
-            self._codes = self._kinds = None
-            raise
+
+    def _write_segment(
+        self, embeddings: npt.NDArray[Any] | None, n: int, rows: Values
+    ) -> tuple[npt.NDArray[np.int64], list[str]]:
+        """The places of n new rows, and the statements that name the new segment; its file is on the disk by then."""
+        if embeddings is None or not n:
+            return np.full(n, -1, np.int64), []
+        number = max([0, *self._stored.segments(), *self._segments.numbers()]) + 1
+        places = self._segments.write(embeddings, number)
+        rows |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
+        return places, [f"INSERT INTO segments VALUES ({number}, {n})"]
+
+
+def _within(queries: npt.NDArray[np.uint8], held: SortedCodes, radius: int) -> int:
+    """How many codes are within a radius of a query, of the query that has most; at least 1."""
+    return max(1, int(bits.distance_histograms(queries, held.planes)[:, : radius + 1].sum(axis=1).max(initial=0)))

@@ -18,10 +18,12 @@ class SortedCodes:
     Attributes:
         ids: int64 (n,), ascending, all different.
         planes: uint64 (words, n), as from `crossbit.bits.planes`.
+        places: int64 (n,), where each code's embedding is (`crossbit.index.segments`); -1 for none.
     """
 
     ids: Ids
     planes: Planes
+    places: Ids
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -29,7 +31,8 @@ class SortedCodes:
     def find(self, ids: Ids) -> Ids:
         """The position of each id, -1 where it is not there.
 
-        >>> SortedCodes(np.array([2, 5]), np.zeros((1, 2), np.uint64)).find(np.array([5, 3]))
+        >>> codes = ordered(np.array([5, 2]), np.zeros((1, 2), np.uint64), np.array([-1, -1]))
+        >>> codes.find(np.array([5, 3]))
         array([ 1, -1])
         """
         if not len(self):
@@ -42,20 +45,21 @@ class SortedCodes:
         at = self.find(ids)
         keep = np.ones(len(self), bool)
         keep[at[at >= 0]] = False
-        return SortedCodes(self.ids[keep], np.compress(keep, self.planes, axis=1))
+        return SortedCodes(self.ids[keep], np.compress(keep, self.planes, axis=1), self.places[keep])
 
 
-def ordered(ids: Ids, planes: Planes) -> SortedCodes:
+def ordered(ids: Ids, planes: Planes, places: Ids) -> SortedCodes:
     """A run from rows in any order."""
     if np.all(ids[1:] > ids[:-1]):
-        return SortedCodes(ids, planes)
+        return SortedCodes(ids, planes, places)
     order = np.argsort(ids, kind="stable")  # linear where it is two runs end to end
-    return SortedCodes(ids[order], np.take(planes, order, axis=1))
+    return SortedCodes(ids[order], np.take(planes, order, axis=1), places[order])
 
 
 def merge(a: SortedCodes, b: SortedCodes) -> SortedCodes:
     """Two runs without common ids as one."""
-    return ordered(np.concatenate([a.ids, b.ids]), np.concatenate([a.planes, b.planes], axis=1))
+    planes = np.concatenate([a.planes, b.planes], axis=1)
+    return ordered(np.concatenate([a.ids, b.ids]), planes, np.concatenate([a.places, b.places]))
 
 
 class Codes:
@@ -64,8 +68,8 @@ class Codes:
     Merging each batch into one array would copy everything each time. Here a run is merged when the next is half as
     long, so a row is copied about log2(rows / batch) times however it came in, and looking up ids visits as few runs.
 
-    >>> codes = Codes(ordered(np.array([4, 2]), np.zeros((1, 2), np.uint64)))
-    >>> codes.add(SortedCodes(np.array([3]), np.ones((1, 1), np.uint64)))
+    >>> codes = Codes(ordered(np.array([4, 2]), np.zeros((1, 2), np.uint64), np.array([-1, -1])))
+    >>> codes.add(SortedCodes(np.array([3]), np.ones((1, 1), np.uint64), np.array([-1])))
     >>> codes.merged().ids, codes.has(np.array([3, 9]))
     (array([2, 3, 4]), array([ True, False]))
     """
@@ -89,6 +93,11 @@ class Codes:
     def remove(self, ids: Ids) -> None:
         """Remove rows; ids that are not there are ignored."""
         self._runs = [self.merged().without(ids)]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(run.ids.nbytes + run.planes.nbytes + run.places.nbytes for run in self._runs)
 
     def merged(self) -> SortedCodes:
         """Everything as one run."""

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 import duckdb
 import numpy.typing as npt
 
+from crossbit.errors import UserError
 from crossbit.index.columns import Column
 
-DELETE = "DELETE FROM items WHERE id IN (SELECT id FROM given)"
+AT_ONCE = 10_000  # rows between two calls of a progress function
+
+Values = dict[str, npt.NDArray[Any]]
+Progress = Callable[[int, int], Any]  # rows done, rows in all; False cancels
 
 
-def transaction(
-    connection: duckdb.DuckDBPyConnection, values: dict[str, npt.NDArray[Any]], statements: list[str]
+def change(
+    connection: duckdb.DuckDBPyConnection,
+    values: Values,
+    statements: Sequence[str],
+    insert: str | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Run statements over the table `given`, whose columns are arrays: all of them or, on an error, none."""
-    connection.register("given", values)
-    try:
-        if len(statements) == 1:  # a transaction of its own
-            connection.execute(statements[0])
-        else:
-            _together(connection, statements)
-    finally:
-        connection.unregister("given")
+    """One transaction: statements over the table `given`, whose columns are arrays, then an insertion of its rows.
 
-
-def _together(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> None:
+    Raises:
+        UserError: `progress` said False; then nothing has happened.
+    """
     connection.begin()
     try:
-        for statement in statements:
-            connection.execute(statement)
+        _over(connection, values, statements)
+        if insert:
+            _insert(connection, values, insert, progress)
         connection.commit()
     except BaseException:
         with suppress(duckdb.Error):  # a failed commit has ended the transaction itself
@@ -39,7 +42,7 @@ def _together(connection: duckdb.DuckDBPyConnection, statements: list[str]) -> N
         raise
 
 
-def insertion(rows: dict[str, npt.NDArray[Any]], columns: dict[str, Column]) -> tuple[dict[str, npt.NDArray[Any]], str]:
+def insertion(rows: Values, columns: dict[str, Column]) -> tuple[Values, str]:
     """The arrays of the table `given` and the statement that inserts them; c0, c1, ... are the items' columns."""
     values, chosen = dict(rows), list(rows)
     for i, column in enumerate(columns.values()):
@@ -54,3 +57,20 @@ def insertion(rows: dict[str, npt.NDArray[Any]], columns: dict[str, Column]) -> 
 def quoted(name: str) -> str:
     """A name as SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, values: Values, insert: str, progress: Progress | None) -> None:
+    n = len(values["id"])
+    step = n if progress is None else AT_ONCE
+    for start in range(0, n, step or 1):
+        _over(connection, {name: array[start : start + step] for name, array in values.items()}, [insert])
+        done = min(start + step, n)
+        if progress is not None and progress(done, n) is False:
+            raise UserError(f"cancelled after {done:,} of {n:,} rows; nothing was added")
+
+
+def _over(connection: duckdb.DuckDBPyConnection, values: Values, statements: Sequence[str]) -> None:
+    connection.register("given", values)
+    for statement in statements:
+        connection.execute(statement)
+    connection.unregister("given")  # after an error the rollback does

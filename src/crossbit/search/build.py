@@ -1,23 +1,34 @@
-"""Data encoded into an index per modality, with embeddings beside it."""
+"""Data encoded into an index per modality, with embeddings beside it; and rows that come later."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.index import open_index
-from crossbit.index.embeddings import write_ids, writing_embeddings
+from crossbit.index import Index, open_index
+from crossbit.index.paths import check_path
 from crossbit.model import Model
+from crossbit.search.items import hashes_of, ids_of, items_of
 from crossbit.storage.files import check_new, writing_folder
 
 CHUNK = 4096  # rows encoded and added at a time
+
+Progress = Callable[[str], Any]
+
+
+class Counts(NamedTuple):
+    """What `add_data` did with the rows of one modality."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
 
 
 def index_path(uri: str | os.PathLike[str], modality: str) -> str:
@@ -35,16 +46,19 @@ def index_data(
     uri: str | os.PathLike[str],
     *,
     rows: np.ndarray | None = None,
-    progress: Callable[[str], Any] = lambda line: None,
+    encoder: Mapping[str, str] | None = None,
+    progress: Progress = lambda line: None,
 ) -> dict[str, int]:
-    """Encode rows of data and write an index per modality, with its embeddings, into a new folder, whole or not at all;
-    ids are row numbers.
+    """Encode rows of data and write an index per modality, with its embeddings, into a new folder, whole or not at all.
+    Ids are made of the data's paths, and are row numbers where it has none.
 
     Args:
         model: encodes; modalities that the data lacks are an error.
         data: holds what is encoded and what the items say.
         uri: the folder to make.
         rows: row numbers; the retrieval rows if None.
+        encoder: what the index remembers of the model, if that is not `encoder_of(model)`: where `data` holds the
+            features of another model that searches.
         progress: called with a line now and then.
 
     Returns:
@@ -53,46 +67,124 @@ def index_data(
     Raises:
         UserError: `uri` is there already or cannot be written; the data does not fit the model.
     """
-    if "://" in str(uri):
-        raise UserError(f"{uri} is an address; the index of a run is a new folder on this machine")
+    _check_place(uri, model, data)
     target = check_new(uri)
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
-    for modality in model.modalities:
-        data[modality]  # an unknown one is refused before anything is encoded
+    made_by = encoder_of(model) if encoder is None else encoder
     with writing_folder(target) as folder:
-        write_ids(folder, rows)
         for modality in model.modalities:
-            _fill(folder, model, modality, data, rows, progress)
+            with open_index(index_path(folder, modality), bits=model.bits, encoder=made_by) as index:
+                for some in _chunks(rows):
+                    _add(index, model, modality, data, some)
+                    progress(f"{modality}: {min(len(index), len(rows)):,} of {len(rows):,} encoded")
     return {modality: len(rows) for modality in model.modalities}
 
 
-def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
-    """What an index remembers of these rows, as columns: `row`, and as far as the data has them `caption` (its words,
-    if it has no captions), `path`, and the names of its `label` or `labels`."""
-    columns: dict[str, Any] = {"row": rows}
-    words = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
-    for key, strings in (("caption", words if data.caption is None else data.caption), ("path", data.path)):
-        if strings is not None:
-            columns[key] = strings[rows].tolist()
-    if data.label is not None:
-        names = data.label_names or [str(number) for number in range(data.classes)]
-        if data.label.ndim == 2:
-            columns["labels"] = [[names[number] for number in np.flatnonzero(one)] for one in data.label[rows]]
-        else:
-            columns["label"] = [names[number] for number in data.label[rows]]
-    return columns
+def add_data(
+    model: Model,
+    data: PairedData,
+    uri: str | os.PathLike[str],
+    *,
+    rows: np.ndarray | None = None,
+    progress: Progress = lambda line: None,
+) -> dict[str, Counts]:
+    """Encode and index what is new or has changed in the rows of data, and nothing else.
+
+    A row is known by its path. Without paths it is known by its number, and one that differs from what is indexed
+    under that number is refused: it may be another thing. What was added when an error or Ctrl-C comes stays added; the
+    same call goes on from there.
+
+    Args:
+        model: the one that encoded what is there.
+        data: as for `index_data`.
+        uri: the folder that `index_data` made.
+        rows: row numbers; the retrieval rows if None.
+        progress: called with a line now and then.
+
+    Raises:
+        UserError: no index there, or one of another model; the data does not fit the model; a row without a path that
+            differs.
+    """
+    _check_place(uri, model, data)
+    rows = np.sort(data.splits["retrieval"] if rows is None else rows)
+    for modality in model.modalities:
+        if not Path(index_path(uri, modality)).exists():
+            raise UserError(f"no index at {index_path(uri, modality)}; make it with: crossbit index RUN")
+    return {modality: _add_changed(model, modality, data, uri, rows, progress) for modality in model.modalities}
 
 
-def _fill(
-    folder: Path, model: Model, modality: str, data: PairedData, rows: np.ndarray, progress: Callable[[str], Any]
-) -> None:
-    with (
-        open_index(index_path(folder, modality), bits=model.bits) as index,
-        writing_embeddings(folder, modality, len(rows), model.bits) as append,
-    ):
-        for start in range(0, len(rows), CHUNK):
-            some = rows[start : start + CHUNK]
-            embeddings = model.embed(modality, data[modality][some])
-            index.add(some, pack(embeddings), items=items_of(data, some))
-            append(embeddings)
-            progress(f"{modality}: {start + len(some):,} of {len(rows):,} encoded")
+def check_index(model: Model, uri: str | os.PathLike[str]) -> list[str]:
+    """A line for each thing that is wrong with the indexes in a folder (see `Index.check`), or their being the model's;
+    nothing is changed."""
+    found = []
+    counts = {}
+    for modality in model.modalities:
+        try:
+            with open_index(index_path(uri, modality), read_only=True) as index:
+                found += index.check(encoder_of(model))
+                counts[modality] = len(index)
+        except UserError as error:
+            found.append(str(error))
+    if len(set(counts.values())) > 1:
+        held = ", ".join(f"{count:,} {modality}" for modality, count in counts.items())
+        found.append(f"{uri} holds {held} codes; a run indexes as many of each")
+    return found
+
+
+def encoder_of(model: Model) -> dict[str, str]:
+    """What an index remembers of the model that encodes for it."""
+    return {"name": model.method, "hash": model.digest}
+
+
+def _check_place(uri: str | os.PathLike[str], model: Model, data: PairedData) -> None:
+    if "://" in str(uri):
+        raise UserError(f"{uri} is an address; the index of a run is a folder on this machine")
+    for modality in model.modalities:
+        check_path(index_path(uri, modality))
+        data[modality]  # an unknown one is refused before anything is encoded
+
+
+def _add_changed(
+    model: Model, modality: str, data: PairedData, uri: str | os.PathLike[str], rows: np.ndarray, progress: Progress
+) -> Counts:
+    counts, done = Counts(), 0
+    with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+        for some in _chunks(rows):
+            ids = ids_of(data, some)
+            there = np.isin(ids, index.keys())
+            same = np.array(index.hashes(ids), object) == np.array(hashes_of(data, modality, some), object)
+            _check_same_items(index, data, some[there & ~same])
+            _add(index, model, modality, data, some[~(there & same)])
+            news = Counts(int((~there).sum()), int((there & ~same).sum()), int((there & same).sum()))
+            counts, done = Counts(*map(sum, zip(counts, news, strict=True))), done + len(some)
+            progress(f"{modality}: {done:,} of {len(rows):,} looked at, {counts.added + counts.changed:,} encoded")
+    return counts
+
+
+def _check_same_items(index: Index, data: PairedData, rows: np.ndarray) -> None:
+    """UserError where rows that differ from what is indexed under their ids may be other things."""
+    for row, id_ in zip(rows.tolist(), ids_of(data, rows).tolist(), strict=True):
+        if data.path is None:
+            raise UserError(
+                f"row {row} of {data.name} is not what the index holds as row {row}; rows without a path are known by "
+                "their number: give the data paths, or index it anew"
+            )
+        if (held := index[id_][1].get("path")) != data.path[row]:
+            raise UserError(f"the paths {held!r} and {str(data.path[row])!r} have one id, {id_}; rename one of them")
+
+
+def _add(index: Index, model: Model, modality: str, data: PairedData, rows: np.ndarray) -> None:
+    if len(rows):
+        embeddings = model.embed(modality, data[modality][rows])
+        index.add(
+            ids_of(data, rows),
+            pack(embeddings),
+            items=items_of(data, rows),
+            replace=True,
+            embeddings=embeddings,
+            hashes=hashes_of(data, modality, rows),
+        )
+
+
+def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

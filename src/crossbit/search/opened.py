@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy.typing as npt
 
 from crossbit.bits import pack, unpack
 from crossbit.index import Hits, open_index
-from crossbit.index.embeddings import Embeddings
-from crossbit.search.build import index_path
+from crossbit.model import Model
+from crossbit.search.build import encoder_of, index_path
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 
@@ -25,15 +24,11 @@ class OpenIndex:
         size: how many codes there were when it was opened.
     """
 
-    def __init__(self, folder: Path, modality: str, bits: int) -> None:
-        self.folder, self.modality = folder, modality
-        self.index = open_index(index_path(folder, modality), bits=bits, read_only=True)
+    def __init__(self, model: Model, folder: Path, modality: str) -> None:
+        self.modality = modality
+        path = index_path(folder, modality)
+        self.index = open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model))
         self.size = len(self.index)
-
-    @cached_property
-    def embeddings(self) -> Embeddings | None:
-        """Mapped when first asked for, so that a search without them goes on where they are damaged."""
-        return Embeddings.beside(self.folder, self.modality, self.index.bits)
 
     def search(self, query: Query, k: int, *, rerank: bool, **filtered: Any) -> Iterator[SearchHit]:
         """The k nearest without the query's own item, the best first; `filtered` is `where` and `time_limit_ms`."""
@@ -50,8 +45,8 @@ class OpenIndex:
         if id not in self.index:
             return None
         code, item = self.index[id]
-        if rerank and self.embeddings is not None:
-            return self.embeddings.of(np.array([id]))[0], item
+        if rerank and self.index.embeddings is not None:
+            return self.index.embeddings.of(np.array([id]))[0], item
         return unpack(code[None])[0], item
 
     def close(self) -> None:
@@ -60,6 +55,6 @@ class OpenIndex:
 
     def _hits(self, embedding: npt.NDArray[Any], k: int, rerank: bool, filtered: dict[str, Any]) -> Hits:
         code = pack(embedding[None])
-        if rerank and self.embeddings is not None:
-            return self.embeddings.search(self.index, embedding, code, k, **filtered)
+        if rerank and self.index.embeddings is not None:
+            return self.index.embeddings.search(embedding, code, k, **filtered)
         return self.index.search(code, k, **filtered)

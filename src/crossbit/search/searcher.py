@@ -139,7 +139,7 @@ class Searcher:
         with self._lock:
             self._check_open()
             if modality not in self._opened:
-                self._opened[modality] = OpenIndex(self.uri, modality, self.model.bits)
+                self._opened[modality] = OpenIndex(self.model, self.uri, modality)
             return self._opened[modality]
 
     def _searched(self, query: Query, modality: str | None) -> list[str]:

@@ -1,0 +1,153 @@
+"""Files of embeddings beside an index: each is written once, by one add, and never changed.
+
+`image.index` has them in the folder `image.embeddings`: `000001.npy`, `000002.npy`, ... hold float16 (n, bits), rows of
+length 1 whose signs are the codes, and are memory-mapped. A file is whole on the disk before the index names it, so one
+that the index does not name is left of a write that was cut off, and the next process that writes removes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.errors import UserError
+from crossbit.storage.files import sync_folder, writing
+from crossbit.storage.npz import read_array
+
+FORMAT = np.dtype("<f2")
+MARK, MARKED = (
+    "crossbit.txt",
+    "Embeddings of an index, written by crossbit. It removes files here that it does not know.\n",
+)
+NAME = re.compile(r"(\d{6,})\.npy|\.\d{6,}\..*npy")  # whole, and beside while it is written
+ROW_BITS = 32  # a place is a number of 64 bits: the segment above, the row below
+MEND = "; make the index anew, or search without re-ranking"
+
+Array = npt.NDArray[Any]
+Ids = npt.NDArray[np.int64]
+
+
+class Segments:
+    """The embeddings beside one index file, found by places: segment << 32 | row.
+
+    Args:
+        index: the file.
+        bits: the code length.
+    """
+
+    def __init__(self, index: Path, bits: int) -> None:
+        self.folder, self.bits = folder_of(index), bits
+        self._mapped: dict[int, Array] = {}
+
+    def write(self, rows: Array, number: int) -> Ids:
+        """Write rows of embeddings, real (n, bits), as one more segment; returns their places once it is on the disk.
+
+        Raises:
+            UserError: the folder cannot be written, or holds something else.
+        """
+        self._make_folder()
+        with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
+            np.save(file, halves(rows), allow_pickle=False)
+        return (number << ROW_BITS) + np.arange(len(rows), dtype=np.int64)
+
+    def read(self, places: Ids) -> npt.NDArray[np.float64]:
+        """The embeddings at some places, float64 (n, bits).
+
+        Raises:
+            UserError: a segment that is missing or damaged.
+        """
+        rows = np.empty((len(places), self.bits))
+        numbers = places >> ROW_BITS
+        for number in np.unique(numbers).tolist():
+            here = numbers == number
+            segment, at = self._segment(number), places[here] & ((1 << ROW_BITS) - 1)
+            if at.max() >= len(segment):
+                raise UserError(f"{self.path(number)} has {len(segment)} rows, the index names row {at.max()}{MEND}")
+            rows[here] = segment[at]
+        return rows
+
+    def rows(self, number: int) -> int:
+        """How many rows a segment has; UserError where it cannot be read."""
+        return len(self._segment(number))
+
+    def can_read(self, places: Ids) -> npt.NDArray[np.bool_]:
+        """Which places are those of rows that can be read, bool (n,)."""
+        able = np.zeros(len(places), bool)
+        for number in np.unique(places[places >= 0] >> ROW_BITS).tolist():
+            with suppress(UserError):
+                end = (number << ROW_BITS) + self.rows(number)
+                able |= (places >= number << ROW_BITS) & (places < end)
+        return able
+
+    def numbers(self) -> list[int]:
+        """Of all segments in the folder, whether or not the index names them."""
+        found = (NAME.fullmatch(path.name) for path in self._files())
+        return sorted(int(each[1]) for each in found if each and each[1])
+
+    def remove_all_but(self, named: Iterable[int]) -> None:
+        """Remove what is left of writes that were cut off."""
+        kept = {self.path(number).name for number in named}
+        if (self.folder / MARK).exists():
+            for path in self._files():
+                if NAME.fullmatch(path.name) and path.name not in kept:
+                    path.unlink()
+
+    def path(self, number: int) -> Path:
+        """The file of a segment."""
+        return self.folder / f"{number:06d}.npy"
+
+    def _segment(self, number: int) -> Array:
+        if number not in self._mapped:
+            path = self.path(number)
+            rows: Array = read_array(str(path), partial(np.lib.format.open_memmap, path, mode="r"))
+            if rows.dtype != FORMAT or rows.ndim != 2 or rows.shape[1] != self.bits:
+                raise UserError(
+                    f"{path} holds {rows.dtype} of shape {rows.shape}; embeddings of this index are "
+                    f"float16 (n, {self.bits}){MEND}"
+                )
+            self._mapped[number] = rows
+        return self._mapped[number]
+
+    def _files(self) -> list[Path]:
+        return sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+
+    def _make_folder(self) -> None:
+        if (self.folder / MARK).exists():
+            return
+        if self.folder.exists() and (not self.folder.is_dir() or self._files()):
+            raise UserError(f"{self.folder} is there already and not of crossbit; move it, or name the index otherwise")
+        with writing(self.folder / MARK) as temporary:
+            temporary.write_text(MARKED, encoding="utf-8")
+        sync_folder(self.folder.parent)
+
+
+def folder_of(index: Path) -> Path:
+    """Where the embeddings of an index file are; no two files have the same.
+
+    >>> folder_of(Path("run/image.index")).name, folder_of(Path("codes.duckdb")).name
+    ('image.embeddings', 'codes.duckdb-embeddings')
+    """
+    if index.suffix == ".index":
+        return index.with_suffix(".embeddings")
+    return index.with_name(f"{index.name}-embeddings")
+
+
+def halves(rows: Array) -> npt.NDArray[np.float16]:
+    """Rows scaled to length 1, as float16 of the same signs: a negative number too small for it stays negative.
+
+    >>> halves(np.array([[3.0, 0.0, -1e-12, 4.0]])) < 0
+    array([[False, False,  True, False]])
+    """
+    exact = np.asarray(rows, np.float64)
+    length = np.sqrt((exact * exact).sum(axis=1, keepdims=True))
+    exact = exact / np.where(length > 0, length, 1.0)
+    rounded = exact.astype(FORMAT)
+    rounded[(rounded == 0) & (exact < 0)] = -np.finfo(FORMAT).smallest_subnormal
+    return rounded

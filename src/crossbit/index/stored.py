@@ -1,0 +1,122 @@
+"""What an index file holds: its codes in memory, its items as they are asked for, and the change of both at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.index.base import Item
+from crossbit.index.columns import HIDDEN
+from crossbit.index.duckfile import trouble, word_columns
+from crossbit.index.filters import matching_ids, parse
+from crossbit.index.handle import Handle
+from crossbit.index.runs import Codes, SortedCodes, ordered
+from crossbit.index.segments import ROW_BITS
+from crossbit.index.statements import Progress, Values, change, quoted
+
+
+class Stored:
+    """The content of one open file. All methods but `items` and `snapshot` are called with the file's lock held."""
+
+    def __init__(self, file: Handle) -> None:
+        self.file = file
+        self._codes: Codes | None = None
+        self._columns: dict[str, str] | None = None
+        self._segments: list[int] | None = None
+
+    def forget(self) -> None:
+        """Read everything from the file again when it is needed."""
+        self._codes = self._columns = self._segments = None
+
+    @property
+    def words(self) -> list[str]:
+        """The columns that hold a code."""
+        return word_columns(self.file.bits)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the codes in memory."""
+        return 0 if self._codes is None else self._codes.nbytes
+
+    def fetch(self, query: str) -> list[Any]:
+        """The rows of a query."""
+        with trouble(self.file.path, "read"):
+            return self.file.connection.execute(query).fetchall()
+
+    def count(self) -> int:
+        """How many codes there are."""
+        return int(self.fetch("SELECT count(*) FROM items")[0][0])
+
+    def codes(self) -> Codes:
+        """All codes, from memory after the first time."""
+        connection = self.file.connection  # an error where it is closed
+        if self._codes is None:
+            place = f"coalesce((_segment::BIGINT << {ROW_BITS}) + _row, -1) AS place"
+            with trouble(self.file.path, "read"):
+                rows = connection.execute(f"SELECT {', '.join(['id', *self.words, place])} FROM items").fetchnumpy()
+            planes = np.stack([np.asarray(rows[name], np.uint64) for name in self.words])
+            ids, places = (np.asarray(rows[name], np.int64) for name in ("id", "place"))
+            self._codes = Codes(ordered(ids, planes, places))
+        return self._codes
+
+    def columns(self) -> dict[str, str]:
+        """Names and DuckDB types of the items' columns."""
+        if self._columns is None:
+            own = {"id", *self.words, *HIDDEN}
+            self._columns = {name: kind for name, kind, *_ in self.fetch("DESCRIBE items") if name not in own}
+        return self._columns
+
+    def segments(self) -> list[int]:
+        """The numbers of the files of embeddings."""
+        if self._segments is None:
+            self._segments = [number for (number,) in self.fetch("SELECT number FROM segments")]
+        return self._segments
+
+    def snapshot(self, where: str | None, time_limit_ms: float) -> tuple[SortedCodes, npt.NDArray[np.bool_] | None]:
+        """The codes of one moment and which of them may be found; a filter runs without the lock, on that moment."""
+        with ExitStack() as stack:
+            with self.file.lock:
+                held = self.codes().merged()
+                if where is None:
+                    return held, None
+                columns = list(self.columns())
+                cursor = stack.enter_context(self.file.cursor())
+                cursor.begin()
+                cursor.execute("SELECT id FROM items LIMIT 0").fetchall()  # a transaction sees what its first read saw
+            ids = matching_ids(cursor, parse(where, columns, cursor), time_limit_ms)
+        mask = np.zeros(len(held), bool)
+        mask[held.find(ids)] = True
+        return held, mask
+
+    def items(self, ids: list[int]) -> dict[int, Item]:
+        """The items of some ids, as far as they are there."""
+        with ExitStack() as stack:
+            with self.file.lock:
+                names = list(self.columns())
+                cursor = stack.enter_context(self.file.cursor())
+            cursor.register("given", {"id": np.array(ids, np.int64)})
+            chosen = ", ".join(["id", *map(quoted, names)])
+            rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT id FROM given)").fetchall()
+        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+    @contextmanager
+    def change(
+        self, values: Values, statements: list[str], insert: str | None = None, progress: Progress | None = None
+    ) -> Iterator[Codes]:
+        """One transaction (see `statements.change`), then, in the body, the same change of the codes in memory.
+
+        An error in either makes memory be read from the file again, which is always right.
+        """
+        codes = self.codes()
+        try:
+            with trouble(self.file.path, "write"):
+                change(self.file.connection, values, statements, insert, progress)
+            yield codes
+            self._columns = self._segments = None
+        except BaseException:
+            self.forget()
+            raise
