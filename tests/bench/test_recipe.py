@@ -36,7 +36,13 @@ def test_the_documented_recipe_is_right() -> None:
     assert (protocol.seeds, protocol.databases, protocol.validation) == ((0, 1, 2), ("retrieval", "query"), None)
     assert [name.partition("(")[0] for name in protocol.measures] == ["P@100", "NDCG@50"]
     assert recipe.data == {
-        "wikipedia": Source("wikipedia", "wikipedia.npz", standardise=True, modalities=("image", "text")),
+        "wikipedia": Source(
+            "wikipedia",
+            "wikipedia.npz",
+            standardise=True,
+            modalities=("image", "text"),
+            features=(("image", "as-is"),),
+        ),
         "flickr": Source("flickr", "mirflickr25k-iall-vgg.mat", split="nrch:2000:10000"),
     }
     (grid,) = recipe.grids

@@ -51,7 +51,7 @@ class BenchRun:
         """Readable and unique: the name of the run's folder.
 
         >>> BenchRun("toy", "nrch", "", {"width": 16}, 64, "swap-one:0.5", 0, None, "f00", {}).id
-        'toy-nrch-64-swap-one_0.5-s0-a10ee484'
+        'toy-nrch-64-swap-one_0.5-s0-9ca9e1ac'
         """
         digest = hashlib.blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=4).hexdigest()
         parts = [self.data, self.method, self.variant, str(self.bits), self.noise, f"s{self.seed}", digest]
