@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossbit import bits
-from crossbit.bits import compiled, kernels, search
+from crossbit.bits import compiled, kernels, plain, search
 from crossbit.errors import UserError
 
 LENGTHS = range(8, 1025, 8)
@@ -270,6 +270,40 @@ def test_histograms_over_several_tiles_and_tasks() -> None:
     assert bits.distance_histograms(query, database)[0, 0] == everything[0, 0] + 1
 
 
+# --- without the compiler --------------------------------------------------------------------------------------------
+
+
+@given(length=lengths, n=st.integers(0, 300), m=st.integers(0, 4), k=st.integers(1, 400), seed=seeds, data=st.data())
+def test_numpy_finds_what_the_kernels_find(length: int, n: int, m: int, k: int, seed: int, data: st.DataObject) -> None:
+    rng = np.random.default_rng(seed)
+    query, database = some_codes(rng, m, length, 50), some_codes(rng, n, length, 50)
+    mask = data.draw(st.sampled_from([None, rng.random(n) < 0.5, np.zeros(n, bool)]))
+    with pytest.MonkeyPatch.context() as patch:
+        expected = bits.top_k(query, database, k, mask=mask)
+        patch.setattr(plain, "is_enough", lambda distances: True)
+        found = bits.top_k(query, database, k, mask=mask)
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+WITHOUT = """
+import sys
+import numpy as np
+from crossbit import bits
+codes = np.random.default_rng(0).integers(0, 256, (200_000, 8), dtype=np.uint8)
+bits.top_k(codes[:5], codes, 5)
+assert "numba" not in sys.modules
+first = bits.top_k(codes[:20], codes, 5)
+assert "numba" in sys.modules
+assert (bits.top_k(codes[:5], codes, 5)[1] == first[1][:5]).all()
+"""
+
+
+def test_the_compiler_is_loaded_where_it_pays() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT], check=True, timeout=120)
+
+
 # --- threads, processes, the cache of compiled code ------------------------------------------------------------------
 
 
@@ -287,7 +321,7 @@ def test_calls_from_many_threads_do_not_disturb_each_other() -> None:
 FORK = """
 import os, sys
 import numpy as np
-from crossbit.bits import compiled, search
+from crossbit.bits import compiled, kernels, search
 search.ALONE = 0
 codes = np.random.default_rng(0).integers(0, 256, (4000, 8), dtype=np.uint8)
 expected = search.top_k(codes[:50], codes, 5, threads=2)

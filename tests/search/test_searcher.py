@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +123,20 @@ def test_a_query_that_cannot_be_used_is_told_in_one_line(search: Searcher, query
     with pytest.raises(UserError, match=words) as caught:
         search(**query)
     assert "\n" not in str(caught.value)
+
+
+LIGHT = """
+import sys
+from crossbit.search.searcher import open_for_one
+with open_for_one(sys.argv[1]) as search:
+    assert search("a level bar", where="row > 20").image
+print(*sorted({"numba", "matplotlib", "lightning_fabric"} & set(sys.modules)))
+"""
+
+
+def test_a_single_search_loads_only_what_it_needs(run: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", LIGHT, run], check=True, timeout=120, capture_output=True, text=True)
+    assert ran.stdout.split() == []
 
 
 # --- results --------------------------------------------------------------------------------------------------------

@@ -8,8 +8,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits import kernels
-from crossbit.bits.compiled import run, thread_count
+from crossbit.bits import plain
 from crossbit.bits.labels import label_words
 from crossbit.bits.packing import Array, as_words, check_codes, check_planes, frozen
 from crossbit.errors import UserError
@@ -67,12 +66,28 @@ def top_k(
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UserError(f"k is how many neighbours to return, a whole number from 1; got {k!r}")
     allowed, near = _check_mask(mask, n), min(int(k), n)
+    if plain.is_enough(m * n):
+        found = plain.top_k(queries, words, allowed, near)
+    else:
+        found = _top_k(queries, words, allowed, near, threads)
+    more = ((0, 0), (0, min(int(k), max(n, WIDEST)) - near))
+    return np.pad(found[0], more, constant_values=-1), np.pad(found[1], more, constant_values=-1)
+
+
+def _top_k(
+    queries: Array, words: Array, allowed: Array, k: int, threads: int | None
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """As `top_k`, by the kernels, of checked input."""
+    from crossbit.bits import kernels  # here: loading the compiler takes half a second
+    from crossbit.bits.compiled import run
+
+    m, n = len(queries), words.shape[1]
     threads = _threads_for(m * n, threads)
     # few queries: every thread takes its share of the database, and the shares' results are merged
     shares = threads if m < 8 * threads else 1
-    distances, positions = np.empty((shares, m, near), np.int32), np.empty((shares, m, near), np.int64)
+    distances, positions = np.empty((shares, m, k), np.int32), np.empty((shares, m, k), np.int64)
     edges = np.linspace(0, n, shares + 1).astype(np.int64)
-    rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * near + 64, n + 1)))
+    rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * k + 64, n + 1)))
     run(
         (
             partial(kernels.top_k, queries[r], words, allowed, edges[t], edges[t + 1], distances[t, r], positions[t, r])
@@ -81,9 +96,7 @@ def top_k(
         ),
         threads,
     )
-    found = (distances[0], positions[0]) if shares == 1 else _merge(distances, positions, near)
-    more = ((0, 0), (0, min(int(k), max(n, WIDEST)) - near))
-    return np.pad(found[0], more, constant_values=-1), np.pad(found[1], more, constant_values=-1)
+    return (distances[0], positions[0]) if shares == 1 else _merge(distances, positions, k)
 
 
 def _merge(distances: Array, positions: Array, k: int) -> tuple[Array, Array]:
@@ -97,6 +110,8 @@ def _merge(distances: Array, positions: Array, k: int) -> tuple[Array, Array]:
 
 def _threads_for(distances: int, threads: int | None) -> int:
     """The number of threads for so many distances."""
+    from crossbit.bits.compiled import thread_count
+
     count = thread_count(threads)
     return 1 if distances < ALONE else count
 
@@ -167,6 +182,9 @@ def distance_histograms(
         query_labels, database_labels = np.empty((m, 0)), np.empty((n, 0))
     equal, left, right = label_words(query_labels, database_labels, m, n)
     everything, relevant = np.empty((m, bits + 1), np.int64), np.empty((m, bits + 1), np.int64)
+    from crossbit.bits import kernels
+    from crossbit.bits.compiled import run
+
     threads = _threads_for(m * n, threads)
     run(
         (

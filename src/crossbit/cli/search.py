@@ -168,9 +168,9 @@ def search(
     """
     if words is None and image is None and item is None:
         raise UserError('give words, --image FILE or --item ID, such as: crossbit search RUN "some words"')
-    from crossbit.search.searcher import open_search
+    from crossbit.search.searcher import open_for_one
 
-    with open_search(run, uri=uri) as searcher:
+    with open_for_one(run, uri=uri) as searcher:
         found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank)
     if as_json:
         return say_json(found.to_dict())

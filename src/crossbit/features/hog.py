@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, State
@@ -57,6 +56,8 @@ class HogFeaturiser(Featuriser):
             raise UserError(f"picture features are fitted on two pictures or more, not {len(rows)}")
         if len(rows) > FITTED_ROWS:
             rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), FITTED_ROWS, replace=False))]
+        from sklearn.decomposition import PCA  # here: a fitted model does without, and loads in half the time
+
         side = fitted_side(rows)
         described = describe_all(rows, side)
         many = len(described) > described.shape[1]

@@ -19,21 +19,31 @@ def available() -> dict[str, type[Method]]:
     True
     """
     found: dict[str, type[Method]] = {}
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Method) and "name" in vars(value):
-                found[value.name] = value
+    for module in _modules():
+        found |= _methods(module)
     return dict(sorted(found.items()))
 
 
 def get(name: str) -> type[Method]:
-    """The method of that name.
+    """The method of that name; where its module is called like the name's first word, no other one is imported.
 
     Raises:
         UserError: there is none; the known ones are listed.
     """
-    methods = available()
-    if name not in methods:
-        raise unknown("method", name, methods)
-    return methods[name]
+    module = name.partition("-")[0]
+    found = _methods(module) if module in _modules() else {}
+    if name not in found:
+        found = available()
+    if name not in found:
+        raise unknown("method", name, found)
+    return found[name]
+
+
+def _modules() -> list[str]:
+    return [info.name for info in pkgutil.iter_modules(__path__)]
+
+
+def _methods(module: str) -> dict[str, type[Method]]:
+    values = vars(importlib.import_module(f"{__name__}.{module}")).values()
+    classes = [value for value in values if isinstance(value, type) and issubclass(value, Method)]
+    return {value.name: value for value in classes if "name" in vars(value)}

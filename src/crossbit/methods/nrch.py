@@ -18,8 +18,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
@@ -190,6 +188,9 @@ def clean_posterior(losses: np.ndarray, seed: int) -> tuple[np.ndarray, dict[str
     >>> bool((posterior[:50] > 0.99).all() and (posterior[50:] < 0.01).all())
     True
     """
+    from sklearn.exceptions import ConvergenceWarning  # here: loading a model needs none of it
+    from sklearn.mixture import GaussianMixture
+
     low, high = float(losses.min()), float(losses.max())
     if not high - low > 1e-6 * max(1.0, abs(high)):
         return np.ones(len(losses)), None

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from crossbit.errors import UserError
 from crossbit.features.base import Reads
 from crossbit.model import Model
-from crossbit.storage.pictures import read_picture
 from crossbit.storage.words import words_of
 
 
@@ -108,6 +107,8 @@ def _of_words(model: Model, words: str) -> Query:
 
 
 def _of(model: Model, picture: Any) -> Query:
+    from crossbit.storage.pictures import read_picture  # here: words need no decoders
+
     pixels = read_picture(picture)
     modality = _reading(model, "pictures")
     said = os.fspath(picture) if isinstance(picture, str | os.PathLike) else "a picture"

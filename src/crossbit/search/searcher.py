@@ -32,6 +32,16 @@ def open_search(
     Raises:
         UserError: no run or no index there.
     """
+    searcher = open_for_one(run, uri=uri, device=device)
+    from crossbit.bits import kernels  # noqa: F401 (compiled code is loaded now, so that no search waits for it)
+
+    return searcher
+
+
+def open_for_one(
+    run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
+) -> Searcher:
+    """As `open_search`, for a process that ends after a search or a few: compiled code is loaded only if it pays."""
     place = Path(run) / "index" if uri is None else Path(uri)
     if Path(run).is_dir() and not place.is_dir():
         option = "" if uri is None else f" --uri {uri}"
