@@ -320,3 +320,27 @@ def test_the_native_ranking_is_reported(name):
     assert report.protocol["metric"] == get(name).metric
     assert (set(report.codes_map) == set(report.map)) == (get(name).metric == "cosine")
     assert report.bits == 32
+
+
+FORMS = {
+    "offset": lambda x: x + 100,
+    "unit": lambda x: x * 0.001,
+    "cone": lambda x: 0.1 * x + 30 * np.arange(1, x.shape[1] + 1) / x.shape[1],  # all rows in nearly one direction
+}
+
+
+@pytest.mark.slow
+def test_offset_and_unit_of_vectors_do_not_matter(name):
+    """Random codes are a hash of the very row; all others see scaled vectors."""
+    if get(name).floor:
+        return
+
+    def score(form):
+        data = toy()
+        made = {m: form(data[m].astype(np.float64)).astype(np.float32) for m in data.modalities}
+        data = data.replace(modalities=made)
+        return np.mean(list(evaluate(small(name, data, epochs=4), data).map.values()))
+
+    plain = score(lambda x: x)
+    for form, change in FORMS.items():
+        assert abs(score(change) - plain) < 0.01, form

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from crossbit.cli.output import Json
-from crossbit.cli.reports import say_report, say_score
+from crossbit.cli.reports import say_report, say_score, warn_of_collapse
 from crossbit.cli.train import Run, data_of
 
 Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
@@ -66,7 +66,9 @@ def evaluate(
     choices = _choices(k, cutoff, ties, empty, measure, curves)
     model = crossbit.load_model(run)
     loaded = data_of(run, model, data, "--data DATA")
-    say_report(crossbit.evaluate(model, loaded, database=database, **choices), as_json)
+    report = crossbit.evaluate(model, loaded, database=database, **choices)
+    say_report(report, as_json)
+    warn_of_collapse(model, loaded, report)
 
 
 def score(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crossbit.cli.output import say, say_json, say_table
+from crossbit.cli.output import note, say, say_json, say_table
 
 if TYPE_CHECKING:
+    from crossbit.data import PairedData
     from crossbit.evaluation import Report
+    from crossbit.model import Model
 
 Figures = dict[str, dict[str, float]]  # measure -> direction -> value
 _UNDEFINED = "not defined"  # in closed form: first-k-relevant's expected value and level of chance
@@ -27,6 +29,17 @@ def say_report(report: Report, as_json: bool) -> None:
         say_table(["", "mAP of the codes"], [[way, f"{value:.4f}"] for way, value in report.codes_map.items()])
         _say_figures(report.codes_figures)
     return _say_rest(report)
+
+
+def warn_of_collapse(model: Model, data: PairedData, report: Report | None = None) -> None:
+    """Beside the answer: codes that tell next to nothing apart, or else a figure that is chance."""
+    from functools import partial
+
+    from crossbit.model.collapse import at_chance, collapsed, true_labels
+
+    lines = collapsed(model, data, data.splits["retrieval"], partial(true_labels, data))
+    for line in lines or (at_chance(model, report) if report is not None else []):
+        note(line)
 
 
 def say_score(report: Report, as_json: bool) -> None:

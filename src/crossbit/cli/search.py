@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossbit.cli.output import Json, fitted, note, say, say_json, say_next
+from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run, data_of
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new, writing
@@ -104,7 +105,9 @@ def index(
     model = crossbit.load_model(run)
     if model.metric == "cosine":
         note(f"{model.method} ranks by its real vectors: their signs are indexed, and what is near is ordered by them")
-    counts = index_data(model, data_of(run, model, data, f"crossbit index {run} DATA"), target, progress=note)
+    loaded = data_of(run, model, data, f"crossbit index {run} DATA")
+    counts = index_data(model, loaded, target, progress=note)
+    warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
     place = ["--uri", uri] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])

@@ -10,6 +10,7 @@ from crossbit.errors import UserError
 from crossbit.evaluation.rankings import Array
 
 _ROWS = 1 << 14  # codes unpacked at a time
+FEW = 10  # of fewer rows nothing is said
 
 
 def code_quality(codes: npt.ArrayLike, *, bits: int | None = None) -> dict[str, float]:
@@ -50,6 +51,57 @@ def code_quality(codes: npt.ArrayLike, *, bits: int | None = None) -> dict[str, 
         )
     distance = float(np.abs(np.abs(array.astype(np.float64)) - 1).mean()) if len(array) else 0.0
     return {**_quality(np.packbits(array >= 0, axis=1), array.shape[1]), "distance_to_signs": distance}
+
+
+def collapse(codes: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> str | None:
+    """What is wrong with codes that hardly tell rows apart, in half a sentence; None where they may well be sound.
+
+    Codes, and sets of labels, are counted by how often they occur: 2 to the power of their entropy in bits, which is
+    the number of different ones where all are equally frequent. Good codes may be as few as the classes. They have
+    collapsed where they are fewer than 1 + (m - 1) / 4. Here m is the smaller of the number of label sets, so counted,
+    and the number of classes; 2 where there are no labels, or all are the same.
+
+    Args:
+        codes: packed codes uint8 (n, bytes).
+        labels: of the same rows, 0/1 (n, classes) or classes (n,); None if unknown.
+
+    Raises:
+        UserError: not packed codes.
+
+    >>> collapse(np.zeros((20, 2), np.uint8), np.arange(20) % 4)
+    '20 rows have 1 different code, 16 of 16 bits are the same in all of them'
+    >>> collapse(np.arange(20, dtype=np.uint8)[:, None] % 4, np.arange(20) % 4) is None
+    True
+    """
+    packed = check_codes(codes)
+    if len(packed) < FEW:
+        return None
+    distinct, found = _occurring(packed)
+    if found >= 1 + (_expected(labels) - 1) / 4:
+        return None
+    constant = int((np.unpackbits(packed ^ packed[0], axis=1) == 0).all(axis=0).sum())
+    one = "1 different code" if distinct == 1 else f"{distinct:,} different codes"
+    mostly = "" if distinct == 1 else f", as little as {found:.1f} equally frequent ones tell apart"
+    return (
+        f"{len(packed):,} rows have {one}{mostly}, {constant} of {8 * packed.shape[1]} bits are the same in all of them"
+    )
+
+
+def _expected(labels: npt.ArrayLike | None) -> float:
+    """How many codes labels ask for."""
+    if labels is None:
+        return 2.0
+    array = np.asarray(labels)
+    _, sets = _occurring(array.reshape(len(array), -1))
+    asked = min(sets, int(array.any(axis=0).sum())) if array.ndim == 2 else sets
+    return asked if asked > 1 else 2.0
+
+
+def _occurring(rows: Array) -> tuple[int, float]:
+    """How many different rows there are, and how many equally frequent ones would have their entropy."""
+    _, counts = np.unique(rows, axis=0, return_counts=True)
+    share = counts / counts.sum()
+    return len(counts), float(np.exp(-(share * np.log(share)).sum()))
 
 
 def _quality(packed: Array, bits: int) -> dict[str, float]:

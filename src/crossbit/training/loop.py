@@ -19,6 +19,7 @@ from crossbit.evaluation import score_model
 from crossbit.features.paired import features_of, fit_featurisers
 from crossbit.methods import Task, View
 from crossbit.model import Model, load_model
+from crossbit.model.collapse import collapsed
 from crossbit.networks.device import autocast, device_of
 from crossbit.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
 from crossbit.runs.folder import read_config, write_history
@@ -191,6 +192,12 @@ class _Run:
                 if self.folder is not None:
                     self._save_checkpoint(self.folder)
                 bar.epoch_done("no step" if line["loss"] is None else f"loss {line['loss']:.4f}")
+            for warning in collapsed(self._model(), self.plan.data, self.plan.rows, self._known_labels):
+                bar.say(warning)
+
+    def _known_labels(self, rows: np.ndarray) -> Mapping[str, np.ndarray]:
+        """What training saw of these rows' labels; nothing where it sees none."""
+        return self.plan.seen(rows) if self.plan.sees_labels else {}
 
     @torch.no_grad()
     def _validate(self, line: dict[str, Any]) -> None:
