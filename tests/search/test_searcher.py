@@ -158,6 +158,13 @@ def test_results_hold_all_that_there_is_to_know(search: Searcher) -> None:
         )
 
 
+def test_results_say_how_many_codes_were_compared(search: Searcher) -> None:
+    assert search("a level bar", k=3).compared == 75
+    assert search("a level bar", k=3, rerank=False).compared == 75
+    assert search("a level bar", k=3, where="row > 70").compared == 19
+    assert search(item=20, where="row > 70").compared == 2 * 19
+
+
 def test_results_are_frozen_and_print_well(search: Searcher) -> None:
     found = search("a level bar", k=7)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -259,6 +266,14 @@ def test_a_filter_has_as_long_as_the_caller_says(search: Searcher, monkeypatch: 
     assert limits == [60_000, 60_000]
     with pytest.raises(UserError, match="time_limit_ms is 0"):
         search("a level bar", where="row > 20", time_limit_ms=0)
+
+
+def test_a_process_may_open_a_run_twice(search: Searcher, run: Path) -> None:
+    where = "normal(caption) = 'level bar number 3'"
+    before = search("a level bar", where=where)
+    with crossbit.open_search(run) as again:
+        assert again("a level bar", where=where) == before
+    assert search("a level bar", where=where) == before
 
 
 def test_a_closed_search_says_so(run: Path) -> None:

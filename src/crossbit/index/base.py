@@ -37,6 +37,7 @@ class Hits:
             there are codes.
         ids: int64 (m, k), -1 in the same places.
         cosines: float64 (m, k) of the embeddings that ordered them; None where distance did.
+        compared: how many codes each query was compared with: all, or those that a filter lets through.
 
     >>> hits = Hits(np.array([[0, 3]]), np.array([[5, 2]]), lambda ids: {i: {"name": f"no {i}"} for i in ids})
     >>> hits[0]
@@ -51,9 +52,12 @@ class Hits:
         ids: npt.NDArray[np.int64],
         items: Callable[[list[int]], Mapping[int, Item]],
         cosines: npt.NDArray[np.float64] | None = None,
+        *,
+        compared: int = 0,
     ) -> None:
         self.distances, self.ids = _read_only(distances), _read_only(ids)
         self.cosines = None if cosines is None else _read_only(cosines)
+        self.compared = compared
         self._fetch = items
         self._items: dict[int, Item | None] = {}
 
@@ -86,7 +90,8 @@ class Hits:
         """Some of the hits in another order, with their cosines (m, k): columns (m, k) of `ids` and `distances`; their
         items are fetched as before."""
         distances = np.take_along_axis(self.distances, columns, axis=1)
-        return Hits(distances, np.take_along_axis(self.ids, columns, axis=1), self._fetch, cosines)
+        ids = np.take_along_axis(self.ids, columns, axis=1)
+        return Hits(distances, ids, self._fetch, cosines, compared=self.compared)
 
     def _block(self, start: int) -> dict[int, Item | None]:
         """The items of a block of rows; only the last block is kept, so memory stays bounded."""
@@ -103,7 +108,10 @@ class Index(ABC):
 
     Attributes:
         bits: the code length.
+        exact: whether a search can miss no nearer code.
     """
+
+    exact: ClassVar[bool] = True
 
     @property
     @abstractmethod

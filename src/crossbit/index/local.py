@@ -217,7 +217,8 @@ class LocalIndex(Index):
         found = positions >= 0
         ids, places = np.full((2, *positions.shape), -1, np.int64)
         ids[found], places[found] = held.ids[positions[found]], held.places[positions[found]]
-        return Hits(distances, ids, self._stored.items), places
+        compared = len(held) if mask is None else int(mask.sum())
+        return Hits(distances, ids, self._stored.items, compared=compared), places
 
     def keys(self) -> npt.NDArray[np.int64]:
         """See `Index.keys`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from crossbit.bits import pack, unpack
 from crossbit.index import Hits, open_index
+from crossbit.index.base import Item
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.query import Query
@@ -30,15 +30,15 @@ class OpenIndex:
         self.index = open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model))
         self.size = len(self.index)
 
-    def search(self, query: Query, k: int, *, rerank: bool, **filtered: Any) -> Iterator[SearchHit]:
-        """The k nearest without the query's own item, the best first; `filtered` is `where` and `time_limit_ms`."""
+    def search(self, query: Query, k: int, *, rerank: bool, **filtered: Any) -> tuple[tuple[SearchHit, ...], int]:
+        """The k nearest without the query's own item, the best first, and how many codes were compared; `filtered` is
+        `where` and `time_limit_ms`."""
         more = 0 if query.left_out is None else 1
         hits = self._hits(query.embedding, max(1, min(k + more, self.size)), rerank, filtered)
-        cosines = [None] * len(hits[0]) if hits.cosines is None else hits.cosines[0].tolist()
-        left = [(hit, cosine) for hit, cosine in zip(hits[0], cosines, strict=False) if hit[0] != query.left_out]
-        for (id_, distance, item), cosine in left[:k]:
-            known = item or {}
-            yield SearchHit(id_, self.modality, distance, cosine, known, query.in_common(known))
+        found = hits[0]
+        cosines = [None] * len(found) if hits.cosines is None else hits.cosines[0].tolist()
+        left = [(hit, cosine) for hit, cosine in zip(found, cosines, strict=False) if hit[0] != query.left_out]
+        return tuple(self._hit(query, *hit, cosine) for hit, cosine in left[:k]), hits.compared
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
         """The embedding of an id - its code's signs where only codes are compared - and its item; None for no such."""
@@ -52,6 +52,10 @@ class OpenIndex:
     def close(self) -> None:
         """Close the index."""
         self.index.close()
+
+    def _hit(self, query: Query, id_: int, distance: int, item: Item | None, cosine: float | None) -> SearchHit:
+        known = item or {}
+        return SearchHit(id_, self.modality, distance, cosine, known, query.in_common(known))
 
     def _hits(self, embedding: npt.NDArray[Any], k: int, rerank: bool, filtered: dict[str, Any]) -> Hits:
         code = pack(embedding[None])

@@ -112,12 +112,12 @@ class Searcher:
         start = time.perf_counter()
         self._check_open()
         wanted, query = check_k(k), self._query(words, picture, item, rerank)
-        hits, compared = {}, 0
+        hits, compared, exact = {}, 0, True
         for name in self._searched(query, modality):
             index = self._open(name)
-            hits[name] = tuple(index.search(query, wanted, rerank=rerank, where=where, time_limit_ms=time_limit_ms))
-            compared += index.size
-        return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact=True, notes=query.notes)
+            hits[name], count = index.search(query, wanted, rerank=rerank, where=where, time_limit_ms=time_limit_ms)
+            compared, exact = compared + count, exact and index.index.exact
+        return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact, notes=query.notes)
 
     search = __call__
 
