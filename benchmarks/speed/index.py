@@ -52,7 +52,7 @@ class Bare:
     """The same rows into the same table by DuckDB alone: no check of ids, nothing in memory. What an index adds to."""
 
     def __init__(self, path: Path, bits: int) -> None:
-        self.connection, _ = open_file(path, bits, False)
+        self.connection, *_ = open_file(path, bits, False)
         self.columns = ", ".join(f"_word{word}" for word in range(-(-bits // 64)))
 
     def add(self, ids: np.ndarray, codes: np.ndarray, items: None) -> None:

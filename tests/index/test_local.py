@@ -255,6 +255,39 @@ def test_a_forked_child_refuses_in_one_line_and_harms_nothing(path: Path) -> Non
         assert len(index) == 2
 
 
+FORKING_IN_THE_MIDST = """
+import os, sys, threading, numpy as np
+from crossbit.errors import UserError
+code = np.zeros((1, 2), np.uint8)
+index = LocalIndex(PATH, bits=16)
+index.add([1], code)
+adding, go_on = threading.Event(), threading.Event()
+def wait(done, n):
+    adding.set()
+    assert go_on.wait(60)
+thread = threading.Thread(target=lambda: index.add([2], code, progress=wait))
+thread.start()
+assert adding.wait(60)
+if os.fork() == 0:
+    for use in (lambda: index.add([3], code), lambda: index.search(code), lambda: len(index), index.keys):
+        try:
+            use()
+        except UserError as error:
+            print("was forked" in str(error), flush=True)
+    index.close()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+go_on.set()
+thread.join()
+print(list(index))
+"""
+
+
+def test_a_fork_in_the_midst_of_a_change_neither_hangs_nor_loses(path: Path) -> None:
+    printed = in_another_process(f"PATH = {str(path)!r}\n" + FORKING_IN_THE_MIDST)
+    assert printed.splitlines() == ["True"] * 4 + ["0", "[1, 2]"]
+
+
 def test_a_child_may_open_what_its_parent_has_closed(path: Path) -> None:
     code = f"""
 import os, numpy as np

@@ -255,26 +255,6 @@ def check_radius(radius: int) -> None:
         raise UserError(f"radius is {radius!r}; it must be a whole number of bits, at least 0")
 
 
-def check_hashes(hashes: Sequence[str | None], n: int) -> npt.NDArray[Any]:
-    """Hashes as an array of objects; UserError where they are not n texts (or None)."""
-    if isinstance(hashes, str) or len(hashes) != n or not all(isinstance(each, str | None) for each in hashes):
-        raise UserError(f"hashes are a text (or None) for each of the {n} codes")
-    return np.fromiter(hashes, object, n)
-
-
-def check_embeddings(embeddings: npt.ArrayLike, codes: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Embeddings as an array; UserError where they are not finite real numbers whose signs are the codes."""
-    array = np.asarray(embeddings)
-    wanted = (len(codes), 8 * codes.shape[1])
-    if array.dtype.kind != "f" or array.shape != wanted:
-        raise UserError(f"embeddings are real numbers {wanted}, got {array.dtype} of shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise UserError("embeddings hold a value that is not finite")
-    if not np.array_equal(np.packbits(array >= 0, axis=1), codes):
-        raise UserError("the codes are not the signs of the embeddings; crossbit.bits.pack makes codes of embeddings")
-    return array
-
-
 def check_k(k: int) -> int:
     """Return `k` as int; UserError where it is not a whole number of at least 1."""
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:

@@ -128,10 +128,7 @@ def _check_names(names: Iterable[Any]) -> None:
 def _column(name: str, values: Any) -> Column:
     if isinstance(values, np.ndarray):
         if values.ndim == 1 and values.dtype.kind in ARRAY_KINDS and not np.ma.isMaskedArray(values):
-            array_kind, dtype = ARRAY_KINDS[values.dtype.kind]
-            if array_kind == REAL and np.isnan(values).all():  # as pandas has a column without values
-                return Column(None, np.full(len(values), None, object))
-            return Column(array_kind, values.astype(dtype))
+            return _of_array(values)
         values = values.tolist()
     if not set(map(type, values)) <= NEVER_MISSING:
         values = [None if _is_missing(value) else value for value in values]
@@ -144,13 +141,24 @@ def _column(name: str, values: Any) -> Column:
     if len(kinds) > 1:
         found = " and ".join(sorted(WORDS[kind] for kind in kinds if kind))
         raise UserError(f"items: column '{name}' mixes {found}; a column holds values of one type")
-    if not kinds:
-        return Column(None, np.full(len(values), None, object))
-    kind = kinds.pop()
+    kind = kinds.pop() if kinds else None
+    if kind is None:
+        return _nothing(len(values))
     if kind == TEXT:
         _check_text(name, values)
         return Column(kind, np.fromiter(values, object, len(values)))
     return _lists(name, values) if kind == TEXTS else Column(kind, _numbers(name, values, kind, missing))
+
+
+def _of_array(values: npt.NDArray[Any]) -> Column:
+    kind, dtype = ARRAY_KINDS[values.dtype.kind]
+    if kind == REAL and np.isnan(values).all():  # as pandas has a column without values
+        return _nothing(len(values))
+    return Column(kind, values.astype(dtype))
+
+
+def _nothing(n: int) -> Column:
+    return Column(None, np.full(n, None, object))
 
 
 def _is_missing(value: Any) -> bool:

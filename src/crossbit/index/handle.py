@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from weakref import WeakSet
 
 import duckdb
@@ -96,7 +96,8 @@ class Handle:
             self.awaited, self.gone = False, self.gone or f"the index {self.path} is closed; open it again"
             while self.cursors:
                 for cursor in list(self.cursors):
-                    cursor.interrupt()
+                    with suppress(duckdb.Error):  # closed meanwhile
+                        cursor.interrupt()
                 time.sleep(PAUSE)
             if connection is not None:
                 connection.close()

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from crossbit import bits
 from crossbit.errors import UserError
-from crossbit.index.base import Hits, Index, Item, Items, check_embeddings, check_hashes, check_k, check_radius
+from crossbit.index.base import Hits, Index, Item, Items, check_k, check_radius
+from crossbit.index.batch import Batch, checked
 from crossbit.index.check import findings
-from crossbit.index.columns import fit_all, typed_columns
+from crossbit.index.columns import fit_all
 from crossbit.index.duckfile import Encoder, check_encoder
 from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
@@ -115,6 +116,12 @@ class LocalIndex(Index):
         """Bytes of the codes in memory; 0 before they are first needed."""
         return self._stored.nbytes
 
+    @property
+    def dead_rows(self) -> int:
+        """Embeddings of codes that were replaced or removed: they take room on the disk until an index is made anew."""
+        held, named = self.content()
+        return sum(named.values()) - int((held.places >= 0).sum())
+
     def __repr__(self) -> str:
         """What it holds, without reading more than the number of codes."""
         with self._file.lock:
@@ -136,35 +143,36 @@ class LocalIndex(Index):
         progress: Progress | None = None,
     ) -> npt.NDArray[np.int64]:
         """See `Index.add`."""
-        packed = bits.check_codes(np.empty(0) if codes is None else codes)
-        n = len(packed)
-        wanted = None if ids is None else check_ids(ids)
-        if wanted is not None and len(wanted) != n:
-            raise UserError(f"{n} codes for {len(wanted)} ids; give one code for each id")
-        columns = typed_columns(items, n)
-        rows: Values = {} if hashes is None else {"_hash": check_hashes(hashes, n)}
-        real = None if embeddings is None else check_embeddings(embeddings, packed)
+        batch = checked(ids, codes, items, embeddings, hashes)
         with self._file.lock:
             if self._file.awaited:
-                self._attach(8 * packed.shape[1])
-            words = bits.planes(self.check_length(packed))
-            new, columns = fit_all(columns, self._stored.columns())
+                self._attach(8 * batch.codes.shape[1])
+            self.check_length(batch.codes)
+            self._check_writable()
             held = self._stored.codes()
-            wanted = next_ids(held.merged().ids, n) if wanted is None else wanted
+            wanted = next_ids(held.merged().ids, len(batch)) if batch.ids is None else batch.ids
             there = np.sort(wanted)[held.has(np.sort(wanted))]
             if len(there) and not replace:
                 raise UserError(f"id {there[0]} is in {self.path} already ({len(there)} such); replace=True overwrites")
-            self._check_writable()
-            places, statements = self._write_segment(real, n, rows)
-            statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
-            statements += [DELETE] if len(there) else []
-            words_by_name = dict(zip(self._stored.words, words, strict=True))
-            values, insert = insertion({"id": wanted, **words_by_name, **rows}, columns)
-            with self._stored.change(values, statements, insert, progress):
-                if len(there):
-                    held.remove(there)
-                held.add(ordered(wanted, words, places))
+            self._write(wanted, batch, there, progress)
         return wanted
+
+    def _write(
+        self, ids: npt.NDArray[np.int64], batch: Batch, there: npt.NDArray[np.int64], progress: Progress | None
+    ) -> None:
+        """Add a batch under ids, in place of those that are there; its embeddings first."""
+        new, columns = fit_all(batch.columns, self._stored.columns())
+        words = bits.planes(batch.codes)
+        rows: Values = {"id": ids, **dict(zip(self._stored.words, words, strict=True))}
+        rows |= {} if batch.hashes is None else {"_hash": batch.hashes}
+        places, statements = self._write_segment(batch.embeddings, len(batch), rows)
+        statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
+        statements += [DELETE] if len(there) else []
+        values, insert = insertion(rows, columns)
+        with self._stored.change(values, statements, insert, progress) as held:
+            if len(there):
+                held.remove(there)
+            held.add(ordered(ids, words, places))
 
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """See `Index.remove`."""
@@ -178,7 +186,7 @@ class LocalIndex(Index):
                     f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
                 )
             self._check_writable()
-            with self._stored.change({"id": wanted}, [DELETE]):
+            with self._stored.change({"id": wanted}, [DELETE]) as held:
                 held.remove(wanted)
         return int(there.sum())
 

@@ -38,7 +38,7 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     whole = os.path.abspath(given)
     for character in SPECIAL:
         if character in whole:
-            raise UserError(f"an index cannot be kept at {given}: DuckDB misreads {character!r} in a path; rename it")
+            raise UserError(f"an index cannot be kept at {given}: DuckDB misreads '{character}' in a path; rename it")
     if len(os.path.basename(whole).encode()) > LONGEST:
         raise UserError(f"the file name {os.path.basename(whole)[:40]}... is too long; {LONGEST} bytes are the most")
     try:
