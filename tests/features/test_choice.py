@@ -75,6 +75,23 @@ def test_what_does_not_fit_is_refused(place: Path, given: dict[str, str], option
     assert told in str(error.value)
 
 
+def test_order_of_bytes_and_memory_of_the_data_change_nothing(place: Path) -> None:
+    data = crossbit.load_data(place / "vectors.npz")
+    turned = {"image": data["image"].astype(">f4"), "text": np.asfortranarray(data["text"])}
+    other = data.replace(modalities=turned, splits={name: rows.astype(">i8") for name, rows in data.splits.items()})
+    models = [crossbit.train(given, **SMALL) for given in (data, other)]
+    for modality in ("image", "text"):
+        codes = [model.encode(modality, given[modality]) for model, given in zip(models, (data, other), strict=True)]
+        assert np.array_equal(*codes)
+
+
+def test_numbers_of_numpy_are_numbers_and_no_share_holds_nothing_out(place: Path, tmp_path: Path) -> None:
+    data, given = crossbit.load_data(place / "vectors.npz"), {**SMALL, "bits": np.int64(16), "seed": np.int64(1)}
+    config = crossbit.train(data, **given, validation=0.0, out=tmp_path / "run").config
+    assert config == crossbit.load_model(tmp_path / "run").config
+    assert (config["bits"], config["seed"], config["validation"], config["selection"]) == (16, 1, None, "last epoch")
+
+
 def test_the_command_line_and_resume(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command, run = runner(capsys), tmp_path / "run"
     asked = ["train", place / "vectors.npz", "--out", run, "--features", "image=as-is", *TRAIN]

@@ -21,7 +21,7 @@ def kind(name: str, array: np.ndarray) -> str:
     >>> kind("image", np.zeros((2, 8, 8, 3), np.uint8))
     'pictures'
     """
-    if array.ndim == 2 and array.dtype in _FLOATS and array.shape[1] > 0:
+    if array.ndim == 2 and array.dtype.type in _FLOATS and array.shape[1] > 0:
         return "vectors"
     if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 3 and min(array.shape[1:]) > 0:
         return "pictures"

@@ -63,7 +63,7 @@ def train(
         features: by modality what becomes of its rows before they are encoded: "scaled" or "as-is" for vectors, "words"
             for texts, "hog" for pictures; what is not named has its default. The model keeps them.
         validation: share of the training rows to cut out; the epoch with the best mAP on them (by the labels they
-            were given) is kept. A `validation` split in the data does the same. Without either: the last epoch.
+            were given) is kept. A `validation` split in the data does the same. Without either (None, 0): the last one.
         precision: "32", or "bf16" for the encoders' products.
         device: "auto", "cpu", "cuda", ...
         out: run folder; must not exist unless `resume`.

@@ -66,6 +66,7 @@ def make_plan(
     cls = get(method)
     chosen = make_settings(cls, settings if epochs is None else {**settings, "epochs": epochs})
     _check_numbers(bits, precision, seed)
+    bits, seed, validation = int(bits), int(seed), validation or None  # 0: none is held out
     modalities = cls.choose_modalities(list(data.modalities))
     named = _features(data, cls, modalities, chosen, features)
     sees_labels = cls.sees_labels and (cls.needs_labels or has_labels(data))
@@ -98,7 +99,7 @@ def _check_numbers(bits: int, precision: str, seed: int) -> None:
     check_bits(bits)
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:  # what PyTorch takes
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:  # what PyTorch takes
         raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
 
 
