@@ -22,6 +22,7 @@ from crossbit.cli import app, main
 from crossbit.cli.output import fitted
 from crossbit.methods import Method, get
 from crossbit.storage.files import write_json
+from crossbit.storage.lines import read_names
 from tiny import NAMES, TRAIN, Command, arrays, runner, vectors
 
 VERBS = [
@@ -387,6 +388,15 @@ def test_encode_reads_lines_of_text(place: Path, tmp_path: Path, command: Comman
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
 
 
+@pytest.mark.parametrize("other", ["\u2028", "\x85", "\v", "\f", "\x1e"])
+def test_a_text_is_a_line_whatever_stands_in_it(place: Path, tmp_path: Path, command: Command, other: str) -> None:
+    (tmp_path / "texts.txt").write_text(f"level{other}bar\r\nslanted line\n", encoding="utf-8-sig", newline="")
+    words = ["--modality", "text", "--out", tmp_path / "codes.npy"]
+    assert command("encode", place / "run", tmp_path / "texts.txt", *words).code == 0
+    expected = crossbit.load_model(place / "run").encode("text", [f"level{other}bar", "slanted line"])
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
+
+
 def test_encode_reads_arrays(place: Path, tmp_path: Path, command: Command) -> None:
     pictures = arrays()["image"][:4]
     np.save(tmp_path / "pictures.npy", pictures)
@@ -423,16 +433,24 @@ def test_a_method_of_real_vectors_says_so(place: Path, tmp_path: Path, command: 
     assert "their signs are indexed" in command("index", run).errors[0]
 
 
-def test_encode_skips_what_is_no_picture_and_says_so(place: Path, tmp_path: Path, command: Command) -> None:
+def test_encode_of_a_folder_says_what_it_leaves_out(place: Path, tmp_path: Path, command: Command) -> None:
     photos = tmp_path / "photos"
-    photos.mkdir()
-    for name, picture in zip("ab", arrays()["image"], strict=False):
+    (photos / "sub").mkdir(parents=True)
+    for name, picture in zip(("a", "sub/b"), arrays()["image"], strict=False):
         Image.fromarray(picture).save(photos / f"{name}.png")
-    (photos / "aa.jpg").write_text("not a picture", encoding="utf-8")
+    for name in ("aa.jpg", "notes.txt", "sub/notes.md", ".DS_Store"):
+        (photos / name).write_text("not a picture", encoding="utf-8")
+    Image.new("1", (12_000, 9_000)).save(photos / "wide.png")
     ran = command("encode", place / "run", photos, "--modality", "image", "--out", tmp_path / "codes.npy")
     assert ran.code == 0
-    assert [line.startswith(f"left out: {photos / 'aa.jpg'} is") for line in ran.errors] == [True]
-    assert (tmp_path / "codes.txt").read_text(encoding="utf-8") == "a.png\nb.png\n"
+    named, large, counted = ran.errors  # what does not look like a picture is counted and no more
+    assert named.startswith(f"left out: {photos / 'aa.jpg'} is not a picture; ")
+    assert large.endswith(
+        "108,000,000 in all, and the limit is 100,000,000; set CROSSBIT_MAX_PIXELS=108000000 to read it"
+    )
+    expected = "left out 5: 1 hidden (.DS_Store), 3 not a picture (such as aa.jpg), 1 too large (wide.png)"
+    assert counted == expected
+    assert (tmp_path / "codes.txt").read_text(encoding="utf-8") == "a.png\nsub/b.png\n"
     expected = crossbit.load_model(place / "run").encode("image", arrays()["image"][:2])
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
 
@@ -448,6 +466,19 @@ def test_an_index_is_checked(place: Path, tmp_path: Path, command: Command) -> N
     assert "has other signs than its code" in ran.out
     assert len(ran.out.splitlines()) == 1
     assert "there is no index" in command("index", place / "run", "--check", "--uri", tmp_path / "gone").out
+
+
+def test_encode_of_a_folder_with_names_of_any_bytes(place: Path, tmp_path: Path, command: Command) -> None:
+    names = [os.fsdecode(name) for name in (b"a.png", b"b\nc.png", b"caf\xe9.png")]
+    folder = tmp_path / os.fsdecode(b"\xe9t\xe9")
+    folder.mkdir()
+    for name, picture in zip(names, arrays()["image"], strict=False):
+        Image.fromarray(picture).save(folder / name)
+    out = tmp_path / os.fsdecode(b"\xe9.npy")
+    ran = command("encode", place / "run", folder, "--modality", "image", "--out", out)
+    assert (ran.code, ran.errors) == (0, [])
+    assert read_names(out.with_suffix(".txt")) == names
+    assert len(np.load(out)) == 3
 
 
 def test_index_says_what_it_holds_and_keeps_progress_apart(place: Path, tmp_path: Path, command: Command) -> None:
@@ -557,13 +588,6 @@ def test_encode_knows_the_modality_before_it_reads(place: Path, tmp_path: Path, 
     for source in (photos(tmp_path), tmp_path / "missing.npy"):
         ran = command("encode", place / "run", source, *words)
         assert (ran.code, ran.errors) == (2, ["crossbit: error: unknown modality 'pictures'; known: image, text"])
-
-
-def test_a_skipped_file_is_named_before_the_reason(place: Path, tmp_path: Path, command: Command) -> None:
-    folder = photos(tmp_path)
-    ran = command("encode", place / "run", folder, "--modality", "image", "--out", tmp_path / "codes.npy")
-    assert ran.code == 0
-    assert ran.errors[0].startswith(f"left out: {folder / 'notes.txt'} is not a picture; ")
 
 
 @pytest.mark.parametrize(

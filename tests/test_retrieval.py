@@ -238,20 +238,22 @@ def test_data_without_a_modality_of_the_model(model: Model, data: PairedData, tm
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("name", "most"), [("PICTURES", 2), ("MOST", 2000)])
 def test_pictures_of_many_sizes_are_encoded_in_order(
-    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
 ) -> None:
-    monkeypatch.setattr("crossbit.search.inputs.PICTURES", 2)
+    monkeypatch.setattr(f"crossbit.search.inputs.{name}", most)
     rng = np.random.default_rng(0)
     for number, side in enumerate([16, 16, 16, 20, 16, 8]):
         Image.fromarray(rng.integers(0, 256, (side, 16, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
     (tmp_path / "1.png").write_bytes(b"no picture")
-    skipped: list[str] = []
-    codes, names = encode_pictures(model, "image", sorted(tmp_path.iterdir()), skip=skipped.append)
-    assert names == ["0.png", "2.png", "3.png", "4.png", "5.png"]
-    assert len(skipped) == 1
-    assert "1.png" in skipped[0]
-    expected = [model.encode("image", read_picture(tmp_path / name)[None])[0].tolist() for name in names]
+    skipped: list[tuple[str, str]] = []
+    codes, kept = encode_pictures(
+        model, "image", sorted(tmp_path.iterdir()), skip=lambda path, error: skipped.append((path.name, error.kind))
+    )
+    assert [path.name for path in kept] == ["0.png", "2.png", "3.png", "4.png", "5.png"]
+    assert skipped == [("1.png", "not a picture")]
+    expected = [model.encode("image", read_picture(path)[None])[0].tolist() for path in kept]
     assert codes.tolist() == expected
 
 

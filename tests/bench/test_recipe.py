@@ -242,7 +242,8 @@ def test_seeds_by_the_million_are_a_slip(seeds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(None, "cannot read"), (b"grid = [", "not a TOML file"), (b"\xff", "not a TOML file")]
+    ("content", "told"),
+    [(None, "cannot read"), (b"grid = [", "not a TOML file"), (b"\xff", "line 1 holds byte 0xff, which is not UTF-8")],
 )
 def test_a_file_that_is_no_recipe(content: bytes | None, told: str, tmp_path: Path) -> None:
     if content is not None:

@@ -20,6 +20,7 @@ from crossbit.bench.work.store import DONE, FAILED, Result, load_results, write_
 from crossbit.bench.work.workers import in_processes, one_after_the_other, over_ray
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new, read_json, write_json, writing
+from crossbit.storage.lines import read_text
 
 Tell = Callable[[Result, int, float], None]  # a result, how many runs are still to do, and about how many seconds
 
@@ -135,7 +136,7 @@ def prepare(
     runs, sources = expand_or_refuse(recipe, Path(data_root), path, mistakes)
     jobs = [Job(run, sources[run.data], recipe.protocol) for run in runs]
     options = {"quick": quick, "data": data}
-    text, published = file.read_text(encoding="utf-8"), file.parent / "published.json"
+    text, published = read_text(file), file.parent / "published.json"
     return Bench(recipe, text, published, jobs, folder, options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -48,6 +49,8 @@ UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0, 2 after a user's mistake (one line on standard error), or 130 after Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(args, prog_name="crossbit", standalone_mode=False)
         sys.stdout.flush()

@@ -17,6 +17,7 @@ from crossbit.storage.files import check_new, writing
 if TYPE_CHECKING:
     import numpy as np
 
+    from crossbit.model import Model
     from crossbit.search.results import SearchHit
 
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="Folder of the index; RUN/index if not given.")]
@@ -40,8 +41,8 @@ def encode(
 ) -> None:
     """Turn new pictures, texts or vectors into binary codes.
 
-    Pictures that cannot be read are named on standard error and left out; the names of those encoded are written
-    beside the codes, one per line.
+    A folder is read with its sub-folders. What is left out of it is said on standard error. The names of the pictures
+    are written beside the codes, one a line.
 
     \b
     Examples:
@@ -52,23 +53,20 @@ def encode(
     check_new(out)
     if out.suffix != ".npy":
         raise UserError(f"--out is {out}; codes are written as .npy")
-    files = _picture_files(source)
-    names_file = None if files is None else check_new(out.with_suffix(".txt"))
+    names_file = check_new(out.with_suffix(".txt")) if _is_pictures(source) else None
     import crossbit
-    from crossbit.search.inputs import check_takes, encode_pictures, takes
+    from crossbit.search.inputs import check_takes, takes
+    from crossbit.storage.lines import write_names
 
     model = crossbit.load_model(run)
     takes(model, modality)  # refuses an unknown one before anything is read
-    if files is None or names_file is None:
+    if names_file is None:
         rows = _rows(source, modality)
         check_takes(model, modality, rows, source)
         codes = (model.embed if real else model.encode)(modality, rows)
     else:
-        codes, names = encode_pictures(model, modality, files, skip=note, real=real)
-        if not names:
-            raise UserError(f"{source} holds no picture that can be read, among {len(files)} files")
-        with writing(names_file) as temporary:
-            temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        codes, names = _encode_folder(model, modality, Path(source), real)
+        write_names(names_file, names)
     _save(out, codes)
     made = f"real vectors of length {model.bits}" if real else f"codes of {model.bits} bits"
     say(f"{len(codes):,} {made} in {out}" + (f", their names in {names_file}" if names_file else ""))
@@ -184,25 +182,46 @@ def search(
     return None
 
 
-def _picture_files(source: str) -> list[Path] | None:
-    """The files of a folder that is no folder of .npy, by name; None where `source` is anything else."""
+def _is_pictures(source: str) -> bool:
+    """Whether it is a folder of pictures: no built-in data, no folder of .npy."""
     from crossbit.data import builtins
 
     path = Path(source)
-    if source in builtins() or not path.is_dir() or any(path.glob("*.npy")):
-        return None
-    return sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+    return source not in builtins() and path.is_dir() and not any(path.glob("*.npy"))
+
+
+def _encode_folder(model: Model, modality: str, folder: Path, real: bool) -> tuple[np.ndarray, list[str]]:
+    """Codes of the pictures below a folder, and their names in it; says what is left out."""
+    from crossbit.search.inputs import encode_pictures
+    from crossbit.storage.pictures import PictureError, has_picture_name
+    from crossbit.storage.walk import LeftOut, files_below
+
+    left_out = LeftOut()
+    files = files_below(folder, left_out)
+
+    def skip(path: Path, error: PictureError) -> None:
+        left_out.add(error.kind, path.relative_to(folder).as_posix())
+        if error.kind != "not a picture" or has_picture_name(path):
+            note(f"left out: {error}")
+
+    codes, kept = encode_pictures(model, modality, files, skip=skip, real=real)
+    if left_out:
+        note(str(left_out))
+    if not kept:
+        raise UserError(f"{folder} holds no picture that can be read, among {len(files):,} files")
+    return codes, [path.relative_to(folder).as_posix() for path in kept]
 
 
 def _rows(source: str, modality: str) -> Any:
     """The rows to encode: an array, texts, a picture, or all rows of data."""
     from crossbit.data import builtins, load_data
+    from crossbit.storage.lines import read_lines
     from crossbit.storage.pictures import read_picture
 
     path = Path(source)
     if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists():
         return load_data(source)[modality]
-    read = {".npy": _read_array, ".txt": _read_lines}.get(path.suffix)
+    read = {".npy": _read_array, ".txt": read_lines}.get(path.suffix.lower())
     return read_picture(path)[None] if read is None else read(path)
 
 
@@ -213,13 +232,6 @@ def _read_array(path: Path) -> np.ndarray:
 
     with open(path, "rb") as file:
         return read_array(str(path), lambda: np.lib.format.read_array(file, allow_pickle=False))
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
 
 
 def _save(out: Path, codes: np.ndarray) -> None:

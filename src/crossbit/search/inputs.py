@@ -9,7 +9,6 @@ distance and orders it by cosine. A folder without them is searched by Hamming d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,55 @@ import numpy as np
 
 from crossbit.errors import UserError, unknown
 from crossbit.model import Model
-from crossbit.storage.pictures import read_picture
+from crossbit.model.rows import MOST
+from crossbit.storage.pictures import PictureError, read_picture
 
-PICTURES = 64  # pictures of one size encoded at a time
+PICTURES = 64  # pictures encoded at a time, or fewer where they take much memory
 
 
 def encode_pictures(
-    model: Model, modality: str, paths: Iterable[Path], *, skip: Callable[[str], Any], real: bool = False
-) -> tuple[np.ndarray, list[str]]:
-    """Codes uint8 (n, bytes), or real float32 (n, bits), and names of the picture files that can be read; `skip` gets a
-    line for each other one."""
+    model: Model,
+    modality: str,
+    paths: Iterable[Path],
+    *,
+    skip: Callable[[Path, PictureError], Any],
+    real: bool = False,
+) -> tuple[np.ndarray, list[Path]]:
+    """Codes uint8 (n, bytes), or real float32 (n, bits), of the picture files that can be read, and these; `skip` gets
+    each other one and why."""
     encode = model.embed if real else model.encode
-
-    def readable() -> Iterator[tuple[str, np.ndarray]]:
-        for path in paths:
-            try:
-                pixels = read_picture(path)
-            except UserError as error:
-                skip(f"left out: {error}")
-                continue
-            check_takes(model, modality, pixels[None], str(path.parent))
-            yield path.name, pixels
-
-    names: list[str] = []
+    kept: list[Path] = []
     codes = [encode(modality, [])]
-    for _, batch in groupby(enumerate(readable()), key=lambda entry: (entry[0] // PICTURES, entry[1][1].shape)):
-        some, pixels = zip(*(picture for _, picture in batch), strict=True)
-        names += some
-        codes.append(encode(modality, np.stack(pixels)))
-    return np.concatenate(codes), names
+    for batch in _batches(_readable(model, modality, paths, skip)):
+        kept += [path for path, _ in batch]
+        codes.append(encode(modality, [pixels for _, pixels in batch]))
+    return np.concatenate(codes), kept
+
+
+def _readable(
+    model: Model, modality: str, paths: Iterable[Path], skip: Callable[[Path, PictureError], Any]
+) -> Iterator[tuple[Path, np.ndarray]]:
+    for path in paths:
+        try:
+            pixels = read_picture(path)
+        except PictureError as error:
+            skip(path, error)
+            continue
+        check_takes(model, modality, pixels[None], str(path.parent))
+        yield path, pixels
+
+
+def _batches(pictures: Iterable[tuple[Path, np.ndarray]]) -> Iterator[list[tuple[Path, np.ndarray]]]:
+    batch: list[tuple[Path, np.ndarray]] = []
+    size = 0
+    for path, pixels in pictures:
+        batch.append((path, pixels))
+        size += pixels.nbytes
+        if len(batch) == PICTURES or size >= MOST:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def takes(model: Model, modality: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crossbit.errors import UserError
 from crossbit.storage.grey import to_bytes
+from crossbit.storage.lines import shown
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray"
 
@@ -73,6 +74,11 @@ def _of_array(array: np.ndarray) -> np.ndarray:
     return array if array.shape[2:] == (3,) else _colours(Image.fromarray(array))
 
 
+def has_picture_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name ends as a picture's; its content may be something else."""
+    return os.path.splitext(path)[1].lower() in Image.registered_extensions()
+
+
 @contextmanager
 def _opened(source: Any, limit: int | None) -> Iterator[Image.Image]:
     """A picture whose header is read and whose size is allowed; what decoders raise meanwhile is a PictureError."""
@@ -99,9 +105,9 @@ def _limit(limit: int | None) -> int:
 
 def _name(source: Any) -> str:
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)
+        return shown(os.fspath(source))
     name = getattr(source, "filename", None) or getattr(source, "name", None)  # of a PIL picture, of an open file
-    return name if isinstance(name, str) else "the picture"
+    return shown(name) if isinstance(name, str) and name else "the picture"
 
 
 def _stream(source: Any) -> AbstractContextManager[IO[bytes]]:
@@ -148,8 +154,7 @@ def _check_size(picture: Image.Image, name: str, most: int) -> None:
     width, height = picture.size
     if width * height > most:
         size = f"is {width:,} by {height:,} pixels, {width * height:,} in all, and the limit is {most:,}"
-        said = f"{size}; to read it, set the environment's {LIMIT_NAME} to {width * height}"
-        raise PictureError(name, "too large", said)
+        raise PictureError(name, "too large", f"{size}; set {LIMIT_NAME}={width * height} to read it")
 
 
 @contextmanager

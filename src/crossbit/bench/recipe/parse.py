@@ -20,6 +20,7 @@ from crossbit.errors import UserError, unknown
 from crossbit.evaluation import parse_measure
 from crossbit.evaluation.report import DATABASES
 from crossbit.methods import Method, available, get, make_settings
+from crossbit.storage.lines import read_text
 
 MOST_SEEDS = 1000  # more are a slip of the finger, not a bench
 
@@ -31,9 +32,7 @@ def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
         UserError: the file cannot be read, or is no TOML.
     """
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        document = tomllib.loads(read_text(path))
     except ValueError as error:
         raise UserError(f"{path} is not a TOML file: {error}") from error
     return parse_recipe(document, Path(path).stem)
