@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -209,3 +210,27 @@ def test_pickle_is_found(code: str) -> None:
 )
 def test_reading_without_pickle_passes(code: str) -> None:
     assert pickling(code) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "1000 None"),
+        ({"GOMP_SPINCOUNT": "7"}, "7 None"),
+        ({"OMP_WAIT_POLICY": "active"}, "None active"),
+    ],
+)
+def test_idle_threads_spin_briefly_unless_the_user_says_otherwise(given: dict[str, str], seen: str) -> None:
+    code = "import os, crossbit; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
+    plain = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=plain | given)
+    assert ran.stdout.strip() == seen
+
+
+def test_threads_are_set_before_torch_is_imported() -> None:
+    code = (
+        "import sys, crossbit, os; before = 'torch' in sys.modules; set_ = 'GOMP_SPINCOUNT' in os.environ;"
+        "from crossbit.training import train; print(before, set_, 'torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False True True"

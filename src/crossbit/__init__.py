@@ -9,8 +9,15 @@ True
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Idle OpenMP threads wait by spinning. Two trainings on two cores then take four times one: each spins while the other
+# works. A thousand turns are enough for the next loop of the same training. OpenMP reads this when torch is imported;
+# what the user has set is left alone.
+if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 if TYPE_CHECKING:
     from crossbit.audit import audit_run
