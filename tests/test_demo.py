@@ -123,8 +123,8 @@ def test_what_comes_from_data_is_escaped(page: Page, story: Story) -> None:
 
 def test_figures_on_the_page_are_the_reports(page: Page, story: Story, folder: Path) -> None:
     reports = json.loads((folder / "report.json").read_text(encoding="utf-8"))["reports"]
-    assert set(reports) == {"run", "without the noise separator", "random codes"}
-    in_order = [reports[name]["map"] for name in ("run", "without the noise separator", "random codes")]
+    assert set(reports) == {"run", "no noise separator", "random codes"}
+    in_order = [reports[name]["map"] for name in ("run", "no noise separator", "random codes")]
     assert page.texts["value"] == [f"{value:.3f}" for map_ in in_order for value in map_.values()]
     assert page.texts["value"][:2] == [f"{value:.3f}" for value in story.report.map.values()]
 
@@ -136,8 +136,8 @@ def test_the_verdict_follows_the_numbers(story: Story) -> None:
     )
     worse = replace(story.report, map={direction: value - 0.1 for direction, value in story.without.report.map.items()})
     said = [build_page(replace(story, report=report), []) for report in (better, worse, story.without.report)]
-    assert [text.count("gained 0.100 mAP") for text in said] == [2, 0, 0]
-    assert [text.count("lost 0.100 mAP") for text in said] == [0, 2, 0]
+    assert [text.count("lost 0.100 mAP") for text in said] == [2, 0, 0]
+    assert [text.count("gained 0.100 mAP") for text in said] == [0, 2, 0]
     assert [text.count("changed nothing") for text in said] == [0, 0, 2]
 
 

@@ -62,7 +62,7 @@ def ours(data: PairedData, seed: int, args: argparse.Namespace, settings: dict[s
     view, task = view_of(data, seed, args)
     cls = get(args.method)
     torch.manual_seed(seed)
-    method = cls(make_settings(cls, {"width": args.width, **settings}), task)
+    method = cls(make_settings(cls, {"preset": "paper", "width": args.width, **settings}), task)
     method.optimizers = method.build_optimizers()
     view.epoch = args.adapter.timed_epoch
     return method, view

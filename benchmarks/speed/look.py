@@ -31,6 +31,7 @@ from crossbit.methods import get, make_settings
 from crossbit.posterior import estimate_posterior
 from crossbit.training import train
 
+PAPER = {"preset": "paper"}
 QUERIES, BITS, NOISE = 100, 64, "swap-one:0.5"
 GLYPHS = {"image": 1024, "text": 610}, 41
 GROWTH = {"image": 512, "text": 512}, 80
@@ -57,7 +58,7 @@ def drawn(labelled: int, unlabelled: int, dims: dict[str, int], classes: int) ->
 def beside(labelled: int, unlabelled: int, rounds: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds of LOOK and of NRCH, in turns."""
     data, part = drawn(labelled, unlabelled, *GLYPHS), drawn(labelled // PART, 0, *GLYPHS)
-    paper = get("nrch").Settings()
+    paper = make_settings(get("nrch"), PAPER)
     width = make_settings(get("look"), settings).width
 
     def run(method: str, data: PairedData = data, **options: Any) -> Any:
@@ -67,10 +68,10 @@ def beside(labelled: int, unlabelled: int, rounds: int, settings: dict[str, Any]
 
     calls = {
         "look": run("look", settings=settings),
-        "nrch, equal width, one epoch": run("nrch", epochs=1, settings={"width": width}),
-        "nrch, equal width, three epochs": run("nrch", epochs=3, settings={"width": width}),
-        "nrch, paper's width, one epoch": run("nrch", part, epochs=1),
-        "nrch, paper's width, two epochs": run("nrch", part, epochs=2),
+        "nrch, equal width, one epoch": run("nrch", epochs=1, settings={**PAPER, "width": width}),
+        "nrch, equal width, three epochs": run("nrch", epochs=3, settings={**PAPER, "width": width}),
+        "nrch, paper's width, one epoch": run("nrch", part, settings=PAPER, epochs=1),
+        "nrch, paper's width, two epochs": run("nrch", part, settings=PAPER, epochs=2),
     }
     seconds = {name: float(np.median(times)) for name, times in in_turns(calls, rounds).items()}
     narrow = (seconds["nrch, equal width, three epochs"] - seconds["nrch, equal width, one epoch"]) / 2

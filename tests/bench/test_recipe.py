@@ -228,7 +228,7 @@ def test_common_settings_are_tried_without_the_data() -> None:
     changes = {"methods": ["nrch", "ucch"], "data": "gone", "epochs": -3, "settings": {"width": 8, "lr": "fast"}}
     recipe, mistakes = parse_recipe({"grid": [GRID | changes]}, "r")
     assert mistakes == [
-        "grid 1: settings: nrch: setting lr is 'fast'; it must be of type float, like 1e-05",
+        "grid 1: settings: nrch: setting lr is 'fast'; it must be of type float, like 0.0005",
         "grid 1: settings: nrch: setting epochs is -3; it must be at least 1",
     ]
     assert recipe.grids[0].settings == ({"width": 8},)  # what is wrong is left out, and told once

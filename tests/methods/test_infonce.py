@@ -36,12 +36,12 @@ def test_one_pair_alone_has_nothing_to_tell_apart():
 
 
 def test_it_has_the_rows_settings_encoders_and_optimiser_of_ucch():
-    mine, ucch = (make_settings(get(name), {}) for name in ("infonce", "ucch"))
+    mine, ucch = (make_settings(get(name), {"preset": "paper"}) for name in ("infonce", "ucch"))
     assert get("infonce").rows == get("ucch").rows == "retrieval"
     assert get("infonce").sees_labels is get("ucch").sees_labels is False
     for key in ("epochs", "batch", "width", "image_layers", "text_layers", "lr", "weight_decay", "clip"):
         assert getattr(mine, key) == getattr(ucch, key), key
-    task, small = Task({"image": 6, "text": 4}, 0, 16), {"width": 8}
+    task, small = Task({"image": 6, "text": 4}, 0, 16), {"preset": "paper", "width": 8}
     made = []
     for name in ("infonce", "ucch"):
         cls = get(name)

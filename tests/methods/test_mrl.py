@@ -274,9 +274,9 @@ def test_contrast_of_one_modality_is_refused():
 
 
 def test_the_encoder_is_three_linear_layers_divided_by_the_norm():
-    encoder = get("mrl").build_encoders(MrlSettings(), Task({"image": 6, "text": 5}, 3, 16))["text"]
+    encoder = get("mrl").build_encoders(MrlSettings(width=40), Task({"image": 6, "text": 5}, 3, 16))["text"]
     widths = [tuple(p.shape) for name, p in encoder.named_parameters() if name.endswith("weight")]
-    assert widths == [(4096, 5), (4096, 4096), (16, 4096)]
+    assert widths == [(40, 5), (40, 40), (16, 40)]
     x = torch.randn(7, 5, generator=generator())
     first, second, third = (m for m in encoder.layers if isinstance(m, torch.nn.Linear))
     outputs = third(second(first(x).relu()).relu())

@@ -203,10 +203,10 @@ def test_two_distinct_losses_give_no_nan():
 
 
 def test_threshold_schedules():
-    paper, official = NrchSettings(), NrchSettings(form="official")
+    paper, official = (make_settings(get("nrch"), {"preset": "paper", "form": form}) for form in ("paper", "official"))
     assert [threshold_at(e, official) for e in (0, 18, 19, 99)] == [0, 0, 0.3, 0.3]
     np.testing.assert_allclose([threshold_at(e, paper) for e in (0, 18, 19, 99, 150)], [0, 0, 0.3 * 19 / 99, 0.3, 0.3])
-    assert threshold_at(19, NrchSettings(schedule="step")) == 0.3
+    assert threshold_at(19, NrchSettings(warmup=19, schedule="step")) == 0.3
 
 
 def toy(n=40, classes=3, bits=16, **settings):
@@ -290,9 +290,12 @@ def test_ablations_of_the_loss_change_their_part_alone():
 
 
 def test_ablations_of_the_separator_change_the_threshold_alone():
-    full = NrchSettings()
+    full = make_settings(get("nrch"), {"preset": "paper"})
     thresholds = {
-        name: [threshold_at(epoch, make_settings(get("nrch"), changed)) for epoch in (0, 18, 19, 60, 99)]
+        name: [
+            threshold_at(epoch, make_settings(get("nrch"), {"preset": "paper", **changed}))
+            for epoch in (0, 18, 19, 60, 99)
+        ]
         for name, changed in get("nrch").ablations.items()
     }
     assert thresholds.pop("no noise separator") == [0] * 5

@@ -40,7 +40,7 @@ def run_demo(
 
     Args:
         out: folder to make.
-        method: what to train, with the settings that the method names for the demo.
+        method: what to train, with the settings of `settings.toml`.
         noise: what is done to the training labels or pairs, `RULE:RATE`.
         seed: of noise, weights and batches, and of queries where none is of the kinds that are shown.
         data: pairs of pictures and words with labels; the built-in glyphs if None.
@@ -80,7 +80,7 @@ def figures(story: Story) -> dict[str, Any]:
     """What the page says in numbers, as JSON takes it."""
     reports = {"run": story.report, "random codes": story.random}
     if story.without is not None:
-        reports[f"without {story.without.part}"] = story.without.report
+        reports[story.without.ablation] = story.without.report
     texts = story.data[modality_of(story.data, "words")]
     return {
         "reports": {name: report.to_dict() for name, report in reports.items()},

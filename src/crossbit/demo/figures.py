@@ -19,7 +19,7 @@ def scores(story: Story) -> Safe:
     """The table: a line for the run and for each floor."""
     rows = {story.model.method: story.report}
     if story.without is not None:
-        rows[f"{story.model.method} without {story.without.part}"] = story.without.report
+        rows[f"{story.model.method}: {story.without.ablation}"] = story.without.report
     rows["random codes"] = story.random
     head = [el("th", arrow(direction), scope="col") for direction in story.report.map]
     body = [
@@ -67,22 +67,22 @@ def protocol(story: Story) -> str:
 def verdict(report: Report, without: Without) -> Safe:
     """What the optional part gained or did not, from the numbers alone."""
     floor = without.report.map
-    values = [f"{arrow(one)} {value:.3f} with it and {floor[one]:.3f} without" for one, value in report.map.items()]
+    values = [f"{arrow(one)} {value:.3f}, and {floor[one]:.3f} with this change" for one, value in report.map.items()]
     return el(
         "div",
-        el("h3", headline(without.part, {one: value - floor[one] for one, value in report.map.items()})),
+        el("h3", headline(without.ablation, {one: floor[one] - value for one, value in report.map.items()})),
         el("p", "; ".join(values), ". One run, one seed, one data set: it says nothing about others.", class_="quiet"),
         class_="verdict",
     )
 
 
-def headline(part: str, gains: Mapping[str, float]) -> str:
+def headline(ablation: str, gains: Mapping[str, float]) -> str:
     """One sentence for any signs.
 
-    >>> headline("the separator", {"image->text": 0.02, "text->image": -0.0111})
-    'In this run the separator gained 0.020 mAP image → text and lost 0.011 mAP text → image.'
-    >>> headline("the separator", {"image->text": 0.0001, "text->image": -0.0001})
-    'In this run the separator changed nothing image → text and changed nothing text → image.'
+    >>> headline("no separator", {"image->text": -0.02, "text->image": 0.0111})
+    'In this run "no separator" lost 0.020 mAP image → text and gained 0.011 mAP text → image.'
+    >>> headline("no separator", {"image->text": 0.0001, "text->image": -0.0001})
+    'In this run "no separator" changed nothing image → text and changed nothing text → image.'
     """
     clauses = [
         f"changed nothing {arrow(direction)}"
@@ -90,7 +90,7 @@ def headline(part: str, gains: Mapping[str, float]) -> str:
         else f"{'gained' if gain > 0 else 'lost'} {abs(gain):.3f} mAP {arrow(direction)}"
         for direction, gain in gains.items()
     ]
-    return f"In this run {part} {' and '.join(clauses)}."
+    return f'In this run "{ablation}" {" and ".join(clauses)}.'
 
 
 def arrow(direction: str) -> str:
@@ -178,8 +178,8 @@ def losses(story: Story, warmup: int | None) -> Safe:
     curves = {"loss": curve(story.model.history, "loss")}
     text = "Mean training loss."
     if story.without is not None:
-        curves = {story.model.method: curves["loss"], "without": curve(story.without.history, "loss")}
-        text = f"Mean training loss with and without {story.without.part}"
+        curves = {story.model.method: curves["loss"], story.without.ablation: curve(story.without.history, "loss")}
+        text = f'Mean training loss, and that of the run with "{story.without.ablation}"'
         text += "; after the warm-up over different samples." if warmup else ", over different samples."
     return figure(plots.loss_curves({k: v for k, v in curves.items() if v[0]}, warmup), text)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,9 @@ BITS = 64
 
 @dataclass
 class Without:
-    """The same training without an optional part of the method: the part's name, figures and history."""
+    """The same training as an ablation of the method: its name, figures and history."""
 
-    part: str
+    ablation: str
     report: Report
     history: list[dict[str, Any]]
 
@@ -47,7 +49,7 @@ class Story:
         noisy: bool, for each row trained on: its label or its pair was changed.
         words, pictures: queries and what was found.
         report, random: figures of the run, and of random codes.
-        without: where the method names a part that can be left out.
+        without: where `settings.toml` names an ablation of the method.
         seconds: by stage.
     """
 
@@ -92,7 +94,8 @@ def make_story(
     """Train into `run`, index there, search and score; arguments as for `run_demo`."""
     cls = get(method)
     options: dict[str, Any] = {"method": method, "bits": BITS, "noise": noise, "seed": seed, "progress": progress}
-    chosen = {**cls.demo, **settings}
+    own = demo_settings(method)
+    chosen = {**own.get("settings", {}), **settings}
     told = f"{method}, {BITS} bits, {len(data.splits[cls.rows]):,} pairs with noise {noise}"
     with stage("train", told), one_thread():
         model = train(data, settings=chosen, out=run, **options)
@@ -104,29 +107,30 @@ def make_story(
         words, pictures = search(data, model, run / "index", seed)
     with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
         report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
-    without = train_without(vectors, stage, cls.demo_without, settings=chosen, **options)
+    without = train_without(vectors, stage, own.get("without"), settings=chosen, **options)
     kept = read_npz(run / "data.npz", "a run's file", "train it again", wanted={"noise_mask"}.__contains__)
     return Story(data, model, kept["noise_mask"], words, pictures, report, random, without, stage.seconds)
 
 
+def demo_settings(method: str) -> dict[str, Any]:
+    """What `settings.toml` beside this file says of a method; nothing of one that it does not name."""
+    text = files(__package__).joinpath("settings.toml").read_text(encoding="utf-8")
+    found: dict[str, Any] = tomllib.loads(text).get(method, {})
+    return found
+
+
 def train_without(
-    vectors: PairedData,
-    stage: Stages,
-    part: tuple[str, dict[str, Any]] | None,
-    *,
-    settings: Mapping[str, Any],
-    **options: Any,
+    vectors: PairedData, stage: Stages, ablation: str | None, *, settings: Mapping[str, Any], **options: Any
 ) -> Without | None:
-    """The same training with a part of the method switched off; None where the method names no such part."""
-    if part is None:
+    """The same training as one of the method's ablations; None where none is named."""
+    if ablation is None:
         return None
-    name, off = part
-    with stage(f"without {name}", "the same training, to see what it gains"):
+    with stage(ablation, "the same training, to see what the part gains"):
         with one_thread():
-            model = train(
-                vectors, settings={**settings, **off}, features=dict.fromkeys(vectors.modalities, "as-is"), **options
-            )
-        return Without(name, evaluate(model, vectors), model.history)
+            changed = get(options["method"]).ablations[ablation]
+            plain = dict.fromkeys(vectors.modalities, "as-is")
+            model = train(vectors, settings={**settings, **changed}, features=plain, **options)
+        return Without(ablation, evaluate(model, vectors), model.history)
 
 
 @contextmanager

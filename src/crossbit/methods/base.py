@@ -130,8 +130,6 @@ class Method(ABC):
     scale_vectors: ClassVar[bool] = True  # the default for vectors: centred and scaled; else as they are
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by name, such as the paper's for a data set
     ablations: ClassVar[dict[str, dict[str, Any]]] = {}  # a part that is left out, and the settings that do it
-    demo: ClassVar[dict[str, Any]] = {}  # settings with which `crossbit demo` trains in half a minute
-    demo_without: ClassVar[tuple[str, dict[str, Any]] | None] = None  # a part, and the settings that switch it off
 
     def __init__(self, settings: Any, task: Task) -> None:
         self.settings = settings

@@ -178,8 +178,6 @@ class Look(Method):
     Settings = LookSettings
     rows = "retrieval"
     needs_labels = False
-    demo = {"epochs": 6}  # noqa: RUF012
-    demo_without = "the repair of labels", {"labels": "observed"}
     ablations = {  # noqa: RUF012
         "labels as observed, no repair": {"labels": "observed"},
         "most likely labels, no probabilities": {"labels": "hard"},

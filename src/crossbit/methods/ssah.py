@@ -25,7 +25,8 @@ from crossbit.methods.base import Method, Task, View
 from crossbit.methods.settings import Count, PictureSettings, Rate, Weight
 from crossbit.networks.pictures import PictureEncoder, with_backbone
 
-SCHEDULE: dict[str, Any] = {"passes": "paper", "epochs": 5, "decay": 10**-0.5}
+SIZES: dict[str, Any] = {"batch": 128, "width": 4096, "feature": 512, "label_lr": 1e-3}
+SCHEDULE: dict[str, Any] = {"passes": "paper", "epochs": 5, "decay": 10**-0.5, **SIZES}
 PUBLISHED = dict.fromkeys(("alpha", "gamma", "quantisation", "label", "delta"), 1.0) | {
     "form": "official",
     "init": 0.01,
@@ -49,13 +50,13 @@ class SsahSettings(PictureSettings):
         '"paper": log likelihood, adversary that reaches the networks; "official": what the code does',
     ] = "paper"
     epochs: Annotated[Count, "outer epochs of four steps"] = 3
-    batch: Annotated[Count, "pairs a step (code)"] = 128
+    batch: Annotated[Count, "pairs a step (code: 128)"] = 32
     passes: Annotated[str, 'most passes of each step; falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5'] = (
-        "20/2/15/15"
+        "20/2/8/8"
     )
-    width: Annotated[Count, "of the hidden layers: LabNet's, TxtNet's, the paper's discriminators'"] = 4096
-    feature: Annotated[Count, "width of the semantic feature"] = 512
-    label_lr: Annotated[Rate, "Adam's first rate for LabNet (code: .01, at which it collapses)"] = 1e-3
+    width: Annotated[Count, "of the hidden layers: LabNet's, TxtNet's, the paper's discriminators' (code: 4096)"] = 256
+    feature: Annotated[Count, "width of the semantic feature (code: 512)"] = 128
+    label_lr: Annotated[Rate, "Adam's first rate for LabNet (code: .01, at which it collapses)"] = 3e-3
     discriminator_lr: Annotated[Rate, "for the discriminators (code)"] = 1e-3
     image_lr: Annotated[Rate, "for the first modality's network (code: 10^-4.5)"] = 3e-3
     backbone_lr: Annotated[Rate, "for a convolutional network whose `weights` are given (code)"] = 10**-4.5
@@ -411,9 +412,6 @@ class Ssah(Method):
         "SSAH-2: no multi-scale fusion": {"fusion": False},
         "SSAH-3: no adversary": {"delta": 0.0},
     }
-
-    demo = {"width": 256, "feature": 128, "batch": 64, "epochs": 1, "passes": "10/2/8/8", "label_lr": 3e-3}  # noqa: RUF012
-    demo_without = "the adversary", {"delta": 0.0}
 
     def __init__(self, settings: SsahSettings, task: Task) -> None:
         super().__init__(settings, task)
