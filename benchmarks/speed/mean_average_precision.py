@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.common.page import Section, compared_table
 from benchmarks.common.timing import compared, in_turns, report
 from crossbit.bits import pack
-from crossbit.bits.search import thread_count
+from crossbit.bits.compiled import thread_count
 from crossbit.evaluation import average_precision, mean_average_precision
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.common.page import Section, compared_table
 from benchmarks.common.timing import compared, in_turns, report
 from crossbit.bits import planes, top_k
-from crossbit.bits.search import thread_count
+from crossbit.bits.compiled import thread_count
 
 
 def many(codes: np.ndarray, queries: np.ndarray, args: argparse.Namespace) -> dict[str, Any]:
