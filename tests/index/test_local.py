@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,31 @@ def test_a_path_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
     refused(str(tmp_path / name), bits=8)
     refused(str(tmp_path / name / "index"), bits=8)
     assert os.listdir(tmp_path) == []
+
+
+def test_others_search_while_a_long_add_goes_on(path: Path) -> None:
+    """They see what was there before, and from its end on all of it."""
+    adding, go_on = threading.Event(), threading.Event()
+
+    def wait(done: int, n: int) -> None:
+        adding.set()
+        assert go_on.wait(60)
+
+    with LocalIndex(path, bits=64) as index:
+        index.add([1, 2], random_codes(2), items=[{"name": "a"}, {"name": "b"}])
+        new = {"name": ["new"] * 3, "fresh": [1, 2, 3]}
+        options: dict[str, Any] = {"items": new, "replace": True, "progress": wait}
+        writer = threading.Thread(target=index.add, args=([2, 3, 4], random_codes(3, seed=1)), kwargs=options)
+        writer.start()
+        assert adding.wait(60)
+        assert index.search(random_codes(1), k=9, where="name <> 'new'")[0][0] == (1, 0, {"name": "a"})
+        assert (len(index), list(index), index[2][1]) == (2, [1, 2], {"name": "b"})
+        np.testing.assert_array_equal(index[2][0], random_codes(2)[1])
+        assert index.check() == []
+        go_on.set()
+        writer.join()
+        assert list(index) == [1, 2, 3, 4]
+        assert index[2][1] == {"name": "new", "fresh": 1}
 
 
 def test_another_duckdb_file_is_left_alone(path: Path) -> None:

@@ -147,9 +147,9 @@ def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
 
 def check_time_limit(milliseconds: float) -> float:
     """Return a time limit; UserError where it is not a number above 0."""
-    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float) or not milliseconds > 0:
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float | np.number) or not milliseconds > 0:
         raise UserError(f"time_limit_ms is {milliseconds!r}; it must be a number of milliseconds above 0")
-    return min(milliseconds, 1000 * threading.TIMEOUT_MAX)
+    return min(float(milliseconds), 1000 * threading.TIMEOUT_MAX)
 
 
 @contextmanager

@@ -31,7 +31,8 @@ class Handle:
     Attributes:
         path: the file.
         read_only: whether changes are refused.
-        lock: held around changes, and around what must be seen at one moment.
+        writing: held around a change from its first look to its end; taken before `lock`.
+        lock: held for moments, around what must be seen or become true at once.
         bits: the code length; 0 before the file is open.
         encoder: what made the codes, where that is known.
         awaited: no file is there yet, and `attach` will make it.
@@ -41,10 +42,11 @@ class Handle:
         self.path = check_path(path)
         self.read_only = read_only
         self.encoder = encoder
-        self.lock = threading.RLock()
+        self.writing, self.lock = threading.RLock(), threading.RLock()
         self.bits, self.place, self.gone = 0, "", ""
         self.awaited = not read_only and not self.path.exists()
         self.cursors: set[duckdb.DuckDBPyConnection] = set()
+        self._root: duckdb.DuckDBPyConnection | None = None  # runs nothing itself, so it is free to give cursors
         self._connection: duckdb.DuckDBPyConnection | None = None
         _handles.add(self)
 
@@ -58,16 +60,23 @@ class Handle:
             if any(not handle.read_only for handle in here):  # DuckDB would let one process open twice
                 raise busy(self.path)
             opened = open_file(self.path, bits, self.read_only, self.encoder, is_open=bool(here))
-            self._connection, self.bits, self.encoder = opened
-            define_functions(self._connection)
+            self._root, self.bits, self.encoder = opened
+            define_functions(self._root)
+            self._connection = self._root.cursor()
             self.place, self.awaited = place, False
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """What statements run on while the lock is held; UserError where there is none."""
-        if self._connection is None:
-            raise UserError(self.gone or f"there is no index at {self.path} yet; the first add makes it")
+        """What a change runs on, while `writing` is held; UserError where there is none."""
+        self.check_open()
+        assert self._connection is not None
         return self._connection
+
+    def check_open(self) -> duckdb.DuckDBPyConnection:
+        """What gives cursors; UserError where there is none."""
+        if self._root is None:
+            raise UserError(self.gone or f"there is no index at {self.path} yet; the first add makes it")
+        return self._root
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -76,7 +85,7 @@ class Handle:
         Do not wait for the lock inside: `close` holds it while it waits for the cursors.
         """
         with self.lock:
-            cursor = self.connection.cursor()
+            cursor = self.check_open().cursor()
             self.cursors.add(cursor)
         try:
             with trouble(self.path, "read"):
@@ -91,27 +100,27 @@ class Handle:
 
     def close(self) -> None:
         """Give up the file, and end what other threads read from it."""
-        with self.lock, _opening:
-            connection, self._connection = self._connection, None
+        with self.writing, self.lock, _opening:
+            connections, self._connection, self._root = (self._connection, self._root), None, None
             self.awaited, self.gone = False, self.gone or f"the index {self.path} is closed; open it again"
             while self.cursors:
                 for cursor in list(self.cursors):
                     with suppress(duckdb.Error):  # closed meanwhile
                         cursor.interrupt()
                 time.sleep(PAUSE)
-            if connection is not None:
+            for connection in filter(None, connections):
                 connection.close()
             self.place = ""
 
     def _forked(self) -> None:
         """In a forked child: let go of the connection, unclosed, and never use it again."""
-        self.lock = threading.RLock()  # another thread of the parent may have held it
-        if self._connection is not None:
-            for connection in (self._connection, *self.cursors):
+        self.writing, self.lock = threading.RLock(), threading.RLock()  # another thread may have held them
+        if self._root is not None:
+            for connection in (self._root, self._connection, *self.cursors):
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))  # nothing destroys it, not even the exit
             _inherited.add(self.place)
             self.gone = f"the index {self.path} was opened before this process was forked; {FORKED}"
-            self._connection, self.cursors, self.place = None, set(), ""
+            self._root, self._connection, self.cursors, self.place = None, None, set(), ""
 
 
 _handles: WeakSet[Handle] = WeakSet()  # of this process

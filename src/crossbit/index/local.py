@@ -42,7 +42,7 @@ class LocalIndex(Index):
 
     Every `add` and `remove` is one durable transaction: once it returns, the rows survive the end of the process at any
     moment. One process may write, or many may read. Within a process an index may be used by many threads: a search
-    sees the codes and items of one moment, and neither a slow filter nor a fetch of items keeps others waiting. In a
+    sees the codes and items of one moment, and no slow filter, fetch of items or long `add` keeps others waiting. In a
     forked child it is closed; a child opens its own. The codes are loaded when they are first needed, ordered by id
     (8 bytes per 64 bits of code, 16 more per id).
 
@@ -144,14 +144,15 @@ class LocalIndex(Index):
     ) -> npt.NDArray[np.int64]:
         """See `Index.add`."""
         batch = checked(ids, codes, items, embeddings, hashes)
-        with self._file.lock:
-            if self._file.awaited:
-                self._attach(8 * batch.codes.shape[1])
-            self.check_length(batch.codes)
-            self._check_writable()
-            held = self._stored.codes()
-            wanted = next_ids(held.merged().ids, len(batch)) if batch.ids is None else batch.ids
-            there = np.sort(wanted)[held.has(np.sort(wanted))]
+        with self._file.writing:
+            with self._file.lock:
+                if self._file.awaited:
+                    self._attach(8 * batch.codes.shape[1])
+                self.check_length(batch.codes)
+                self._check_writable()
+                held = self._stored.codes()
+                wanted = next_ids(held.merged().ids, len(batch)) if batch.ids is None else batch.ids
+                there = np.sort(wanted)[held.has(np.sort(wanted))]
             if len(there) and not replace:
                 raise UserError(f"id {there[0]} is in {self.path} already ({len(there)} such); replace=True overwrites")
             self._write(wanted, batch, there, progress)
@@ -161,7 +162,8 @@ class LocalIndex(Index):
         self, ids: npt.NDArray[np.int64], batch: Batch, there: npt.NDArray[np.int64], progress: Progress | None
     ) -> None:
         """Add a batch under ids, in place of those that are there; its embeddings first."""
-        new, columns = fit_all(batch.columns, self._stored.columns())
+        with self._file.lock:
+            new, columns = fit_all(batch.columns, self._stored.columns())
         words = bits.planes(batch.codes)
         rows: Values = {"id": ids, **dict(zip(self._stored.words, words, strict=True))}
         rows |= {} if batch.hashes is None else {"_hash": batch.hashes}
@@ -177,9 +179,9 @@ class LocalIndex(Index):
     def remove(self, ids: npt.ArrayLike, *, missing_ok: bool = False) -> int:
         """See `Index.remove`."""
         wanted = check_ids(ids)
-        with self._file.lock:
-            held = self._stored.codes()
-            there = held.has(wanted)
+        with self._file.writing:
+            with self._file.lock:
+                there = self._stored.codes().has(wanted)
             absent = wanted[~there]
             if len(absent) and not missing_ok:
                 raise UserError(
@@ -284,7 +286,8 @@ class LocalIndex(Index):
         self._stored.forget()
 
     def _check_writable(self) -> None:
-        if self._file.connection and self._file.read_only:
+        self._file.check_open()
+        if self._file.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
 
     def _write_segment(
@@ -293,7 +296,9 @@ class LocalIndex(Index):
         """The places of n new rows, and the statements that name the new segment; its file is on the disk by then."""
         if embeddings is None or not n:
             return np.full(n, -1, np.int64), []
-        number = max([0, *self._stored.segments(), *self._segments.numbers()]) + 1
+        with self._file.lock:
+            named = self._stored.segments()
+        number = max([0, *named, *self._segments.numbers()]) + 1
         places = self._segments.write(embeddings, number)
         rows |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
         return places, [f"INSERT INTO segments VALUES ({number}, {n})"]

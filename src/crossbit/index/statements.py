@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
@@ -18,28 +18,33 @@ Values = dict[str, npt.NDArray[Any]]
 Progress = Callable[[int, int], Any]  # rows done, rows in all; False cancels
 
 
-def change(
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Begin a transaction, which the body commits; an error rolls it back."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # a commit, even one that failed, has ended the transaction
+            connection.rollback()
+        raise
+
+
+def fill(
     connection: duckdb.DuckDBPyConnection,
     values: Values,
     statements: Sequence[str],
     insert: str | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """One transaction: statements over the table `given`, whose columns are arrays, then an insertion of its rows.
+    """Run statements over the table `given`, whose columns are arrays, then an insertion of its rows.
 
     Raises:
-        UserError: `progress` said False; then nothing has happened.
+        UserError: `progress` said False.
     """
-    connection.begin()
-    try:
-        _over(connection, values, statements)
-        if insert:
-            _insert(connection, values, insert, progress)
-        connection.commit()
-    except BaseException:
-        with suppress(duckdb.Error):  # a failed commit has ended the transaction itself
-            connection.rollback()
-        raise
+    _over(connection, values, statements)
+    if insert:
+        _insert(connection, values, insert, progress)
 
 
 def insertion(rows: Values, columns: dict[str, Column]) -> tuple[Values, str]:

@@ -16,11 +16,12 @@ from crossbit.index.filters import matching_ids, parse
 from crossbit.index.handle import Handle
 from crossbit.index.runs import Codes, SortedCodes, ordered
 from crossbit.index.segments import ROW_BITS
-from crossbit.index.statements import Progress, Values, change, quoted
+from crossbit.index.statements import Progress, Values, fill, quoted, transaction
 
 
 class Stored:
-    """The content of one open file. All methods but `items` and `snapshot` are called with the file's lock held."""
+    """The content of one open file. `change` is called with the file's `writing` held, `items` and `snapshot` without
+    a lock, the other methods with its `lock`."""
 
     def __init__(self, file: Handle) -> None:
         self.file = file
@@ -44,8 +45,8 @@ class Stored:
 
     def fetch(self, query: str) -> list[Any]:
         """The rows of a query."""
-        with trouble(self.file.path, "read"):
-            return self.file.connection.execute(query).fetchall()
+        with self.file.cursor() as cursor:
+            return cursor.execute(query).fetchall()
 
     def count(self) -> int:
         """How many codes there are."""
@@ -53,11 +54,11 @@ class Stored:
 
     def codes(self) -> Codes:
         """All codes, from memory after the first time."""
-        connection = self.file.connection  # an error where it is closed
+        self.file.check_open()
         if self._codes is None:
             place = f"coalesce((_segment::BIGINT << {ROW_BITS}) + _row, -1) AS place"
-            with trouble(self.file.path, "read"):
-                rows = connection.execute(f"SELECT {', '.join(['id', *self.words, place])} FROM items").fetchnumpy()
+            with self.file.cursor() as cursor:
+                rows = cursor.execute(f"SELECT {', '.join(['id', *self.words, place])} FROM items").fetchnumpy()
             planes = np.stack([np.asarray(rows[name], np.uint64) for name in self.words])
             ids, places = (np.asarray(rows[name], np.int64) for name in ("id", "place"))
             self._codes = Codes(ordered(ids, planes, places))
@@ -107,16 +108,21 @@ class Stored:
     def change(
         self, values: Values, statements: list[str], insert: str | None = None, progress: Progress | None = None
     ) -> Iterator[Codes]:
-        """One transaction (see `statements.change`), then, in the body, the same change of the codes in memory.
+        """One transaction (see `statements.fill`), then, in the body, the same change of the codes in memory.
 
-        An error in either makes memory be read from the file again, which is always right.
+        Others read what was there before until both are done; they wait for the commit and the body alone. An error
+        makes memory be read from the file again, which is always right.
         """
-        codes = self.codes()
         try:
-            with trouble(self.file.path, "write"):
-                change(self.file.connection, values, statements, insert, progress)
-            yield codes
-            self._columns = self._segments = None
+            with self.file.lock:
+                connection, codes = self.file.connection, self.codes()
+            with trouble(self.file.path, "write"), transaction(connection):
+                fill(connection, values, statements, insert, progress)
+                with self.file.lock:
+                    connection.commit()
+                    yield codes
+                    self._columns = self._segments = None
         except BaseException:
-            self.forget()
+            with self.file.lock:
+                self.forget()
             raise
