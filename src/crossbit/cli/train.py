@@ -149,6 +149,8 @@ def _kept(out: Path) -> str:
 
 def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     """Evaluate, write report.json, and say what to do next."""
+    from crossbit.model.collapse import at_chance
+
     report = _evaluated(model, data)
     if report is not None:
         write_json(out / "report.json", report.to_dict())
@@ -157,6 +159,8 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
     if report is not None:
         say_report(report, as_json=False)
+        for line in at_chance(model, report):
+            note(line)
         following.insert(0, ["evaluate", out, "--ties", "index"])
     if _labelled_for_training(data):
         following.append(["audit", out])
