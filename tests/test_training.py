@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from crossbit.data.described import fingerprint
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
@@ -500,3 +501,8 @@ def test_killed_at_20_random_moments_and_resumed_the_weights_are_the_same(tmp_pa
     assert killed_until_finished(tmp_path / "killed", kills=20, seed=0) == 20
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     assert (tmp_path / "whole/history.jsonl").read_text() == (tmp_path / "killed/history.jsonl").read_text()
+
+
+@pytest.mark.parametrize("noise", [None, "swap-one:0.5", "shuffle-pairs:0.5"])
+def test_the_fingerprint_is_that_of_the_data_as_given(noise):
+    assert small(toy(), noise=noise, epochs=1).config["fingerprint"] == fingerprint(toy())

@@ -81,6 +81,7 @@ def make_plan(
     config |= {"noise": None if ready.noise is None else str(ready.noise), "seed": seed, "validation": validation}
     config |= {"precision": precision, "device": device, "selection": _selection(ready.validation_rows, validation)}
     config |= {"noise_changes": ready.noise_changes, **_describe(ready.data, ready.reads_labels)}
+    config["fingerprint"] = fingerprint(data, labels=ready.reads_labels)  # as given: the rule and the seed say the rest
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
 
 
@@ -107,7 +108,6 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
     """The config's part on the data and the machine; without `labels` none is read."""
     return {
         "data": data.name,
-        "fingerprint": fingerprint(data, labels=labels),
         "classes": data.classes if labels else 0,
         "multi_label": data.multi_label if labels else None,
         "label_names": data.label_names if labels else None,
