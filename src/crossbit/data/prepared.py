@@ -135,7 +135,7 @@ def prepared(
     ...                   {"train": [1, 2, 3, 4, 5], "query": [0], "retrieval": [1, 2, 3, 4, 5]})
     >>> ready = prepared(data, ["x", "y"], noise="swap-one:1", hold_out=0.4)
     >>> ready.rows.tolist(), ready.validation_rows.tolist(), ready.observed(np.arange(2))["x"].tolist()
-    ([1, 2, 5], [3, 4], [[1.0, 0.0], [1.0, 0.0]])
+    ([1, 3, 4], [2, 5], [[1.0, 0.0], [1.0, 0.0]])
     """
     rule = None if noise is None else parse_noise(noise)
     kept, validation = _hold_out(data, data.splits[rows], hold_out, seed)
