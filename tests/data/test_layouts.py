@@ -582,6 +582,59 @@ def test_dcmht_several_captions_of_a_picture(tmp_path):
     assert set(load_data(tmp_path / "mine", split="ucch:3")["text"]) == {"one\nanother one"}
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("form", ["characters", "cells", "characters 7.3", "cells 7.3", "strings"])
+def test_dcmht_a_table_of_captions(form, turned, tmp_path):
+    dcmht_folder(tmp_path / "mine")
+    captions = np.array([[f"one {i}", f"another {i}", f"{i}"] for i in range(12)])
+    table, file = np.array(captions.T.tolist()) if turned else captions, tmp_path / "mine" / "caption.mat"
+    if form == "characters":  # as savemat writes a list of lists
+        write_mat(file, caption=table)
+    elif form == "cells":
+        write_mat(file, caption=table.astype(object))
+    else:
+        with h5py.File(file, "w") as out:
+            if form == "strings":
+                out.create_dataset("caption", data=table.astype(object), dtype=h5py.string_dtype())
+            elif form == "cells 7.3":
+                refs = [
+                    [put(out, f"#refs#/{i}_{j}", str(cell)).ref for j, cell in enumerate(row)]
+                    for i, row in enumerate(table)
+                ]
+                out.create_dataset("caption", data=np.array(refs, dtype=object).T, dtype=h5py.ref_dtype)
+            else:
+                codes = table.astype("U10").view("<u4").reshape(*table.shape, 10)
+                out["caption"] = np.where(codes == 0, 32, codes).astype("u2").T
+                out["caption"].attrs["MATLAB_class"] = np.bytes_("char")
+    data = load_data(tmp_path / "mine", split="ucch:3")
+    assert data["text"].tolist() == ["\n".join(row) for row in captions]
+
+
+def test_dcmht_a_table_of_captions_that_is_square(tmp_path):
+    dcmht_folder(tmp_path / "mine")
+    table = np.array([[f"{i} {j}" for j in range(12)] for i in range(12)])
+    write_mat(tmp_path / "mine" / "caption.mat", caption=table)
+    with pytest.raises(UserError, match=r"caption is square, \(12, 12\).*--no-transposed"):
+        load_data(tmp_path / "mine", split="ucch:3")
+    data = load_data(tmp_path / "mine", split="ucch:3", transposed=False)
+    assert data["text"][1] == "\n".join(table[1])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_dcmht_captions_as_lines_of_text(end, tmp_path):
+    texts = [f"line\u2028 {i}é" for i in range(12)]
+    dcmht_folder(tmp_path / "mine")
+    (tmp_path / "mine" / "caption.mat").unlink()
+    (tmp_path / "mine" / "caption.txt").write_bytes(("\ufeff" + end.join(texts) + end).encode())
+    assert load_data(tmp_path / "mine", split="ucch:3")["text"].tolist() == texts
+    (tmp_path / "mine" / "caption.txt").write_bytes(end.join(texts[1:]).encode())
+    with pytest.raises(UserError, match=r"no size is shared by .*index \(12,\), caption \(11,\)"):
+        load_data(tmp_path / "mine", split="ucch:3")
+    (tmp_path / "mine" / "caption.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match=r"caption.txt is not UTF-8 text"):
+        load_data(tmp_path / "mine", split="ucch:3")
+
+
 def test_dcmht_lacking_things(tmp_path):
     folder = tmp_path / "mine"
     dcmht_folder(folder)

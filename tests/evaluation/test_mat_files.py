@@ -150,7 +150,10 @@ def test_what_lacks_or_is_no_numbers(tmp_path: Path, version: str) -> None:
 
         with h5py.File(tmp_path / "codes.mat", "r+") as file:
             file.create_group("query_text")
-    with pytest.raises(UserError, match="query_text is no array of numbers, but perhaps a cell, struct or text"):
+    what = (
+        "query_text is a cell array; it must hold numbers" if version == "5" else "query_text is no array but an HDF5"
+    )
+    with pytest.raises(UserError, match=what):
         score_file(tmp_path / "codes.mat")
 
 
@@ -166,7 +169,7 @@ def test_what_is_no_mat_file(tmp_path: Path) -> None:
     broken = [b"", b"hello", b"\x00" * 600, whole["old.mat"][:300], whole["new.mat"][:900], b"MATLAB".ljust(512) + b"x"]
     for content in broken:
         (tmp_path / "broken.mat").write_bytes(content)
-        with pytest.raises(UserError, match="not a file of codes") as caught:
+        with pytest.raises(UserError, match=r"not a file of codes|is the file whole") as caught:
             score_file(tmp_path / "broken.mat")
         assert "\n" not in str(caught.value)
 

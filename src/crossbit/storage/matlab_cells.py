@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.storage.lazy import Lazy, of_array
-from crossbit.storage.matlab import MatArray, read_mat
+from crossbit.storage.matlab import MatArray, read_mat, reading
 
 
 def read_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
@@ -19,29 +20,39 @@ def read_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
     """
     if entry.kind != "cell":
         raise UserError(f"{entry.path}: {entry.key} is a {entry.kind} array; it must be a cell array, a cell per view")
-    entries = _hdf5_cells(entry) if entry.hdf5 else _mat_cells(entry)
-    return entries
+    return _hdf5_cells(entry) if entry.hdf5 else _mat_cells(entry)
 
 
 def read_strings(entry: MatArray) -> np.ndarray:
-    """Unicode (n,): a row of a character array or a cell each, without the blanks that fill up rows.
+    """Unicode (n,), or (n, m) where the file has a table of strings, without the blanks that fill up rows.
 
-    A cell that holds several strings gives them as lines of one string, so nothing is lost.
+    Each row of a character array, or each cell, is a string; a cell that holds several strings gives them as lines of
+    one string, so nothing is lost. A table with one row or one column is (n,).
 
     Raises:
         UserError: it holds no text.
     """
-    if entry.kind == "text" and not entry.hdf5:
-        texts = [[str(row)] for row in np.atleast_1d(read_mat(entry.path, entry.key)).ravel()]
-    elif entry.kind not in ("text", "cell"):
+    if entry.kind not in ("text", "cell"):
         raise UserError(f"{entry.path}: {entry.key} holds numbers of shape {entry.shape}; it must hold texts")
-    else:
-        texts = _hdf5_strings(entry) if entry.hdf5 else [_flat(entry, cell) for cell in _mat_values(entry)]
-    return np.array(["\n".join(line.rstrip() for line in lines) for lines in texts], dtype=np.str_)
+    strings = (_hdf5_strings if entry.hdf5 else _mat_strings)(entry)
+    return strings if min(strings.shape, default=0) > 1 else strings.ravel()
 
 
-def _mat_values(entry: MatArray) -> list[Any]:
-    return list(np.asarray(read_mat(entry.path, entry.key), object).ravel(order="F"))
+def _each(table: np.ndarray, text: Callable[[Any], str]) -> np.ndarray:
+    """A table of objects as a table of strings."""
+    strings = np.array([text(item) for item in table.ravel()], dtype=np.str_)
+    return strings.reshape(table.shape)
+
+
+def _lines(strings: Iterable[str]) -> str:
+    return "\n".join(line.rstrip() for line in strings)
+
+
+def _mat_strings(entry: MatArray) -> np.ndarray:
+    table = np.atleast_1d(np.asarray(read_mat(entry)))
+    if entry.kind == "text":
+        return _each(table, lambda text: str(text).rstrip())
+    return _each(table.astype(object), lambda cell: _lines(_flat(entry, cell)))
 
 
 def _flat(entry: MatArray, cell: Any) -> list[str]:
@@ -55,7 +66,7 @@ def _flat(entry: MatArray, cell: Any) -> list[str]:
 
 
 def _mat_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
-    arrays = [np.asarray(cell) for cell in _mat_values(entry)]
+    arrays = [np.asarray(cell) for cell in np.asarray(read_mat(entry), object).ravel(order="F")]
     for number, array in enumerate(arrays, 1):
         if array.dtype.kind not in "fiub":
             raise UserError(f"{entry.path}: cell {number} of {entry.key} is {array.dtype}; it must be a matrix")
@@ -66,34 +77,40 @@ def _mat_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
 def _hdf5_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
     import h5py
 
-    with h5py.File(entry.path, "r") as file:
+    with reading(f"{entry.path}: {entry.key}"), h5py.File(entry.path, "r") as file:
         cells = [file[reference] for reference in file[entry.key][()].ravel()]
+        for number, cell in enumerate(cells, 1):
+            if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiub":
+                raise UserError(f"{entry.path}: cell {number} of {entry.key} is no matrix of numbers")
         entries = [MatArray(entry.path, cell.name, cell.shape, cell.dtype, "dense", True) for cell in cells]
     names = [f"{entry.key}{{{number}}}" for number in range(1, len(entries) + 1)]
     return [(name, inner.lazy(), inner.lazy(transposed=True)) for name, inner in zip(names, entries, strict=True)]
 
 
-def _hdf5_strings(entry: MatArray) -> list[list[str]]:
+def _hdf5_strings(entry: MatArray) -> np.ndarray:
     import h5py
 
-    with h5py.File(entry.path, "r") as file:
+    with reading(f"{entry.path}: {entry.key}"), h5py.File(entry.path, "r") as file:
         item = file[entry.key]
         if entry.kind == "cell":
-            return [_item_strings(entry, file, file[reference]) for reference in item[()].ravel()]
-        return [[text] for text in _item_strings(entry, file, item)]
+            return _each(item[()].T, lambda reference: _lines(_item_strings(entry, file[reference], file).ravel()))
+        return _item_strings(entry, item, file)
 
 
-def _item_strings(entry: MatArray, file: Any, item: Any) -> list[str]:
+def _item_strings(entry: MatArray, item: Any, file: Any) -> np.ndarray:
     """The strings of a dataset: a cell array's, one row of a character array each, or HDF5's own."""
     import h5py
 
     if h5py.check_ref_dtype(item.dtype) is not None:
-        return [text for reference in item[()].ravel() for text in _item_strings(entry, file, file[reference])]
+        inner = [_item_strings(entry, file[reference], file).ravel() for reference in item[()].ravel()]
+        return np.concatenate(inner) if inner else np.array([""])
     if h5py.check_string_dtype(item.dtype) is not None:
-        return [str(text) for text in np.atleast_1d(item.asstr()[()]).ravel()]
+        return np.atleast_1d(np.asarray(item.asstr()[()], dtype=np.str_))
     if item.attrs.get("MATLAB_empty"):
-        return [""]
+        return np.array([""])
     if item.attrs.get("MATLAB_class") != b"char":
         raise UserError(f"{entry.path}: {entry.key} holds numbers; it must hold text")
-    codes = np.atleast_2d(item[()].T).astype("<u2")  # (rows, characters) in UTF-16, as MATLAB shows them
-    return [row.tobytes().decode("utf-16-le", "replace") for row in codes]
+    codes = np.ascontiguousarray(np.atleast_2d(item[()].T), "<u2")  # (rows, ..., characters), as MATLAB shows them
+    rows = codes.reshape(-1, codes.shape[-1])
+    strings = [row.tobytes().decode("utf-16-le", "replace").rstrip() for row in rows]
+    return np.array(strings, dtype=np.str_).reshape(codes.shape[:-1])

@@ -12,6 +12,7 @@ import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
+from crossbit.storage.kinds import what_is
 
 # What damaged bytes raise in zipfile and in numpy, which parses headers as Python.
 BROKEN = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
@@ -44,8 +45,13 @@ def read_npz(
             names = [name for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
             return {name.removesuffix(".npy"): _read_member(path, archive, name) for name in names}
     except BROKEN as error:
-        what = getattr(error, "strerror", None) or "it is damaged, or no zip file"
+        what = getattr(error, "strerror", None) or f"it is {_damage(path)}"
         raise UserError(f"{path} is not {kind} that can be read: {what}; {hint}") from error
+
+
+def _damage(path: Path) -> str:
+    kind = what_is(path)
+    return "a damaged zip archive" if kind == "a zip archive" else kind
 
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:

@@ -56,6 +56,7 @@ def find_layout(path: str | Path) -> LayoutFile | None:
         return None
     if (found := _best(source, held)) is None:
         keys = ", ".join(sorted(held.entries)) or "no arrays"
+        keys += "".join(f"; {name} is {what}" for name, what in sorted(held.others.items()))
         known = ", ".join(layouts())
         raise UserError(f"{source} holds {keys}, which is none of the known layouts: {known} (see docs/layouts.md)")
     return found

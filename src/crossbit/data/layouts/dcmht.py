@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading, absent
 from crossbit.data.layouts.parts.labels import multi_hot
 from crossbit.data.layouts.parts.pictures import picture_files
 from crossbit.data.layouts.parts.rules import Split, apply_rule
@@ -21,12 +22,13 @@ FILES = {
     "caption": ("caption.mat", ("caption", "tags")),
     "label": ("label.mat", ("category", "label", "LAll")),
 }
+LINES = "caption.txt"  # a line a picture, in the place of caption.mat
 
 
 class Dcmht(Layout):
-    """`index.mat` (`index`: paths of pictures), `caption.mat` (`caption`), `label.mat` (`category`, also `label`).
-    Paths are looked for as they are, then under the folder, by ever shorter ends: `/old/place/images/im1.jpg` is found
-    as `images/im1.jpg` or `im1.jpg`."""
+    """`index.mat` (`index`: paths of pictures), `caption.mat` (`caption`) or `caption.txt` (a line a picture),
+    `label.mat` (`category`, also `label`). Paths are looked for as they are, then under the folder, by ever shorter
+    ends: `/old/place/images/im1.jpg` is found as `images/im1.jpg` or `im1.jpg`."""
 
     name = "dcmht"
     rules = ("random", "ucch", "nrch")
@@ -42,30 +44,47 @@ class Dcmht(Layout):
         ):
             return None
         entries, missing = {}, []
+        lines = folder / LINES if "caption.mat" not in there and (folder / LINES).is_file() else None
         for role, (name, keys) in FILES.items():
             opened = open_container(folder / name) if name in there else None
             key = next((key for key in keys if opened and key in opened.entries), None)
-            if opened is None:
-                missing.append(name)
-            elif key is None:
-                missing.append(f"{' or '.join(keys)} in {name}")
+            if role == "caption" and lines:
+                continue
+            if opened is None or key is None:
+                missing.append(absent(folder / name, opened, keys))
             else:
                 entries[role] = opened.entries[key]
-        return LayoutFile(self, path, folder.absolute().name, entries, missing, extra={"folder": folder})
+        extra = {"folder": folder, "lines": lines}
+        return LayoutFile(self, path, folder.absolute().name, entries, missing, extra=extra)
 
     def read(self, found: LayoutFile, split: Split, transposed: bool | None) -> Reading:
-        names, captions = read_strings(found.entries["index"]), read_strings(found.entries["caption"])
+        names, captions = read_strings(found.entries["index"]).ravel(), _captions(found)
         entry = found.entries["label"]
-        if len(names) != len(captions):
-            raise UserError(
-                f"index has {len(names)} pictures and caption {len(captions)} texts; there must be one each"
-            )
-        sides = pairs_of({entry.key: entry.shape, "index": (len(names),)}, transposed)
+        shapes = {entry.key: entry.shape, "index": (len(names),), "caption": captions.shape}
+        sides = pairs_of(shapes, transposed)
+        captions = captions.T if sides["caption"] else captions
+        if captions.ndim > 1:  # a caption a column
+            captions = np.array(["\n".join(row).rstrip("\n") for row in captions], dtype=np.str_)
         label = multi_hot(entry.lazy(sides[entry.key]).read(), entry.key)
         splits, said = apply_rule(split, len(label), found.name, self.rules)
         images, sized = picture_files(_pictures(found.extra["folder"], names))
         rest = {"label": label, "splits": splits, "caption": captions, "path": names}
         return Reading(found, {"image": images, "text": captions}, rest, [said, sized])
+
+
+def _captions(found: LayoutFile) -> np.ndarray:
+    """Unicode (n,), or (n, m) with m captions a picture, perhaps transposed."""
+    if (lines := found.extra["lines"]) is None:
+        return read_strings(found.entries["caption"])
+    return np.array([line.strip() for line in _lines(lines)], dtype=np.str_)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: byte {error.start}; save it as UTF-8") from error
+    return re.split("\r\n|\r|\n", re.sub("(\r\n|\r|\n)$", "", text))
 
 
 def _pictures(folder: Path, names: Sequence[str] | np.ndarray) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
+from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading, absent
 from crossbit.data.layouts.parts.common import split_by_rule
 from crossbit.data.layouts.parts.pictures import pictures
 from crossbit.data.layouts.parts.rules import Split
@@ -56,7 +56,8 @@ class SplitMat(Layout):
             key = next((key for key in KEYS[role] if held and key in held.entries), None)
             if held is None or key is None:
                 default = f"{name}-{letters[-1]}all{'-vgg' if role == 'image' else ''}.mat"
-                missing.append(f"{' or '.join(KEYS[role])} in {these[0].name if these else default}")
+                lacks = f"{' or '.join(KEYS[role])} in {default}"
+                missing.append(absent(these[0], held, KEYS[role]) if these else lacks)
             else:
                 entries[role] = held.entries[key]
         return LayoutFile(self, path, name, entries, missing)

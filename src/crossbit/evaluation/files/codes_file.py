@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.bits import pack
+from crossbit.bits import MAX_BITS, pack
 from crossbit.errors import UserError
 from crossbit.evaluation.files.array_names import SIDES, is_wanted, modalities_of, renamings
-from crossbit.evaluation.files.upright import read_mat, upright
+from crossbit.evaluation.files.upright import as_classes, upright
 from crossbit.evaluation.measure import Empty, Measure, RankMeasure
 from crossbit.evaluation.measures import MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure
@@ -23,11 +24,12 @@ from crossbit.evaluation.rankings import Array
 from crossbit.evaluation.report import Report
 from crossbit.evaluation.scoring import score_codes, score_vectors
 from crossbit.evaluation.ties.counts import Cutoff, Ties
+from crossbit.storage.matlab import Container, open_container
 from crossbit.storage.npz import read_npz
 
 _LOG = logging.getLogger(__name__)
 KIND = "a file of codes"
-HINT = "give an .npz or .mat of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
+HINT = "give an .npz, .mat or .h5 of query_<modality>, retrieval_<modality>, query_label and retrieval_label"
 
 
 def score_file(
@@ -41,15 +43,15 @@ def score_file(
     curves: bool = False,
     per_query: bool = False,
 ) -> Report:
-    """Score an `.npz` or `.mat` file with `query_image`, `query_text`, `retrieval_image`, `retrieval_text` (or other
-    modalities' names), `query_label` and `retrieval_label`; row i is pair i.
+    """Score an `.npz`, `.mat` or HDF5 file with `query_image`, `query_text`, `retrieval_image`, `retrieval_text` (or
+    other modalities' names), `query_label` and `retrieval_label`; row i is pair i.
 
     Codes are uint8 (rows, bits // 8), packed as by `np.packbits`; or bool, 0/1 or ±1 in any other type, one bit an
     entry. Other numbers are real vectors, ranked by cosine similarity (equal to 12 decimals: tied); then all modalities
-    must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,). Arrays of a `.mat` (any version) may
-    stand transposed. Names that the field's own code gives (`array_names.KNOWN`: qBX, rBY, queryL, ...) are taken as
-    what they mean there, and a warning says so. Where both sides hold the same rows, the queries are searched
-    themselves.
+    must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,); one column is classes. Arrays of a `.mat`
+    (any version) or HDF5 file may stand transposed. Names that the field's own code gives (`array_names.KNOWN`: qBX,
+    rBY, queryL, ...) are taken as what they mean there, and a warning says so. Where both sides hold the same rows, the
+    queries are searched themselves.
 
     The report's `figures` have the mAP and every further measure twice: with ties="index", as the field's usual script
     sorts, and with ties="expected" ("first-k-relevant" has the former only).
@@ -60,7 +62,8 @@ def score_file(
         measures, curves, per_query: as for `score_codes`.
 
     Raises:
-        UserError: not such a file, keys missing (all are listed), pickled arrays, shapes or values that do not fit.
+        UserError: not such a file (says what it is), keys missing (all are listed), pickled arrays, shapes or values
+            that do not fit, arrays of a `.mat` that both ways up fit.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "toy.npz"
@@ -74,21 +77,48 @@ def score_file(
     further = side_by_side([measure, *map(as_measure, measures)])
     options: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty, "measures": further}
     file = Path(path)
-    held: list[str] = []  # all names in the file
+    container = None if zipfile.is_zipfile(file) else open_container(file)
+    arrays, held = _npz_arrays(file) if container is None else _mat_arrays(container)
+    try:
+        arrays = _ours(arrays, file)
+        modalities = modalities_of(arrays, held)
+        arrays = _with_classes(upright(arrays) if container else arrays, arrays, file)
+        return _score(arrays, modalities, {**options, "curves": curves, "per_query": per_query, "data": file.stem})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _npz_arrays(file: Path) -> tuple[dict[str, Array], list[str]]:
+    """The arrays that are wanted, and all names in the file."""
+    held: list[str] = []
 
     def wanted(name: str) -> bool:
         held.append(name)
         return is_wanted(name)
 
-    read = read_mat if file.suffix.lower() == ".mat" else read_npz
-    arrays = read(file, KIND, HINT, wanted=wanted)
-    try:
-        arrays = _ours(arrays, file)
-        modalities = modalities_of(arrays, held)
-        arrays = upright(arrays) if read is read_mat else arrays
-        return _score(arrays, modalities, {**options, "curves": curves, "per_query": per_query, "data": file.stem})
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+    return read_npz(file, KIND, HINT, wanted=wanted), held
+
+
+def _mat_arrays(container: Container) -> tuple[dict[str, Array], list[str]]:
+    """As `_npz_arrays`, as MATLAB shows them."""
+    for name, what in container.others.items():
+        if is_wanted(name):
+            raise UserError(f"{container.path}: {name} is {what}; it must be an array of numbers; {HINT}")
+    arrays = {name: entry.shown() for name, entry in container.entries.items() if is_wanted(name)}
+    return arrays, [*container.entries, *container.others]
+
+
+def _with_classes(arrays: dict[str, Array], given: dict[str, Array], file: Path) -> dict[str, Array]:
+    """The arrays with labels of one column as class numbers; a warning says so where they could be one label."""
+    made = {name: as_classes(array) if name.endswith("_label") else array for name, array in arrays.items()}
+    lines = [given[name] for name in arrays if name.endswith("_label") and given[name].ndim > made[name].ndim]
+    if lines and all(np.isin(line, (0, 1)).all() for line in lines):
+        _LOG.warning(
+            "%s: the labels are one line of 0 and 1, read as two classes: items of class 0 are relevant to each other, "
+            "as those of class 1 are; for a single label that an item has or lacks, add a second column of zeros",
+            file,
+        )
+    return made
 
 
 def _ours(arrays: dict[str, Array], file: Path) -> dict[str, Array]:
@@ -190,11 +220,10 @@ class _Features:
 
 def _packed(name: str, array: Array) -> Array:
     """Codes of ±1 or 0/1 (n, bits), packed."""
+    if array.shape[1] > MAX_BITS:
+        raise UserError(f"{name} has codes of {array.shape[1]:,} bits; there may be at most {MAX_BITS:,}")
     signs = array.dtype.kind != "b" and bool((array < 0).any())
-    try:
-        return pack(np.pad(array >= 0 if signs else array > 0, ((0, 0), (0, -array.shape[1] % 8))) - np.float32(0.5))
-    except UserError as error:
-        raise UserError(f"{name}: {error}") from error
+    return pack(np.pad(array >= 0 if signs else array > 0, ((0, 0), (0, -array.shape[1] % 8))) - np.float32(0.5))
 
 
 def _all_codes(features: dict[str, _Features]) -> dict[str, Array]:

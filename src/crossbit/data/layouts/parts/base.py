@@ -13,6 +13,7 @@ import numpy as np
 from crossbit.data.layouts.parts.rules import Split, parse_split
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
+from crossbit.storage.kinds import what_is
 from crossbit.storage.lazy import Lazy
 from crossbit.storage.matlab import Container, MatArray
 
@@ -130,10 +131,17 @@ class Layout(ABC):
         for role, keys in wanted.items():
             key = next((key for key in keys if key in held.entries), None)
             if key is None:
-                missing.append(" or ".join(keys))
+                missing.append(held.lacking(*keys))
             else:
                 entries[role] = held.entries[key]
         return LayoutFile(self, path, path.stem, entries, missing) if entries else None
+
+
+def absent(file: Path, held: Container | None, keys: Sequence[str]) -> str:
+    """What is missing: a file, or an array in it; with what is there in its place."""
+    if held is not None:
+        return f"{held.lacking(*keys)} in {file.name}"
+    return f"{file.name} (it is {what_is(file)})" if file.is_file() else file.name
 
 
 def whole_note(entries: Sequence[MatArray]) -> list[str]:
