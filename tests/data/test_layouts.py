@@ -630,8 +630,8 @@ def test_dcmht_captions_as_lines_of_text(end, tmp_path):
     (tmp_path / "mine" / "caption.txt").write_bytes(end.join(texts[1:]).encode())
     with pytest.raises(UserError, match=r"no size is shared by .*index \(12,\), caption \(11,\)"):
         load_data(tmp_path / "mine", split="ucch:3")
-    (tmp_path / "mine" / "caption.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match=r"caption.txt is not UTF-8 text"):
+    (tmp_path / "mine" / "caption.txt").write_bytes(b"a\n\xff")
+    with pytest.raises(UserError, match=r"caption.txt: line 2 holds byte 0xff"):
         load_data(tmp_path / "mine", split="ucch:3")
 
 

@@ -306,15 +306,3 @@ def test_repr_is_one_line_about_what_there_is() -> None:
     told = "6 pairs of image (pictures, 8x8x3) and text (words), 3 classes, train 3, query 2, retrieval 4"
     assert repr(data) == str(data) == f"<PairedData toy: {told}>"
     assert repr(data.train) == f"<3 rows of {data!r}>"
-
-
-@pytest.mark.parametrize("dtype", [">f4", ">f8", ">f2"])
-def test_the_other_byte_order_is_read(dtype):
-    given = np.arange(6).reshape(3, 2).astype(dtype)
-    splits = {"train": np.array([1, 2], ">i4"), "query": [0], "retrieval": [1, 2]}
-    data = PairedData(
-        "x", {"image": given, "text": np.array(["a", "é", "c"], ">U2")}, np.array([0, 1, 1], ">i2"), splits
-    )
-    assert data["image"].dtype == np.dtype(dtype).newbyteorder("=") and data["image"].dtype.isnative
-    np.testing.assert_array_equal(data["image"], given)
-    assert data["text"].tolist() == ["a", "é", "c"] and data.label.tolist() == [0, 1, 1]

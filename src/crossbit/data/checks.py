@@ -43,18 +43,13 @@ def check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]
     arrays = {}
     for name, array in modalities.items():
         _check_name(name)
-        arrays[name] = _native(np.asanyarray(array))
+        arrays[name] = np.asanyarray(array)
         if kind(name, arrays[name]) == "vectors" and not any(arrays[name] is known for known in seen):
             _check_finite(name, arrays[name])
     first, *others = arrays
     for name in others:
         check_rows(f"modality '{name}'", arrays[name], len(arrays[first]), f"modality '{first}' has")
     return arrays
-
-
-def _native(array: np.ndarray) -> np.ndarray:
-    """The array in the machine's byte order, copied where it is in the other."""
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _check_name(name: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +13,7 @@ from crossbit.data.layouts.parts.pictures import picture_files
 from crossbit.data.layouts.parts.rules import Split, apply_rule
 from crossbit.data.layouts.parts.sizes import pairs_of
 from crossbit.errors import UserError
+from crossbit.storage.lines import read_lines
 from crossbit.storage.matlab import Container, open_container
 from crossbit.storage.matlab_cells import read_strings
 
@@ -76,15 +76,7 @@ def _captions(found: LayoutFile) -> np.ndarray:
     """Unicode (n,), or (n, m) with m captions a picture, perhaps transposed."""
     if (lines := found.extra["lines"]) is None:
         return read_strings(found.entries["caption"])
-    return np.array([line.strip() for line in _lines(lines)], dtype=np.str_)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start}; save it as UTF-8") from error
-    return re.split("\r\n|\r|\n", re.sub("(\r\n|\r|\n)$", "", text))
+    return np.array([line.strip() for line in read_lines(lines)], dtype=np.str_)
 
 
 def _pictures(folder: Path, names: Sequence[str] | np.ndarray) -> list[Path]:
