@@ -11,6 +11,7 @@ from torch import Tensor
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
+from crossbit.storage.lines import shown
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
@@ -31,7 +32,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors of a file by name, and its notes.
 
     Raises:
-        UserError: missing or damaged.
+        UserError: missing, damaged, or at a path that is no UTF-8, which safetensors cannot open.
 
     >>> import tempfile, torch
     >>> file = Path(tempfile.mkdtemp()) / "x.safetensors"
@@ -39,6 +40,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     >>> read_tensors(file)
     ({'a.weight': tensor([1., 1.])}, {'epochs': '3'})
     """
+    if any("\udc80" <= character <= "\udcff" for character in str(path)):  # a byte that is no UTF-8
+        raise UserError(f"{shown(str(path))} is a path that is no UTF-8, where no model can be read; rename its folder")
     try:
         with safe_open(path, framework="pt") as file:
             # Copies: tensors in a file begin anywhere, and where an operand of a product begins can decide its last

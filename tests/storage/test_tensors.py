@@ -1,9 +1,12 @@
 """Tensors in a file."""
 
+import os
 from pathlib import Path
 
+import pytest
 import torch
 
+from crossbit.errors import UserError
 from crossbit.storage.tensors import read_tensors, write_tensors
 
 
@@ -14,3 +17,12 @@ def test_what_is_read_lies_as_what_was_made(tmp_path: Path) -> None:
     read, _ = read_tensors(tmp_path / "x.safetensors")
     assert all(torch.equal(made[name], tensor) for name, tensor in read.items())
     assert {tensor.data_ptr() % 64 for tensor in read.values()} == {tensor.data_ptr() % 64 for tensor in made.values()}
+
+
+def test_a_path_that_is_no_utf8_is_not_called_damage(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
+    write_tensors(path, {"x": torch.ones(1)})
+    with pytest.raises(UserError, match="is a path that is no UTF-8"):
+        read_tensors(path)
+    renamed = path.rename(tmp_path / "cafe.safetensors")
+    assert read_tensors(renamed)[0]["x"].item() == 1
