@@ -331,11 +331,12 @@ def test_steps_are_the_formula_and_adam(form, warming, clip):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("count", [30, 1])  # 31 * 16 numbers are more than the bank's 40 rows, 2 * 16 are fewer
 @pytest.mark.parametrize("keys", ["binary", "real"])
-def test_the_bank_is_used_without_gathering_its_keys(keys):
+def test_keys_of_a_large_bank_are_gathered_those_of_a_small_one_are_not(keys, count):
     method, view = toy(keys=keys)
     method.remember(view)
-    rows, negatives = torch.tensor([3, 1, 7]), torch.randint(40, (3, 30), generator=torch.Generator().manual_seed(1))
+    rows, negatives = torch.tensor([3, 1, 7]), torch.randint(40, (3, count), generator=torch.Generator().manual_seed(1))
     u, v = (h[rows] for h in outputs(method, view))
     memory = method.buffers["memory"]
     key = memory.sign() if keys == "binary" else F.normalize(memory, dim=1) * 4  # 4 = sqrt(bits)

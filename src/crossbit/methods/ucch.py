@@ -98,12 +98,12 @@ def memory_contrastive_loss(
 
 
 def binary_keys(memory: Tensor) -> Tensor:
-    """Unit rows with the signs of the memory, sgn(0) = +1; (n, bits), no gradient.
+    """Unit rows with the signs of the memory, sgn(0) = +1; (..., bits), no gradient.
 
     >>> binary_keys(torch.tensor([[0.3, -0.1, 0.0, -2.0]]))
     tensor([[ 0.5000, -0.5000,  0.5000, -0.5000]])
     """
-    one = torch.full_like(memory, memory.shape[1] ** -0.5)
+    one = memory.new_tensor(memory.shape[-1] ** -0.5)
     return torch.where(memory.detach() >= 0, one, -one)
 
 
@@ -149,9 +149,10 @@ def _moved(memory: Tensor, index: Tensor, h_image: Tensor, h_text: Tensor, momen
     rows = momentum * memory[index] + (1 - momentum) * mean
     if form == "official":
         rows = F.normalize(rows, dim=1)
+    held, place = index.unique(return_inverse=True)
     positions = torch.arange(len(index), device=index.device)
-    last = index.new_zeros(len(memory)).scatter_reduce(0, index, positions, "amax")
-    return rows[last[index]]
+    last = index.new_zeros(len(held)).scatter_reduce(0, place, positions, "amax")
+    return rows[last[place]]
 
 
 # --- cross-modal ranking ----------------------------------------------------------------------------------------------
@@ -262,25 +263,32 @@ class Ucch(Method):
             return [self.networks[modality](features[rows]) for modality, features in view.features.items()]
 
     def key_rows(self, memory: Tensor) -> Tensor:
-        """What outputs are compared with: unit rows (n, bits), binary unless that is switched off."""
-        return binary_keys(memory) if self.settings.keys == "binary" else F.normalize(memory, dim=1)
+        """What outputs are compared with: unit rows (..., bits), binary unless that is switched off."""
+        return binary_keys(memory) if self.settings.keys == "binary" else F.normalize(memory, dim=-1)
 
     def contrast(self, outputs: list[Tensor], rows: Tensor, negatives: Tensor | None) -> Tensor:
         """L_c of both modalities, then the memory's update.
 
-        With `negatives` (m, K), rows of the bank, this is `memory_contrastive_loss`, its keys not gathered: K keys for
-        each of m queries are far more numbers than the bank's similarities to them. Without (warm-up) keys are the
-        signs of the batch's own mean outputs, and negatives all of its other pairs.
+        With `negatives` (m, K), rows of the bank, this is `memory_contrastive_loss`. Its keys are gathered only where
+        the bank is larger than they are: K keys for each of m queries are most often far more numbers than the bank's
+        similarities to them. Without (warm-up) keys are the signs of the batch's own mean outputs, and negatives all of
+        its other pairs.
         """
         memory, s = self.buffers["memory"], self.settings
         u, v = (x.detach() for x in outputs)
-        keys = self.key_rows((u + v) / 2 if negatives is None else memory)
-        places = torch.arange(len(rows), device=rows.device) if negatives is None else torch.zeros_like(rows)
-        columns = None if negatives is None else torch.cat([rows.unsqueeze(1), negatives], dim=1)
+        columns = None if negatives is None else torch.cat([rows.unsqueeze(1), negatives], dim=1)  # (m, K + 1)
+        gathered = columns is not None and len(memory) > columns.shape[1] * self.task.bits
+        keys = self.key_rows((u + v) / 2 if columns is None else memory[columns] if gathered else memory)
+        places = torch.arange(len(rows), device=rows.device) if columns is None else torch.zeros_like(rows)
         loss = u.new_zeros(())
         for h in outputs:
-            logits = (h / s.temperature) @ keys.t()  # (m, n), or (m, m) in the warm-up
-            loss = loss + F.cross_entropy(logits if columns is None else logits.gather(1, columns), places)
+            scaled = h / s.temperature
+            if gathered:
+                logits = (keys @ scaled.unsqueeze(2)).squeeze(2)  # (m, K + 1)
+            else:
+                logits = scaled @ keys.t()  # (m, n), or (m, m) in the warm-up
+                logits = logits if columns is None else logits.gather(1, columns)
+            loss = loss + F.cross_entropy(logits, places)
         momentum = 0.0 if negatives is None else s.momentum
         memory.index_copy_(0, rows, _moved(memory, rows, u, v, momentum, s.form))
         return loss
