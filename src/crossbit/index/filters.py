@@ -63,6 +63,12 @@ PARTS = {
 }
 
 
+NORMAL = (  # what is ASCII, as most texts are, needs no Python, which would keep other threads waiting
+    "CREATE TEMP MACRO normal(words) AS "
+    "CASE WHEN length(words) = strlen(words) THEN lower(words) ELSE normal_form(words) END"
+)
+
+
 @dataclass(frozen=True)
 class Filter:
     """A condition on the items of an index that is known to be harmless; `parse` makes it.
@@ -128,6 +134,7 @@ def matching_ids(
     """
     try:
         with _ended_after(time_limit_ms / 1000, cursor) as late:
+            cursor.execute(NORMAL)
             return np.asarray(cursor.execute(_query(condition.text)).fetchnumpy()["id"], np.int64)
     except duckdb.InterruptException as error:
         if not late.is_set():  # somebody else ended it
@@ -142,7 +149,7 @@ def matching_ids(
 def define_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Let conditions on this connection and its cursors use `normal(text)`: `crossbit.storage.words.normal_form`."""
     with suppress(duckdb.CatalogException):  # this process has the file open already
-        connection.create_function("normal", normal_form, ["VARCHAR"], "VARCHAR")
+        connection.create_function("normal_form", normal_form, ["VARCHAR"], "VARCHAR")
 
 
 def check_time_limit(milliseconds: float) -> float:

@@ -70,13 +70,13 @@ def index_data(
     _check_place(uri, model, data)
     target = check_new(uri)
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
-    made_by = encoder_of(model) if encoder is None else encoder
+    ids, made_by = ids_of(data, rows), encoder_of(model) if encoder is None else encoder
     with writing_folder(target) as folder:
         for modality in model.modalities:
             with open_index(index_path(folder, modality), bits=model.bits, encoder=made_by) as index:
-                for some in _chunks(rows):
-                    _add(index, model, modality, data, some)
-                    progress(f"{modality}: {min(len(index), len(rows)):,} of {len(rows):,} encoded")
+                for done, some, named in _chunks(rows, ids):
+                    _add(index, model, modality, data, some, named)
+                    progress(f"{modality}: {done:,} of {len(rows):,} encoded")
     return {modality: len(rows) for modality in model.modalities}
 
 
@@ -147,23 +147,22 @@ def _check_place(uri: str | os.PathLike[str], model: Model, data: PairedData) ->
 def _add_changed(
     model: Model, modality: str, data: PairedData, uri: str | os.PathLike[str], rows: np.ndarray, progress: Progress
 ) -> Counts:
-    counts, done = Counts(), 0
+    counts = Counts()
     with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
-        for some in _chunks(rows):
-            ids = ids_of(data, some)
+        for done, some, ids in _chunks(rows, ids_of(data, rows)):
             there = np.isin(ids, index.keys())
             same = np.array(index.hashes(ids), object) == np.array(hashes_of(data, modality, some), object)
-            _check_same_items(index, data, some[there & ~same])
-            _add(index, model, modality, data, some[~(there & same)])
+            _check_same_items(index, data, some[there & ~same], ids[there & ~same])
+            _add(index, model, modality, data, some[~(there & same)], ids[~(there & same)])
             news = Counts(int((~there).sum()), int((there & ~same).sum()), int((there & same).sum()))
-            counts, done = Counts(*map(sum, zip(counts, news, strict=True))), done + len(some)
+            counts = Counts(*map(sum, zip(counts, news, strict=True)))
             progress(f"{modality}: {done:,} of {len(rows):,} looked at, {counts.added + counts.changed:,} encoded")
     return counts
 
 
-def _check_same_items(index: Index, data: PairedData, rows: np.ndarray) -> None:
+def _check_same_items(index: Index, data: PairedData, rows: np.ndarray, ids: np.ndarray) -> None:
     """UserError where rows that differ from what is indexed under their ids may be other things."""
-    for row, id_ in zip(rows.tolist(), ids_of(data, rows).tolist(), strict=True):
+    for row, id_ in zip(rows.tolist(), ids.tolist(), strict=True):
         if data.path is None:
             raise UserError(
                 f"row {row} of {data.name} is not what the index holds as row {row}; rows without a path are known by "
@@ -173,11 +172,11 @@ def _check_same_items(index: Index, data: PairedData, rows: np.ndarray) -> None:
             raise UserError(f"the paths {held!r} and {str(data.path[row])!r} have one id, {id_}; rename one of them")
 
 
-def _add(index: Index, model: Model, modality: str, data: PairedData, rows: np.ndarray) -> None:
+def _add(index: Index, model: Model, modality: str, data: PairedData, rows: np.ndarray, ids: np.ndarray) -> None:
     if len(rows):
         embeddings = model.embed(modality, data[modality][rows])
         index.add(
-            ids_of(data, rows),
+            ids,
             pack(embeddings),
             items=items_of(data, rows),
             replace=True,
@@ -186,5 +185,8 @@ def _add(index: Index, model: Model, modality: str, data: PairedData, rows: np.n
         )
 
 
-def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))
+def _chunks(rows: np.ndarray, ids: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Some rows after others with their ids, and how many rows are done with them."""
+    for start in range(0, len(rows), CHUNK):
+        some = slice(start, start + CHUNK)
+        yield min(start + CHUNK, len(rows)), rows[some], ids[some]
