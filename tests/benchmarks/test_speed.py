@@ -65,3 +65,10 @@ def test_conversions_are_checked_and_stay_under_the_limit() -> None:
     assert {name: row["rows"] for name, row in printed["results"].items()} == {"MS-COCO": 15_100, "NUS-WIDE": 12_700}
     for row in printed["results"].values():
         assert row["last_row_same"] and row["peak_mib"] < 1024 * printed["settings"]["limit_gib"]
+
+
+@pytest.mark.slow
+def test_an_open_searcher() -> None:
+    printed = results("searcher", "--codes", "3000", "--rounds", "2")["results"]
+    assert printed["searcher"]["search"] > 0 and printed["searcher"]["beside a slow filter"]["searches"] > 0
+    assert printed["shell"].keys() == {"crossbit search", "import torch"}

@@ -23,8 +23,8 @@ from crossbit.index import stored
 from crossbit.model import Model
 from crossbit.search.build import index_data
 from crossbit.search.results import SearchHit, SearchResults
-from crossbit.search.searcher import Searcher
-from tiny import arrays
+from crossbit.search.searcher import Searcher, open_for_one
+from tiny import NAMES, arrays
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +152,14 @@ def test_results_hold_all_that_there_is_to_know(search: Searcher) -> None:
         words = [word for word in hit.item["caption"].split() if word in ("level", "bar")]
         labels = ["level"] if "level" in hit.item["labels"] else []
         assert hit.why == tuple(dict.fromkeys([*labels, *words]))
-    for name in ("image", "text"):
-        assert all(
-            set(hit.item["labels"]) & set(hit.why) for hit in search(item=30)[name] if "level" in hit.item["labels"]
-        )
+
+
+def test_an_item_shares_labels_and_words_with_what_it_finds(search: Searcher) -> None:
+    given = arrays()
+    own = {name for name, on in zip(NAMES, given["label"][30], strict=True) if on} | set(given["text"][30].split())
+    for hit in search(item=30, k=75):
+        said = [*hit.item["labels"], *hit.item["caption"].split()]
+        assert hit.why == tuple(dict.fromkeys(each for each in said if each in own))
 
 
 def test_results_say_how_many_codes_were_compared(search: Searcher) -> None:
@@ -202,17 +206,20 @@ def test_notes_of_the_featuriser_are_for_the_user(search: Searcher, monkeypatch:
 # --- open, closed, many threads ---------------------------------------------------------------------------------------
 
 
-def test_an_index_is_opened_once(search: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_index_is_opened_once(run: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
     opened: list[str] = []
-    real = crossbit.open_index
-    monkeypatch.setattr(
-        "crossbit.search.opened.open_index",
-        lambda path, **options: (opened.append(Path(path).name), real(path, **options))[1],
-    )
-    for words in ("a level bar", "slanted line", "upright"):
-        search(words)
-    assert opened == ["image.index"]
-    search(item=20)
+
+    def counted(path: str, **options: Any) -> Any:
+        opened.append(Path(path).name)
+        return crossbit.open_index(path, **options)
+
+    monkeypatch.setattr("crossbit.search.opened.open_index", counted)
+    with (crossbit.open_search if at_once else open_for_one)(run) as search:
+        assert opened == (["image.index", "text.index"] if at_once else [])
+        for words in ("a level bar", "slanted line", "upright"):
+            search(words)
+        search(item=20)
     assert opened == ["image.index", "text.index"]
 
 

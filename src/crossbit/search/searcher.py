@@ -35,13 +35,14 @@ def open_search(
     searcher = open_for_one(run, uri=uri, device=device)
     from crossbit.bits import kernels  # noqa: F401 (compiled code is loaded now, so that no search waits for it)
 
+    searcher.open_all()
     return searcher
 
 
 def open_for_one(
     run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
 ) -> Searcher:
-    """As `open_search`, for a process that ends after a search or a few: compiled code is loaded only if it pays."""
+    """As `open_search`, for a process that ends after a search or a few: what it does not need is not loaded."""
     place = Path(run) / "index" if uri is None else Path(uri)
     if Path(run).is_dir() and not place.is_dir():
         option = "" if uri is None else f" --uri {uri}"
@@ -52,8 +53,7 @@ def open_for_one(
 class Searcher:
     """A model with its indexes, open until `close`. Any number of threads may search at the same time.
 
-    An index is opened when it is first searched. What another process adds later is found after opening anew. After a
-    fork, a child opens its own.
+    What another process adds later is found after opening anew. After a fork, a child opens its own.
 
     Args:
         model: encodes the queries.
@@ -120,6 +120,15 @@ class Searcher:
         return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact, notes=query.notes)
 
     search = __call__
+
+    def open_all(self) -> None:
+        """Open all indexes now; otherwise each is opened when it is first searched.
+
+        Raises:
+            UserError: an index of another model, or one that is damaged.
+        """
+        for modality in self.model.modalities:
+            self._open(modality)
 
     def close(self) -> None:
         """Close the indexes; closing twice is allowed, and closing in a forked child leaves the parent's open."""
