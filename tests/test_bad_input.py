@@ -176,7 +176,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "incomplete run": (["evaluate", "incomplete"], ["incomplete (model.safetensors missing)", "--resume"]),
     "run of another version": (["evaluate", "another"], ["another has format 99", "reads format"]),
     "broken run": (["index", "broken", "--uri", "new"], ["broken", "damaged"]),
-    "run without its rows": (["evaluate", "rowless"], [f"rowless{os.sep}data.npz is not a run's file"]),
+    "run without its rows": (
+        ["evaluate", "rowless", "--data", "words.npz"],
+        [f"rowless{os.sep}data.npz is not a run's file"],
+    ),
     # resuming with other settings
     "resume with other bits": (train("good.npz", "--bits", "16", "--resume", "--out", "short"), ["bits was 8, is 16"]),
     "resume with other seed": (

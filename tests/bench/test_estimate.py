@@ -15,7 +15,7 @@ from crossbit.bench.recipe.recipe import BenchProtocol, Source
 from crossbit.bench.recipe.sources import load_source
 from crossbit.bench.work.estimate import estimate, few_rows
 from crossbit.bench.work.progress import BenchProgress, in_words, outcome
-from crossbit.bench.work.runner import Job, failed
+from crossbit.bench.work.runner import Job, JobData, failed
 from crossbit.bench.work.store import Result
 from crossbit.data import PairedData
 from crossbit.errors import UserError
@@ -42,7 +42,7 @@ def done(run: BenchRun, seconds: float, **changes: Any) -> Result:
 
 def timed(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[Job]:
     asked: list[Job] = []
-    monkeypatch.setattr(crossbit.bench.work.estimate, "_timed", lambda job: asked.append(job) or answer)
+    monkeypatch.setattr(crossbit.bench.work.estimate, "_timed", lambda job, _: asked.append(job) or answer)
     return asked
 
 
@@ -86,7 +86,7 @@ def test_a_method_is_timed_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(crossbit.bench.work.estimate.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(crossbit.bench.work.estimate, "ROWS", 90)
     here = replace(JOB, source=Source("toy", str(tmp_path / "toy.npz")))
-    assert crossbit.bench.work.estimate._timed(here) == pytest.approx((2.0 * 270 / 90, 3.0 * 300 / 180))
+    assert crossbit.bench.work.estimate._timed(here, JobData()) == pytest.approx((2.0 * 270 / 90, 3.0 * 300 / 180))
     assert asked == [(90, 1), (90, 1), (90, 3)]
 
 
@@ -98,13 +98,13 @@ def test_a_slow_method_is_timed_once_and_one_that_fails_not_at_all(
     clock = [0.0]
     monkeypatch.setattr(crossbit.bench.work.estimate.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(crossbit.bench.work.estimate, "train", lambda *_, **__: clock.__setitem__(0, clock[0] + 6.0))
-    assert crossbit.bench.work.estimate._timed(here) == (6.0, 0.0)
+    assert crossbit.bench.work.estimate._timed(here, JobData()) == (6.0, 0.0)
 
     def refused(*_: Any, **__: Any) -> None:
         raise UserError("no")
 
     monkeypatch.setattr(crossbit.bench.work.estimate, "train", refused)
-    assert crossbit.bench.work.estimate._timed(here) is None
+    assert crossbit.bench.work.estimate._timed(here, JobData()) is None
 
 
 def test_a_few_rows_keep_pairs_labels_and_splits_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ ONE = RECIPE.replace("seeds = 2", "seeds = 1").replace('["nrch", "mrl"]', '"nrch
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """No time is spent on estimating time; test_estimate.py does that."""
-    monkeypatch.setattr("crossbit.bench.work.estimate._timed", lambda job: (0.5, 1.0))
+    monkeypatch.setattr("crossbit.bench.work.estimate._timed", lambda job, load: (0.5, 1.0))
 
 
 @pytest.fixture

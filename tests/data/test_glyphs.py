@@ -8,6 +8,7 @@ import pytest
 from crossbit.data import glyphs
 from crossbit.data.neutral import load_neutral
 from crossbit.data.types import PairedData
+from crossbit.storage.cache import cache_folder
 
 
 @pytest.fixture(scope="module")
@@ -169,4 +170,4 @@ def test_without_a_writable_cache_it_still_loads(builds, small, tmp_path, monkey
 def test_the_cache_folder_follows_the_usual_variables(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("CROSSBIT_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert glyphs._cache_folder() == tmp_path / "crossbit"
+    assert cache_folder() == tmp_path / "crossbit"

@@ -18,6 +18,11 @@ from crossbit.errors import UserError
 RNG = np.random.default_rng(5)
 
 
+@pytest.fixture(autouse=True)
+def _notes_are_logged(caplog):
+    caplog.set_level(logging.INFO)
+
+
 def write_mat(path, **arrays):
     scipy.io.savemat(path, arrays, do_compression=True)
 

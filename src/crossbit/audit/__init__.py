@@ -100,7 +100,7 @@ class Audit:
 
 def audit_run(
     run: str | os.PathLike[str],
-    data: PairedData | None = None,
+    data: str | os.PathLike[str] | PairedData | None = None,
     *,
     progress: Callable[[str], Any] = lambda line: None,
 ) -> Audit:
@@ -111,7 +111,7 @@ def audit_run(
 
     Args:
         run: a run folder.
-        data: what it was trained on; None finds it under the name that the run has kept.
+        data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
         progress: called with a line now and then.
 
     Returns:

@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.data import load_data
 from crossbit.data.split import group_numbers
 from crossbit.data.types import PairedData, Rows, observed_labels
 from crossbit.errors import UserError
 from crossbit.features.paired import features_of, vectors_of
 from crossbit.methods.base import View
 from crossbit.model import Model, load_model
-from crossbit.storage.npz import read_npz
-
-HOW = "name it: --data DATA"
-SPLITS = ("train", "query", "retrieval")
+from crossbit.runs.folder import RunFolder, named
 
 
 @dataclass
@@ -29,8 +25,7 @@ class Seen:
 
     Attributes:
         folder, model: the run.
-        found: the data as they are now.
-        data: the same with the observed labels that the run stored.
+        data: the run's data, with the observed labels that the run stored.
         view: features, observed labels (zeros for rows that nobody labelled for training) and groups of the rows that
             are judged: those that the run trained on, and training rows that it left out for validation.
         partner: (rows,) row numbers in the data that the other modalities were taken from: the rows themselves, unless
@@ -41,7 +36,6 @@ class Seen:
 
     folder: Path
     model: Model
-    found: PairedData
     data: PairedData
     view: View
     partner: np.ndarray
@@ -53,58 +47,33 @@ class Seen:
         return self.data.label_names or [str(c) for c in range(self.data.classes)]
 
 
-def read_seen(run: str | os.PathLike[str], data: PairedData | None = None) -> Seen:
+def read_seen(run: str | os.PathLike[str], data: str | os.PathLike[str] | PairedData | None = None) -> Seen:
     """Find out what a run saw.
 
     Args:
         run: the folder of a finished run.
-        data: what it was trained on; None finds it under the name that the run has kept.
+        data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
 
     Raises:
         UserError: no run folder, an unfinished one, or a model saved alone; data that are not there, that are others
             than the run's, or that have no labels.
     """
-    folder = Path(run)
-    model = load_model(folder)
-    if not (folder / "data.npz").exists():
-        raise UserError(f"{folder} has no data.npz: it is a saved model; give a run folder, made by crossbit train")
-    held = read_npz(folder / "data.npz", "a run's file", "train it again")
-    if missing := [name for name in ("rows", "pairing", *SPLITS) if name not in held]:
-        raise UserError(f"{folder / 'data.npz'} lacks {', '.join(missing)}; train it again")
-    found = _find(folder, model, held, data)
-    data = _with_seen_labels(found, held)
+    folder = RunFolder(run)
+    model, held = load_model(folder), folder.arrays()
+    data = _with_seen_labels(folder.data(data), folder)
     rows = np.concatenate([held["rows"], np.setdiff1d(data.splits["train"], held["rows"])])
     partner = rows.copy()
     partner[: len(held["rows"])] = held["rows"][held["pairing"]]
     view = _view(model, data, rows, partner)
     if not view.observed().any():
         raise UserError(f"no training row of data '{data.name}' has a label; there is nothing to audit")
-    changed = {name: mask for name, mask in held.items() if name.startswith("changed_label")}
-    named = {name.removeprefix("changed_label").removeprefix("_") or "pair": mask for name, mask in changed.items()}
-    return Seen(folder, model, found, data, view, partner, named)
+    return Seen(folder.path, model, data, view, partner, named(held, "changed_label"))
 
 
-def _find(folder: Path, model: Model, held: dict[str, np.ndarray], given: PairedData | None) -> PairedData:
-    """The run's data; UserError where they are not there or have other splits."""
-    data = given
-    if data is None:
-        try:
-            data = load_data(str(model.config["data"]))
-        except UserError as error:
-            raise UserError(f"the data that {folder} was trained on cannot be read ({error}); {HOW}") from error
-    if not all(np.array_equal(held[split], data.splits[split]) for split in SPLITS):
-        raise UserError(f"data '{data.name}' has other splits than {folder} was trained on; {HOW}")
-    for modality in model.modalities:
-        data[modality]  # refuses one that is not there
-    return data
-
-
-def _with_seen_labels(data: PairedData, held: dict[str, np.ndarray]) -> PairedData:
+def _with_seen_labels(data: PairedData, run: RunFolder) -> PairedData:
     """The data with the observed labels that the run stored; a method that sees none stored none."""
-    if "observed_label" in held:
-        return data.with_observed(held["observed_label"])
-    apart = {name.removeprefix("observed_label_"): x for name, x in held.items() if name.startswith("observed_label_")}
-    return data.with_observed(apart) if apart else data
+    seen = run.observed()
+    return data.with_observed(seen) if len(seen) else data
 
 
 def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray) -> View:

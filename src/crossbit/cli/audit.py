@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossbit.cli.output import Json, note, say, say_json, say_table
+from crossbit.cli.output import Json, note, say, say_json, say_table, with_notes
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def audit(
     from crossbit.audit import audit_run
     from crossbit.data import load_data
 
-    found = audit_run(run, None if data is None else load_data(data), progress=note)
-    target = run / "audit.parquet"
+    found = audit_run(run, None if data is None else with_notes(load_data(data)), progress=note)
+    target = RunFolder(run).audit_file
     found.write_parquet(target)
     if csv is not None:
         found.write_csv(csv)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, note, say, say_json, say_next, say_table
+from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, with_notes
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new
 
@@ -124,7 +124,7 @@ def convert(
     if found is not None and not vectors:
         pairs = _stream(found, out, split, transposed)
     else:
-        loaded = load_data(data, split=split, transposed=transposed)
+        loaded = with_notes(load_data(data, split=split, transposed=transposed))
         save_neutral(_as_vectors(loaded) if vectors else loaded, out)
         pairs = loaded.n
     say(f"{pairs:,} pairs in {out}")
@@ -153,7 +153,7 @@ def noise(
     parsed = parse_noise(rule)
     if parsed.rule == "shuffle-pairs":
         raise UserError(f"shuffle-pairs makes wrong pairs, not labels: apply it with `crossbit train --noise {rule}`")
-    loaded = load_data(data)
+    loaded = with_notes(load_data(data))
     noisy, changed = corrupt_data(loaded, parsed, seed)
     save_neutral(noisy, out)
     counts = {"": changed} if not isinstance(changed, dict) else {f" of {m}": mask for m, mask in changed.items()}

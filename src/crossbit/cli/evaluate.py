@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json
+from crossbit.cli.output import Json, note, with_notes
 from crossbit.cli.reports import say_report, say_score, warn_of_collapse
-from crossbit.cli.train import Run, data_of
+from crossbit.cli.train import Run
+from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
 
 Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
 FurtherTies = Annotated[
@@ -64,9 +66,13 @@ def evaluate(
     import crossbit
 
     choices = _choices(k, cutoff, ties, empty, measure, curves)
-    model = crossbit.load_model(run)
-    loaded = data_of(run, model, data, "--data DATA")
+    model, folder = crossbit.load_model(run), RunFolder(run)
+    loaded = with_notes(folder.data(data, other=note))
     report = crossbit.evaluate(model, loaded, database=database, **choices)
+    try:
+        folder.write_report(report.to_dict())
+    except UserError as error:  # a run that may only be read is evaluated all the same
+        note(f"the evaluation is shown, and not kept: {error}")
     say_report(report, as_json)
     warn_of_collapse(model, loaded, report)
 

@@ -8,9 +8,14 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from crossbit.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from crossbit.data.types import PairedData
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
@@ -36,6 +41,13 @@ def fitted(line: str) -> str:
     shown = "".join(character if character.isprintable() else " " for character in line)
     width = shutil.get_terminal_size((80, 24)).columns
     return shown if cell_len(shown) <= width else set_cell_size(shown, width - 3) + "..."
+
+
+def with_notes(data: PairedData) -> PairedData:
+    """Data, after saying beside the answer what was decided when they were read."""
+    for line in data.notes:
+        note(f"{data.name}: {line}")
+    return data
 
 
 def say_json(value: Any) -> None:
@@ -72,13 +84,12 @@ def say_next(*commands: Sequence[str | Path]) -> None:
 
 def _can_search(words: Sequence[str | Path]) -> bool:
     """Whether the run of `search RUN ...` encodes pictures, or words, whichever is asked with; true if it is no run."""
-    file = Path(words[1]) / "featurisers.json"
-    if not file.is_file():
+    run = RunFolder(words[1])
+    if not run.is_finished:
         return True
     from crossbit import features
 
-    names = {str(each["name"]) for each in json.loads(file.read_text(encoding="utf-8")).values()}
-    return ("pictures" if "--image" in words else "texts") in {features.get(name).reads for name in names}
+    return ("pictures" if "--image" in words else "texts") in {features.get(name).reads for name in run.featurisers}
 
 
 def calling() -> str:

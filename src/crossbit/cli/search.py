@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, fitted, note, say, say_json, say_next
+from crossbit.cli.output import Json, fitted, note, say, say_json, say_next, with_notes
 from crossbit.cli.reports import warn_of_collapse
-from crossbit.cli.train import Run, data_of
+from crossbit.cli.train import Run
 from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new, writing
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def index(
       crossbit index run more.npz --uri more.index
       crossbit index run --check
     """
-    target = uri or str(run / "index")
+    folder = RunFolder(run)
+    target = uri or str(folder.index)
     if check:
         return _check(run, target)
     check_new(target)
@@ -103,7 +105,7 @@ def index(
     model = crossbit.load_model(run)
     if model.metric == "cosine":
         note(f"{model.method} ranks by its real vectors: their signs are indexed, and what is near is ordered by them")
-    loaded = data_of(run, model, data, f"crossbit index {run} DATA")
+    loaded = with_notes(folder.data(data, other=note, option=f"crossbit index {run} DATA"))
     counts = index_data(model, loaded, target, progress=note)
     warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Stopped, note, say_next
+from crossbit.cli.output import Stopped, note, say_next, with_notes
 from crossbit.cli.reports import say_report
 from crossbit.errors import UserError
-from crossbit.storage.files import check_new, write_json
+from crossbit.runs.folder import RunFolder
+from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
@@ -78,8 +79,9 @@ def train(
     if resume and not out.exists():
         note(f"there is nothing to resume in {out}; training begins anew")
     import crossbit
+    from crossbit.data import findable
 
-    loaded = crossbit.load_data(data)
+    loaded = with_notes(crossbit.load_data(data))
     chosen: dict[str, Any] = {
         "method": method,
         "bits": bits,
@@ -93,39 +95,14 @@ def train(
         "device": device,
     }
     try:
-        model = crossbit.train(_named(loaded, data), **chosen, out=out, resume=resume, progress=not quiet)
+        model = crossbit.train(findable(loaded, data), **chosen, out=out, resume=resume, progress=not quiet)
     except KeyboardInterrupt:
         raise Stopped(_kept(out)) from None
     _report(model, loaded, out, quiet)
 
 
-def data_of(run: Path, model: Model, given: str | None, how: str) -> PairedData:
-    """The data named, else the data that the run was trained on; `how` says how to name it on the command line.
-
-    Raises:
-        UserError: it is not there any more, or its splits are others now, so that a query may have been trained on.
-    """
-    from crossbit.data import load_data
-
-    if given is not None:
-        return load_data(given)
-    name = str(model.config["data"])
-    try:
-        data = load_data(name)
-    except UserError as error:
-        raise UserError(f"the data that {run} was trained on cannot be read ({error}); name it: {how}") from error
-    return _check_splits(data, run, how)
-
-
-def _named(data: PairedData, source: str) -> PairedData:
-    """The data under the name by which it is found again: the built-in one, or an absolute path."""
-    from crossbit.data import builtins
-
-    return data if source in builtins() else data.replace(name=str(Path(source).resolve()))
-
-
 def _check_out(out: Path, resume: bool) -> None:
-    if (out / "config.json").exists() and not resume:
+    if RunFolder(out).has_begun and not resume:
         raise UserError(f"{out} exists already; choose another path, or go on with that run by --resume")
     if not (out.is_dir() and resume):
         check_new(out)
@@ -142,7 +119,7 @@ def _pairs(option: str, given: list[str] | None, example: str) -> dict[str, str]
 
 def _kept(out: Path) -> str:
     """What an interrupted training left."""
-    if not (out / "model.safetensors").exists():
+    if RunFolder(out).missing:
         return "interrupted before the first epoch was finished; the same command with --resume begins again"
     return f"interrupted; the last finished epoch is in {out} and can be used; the same command with --resume goes on"
 
@@ -153,7 +130,7 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
 
     report = _evaluated(model, data)
     if report is not None:
-        write_json(out / "report.json", report.to_dict())
+        RunFolder(out).write_report(report.to_dict())
     if quiet:
         return
     following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
@@ -187,16 +164,3 @@ def _labelled_for_training(data: PairedData) -> bool:
     """Whether somebody labelled a training row, so that there is something to audit."""
     seen = [data.train.observed(modality) for modality in data.modalities]
     return any(label is not None and (label.ndim == 1 or bool(label.any())) for label in seen)
-
-
-def _check_splits(data: PairedData, run: Path, how: str) -> PairedData:
-    import numpy as np
-
-    from crossbit.storage.npz import read_npz
-
-    if (run / "data.npz").exists():
-        splits = ("query", "retrieval")
-        before = read_npz(run / "data.npz", "a run's file", "train it again", wanted=splits.__contains__)
-        if not all(np.array_equal(rows, data.splits[split]) for split, rows in before.items()):
-            raise UserError(f"data '{data.name}' has other splits than {run} was trained on; name other data: {how}")
-    return data

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import logging
-import pkgutil
+import os
 from pathlib import Path
 
 from crossbit.data.described import describe
@@ -21,18 +20,25 @@ __all__ = [
     "builtins",
     "describe",
     "find_data",
+    "findable",
     "load_data",
     "load_neutral",
     "save_neutral",
 ]
 
+# The built-in sets: a module of that name here, - for _, whose `load` gives the data; it is imported when it is used.
+BUILTINS = {
+    "glyphs": "Pictures of characters and their Unicode names, from fonts and names that are installed anyway.",
+    "glyphs-hard": "The glyphs with captions that do not name their labels, so that no modality gives the labels away.",
+}
 _LOG = logging.getLogger(__name__)
 
 
 def load_data(name_or_path: str | Path, *, split: str | None = None, transposed: bool | None = None) -> PairedData:
     """Data by the name of a built-in set, or by a path: a neutral `.npz` or folder of `.npy`, or a public layout.
 
-    What was decided in reading a public layout (its split rule, a mapping of labels, ...) is logged as a warning.
+    What was decided in reading a public layout (its split rule, a mapping of labels, ...) stands in the data's
+    `notes`, and is logged.
 
     Args:
         name_or_path: such as "glyphs", "mine.npz", "mirflickr25k/", "MIRFlickr.h5"; docs/layouts.md lists the layouts.
@@ -52,13 +58,22 @@ def load_data(name_or_path: str | Path, *, split: str | None = None, transposed:
     found = find_data(name_or_path)
     if found is not None:
         reading = found.read(split, transposed)
-        for note in (*found.notes, *reading.notes):
-            _LOG.warning("%s: %s", found.name, note)
-        return reading.data()
+        notes = (*found.notes, *reading.notes)
+        for note in notes:
+            _LOG.info("%s: %s", found.name, note)
+        return reading.data().replace(notes=notes)
     if split is not None or transposed is not None:
         raise UserError(f"{name} is split already; 'split' and 'transposed' are for public layouts (docs/layouts.md)")
-    modules = _builtin_modules()
-    return importlib.import_module(modules[name][0]).load() if name in modules else load_neutral(name)
+    if name not in BUILTINS:
+        return load_neutral(name)
+    data: PairedData = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").load()
+    return data
+
+
+def findable(data: PairedData, source: str | os.PathLike[str]) -> PairedData:
+    """Data that were loaded from `source`, under the name by which they are found again: a built-in one, or an absolute
+    path."""
+    return data if os.fspath(source) in BUILTINS else data.replace(name=str(Path(source).resolve()))
 
 
 def find_data(name_or_path: str | Path) -> LayoutFile | None:
@@ -72,11 +87,11 @@ def find_data(name_or_path: str | Path) -> LayoutFile | None:
     >>> find_data("glyphs") is None
     True
     """
-    name, modules = str(name_or_path), _builtin_modules()
-    if name in modules:
+    name = str(name_or_path)
+    if name in BUILTINS:
         return None
     if not Path(name).exists() and Path(name).name == name and not Path(name).suffix:
-        raise UserError(f"{unknown('data', name, modules)}; or give the path of an .npz or a folder")
+        raise UserError(f"{unknown('data', name, BUILTINS)}; or give the path of an .npz or a folder")
     return find_layout(name)
 
 
@@ -86,20 +101,4 @@ def builtins() -> dict[str, str]:
     >>> "glyphs" in builtins()
     True
     """
-    return {name: line for name, (_, line) in _builtin_modules().items()}
-
-
-def _builtin_modules() -> dict[str, tuple[str, str]]:
-    """Name: (module, its first line) of every module here that says `BUILTIN = "name"`.
-
-    Read from the source, because importing a set may load heavy libraries.
-    """
-    found = {}
-    for info in pkgutil.iter_modules(__path__):
-        source = Path(str(getattr(info.module_finder, "path", "")), f"{info.name}.py")
-        tree = ast.parse(source.read_bytes()) if source.is_file() else ast.Module([], [])
-        line = (ast.get_docstring(tree) or "").partition("\n")[0]
-        for node in tree.body:
-            if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["BUILTIN"]:
-                found[ast.literal_eval(node.value)] = (f"{__name__}.{info.name}", line)
-    return found
+    return dict(BUILTINS)

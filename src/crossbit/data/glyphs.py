@@ -8,7 +8,6 @@ split, in any face.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import unicodedata
 from pathlib import Path
@@ -22,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from crossbit.data.neutral import load_neutral, save_neutral
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
+from crossbit.storage.cache import cache_folder
 
 BUILTIN = "glyphs"
 RULES_VERSION = 2  # part of the cache's file name: raise it with any change below, so that old caches are not read
@@ -106,7 +106,7 @@ def load() -> PairedData:
         2,000 queries, 5,000 training pairs, and as the retrieval database every pair that is not a query. A pair's
         group is its character's code point.
     """
-    path = _cache_folder() / f"glyphs-{RULES_VERSION}.npz"
+    path = cache_folder() / f"glyphs-{RULES_VERSION}.npz"
     try:
         if path.exists():
             return load_neutral(path).replace(name=BUILTIN)
@@ -184,8 +184,3 @@ def split_by_character(names: NDArray[np.str_]) -> dict[str, NDArray[np.int64]]:
     retrieval = np.flatnonzero(~chosen[character])
     train = np.sort(random.choice(retrieval, TRAINING, replace=False))
     return {"train": train, "query": np.flatnonzero(chosen[character]), "retrieval": retrieval}
-
-
-def _cache_folder() -> Path:
-    own = os.environ.get("CROSSBIT_CACHE")
-    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossbit"

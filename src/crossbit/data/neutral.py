@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from crossbit.data.checks import RESERVED, SPLITS
+from crossbit.data.hashes import map_file
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.storage.files import refuse_existing, writing_folder
@@ -50,7 +50,7 @@ def load_neutral(path: str | os.PathLike[str]) -> PairedData:
 
 
 def save_neutral(data: PairedData, path: str | os.PathLike[str]) -> None:
-    """Write data whole or not at all: `.npz` gives a file, no ending a folder of `.npy`. All but the name comes back.
+    """Write data whole or not at all: `.npz` gives a file, no ending a folder of `.npy`. Names and notes are not kept.
 
     Raises:
         UserError: something is there already, it cannot be written, or the path has another ending.
@@ -129,10 +129,9 @@ def _read_folder(path: Path) -> dict[str, np.ndarray]:
 
 def _map(file: Path) -> np.ndarray:
     """Map features and strings; read what is small and may be empty, as an empty file cannot be mapped."""
-    mode: Any = None if file.stem in SPLITS else "r"
     with open(file, "rb") as opened:
         np.lib.format.read_magic(opened)  # else numpy takes any other file for a pickle
-    return np.load(file, mmap_mode=mode, allow_pickle=False)
+    return np.load(file, allow_pickle=False) if file.stem in SPLITS else map_file(file)
 
 
 def _write_folder(target: Path, arrays: dict[str, np.ndarray]) -> None:

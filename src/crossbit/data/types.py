@@ -41,6 +41,7 @@ class PairedData:
         path: (n,) unicode, where each pair came from.
         group: (n,) integers (held as int64) or unicode: pairs that show the same thing, such as one character in
             several faces, have the same.
+        notes: what was decided when files of a public layout were read, a sentence each.
 
     Raises:
         UserError: something does not fit; one line with the array, the value received, and what would be right.
@@ -63,6 +64,7 @@ class PairedData:
     caption: np.ndarray | None = None
     path: np.ndarray | None = None
     group: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
     _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
 
     def __post_init__(self) -> None:

@@ -22,9 +22,9 @@ from crossbit.features.as_is import AsIsFeaturiser
 from crossbit.features.paired import features_of
 from crossbit.methods import get
 from crossbit.model import Model
+from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_data
 from crossbit.search.searcher import Searcher
-from crossbit.storage.npz import read_npz
 from crossbit.training import train
 
 BITS = 64
@@ -92,7 +92,7 @@ def make_story(
     progress: bool,
 ) -> Story:
     """Train into `run`, index there, search and score; arguments as for `run_demo`."""
-    cls = get(method)
+    cls, folder = get(method), RunFolder(run)
     options: dict[str, Any] = {"method": method, "bits": BITS, "noise": noise, "seed": seed, "progress": progress}
     own = demo_settings(method)
     chosen = {**own.get("settings", {}), **settings}
@@ -102,14 +102,13 @@ def make_story(
     with stage("features", f"of all {data.n:,} pairs"):
         vectors, plain = as_vectors(data, model), on_vectors(model)
     with stage("index", f"{len(data.splits['retrieval']):,} pairs that are no queries"):
-        index_data(plain, vectors, run / "index", encoder=encoder_of(model))
+        index_data(plain, vectors, folder.index, encoder=encoder_of(model))
     with stage("search", f"{len(queries.WORDS)} texts and {len(queries.PICTURES)} pictures that were never trained on"):
-        words, pictures = search(data, model, run / "index", seed)
+        words, pictures = search(data, model, folder.index, seed)
     with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
         report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
     without = train_without(vectors, stage, own.get("without"), settings=chosen, **options)
-    kept = read_npz(run / "data.npz", "a run's file", "train it again", wanted={"noise_mask"}.__contains__)
-    return Story(data, model, kept["noise_mask"], words, pictures, report, random, without, stage.seconds)
+    return Story(data, model, folder.noise_masks()["pair"], words, pictures, report, random, without, stage.seconds)
 
 
 def demo_settings(method: str) -> dict[str, Any]:

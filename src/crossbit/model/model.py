@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +18,8 @@ from crossbit.methods import Task, get, make_settings
 from crossbit.model.digest import digest_of
 from crossbit.model.rows import as_rows, features_of_some
 from crossbit.networks.device import device_of
-from crossbit.runs.folder import read_config, write_history
+from crossbit.runs.building import building_from
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import read_json, refuse_existing, write_json
 from crossbit.storage.npz import read_npz, write_npz
 from crossbit.storage.tensors import part, read_tensors, write_tensors
@@ -27,7 +27,6 @@ from crossbit.storage.tensors import part, read_tensors, write_tensors
 CHUNK = 2048  # rows featurised and encoded at a time
 PICTURES = 128  # the same, where the encoder takes pixels
 SHOWN = {"texts": "words"}  # what the data calls what a featuriser reads
-MODEL_FILES = ("config.json", "featurisers.json", "model.safetensors")
 
 
 class Model:
@@ -161,11 +160,11 @@ class Model:
         Raises:
             UserError: `path` exists already or cannot be written.
         """
-        folder = refuse_existing(path)
-        write_json(folder / "config.json", self.config)
+        folder = RunFolder(refuse_existing(path))
+        write_json(folder.config_file, self.config)
         self.write_into(folder)
 
-    def write_into(self, folder: Path) -> None:
+    def write_into(self, folder: RunFolder) -> None:
         """Write all but config.json; model.safetensors last, so that a folder with it is complete."""
         tensors: dict[str, Tensor] = {}
         kinds: dict[str, Any] = {}
@@ -175,11 +174,11 @@ class Model:
             tensors |= {
                 f"featurisers.{modality}.{k}": torch.from_numpy(np.ascontiguousarray(v)) for k, v in arrays.items()
             }
-        write_json(folder / "featurisers.json", kinds)
-        write_history(folder, self.history)
+        write_json(folder.featurisers_file, kinds)
+        folder.write_history(self.history)
         if self.rows:
-            write_npz(folder / "rows.npz", self.rows, compress=True)
-        write_tensors(folder / "model.safetensors", tensors, {"history": json.dumps(self.history)})
+            write_npz(folder.rows_file, self.rows, compress=True)
+        write_tensors(folder.weights_file, tensors, {"history": json.dumps(self.history)})
 
 
 def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
@@ -188,29 +187,30 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
     Raises:
         UserError: no such folder, an incomplete one (it says how to go on), another format version, or damaged files.
     """
-    folder = Path(path)
-    config = read_config(folder)
-    missing = [name for name in MODEL_FILES if not (folder / name).exists()]
-    if missing:
+    folder = RunFolder(path)
+    config = folder.config
+    if missing := folder.missing:
         raise UserError(
             f"run folder {folder} is incomplete ({', '.join(missing)} missing); finish it with the same train command "
             "and --resume"
         )
-    tensors, notes = read_tensors(folder / "model.safetensors")
-    try:
+    tensors, notes = read_tensors(folder.weights_file)
+    kinds = read_json(folder.featurisers_file)
+    with building_from(f"run folder {folder}", "train it again, or use the version that made it"):
         history = json.loads(notes["history"])  # of these weights; an unfinished run's history.jsonl may be ahead
         featurisers = {
             modality: featuriser_from_state(kind, _arrays(tensors, f"featurisers.{modality}."))
-            for modality, kind in read_json(folder / "featurisers.json").items()
+            for modality, kind in kinds.items()
         }
         cls = get(config["method"])
         task = Task({modality: f.dim for modality, f in featurisers.items()}, config["classes"], config["bits"])
-        encoders = cls.build_encoders(make_settings(cls, config["settings"]), task)
+        settings = make_settings(cls, config["settings"])
+        if missing := sorted(vars(settings).keys() - config["settings"].keys()):
+            raise UserError(f"it has no value for the setting {', '.join(missing)} of {cls.name}")
+        encoders = cls.build_encoders(settings, task)
         for modality, encoder in encoders.items():
             encoder.load_state_dict(part(tensors, f"encoders.{modality}."))
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"run folder {folder} is damaged: {str(error).splitlines()[0]}") from error
-    rows = read_npz(folder / "rows.npz", "a run's file", "train it again") if (folder / "rows.npz").exists() else {}
+    rows = read_npz(folder.rows_file, "a run's file", "train it again") if folder.rows_file.exists() else {}
     return Model(config, encoders, featurisers, history=history, rows=rows).to(device)
 
 

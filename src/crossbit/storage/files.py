@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -76,6 +77,22 @@ def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def leftovers(path: str | os.PathLike[str]) -> list[Path]:
+    """The temporary files that `writing(path)` left beside it when the process was killed.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in (".x.0123abcd.txt", ".x.swp", ".y.0123abcd.txt", "x.txt"):
+    ...     (folder / name).touch()
+    >>> [left.name for left in leftovers(folder / "x.txt")]
+    ['.x.0123abcd.txt']
+    """
+    target = Path(path)
+    name = re.compile(rf"\.{re.escape(target.stem)}\.[0-9a-f]{{8}}{re.escape(target.suffix)}")  # as `_beside` makes it
+    beside = target.parent.iterdir() if target.parent.is_dir() else []
+    return [file for file in beside if name.fullmatch(file.name) and file.is_file()]
 
 
 def _beside(target: Path) -> Path:

@@ -6,14 +6,13 @@ import math
 import os
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crossbit.data.types import PairedData, Rows
+from crossbit.data import PairedData, Rows, findable, load_data
 from crossbit.errors import UserError
 from crossbit.evaluation import score_model
 from crossbit.features.paired import features_of, fit_featurisers
@@ -21,10 +20,10 @@ from crossbit.methods import Task, View
 from crossbit.model import Model, load_model
 from crossbit.model.collapse import collapsed
 from crossbit.networks.device import autocast, device_of
-from crossbit.runs.checkpoint import Checkpoint, read_checkpoint, remove_checkpoint, remove_leftovers, save_checkpoint
-from crossbit.runs.folder import read_config, write_history
-from crossbit.storage.files import refuse_existing, write_json
-from crossbit.storage.npz import write_npz
+from crossbit.runs.building import building_from
+from crossbit.runs.checkpoint import REMEDY, Checkpoint, read_checkpoint, remove_checkpoint, save_checkpoint
+from crossbit.runs.folder import RunFolder
+from crossbit.storage.files import refuse_existing
 from crossbit.storage.tensors import part
 from crossbit.training.plan import Plan, check_same, make_plan
 from crossbit.training.progress import EpochProgress
@@ -33,7 +32,7 @@ EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global g
 
 
 def train(
-    data: PairedData,
+    data: PairedData | str | os.PathLike[str],
     *,
     method: str | None = None,
     bits: int = 64,
@@ -52,7 +51,8 @@ def train(
     """Train a method and return the model; with `out`, leave a run folder that can be resumed.
 
     Args:
-        data: pairs with splits; only the rows that the method declares are trained on, queries never.
+        data: pairs with splits, or their built-in name or path; only the rows that the method declares are trained on,
+            queries never.
         method: a name from `crossbit methods`; None takes `look` where there are labels, else `ucch`.
         bits: code length, a multiple of 8 up to 1,024.
         noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
@@ -84,7 +84,7 @@ def train(
     (3, 1)
     """
     plan = make_plan(
-        data,
+        _loaded(data),
         method=method,
         bits=bits,
         noise=noise,
@@ -96,28 +96,45 @@ def train(
         precision=precision,
         device=device,
     )
-    folder = None if out is None else Path(out)
-    checkpoint = None
-    if folder is not None and resume and (folder / "config.json").exists():
-        check_same(read_config(folder), plan.config)
-        remove_leftovers(folder)
-        checkpoint = read_checkpoint(folder)
-        if checkpoint is None and (folder / "model.safetensors").exists():
-            return load_model(folder)
-    elif folder is not None and not (resume and _nothing_begun(folder)):
+    if out is None:
+        return _Run(plan, None, progress).go(None)
+    folder = RunFolder(out)
+    if resume and folder.has_begun:
+        check_same(folder.config, plan.config)
+    elif not (resume and folder.is_free):
         refuse_existing(folder)
-    return _Run(plan, folder, progress).go(checkpoint)
+    folder.remove_leftovers()
+    if folder.is_finished:
+        return _finished(folder)
+    return _Run(plan, folder, progress).go(read_checkpoint(folder))
 
 
-def _nothing_begun(folder: Path) -> bool:
-    """Whether `folder` holds at most what a run killed before its config.json leaves."""
-    return folder.is_dir() and all(p.name.startswith(".") or p.name == "data.npz" for p in folder.iterdir())
+def _loaded(data: Any) -> PairedData:
+    """Pairs as they are; those of a name or a path, under the name by which the run finds them again."""
+    if isinstance(data, str | os.PathLike):
+        return findable(load_data(os.fspath(data)), data)
+    if not isinstance(data, PairedData):
+        right = "a built-in name, a path, or what crossbit.load_data returns"
+        raise UserError(f"data is of type {type(data).__name__}; give {right}")
+    return data
+
+
+def _finished(folder: RunFolder) -> Model:
+    """The model of a finished run; UserError where its training was interrupted and cannot go on."""
+    model = load_model(folder)
+    done, planned = len(model.history), model.config["settings"]["epochs"]
+    if done < planned:
+        raise UserError(
+            f"{folder} was interrupted after {done} of {planned} epochs, and its checkpoint is gone; remove "
+            f"{folder.weights_file} to begin again"
+        )
+    return model
 
 
 class _Run:
     """One training, from plan to model."""
 
-    def __init__(self, plan: Plan, folder: Path | None, progress: bool) -> None:
+    def __init__(self, plan: Plan, folder: RunFolder | None, progress: bool) -> None:
         self.plan, self.folder, self.shown = plan, folder, progress
         self.history: list[dict[str, Any]] = []
         self.row_figures: dict[str, np.ndarray] = {}
@@ -136,8 +153,8 @@ class _Run:
         self.method.optimizers = self.method.build_optimizers()
         if checkpoint is not None:
             self._restore(checkpoint)
-        elif self.folder is not None:
-            self._begin(self.folder)  # not before everything is made that could be refused
+        if self.folder is not None:  # not before everything is made that could be refused
+            self._begin(self.folder)
         try:
             self._epochs(view)
         except KeyboardInterrupt:
@@ -216,8 +233,8 @@ class _Run:
             self.best_score = line["validation_map"]
             self.best = {key: value.detach().clone() for key, value in self.method.networks.state_dict().items()}
 
-    def _begin(self, folder: Path) -> None:
-        """data.npz (splits, observed labels, masks of injected noise), then config.json."""
+    def _begin(self, folder: RunFolder) -> None:
+        """data.npz (splits, observed labels, masks of injected noise), and config.json where the run is new."""
         plan, everything = self.plan, np.arange(self.plan.data.n)
         arrays = {**plan.data.splits, "rows": plan.rows, "noise_mask": plan.noise_mask, "pairing": plan.pairing}
         arrays |= {f"noise_mask_{m}": mask for m, mask in plan.modality_noise_mask.items()}
@@ -230,18 +247,18 @@ class _Run:
             arrays |= {f"observed_label_{m}": label for m, label in seen.items() if label is not None}
         elif read and (label := Rows(plan.data, everything).observed()) is not None:
             arrays["observed_label"] = label
-        write_npz(folder / "data.npz", arrays, compress=True)
-        write_json(folder / "config.json", plan.config)
+        folder.begin(folder.config if folder.has_begun else plan.config, arrays)
 
-    def _save_checkpoint(self, folder: Path) -> None:
+    def _save_checkpoint(self, folder: RunFolder) -> None:
         tensors, numbers = self.method.state()
         tensors |= {f"best.{key}": value for key, value in self.best.items()}
         tensors |= {f"rows.{key}": torch.from_numpy(value) for key, value in self.row_figures.items()}
         save_checkpoint(folder, tensors, {"numbers": numbers, "history": self.history, "best_score": self.best_score})
-        write_history(folder, self.history)
+        folder.write_history(self.history)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self.method.load_state(checkpoint.tensors, checkpoint.meta["numbers"])
+        with building_from(f"checkpoint of {self.folder}", REMEDY):
+            self.method.load_state(checkpoint.tensors, checkpoint.meta["numbers"])
         self.history, self.best_score = checkpoint.meta["history"], checkpoint.meta["best_score"]
         self.best = part(checkpoint.tensors, "best.")
         self.row_figures = {key: value.numpy() for key, value in part(checkpoint.tensors, "rows.").items()}
@@ -261,9 +278,9 @@ class _Run:
         return Model(self.plan.config, encoders, self.featurisers, history=self.history, rows=rows)
 
 
-def _differing(folder: Path | None, config: Mapping[str, Any]) -> str:
+def _differing(folder: RunFolder | None, config: Mapping[str, Any]) -> str:
     """What may make a resumed run end with other weights than an unbroken one: other threads, other versions."""
-    before = {} if folder is None else read_config(folder)
+    before = {} if folder is None else folder.config
     changed = [key for key in ("threads", "versions") if before.get(key) != config[key]]
     return f"; {' and '.join(changed)} differ from before: the last bits may, too" if changed else ""
 

@@ -59,6 +59,7 @@ def make_plan(
     device: str,
 ) -> Plan:
     """Check the arguments of `crossbit.train` and draw the noise; touches no file."""
+    epochs, settings = _plain(epochs), {name: _plain(value) for name, value in settings.items()}
     note = ""
     if method is None:
         method, why = default_method(data)
@@ -94,6 +95,11 @@ def _features(
         held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
         raise UserError(f"pictures={network} takes pictures, and data '{data.name}' has none ({held})")
     return choose_features(data, modalities, given, scale_vectors=cls.scale_vectors, pixels=network != "vectors")
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's, which JSON takes."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_numbers(bits: int, precision: str, seed: int) -> None:
@@ -156,9 +162,15 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in SAME:
         old, new = before.get(key), now[key]
         if isinstance(old, dict) and isinstance(new, dict):
-            changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
-            differing += [f"{key} {k} was {old.get(k)}, is {new.get(k)}" for k in changed]
+            differing += [_changed(key, k, old, new) for k in {**old, **new} if old.get(k, ...) != new.get(k, ...)]
         elif old != new:
             differing.append("the data differ" if key == "fingerprint" else f"{key} was {old}, is {new}")
     if differing:
         raise UserError(f"cannot resume with other settings: {'; '.join(differing)}")
+
+
+def _changed(kind: str, name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """How a setting differs from before; one that only one of them has belongs to another version of crossbit."""
+    if name not in old or name not in new:
+        return f"{kind} {name} is {'new' if name in new else 'gone'} in this version of crossbit"
+    return f"{kind} {name} was {old[name]}, is {new[name]}"

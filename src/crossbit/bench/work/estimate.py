@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossbit.bench.recipe.grid import BenchRun
-from crossbit.bench.work.runner import Job, load_job_data
+from crossbit.bench.work.runner import Job, JobData
 from crossbit.bench.work.store import PARTS, Result
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
@@ -43,6 +43,7 @@ def estimate(jobs: Iterable[Job], finished: Iterable[Result]) -> Estimate:
     """
     like = _means(finished)
     timed: dict[Hashable, tuple[float, float] | None] = {}
+    load = JobData()
     seconds: dict[str, float | None] = {}
     for job in jobs:
         keys = _keys(job.run.data, job.run.method, job.run.settings, job.run.bits)
@@ -50,7 +51,7 @@ def estimate(jobs: Iterable[Job], finished: Iterable[Result]) -> Estimate:
         if known is None:
             key = job.run.data, job.run.method, job.run.settings.get("width")
             if key not in timed:
-                timed[key] = _timed(job)
+                timed[key] = _timed(job, load)
             known = _scaled(timed[key], job.run)
         seconds[job.run.id] = known
     if not timed:
@@ -79,9 +80,9 @@ def _scaled(epoch_and_rest: tuple[float, float] | None, run: BenchRun) -> float 
     return epoch * int(run.settings["epochs"]) + rest
 
 
-def _timed(job: Job) -> tuple[float, float] | None:
+def _timed(job: Job, load: JobData) -> tuple[float, float] | None:
     """Seconds of an epoch and of all the rest, from a few rows; None where that cannot be."""
-    (data, _), run = load_job_data(job.source), job.run
+    (data, _), run = load(job.source), job.run
     few, split = few_rows(data), get(run.method).rows
     more = len(data.splits[split]) / len(few.splits[split])
 

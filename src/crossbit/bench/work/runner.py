@@ -8,7 +8,6 @@ import platform
 import shutil
 import traceback
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from crossbit.errors import UserError
 from crossbit.methods import get
 from crossbit.model import Model
 from crossbit.runs.checkpoint import read_checkpoint
-from crossbit.runs.folder import read_config
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import read_json, write_json, writing
 from crossbit.storage.npz import write_npz
 from crossbit.training import train
@@ -72,8 +71,10 @@ def finished(job: Job, out: Path) -> Result | None:
     return result if result.status == FAILED or covered else None
 
 
-def run_job(job: Job, out: Path) -> Result:
+def run_job(job: Job, out: Path, load: JobData | None = None) -> Result:
     """Do a run, or what is left of it, and keep its result; one that fails is kept with its reason.
+
+    `load` gives the data; whoever does several runs gives the same for all of them.
 
     Two processes never do the same run at once: the second waits, and finds it finished.
 
@@ -81,12 +82,13 @@ def run_job(job: Job, out: Path) -> Result:
         OSError: the result cannot be written.
         KeyboardInterrupt: interrupted; the finished epochs are kept.
     """
+    load = JobData() if load is None else load
     with _lock(out, job.run.id):
         if (result := finished(job, out)) is not None:
             return result
         folder = run_folder(out, job.run.id)
         try:
-            result = _as_without_noise(job, out) or _train_and_score(job, out, folder)
+            result = _as_without_noise(job, out, load) or _train_and_score(job, out, folder, load)
         except Exception as error:  # whatever it is, the other runs go on
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}".strip(": ")
             result = failed(job.run, " ".join(reason.split()))
@@ -125,16 +127,24 @@ def _lock(out: Path, run: str) -> FileLock:
     return FileLock(out / "runs" / f".{run}.lock")
 
 
-@lru_cache(maxsize=1)  # the runs on one data set follow one another
-def load_job_data(source: Source) -> tuple[PairedData, str]:
-    """The data of a source and their fingerprint."""
-    data = load_source(source)
-    return data, fingerprint(data)
+class JobData:
+    """Data of jobs; the last are held, since the runs on one data set follow one another."""
+
+    def __init__(self) -> None:
+        self._held: tuple[Source, PairedData, str] | None = None
+
+    def __call__(self, source: Source) -> tuple[PairedData, str]:
+        """The data of a source and their fingerprint."""
+        if self._held is None or self._held[0] != source:
+            self._held = None  # before others are loaded: both may be large
+            data = load_source(source)
+            self._held = source, data, fingerprint(data)
+        return self._held[1:]
 
 
-def _train_and_score(job: Job, out: Path, folder: Path) -> Result:
+def _train_and_score(job: Job, out: Path, folder: Path, load: JobData) -> Result:
     run, clock = job.run, Clock()
-    data, content = load_job_data(job.source)
+    data, content = load(job.source)
     if content != run.fingerprint:
         raise UserError(f"data '{run.data}' changed since the bench was planned; start it again")
     before = _finished_epochs(folder)
@@ -158,7 +168,7 @@ def _train_and_score(job: Job, out: Path, folder: Path) -> Result:
     return _result(run, model, scored, clock.seconds, note)
 
 
-def _as_without_noise(job: Job, out: Path) -> Result | None:
+def _as_without_noise(job: Job, out: Path, load: JobData) -> Result | None:
     """The result, and the folder, of the same run on clean labels, where that is done and no label is ever looked at.
 
     None where there is no such run. A method that sees no labels, with no rows that choose an epoch by theirs, is the
@@ -169,25 +179,12 @@ def _as_without_noise(job: Job, out: Path) -> Result | None:
     if rule in (NO_NOISE, "shuffle-pairs") or get(run.method).sees_labels or run.validation:
         return None
     held, folder = finished(clean, out), run_folder(out, clean.run.id)
-    weights = (folder / "model.safetensors").exists() or not job.protocol.keep_models
-    if held is None or held.status == FAILED or not weights or len(load_job_data(job.source)[0].validation):
+    weights = RunFolder(folder).is_finished or not job.protocol.keep_models
+    if held is None or held.status == FAILED or not weights or len(load(job.source)[0].validation):
         return None
-    copy = out / "runs" / f".{run.id}.copy"
-    for old in (copy, run_folder(out, run.id)):
-        shutil.rmtree(old, ignore_errors=True)
-    shutil.copytree(folder, copy, copy_function=_link, ignore=shutil.ignore_patterns("result.json"))
-    write_json(copy / "config.json", {**read_config(folder), "noise": run.noise})
-    os.replace(copy, run_folder(out, run.id))
+    changes = {"noise": run.noise, "noise_changes": "nothing"}
+    RunFolder(folder).copy_to(run_folder(out, run.id), without=["result.json"], **changes)
     return replace(held, **_told(run), machine={**held.machine, "same_training_as": clean.run.id})
-
-
-def _link(source: str, target: str) -> str:
-    """The same file under a second name, or a copy where the disk knows none; no file is ever changed in place."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
 
 
 def _finished_epochs(folder: Path) -> int:
@@ -195,22 +192,20 @@ def _finished_epochs(folder: Path) -> int:
 
     That is one whose checkpoint is damaged, and one whose training came to its end without a word of its time.
     """
+    run = RunFolder(folder)
     try:
-        checkpoint = read_checkpoint(folder)
+        checkpoint = read_checkpoint(run)
+        planned = run.config["settings"]["epochs"] if run.has_begun else None
     except UserError:
         shutil.rmtree(folder)
         return 0
     if (folder / "seconds.json").exists():
         return 0
     done = 0 if checkpoint is None else len(checkpoint.meta["history"])
-    if done == _planned_epochs(folder) or (checkpoint is None and (folder / "model.safetensors").exists()):
+    if done == planned or run.is_finished:
         shutil.rmtree(folder)
         return 0
     return done
-
-
-def _planned_epochs(folder: Path) -> int | None:
-    return read_config(folder)["settings"]["epochs"] if (folder / "config.json").exists() else None
 
 
 def _training_seconds(folder: Path, clock: Clock, before: int, epochs: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from crossbit.errors import UserError
+from crossbit.runs.checkpoint import remove_checkpoint
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import read_json, write_json, writing
 from crossbit.storage.npz import read_npz, write_npz
 
 DONE, FAILED = "done", "failed"
 PARTS = ("train", "encode", "search", "evaluate")  # where the time of a run goes
-WEIGHTS = ("model.safetensors", "featurisers.json", "rows.npz")
 # of results.parquet: a row for each figure, and one for each failed run
 COLUMNS = {
     **dict.fromkeys(("id", "status", "reason", "data", "method", "variant"), "VARCHAR"),
@@ -138,10 +138,10 @@ def write_per_query(out: Path, run: str, arrays: Mapping[tuple[str, str], np.nda
 
 def drop_weights(out: Path, run: str) -> None:
     """Remove what is large and not needed for tables: the weights."""
-    folder = run_folder(out, run)
-    for name in WEIGHTS:
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    folder = RunFolder(run_folder(out, run))
+    for file in (folder.weights_file, folder.featurisers_file, folder.rows_file):
+        file.unlink(missing_ok=True)
+    remove_checkpoint(folder)
 
 
 def write_figures(out: Path, results: Sequence[Result]) -> list[Path]:

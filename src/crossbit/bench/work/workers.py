@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from crossbit.bench.work.runner import Job, failed, run_job
+from crossbit.bench.work.runner import Job, JobData, failed, run_job
 from crossbit.bench.work.store import Result, read_result, write_result
 from crossbit.bits.compiled import usable_cores
 from crossbit.errors import UserError
@@ -33,8 +33,9 @@ def threads_for(workers: int) -> int:
 
 def one_after_the_other(jobs: Sequence[Job], out: Path) -> Iterator[Result]:
     """In this process, with all of its threads."""
+    load = JobData()
     for job in jobs:
-        yield run_job(job, out)
+        yield run_job(job, out, load)
 
 
 def in_processes(jobs: Sequence[Job], out: Path, workers: int) -> Iterator[Result]:
@@ -96,12 +97,13 @@ def _work(pipe: Connection, out: Path, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
+    load = JobData()
     while True:
         try:
             job = pipe.recv()
         except EOFError:
             return
-        pipe.send(run_job(job, out))
+        pipe.send(run_job(job, out, load))
 
 
 def _end_with_parent() -> None:
