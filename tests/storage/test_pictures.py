@@ -220,7 +220,7 @@ def test_heic_names_the_plug_in_and_uses_it(monkeypatch: pytest.MonkeyPatch) -> 
     data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed
     error = refused(data)
-    assert (error.kind, str(error)[-23:]) == ("HEIC", "pip install pillow-heif")
+    assert (error.kind, str(error)[-28:]) == ("HEIC", 'pip install "crossbit[heic]"')
     called: list[str] = []
     plug_in = types.SimpleNamespace(register_heif_opener=lambda: called.append("registered"))
     monkeypatch.setitem(sys.modules, "pillow_heif", plug_in)

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib import import_module
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -143,9 +144,9 @@ def _identified(stream: IO[bytes], name: str) -> Image.Image:
 
 def _allow_heic(name: str) -> None:
     try:
-        import pillow_heif
+        pillow_heif: Any = import_module("pillow_heif")
     except ImportError:
-        said = "is a HEIC picture; to read such, type: pip install pillow-heif"
+        said = 'is a HEIC picture; to read such, type: pip install "crossbit[heic]"'
         raise PictureError(name, "HEIC", said) from None
     pillow_heif.register_heif_opener()
 
