@@ -465,7 +465,9 @@ def test_an_index_is_checked(place: Path, tmp_path: Path, command: Command) -> N
     assert (ran.code, ran.errors) == (1, [])
     assert "has other signs than its code" in ran.out
     assert len(ran.out.splitlines()) == 1
-    assert "there is no index" in command("index", place / "run", "--check", "--uri", tmp_path / "gone").out
+    assert (
+        "make it with: crossbit index RUN" in command("index", place / "run", "--check", "--uri", tmp_path / "gone").out
+    )
 
 
 def test_encode_of_a_folder_with_names_of_any_bytes(place: Path, tmp_path: Path, command: Command) -> None:

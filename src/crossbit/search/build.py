@@ -108,18 +108,17 @@ def add_data(
     _check_place(uri, model, data)
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     for modality in model.modalities:
-        if not Path(index_path(uri, modality)).exists():
-            raise UserError(f"no index at {index_path(uri, modality)}; make it with: crossbit index RUN")
+        _check_there(index_path(uri, modality))
     return {modality: _add_changed(model, modality, data, uri, rows, progress) for modality in model.modalities}
 
 
 def check_index(model: Model, uri: str | os.PathLike[str]) -> list[str]:
     """A line for each thing that is wrong with the indexes in a folder (see `Index.check`), or their being the model's;
     nothing is changed."""
-    found = []
-    counts = {}
+    found, counts = [], {}
     for modality in model.modalities:
         try:
+            _check_there(index_path(uri, modality))
             with open_index(index_path(uri, modality), read_only=True) as index:
                 found += index.check(encoder_of(model))
                 counts[modality] = len(index)
@@ -142,6 +141,11 @@ def _check_place(uri: str | os.PathLike[str], model: Model, data: PairedData) ->
     for modality in model.modalities:
         check_path(index_path(uri, modality))
         data[modality]  # an unknown one is refused before anything is encoded
+
+
+def _check_there(path: str) -> None:
+    if not Path(path).exists():
+        raise UserError(f"no index at {path}; make it with: crossbit index RUN")
 
 
 def _add_changed(
