@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ import numpy.typing as npt
 from crossbit.bits import pack, unpack
 from crossbit.index import Hits, open_index
 from crossbit.index.base import Item
-from crossbit.model import Model
-from crossbit.search.build import encoder_of, index_path
+from crossbit.search.build import index_path
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 
@@ -24,10 +24,9 @@ class OpenIndex:
         size: how many codes there were when it was opened.
     """
 
-    def __init__(self, model: Model, folder: Path, modality: str) -> None:
+    def __init__(self, folder: Path, modality: str, encoder: Mapping[str, str], bits: int) -> None:
         self.modality = modality
-        path = index_path(folder, modality)
-        self.index = open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model))
+        self.index = open_index(index_path(folder, modality), bits=bits, read_only=True, encoder=encoder)
         self.size = len(self.index)
 
     def search(self, query: Query, k: int, *, rerank: bool, **filtered: Any) -> tuple[tuple[SearchHit, ...], int]:

@@ -13,7 +13,8 @@ from crossbit.errors import UserError, unknown
 from crossbit.index.base import check_k
 from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model, load_model
-from crossbit.search.build import index_path
+from crossbit.runs.folder import RunFolder
+from crossbit.search.build import encoder_of, index_path
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query, query_of, query_of_item
 from crossbit.search.results import SearchResults
@@ -43,7 +44,7 @@ def open_for_one(
     run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
 ) -> Searcher:
     """As `open_search`, for a process that ends after a search or a few: what it does not need is not loaded."""
-    place = Path(run) / "index" if uri is None else Path(uri)
+    place = RunFolder(run).index if uri is None else Path(uri)
     if Path(run).is_dir() and not place.is_dir():
         option = "" if uri is None else f" --uri {uri}"
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
@@ -66,6 +67,7 @@ class Searcher:
     def __init__(self, model: Model, uri: str | os.PathLike[str]) -> None:
         self.model = model
         self.uri = Path(uri)
+        self._encoder = encoder_of(model)
         self._process = os.getpid()
         self._lock = Lock()
         self._opened: dict[str, OpenIndex] = {}
@@ -158,7 +160,7 @@ class Searcher:
         with self._lock:
             self._check_open()
             if modality not in self._opened:
-                self._opened[modality] = OpenIndex(self.model, self.uri, modality)
+                self._opened[modality] = OpenIndex(self.uri, modality, self._encoder, self.model.bits)
             return self._opened[modality]
 
     def _searched(self, query: Query, modality: str | None) -> list[str]:
