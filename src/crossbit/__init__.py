@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from crossbit.data import load_data
     from crossbit.data.types import PairedData
     from crossbit.errors import UserError
-    from crossbit.evaluation import evaluate
     from crossbit.index import open_index
     from crossbit.model import Model, load_model
+    from crossbit.model.evaluate import evaluate
     from crossbit.search.searcher import open_search
     from crossbit.training import train
 
@@ -51,7 +51,7 @@ _HOMES = {
     "PairedData": "crossbit.data.types",
     "UserError": "crossbit.errors",
     "audit_run": "crossbit.audit",
-    "evaluate": "crossbit.evaluation",
+    "evaluate": "crossbit.model.evaluate",
     "load_data": "crossbit.data",
     "load_model": "crossbit.model",
     "open_index": "crossbit.index",

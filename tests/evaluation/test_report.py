@@ -100,6 +100,7 @@ def test_the_protocol_stands_beside_every_number():
     head, *lines = str(report).splitlines()
     assert head == "toy, signs, 16 bits"
     under = "mAP@5(cutoff=topk, ties=index, empty=zero), 10 queries x 40 database"
+    assert lines.pop(-3).startswith("queries without a relevant item in the database: 3 of 10; they count as 0")
     assert [line.split(maxsplit=2) for line in lines[:-2]] == [
         [key, f"{x:.4f}", under] for key, x in report.map.items()
     ]
@@ -330,7 +331,7 @@ def without(*names: str) -> dict[str, np.ndarray]:
         (arrays() | {"query_text": SIGNS[1][QUERY][:5]}, "query image: 10, query text: 5"),
         (arrays() | {"query_text": SIGNS[1][QUERY][:, :8]}, "query_image 16 bits, query_text 8 bits"),
         (arrays() | {"query_text": SIGNS[1][QUERY][:, :9]}, "query_image 16 bits, query_text 9 bits"),
-        (arrays(lambda signs: np.tile(signs, 65)), "query_image: the code length is 1040 bits"),
+        (arrays(lambda signs: np.tile(signs, 65)), "query_image has codes of 1,040 bits; there may be at most 1,024"),
         (arrays() | {"query_text": 3 * SIGNS[1][QUERY]}, "query_text is int64 with values other than"),
         (arrays() | {"query_text": SIGNS[1][QUERY] * 0.5}, "query_image, .*hold codes, but query_text real vectors"),
         (arrays() | {"query_text": np.full((10, 16), np.nan)}, "query_text holds NaN"),

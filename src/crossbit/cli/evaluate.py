@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crossbit.cli.output import Json, note, with_notes
-from crossbit.cli.reports import say_report, say_score, warn_of_collapse
+from crossbit.cli.reports import say_report, say_score, warn_of_collapse, write_per_query
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.files import check_new
+
+if TYPE_CHECKING:
+    from crossbit.evaluation import Report
 
 Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
 FurtherTies = Annotated[
@@ -37,6 +42,13 @@ Further = Annotated[
 ]
 Curves = Annotated[bool, typer.Option("--curves", help="Precision-recall by radius and by rank, and precision@N.")]
 
+PerQuery = Annotated[
+    Path | None,
+    typer.Option(
+        "--per-query", metavar="FILE", help="Also write each query's values as CSV: query, direction, measure, value."
+    ),
+]
+
 
 def evaluate(
     run: Run,
@@ -52,6 +64,7 @@ def evaluate(
     empty: Empty = "skip",
     measure: Further = None,
     curves: Curves = False,
+    per_query: PerQuery = None,
     as_json: Json = False,
 ) -> None:
     """Measure a run's codes: mean average precision in both directions, with the protocol behind the number.
@@ -65,10 +78,10 @@ def evaluate(
     """
     import crossbit
 
-    choices = _choices(k, cutoff, ties, empty, measure, curves)
+    choices = _choices(k, cutoff, ties, empty, measure, curves, per_query)
     model, folder = crossbit.load_model(run), RunFolder(run)
     loaded = with_notes(folder.data(data, other=note))
-    report = crossbit.evaluate(model, loaded, database=database, **choices)
+    report = _without_queries(crossbit.evaluate(model, loaded, database=database, **choices), per_query)
     try:
         folder.write_report(report.to_dict())
     except UserError as error:  # a run that may only be read is evaluated all the same
@@ -92,6 +105,7 @@ def score(
     empty: Empty = "skip",
     measure: Further = None,
     curves: Curves = False,
+    per_query: PerQuery = None,
     as_json: Json = False,
 ) -> None:
     """Measure anyone's codes: as the field's usual script does, and without the luck that ties are.
@@ -105,19 +119,36 @@ def score(
       crossbit score codes.mat -k 50 --cutoff topk --measure P@100
       crossbit score codes.npz --curves --json > figures.json
     """
-    choices = _choices(k, cutoff, ties, empty, measure, curves)
+    choices = _choices(k, cutoff, ties, empty, measure, curves, per_query)
     from crossbit.evaluation import score_file
 
-    say_score(score_file(codes, **choices), as_json)
+    say_score(_without_queries(score_file(codes, **choices), per_query), as_json)
+
+
+def _without_queries(report: Report, per_query: Path | None) -> Report:
+    """The report without its single queries' values, which are written to a file where they are asked for."""
+    if per_query is not None:
+        write_per_query(report, per_query)
+    return replace(report, per_query={}, figures_per_query={})
 
 
 def _choices(
-    k: int | None, cutoff: str, ties: str, empty: str, measures: list[str] | None, curves: bool
+    k: int | None, cutoff: str, ties: str, empty: str, measures: list[str] | None, curves: bool, per_query: Path | None
 ) -> dict[str, Any]:
     """The options as the library takes them; an unknown choice is refused before the work."""
     from crossbit.evaluation import parse_measure
     from crossbit.evaluation.measures import MeanAveragePrecision
 
+    if per_query is not None:
+        check_new(per_query)
     MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)  # type: ignore[arg-type]
     further = [parse_measure(name) for name in measures or []]
-    return {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty, "measures": further, "curves": curves}
+    return {
+        "k": k,
+        "cutoff": cutoff,
+        "ties": ties,
+        "empty": empty,
+        "measures": further,
+        "curves": curves,
+        "per_query": per_query is not None,
+    }

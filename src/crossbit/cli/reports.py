@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossbit.cli.output import note, say, say_json, say_table
+from crossbit.storage.files import writing
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
@@ -130,7 +134,9 @@ def _say_figures(figures: Figures) -> None:
 
 
 def _say_rest(report: Report) -> None:
-    """Code quality where there are curves or a stranger's codes to judge, and the curves at some of their points."""
+    """Queries left out, quality of codes where there are curves or a stranger's codes, and some points of curves."""
+    if report.said_empty:
+        say(f"\n{report.said_empty}")
     for of in report.curves.values():
         for way, points in of.items():
             say(f"\n{way}, {points['name']}\n")
@@ -153,3 +159,12 @@ def _say_curve(points: dict[str, list[Any]]) -> None:
 
 def _short(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def write_per_query(report: Report, path: Path) -> None:
+    """Every query's values as CSV; an empty value where a query is left out."""
+    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["query", "direction", "measure", "value"])
+        for query, way, name, value in report.rows_per_query():
+            table.writerow([query, way, name, "" if math.isnan(value) else repr(value)])

@@ -96,8 +96,9 @@ def corrupt(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corrupt int(n * rate) randomly chosen rows of labels; `:each` is the caller's to mind (see `corrupt_data`).
 
-    With `:group` it is int(groups * rate) randomly chosen groups, all rows of each. The rule is drawn once for the rows
-    of a group that have the same labels, so that they get the same wrong ones.
+    The product is cut, not rounded, as the papers' code does: .29 of 100 rows are 28, since .29 * 100 is a little less
+    than 29 in floating point. With `:group` it is int(groups * rate) randomly chosen groups, all rows of each. The rule
+    is drawn once for the rows of a group that have the same labels, so that they get the same wrong ones.
 
     Args:
         labels: (n, classes) 0/1 or (n,) integer classes from 0; not changed.
@@ -175,7 +176,7 @@ def corrupt_data(
 def shuffle_pairs(n: int, rate: float, seed: int) -> np.ndarray:
     """Wrong pairs: int(n * rate) randomly chosen rows exchange their texts, so that none of them keeps its own.
 
-    One chosen row has nobody to exchange with and keeps its text.
+    The product is cut, not rounded (see `corrupt`). One chosen row has nobody to exchange with and keeps its text.
 
     Returns:
         int64 (n,), for each image row the row of its text.

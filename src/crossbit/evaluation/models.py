@@ -95,6 +95,9 @@ def evaluate(
         UserError: data without labels, queries or database rows; an unknown database or measure; see
             `mean_average_precision`.
     """
+    if not hasattr(model, "encode") or not hasattr(data, "query"):
+        given = f"{type(model).__name__} and {type(data).__name__}"
+        raise UserError(f"evaluate takes a model and then data, got {given}; write evaluate(model, data)")
     check_choice("database", database, DATABASES)
     MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)  # refuses an unknown choice before the work
     options: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty}

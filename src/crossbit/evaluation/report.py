@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any, NotRequired, TypedDict
+
+import numpy as np
 
 from crossbit.evaluation.measure import Empty
 from crossbit.evaluation.measures import MeanAveragePrecision
@@ -45,7 +49,10 @@ class Report:
         curves: "PR by radius", "PR by rank" and others, per direction: the "name" that tells the protocol, and lists of
             "radius" or "n", "precision" and mostly "recall".
         quality: per modality what `code_quality` says of the database's codes or vectors.
-        per_query: per direction the average precision of each query, NaN where it is left out; not in `to_dict`.
+        empty_queries: per direction how many queries have no relevant item: left out of `map`, or counted as 0 there
+            (`empty` of the protocol).
+        per_query: per direction the average precision of each query, NaN where it is left out.
+        figures_per_query: the same of `figures`, by their names.
     """
 
     data: str
@@ -61,11 +68,43 @@ class Report:
     codes_figures: dict[str, dict[str, float]] = field(default_factory=dict)
     curves: dict[str, dict[str, Any]] = field(default_factory=dict)
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
+    empty_queries: dict[str, int] = field(default_factory=dict)
     per_query: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    figures_per_query: dict[str, dict[str, Array]] = field(default_factory=dict, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the single queries' values, as JSON takes it."""
-        return {key: value for key, value in asdict(self).items() if key != "per_query"}
+        """Everything, as JSON takes it; a single query's value is None where it is left out."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+    def rows_per_query(self) -> Iterator[tuple[int, str, str, float]]:
+        """Query, direction, measure and value of every single query; NaN where it is left out."""
+        for name, of in {self.measure: self.per_query, **self.figures_per_query}.items():
+            for way, values in of.items():
+                yield from ((query, way, name, float(value)) for query, value in enumerate(values))
+
+    @property
+    def said_empty(self) -> str | None:
+        """In words, which queries have nothing to find; None where all have."""
+        counts = {
+            f"{count:,} of {self.protocol['queries']:,}": way for way, count in self.empty_queries.items() if count
+        }
+        if not counts:
+            return None
+        ways = "; ".join(f"{way} {count}" for count, way in counts.items()) if len(counts) > 1 else next(iter(counts))
+        fate = "are left out of the mean" if self.protocol["empty"] == "skip" else "count as 0"
+        return f"queries without a relevant item in the database: {ways}; they {fate}"
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the figures per direction, with their protocol below."""
+        rows = {self.measure: self.map, **self.figures, "chance": self.chance}
+        head = "".join(f"<th>{escape(way)}</th>" for way in self.map)
+        body = "".join(
+            f"<tr><th>{escape(name)}</th>{''.join(f'<td>{of[way]:.4f}</td>' for way in self.map)}</tr>"
+            for name, of in rows.items()
+            if all(way in of for way in self.map)
+        )
+        text = "<br>".join(escape(line) for line in [*str(self).splitlines()[:1], self.said_empty or ""] if line)
+        return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table><p>{text}</p>"
 
     @property
     def measure(self) -> str:
@@ -87,7 +126,17 @@ class Report:
         codes = [f"{direction} {value:.4f}" for direction, value in self.codes_map.items()]
         more = ("as codes, by Hamming distance", codes), ("any order of ties", bounds), ("chance", chance)
         last = [f"model of the {self.protocol['selection']}"] if "selection" in self.protocol else []
+        last += [self.said_empty] if self.said_empty else []
         last += [f"{what}: {', '.join(of)}" for what, of in more if of]
         for name, values in self.figures.items():
             last.append(f"{name}: {', '.join(f'{direction} {value:.4f}' for direction, value in values.items())}")
         return "\n".join([head, *lines, *last])
+
+
+def _plain(value: Any) -> Any:
+    """Arrays as lists with None for NaN, in dictionaries too."""
+    if isinstance(value, dict):
+        return {key: _plain(of) for key, of in value.items()}
+    if isinstance(value, np.ndarray):
+        return [None if np.isnan(of) else float(of) for of in value]
+    return value

@@ -16,7 +16,7 @@ from crossbit.evaluation.cosine import CosineRanking
 from crossbit.evaluation.curves import Points, usual_curves
 from crossbit.evaluation.measure import Empty, Measure, check_choice
 from crossbit.evaluation.measures import MeanAveragePrecision
-from crossbit.evaluation.passes import as_measure, check_metric, figures_of, passed
+from crossbit.evaluation.passes import as_measure, check_metric, passed
 from crossbit.evaluation.rankings import Array, Block, HammingRanking, Metric, Ranking
 from crossbit.evaluation.report import DATABASES, Protocol, Report
 from crossbit.evaluation.ties.counts import Cutoff, Ties
@@ -49,7 +49,7 @@ def score_codes(
             apart.
         k, cutoff, ties, empty: as for `mean_average_precision`.
         measures: further ones by their names (see `parse_measure`), for `Report.figures`.
-        curves, per_query: whether the report is to have `curves`, and each query's average precision.
+        curves, per_query: whether the report is to have `curves`, and each query's values.
         database: "query" says that the queries are searched themselves, own pairs included.
         data, method: what the report says about them.
 
@@ -149,7 +149,13 @@ def score_rankings(
         chance={way: score.figures["chance"] for way, score in scores.items() if "chance" in score.figures},
         figures={name: {way: score.figures[name] for way, score in scores.items()} for name in further},
         curves=_by_title({way: score.curves for way, score in scores.items()}),
-        per_query={way: measure.fill(score.queries) for way, score in scores.items()} if per_query else {},
+        empty_queries={way: int(np.isnan(score.queries["map"]).sum()) for way, score in scores.items()},
+        per_query={way: measure.fill(score.queries["map"]) for way, score in scores.items()} if per_query else {},
+        figures_per_query={
+            name: {way: further[name].fill(score.queries[name]) for way, score in scores.items()} for name in further
+        }
+        if per_query
+        else {},
     )
 
 
@@ -158,7 +164,7 @@ class _Score:
     """What one direction gave."""
 
     figures: dict[str, float]  # "map", "worst", "best", "chance" and the further measures by their names
-    queries: Array  # average precisions (m,)
+    queries: dict[str, Array]  # of each query (m,), NaN where it is undefined: "map" and the further measures
     curves: dict[str, Points]
 
 
@@ -189,9 +195,11 @@ def _score(ranking: Ranking, measure: MeanAveragePrecision, further: dict[str, M
         main["chance"] = chance = replace(measure, ties="expected")
         wanted["chance"] = lambda block: chance.values(_one_group(block))
     values, points = passed(ranking, wanted, usual_curves(ranking.items, measure.ties) if curves else ())
-    figures = {key: other.mean(values[key]) for key, other in (main | alike).items()}
     own = {name: other for name, other in further.items() if other.own_pair}
-    return _Score(figures | figures_of(ranking, own), values["map"], points)
+    if own:  # a pass of their own
+        values |= passed(ranking.of_pairs(), {name: other.values for name, other in own.items()})[0]
+    figures = {key: other.mean(values[key]) for key, other in (main | alike | own).items()}
+    return _Score(figures, values, points)
 
 
 def _one_group(block: Block) -> Block:
