@@ -351,3 +351,16 @@ def test_describe_is_plain(tmp_path):
 
     write_json(tmp_path / "x.json", describe(whole()))
     assert read_json(tmp_path / "x.json") == describe(whole())
+
+
+@pytest.mark.parametrize("dtype", ["i4", "i8", "u4", "u8"])
+def test_class_numbers_that_are_ids_are_numbered_anew(tmp_path, dtype):
+    ids = np.array([2_000_000, 0, 1_000_000, 0], dtype)
+    splits = {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]}
+    np.savez(tmp_path / "x.npz", image=np.eye(4), label=ids, observed_label=ids[::-1], **splits)
+    data = load_neutral(tmp_path / "x.npz")
+    assert (data.label.tolist(), data.observed_label.tolist()) == ([2, 0, 1, 0], [0, 1, 0, 2])
+    assert data.classes == 3 and data.label_names == ["0", "1000000", "2000000"]
+    assert data.notes == ("classes are ids from 0 to 2000000: the 3 that occur are numbered anew from 0",)
+    np.savez(tmp_path / "y.npz", image=np.eye(4), label=np.array([5, 0, 7, 0]), **splits)
+    assert load_neutral(tmp_path / "y.npz").label.tolist() == [5, 0, 7, 0]

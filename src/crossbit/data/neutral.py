@@ -7,6 +7,7 @@ Arrays: one per modality under its own name; `label`; `train`, `query`, `retriev
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import numpy as np
 
 from crossbit.data.checks import RESERVED, SPLITS
 from crossbit.data.hashes import map_file
+from crossbit.data.ids import numbered
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.storage.files import refuse_existing, writing_folder
 from crossbit.storage.npz import read_array, read_npz, write_npz
 
+_LOG = logging.getLogger(__name__)
 HINT = "give a neutral data file (.npz) or a folder of .npy; docs/data.md makes one from pictures and a CSV"
 _OBSERVED, _TRUTH = "observed_label_", "label_"
 
@@ -84,8 +87,15 @@ def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
             raise UserError(f"an array is called {key!r}; its name must be a plain word, such as 'image'")
         if near := _misspelt(key, arrays):
             raise UserError(f"an array is called '{key}'; did you mean '{near}'? a modality needs a name less like it")
+    notes: tuple[str, ...] = ()
+    labels = {key: array for key, array in arrays.items() if key in ("label", "observed_label") or _prefix(key)}
+    if "label_names" not in arrays and (found := numbered(labels)) is not None:
+        anew, names, said = found
+        arrays, notes = arrays | anew | {"label_names": np.array(names)}, (said,)
+        _LOG.info("%s: %s", name, said)
     return PairedData(
         name,
+        notes=notes,
         modalities={key: array for key, array in arrays.items() if key not in RESERVED and not _prefix(key)},
         label=arrays.get("label"),
         splits={key: arrays[key] for key in SPLITS if key in arrays},

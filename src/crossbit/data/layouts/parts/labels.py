@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from crossbit.data.ids import are_ids
 from crossbit.errors import UserError
 
 _SHOWN = 12  # pairs of the mapping that the note spells out
@@ -51,7 +52,7 @@ def from_zero(parts: Mapping[str, Sequence[np.ndarray]]) -> tuple[dict[str, np.n
     """
     stacked = {name: np.concatenate(list(arrays)) for name, arrays in parts.items()}
     values = np.unique(np.concatenate(list(stacked.values())))
-    if not len(values) or values[0] == 0:
+    if not len(values) or (values[0] == 0 and not are_ids(values)):
         return stacked, None, None
     told = [f"{value} -> {number}" for number, value in enumerate(values[:_SHOWN])]
     more = ", ..." if len(values) > _SHOWN else ""
