@@ -23,6 +23,7 @@ seeds = 1
 [data.toy]
 source = "toy.npz"
 standardise = true
+modalities = ["image", "text"]
 [[grid]]
 data = "toy"
 methods = ["nrch", "ucch", "look", "cca-itq"]
@@ -38,7 +39,8 @@ def uneven() -> dict[str, Any]:
     """Vectors whose columns have other units and offsets, which the figures depend on where nothing scales them."""
     held = vectors()
     units = {m: 10.0 ** np.arange(held[m].shape[1]) for m in ("image", "text")}
-    return held | {m: (held[m] * unit + 3 * unit).astype(np.float32) for m, unit in units.items()}
+    scaled = {m: (held[m] * unit + 3 * unit).astype(np.float32) for m, unit in units.items()}
+    return held | scaled | {"sound": np.ones((len(held["label"]), 2), np.float32)}
 
 
 @pytest.fixture(scope="module")

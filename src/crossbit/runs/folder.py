@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 State = Literal["not a run", "of another version", "unfinished", "whole"]
-NEEDED = ("method", "settings", "bits", "seed", "classes", "multi_label", "selection", "data", "fingerprint")
+NEEDED = (
+    "method",
+    "settings",
+    "features",
+    "bits",
+    "seed",
+    "classes",
+    "multi_label",
+    "selection",
+    "data",
+    "fingerprint",
+)
 SPLITS = ("train", "query", "retrieval")  # of the data; a run may have cut "validation" itself
 
 
@@ -221,7 +232,8 @@ class RunFolder:
 
         config = self.config
         labels = config["multi_label"] is not None  # else training read none
-        if fingerprint(data, labels=labels) == config["fingerprint"]:
+        known = [modality for modality in config["features"] if modality in data.modalities]
+        if fingerprint(data.only(known), labels=labels) == config["fingerprint"]:
             return ""
         before = self.splits if self.arrays_file.exists() else {}
         same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)

@@ -82,7 +82,8 @@ def make_plan(
     config |= {"noise": None if ready.noise is None else str(ready.noise), "seed": seed, "validation": validation}
     config |= {"precision": precision, "device": device, "selection": _selection(ready.validation_rows, validation)}
     config |= {"noise_changes": ready.noise_changes, **_describe(ready.data, ready.reads_labels)}
-    config["fingerprint"] = fingerprint(data, labels=ready.reads_labels)  # as given: the rule and the seed say the rest
+    # of the data as given, and of the modalities trained on: others may be there
+    config["fingerprint"] = fingerprint(data.only(modalities), labels=ready.reads_labels)
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
 
 
