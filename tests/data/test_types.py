@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from crossbit.data.types import PairedData
+from crossbit.data.types import PairedData, observed_labels
 from crossbit.errors import UserError
 
 N = 6
@@ -306,3 +306,10 @@ def test_repr_is_one_line_about_what_there_is() -> None:
     told = "6 pairs of image (pictures, 8x8x3) and text (words), 3 classes, train 3, query 2, retrieval 4"
     assert repr(data) == str(data) == f"<PairedData toy: {told}>"
     assert repr(data.train) == f"<3 rows of {data!r}>"
+
+
+def test_classes_that_are_ids_are_refused_before_memory_is_gone():
+    splits = {"train": [1, 2], "query": [0], "retrieval": [1, 2]}
+    data = PairedData("ids", {"image": np.eye(3)}, np.array([0, 10**6, 3 * 10**6]), splits)
+    with pytest.raises(UserError, match="'ids' has 3,000,001 classes; training takes 65,536; are they ids"):
+        observed_labels(data, ["image"], np.arange(3))

@@ -23,6 +23,8 @@ from crossbit.data.checks import (
 )
 from crossbit.errors import UserError, unknown
 
+MOST_CLASSES = 1 << 16  # of labels that methods see: a column each
+
 
 @dataclass(frozen=True, eq=False)
 class PairedData:
@@ -304,6 +306,9 @@ def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -
     apart = bool(data.modality_label or data.modality_observed_label)
     if any(Rows(data, rows[:0]).observed(modality) is None for modality in modalities):
         raise UserError(f"data '{data.name}' has no labels")
+    if data.classes > MOST_CLASSES:
+        right = "are they ids? number the classes from 0, or train by a method that sees no labels"
+        raise UserError(f"data '{data.name}' has {data.classes:,} classes; training takes {MOST_CLASSES:,}; {right}")
 
     def hot(modality: str) -> np.ndarray:
         labels: Any = Rows(data, rows).observed(modality)
