@@ -113,10 +113,11 @@ def _loaded(data: Any) -> PairedData:
     """Pairs as they are; those of a name or a path, under the name by which the run finds them again."""
     if isinstance(data, str | os.PathLike):
         return findable(load_data(os.fspath(data)), data)
-    if not isinstance(data, PairedData):
+    if not hasattr(data, "splits"):
         right = "a built-in name, a path, or what crossbit.load_data returns"
         raise UserError(f"data is of type {type(data).__name__}; give {right}")
-    return data
+    pairs: PairedData = data
+    return pairs
 
 
 def _finished(folder: RunFolder) -> Model:
