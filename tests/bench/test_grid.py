@@ -208,7 +208,7 @@ def test_some_of_the_modalities(place: Path) -> None:
     alone = load_source(replace(source, modalities=(second,)))
     assert list(alone.modalities) == [second]
     np.testing.assert_array_equal(alone[second], whole[second])
-    assert {whole.name, turned.name, alone.name} == {source.source}  # every command finds them by it
+    assert {whole.source, turned.source, alone.source} == {source.source}  # every command finds them by it
     with pytest.raises(UserError, match="unknown modality 'sound'"):
         load_source(replace(source, modalities=("sound",)))
 

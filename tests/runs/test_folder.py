@@ -193,3 +193,19 @@ def test_no_cut_file_ends_in_a_traceback_or_a_wrong_number(place: Path, command:
             assert ran.code in (0, 2), (name, length)
             if ran.code == 0:
                 assert np.array_equal(load_model(cut).encode("image", vectors()["image"]), codes), (name, length)
+
+
+def test_a_run_on_another_split_of_its_data_keeps_that_split(place: Path) -> None:
+    data = load_data(str(place / "toy.npz"))
+    splits = {"query": np.arange(40, 60), "train": np.arange(30), "retrieval": np.arange(40)}
+    model = crossbit.train(data.replace(splits=splits), method="cca-itq", bits=8, out=place / "other", progress=False)
+    found = RunFolder(place / "other").data()
+    assert {name: rows.tolist() for name, rows in found.splits.items()} == {n: r.tolist() for n, r in splits.items()}
+    expected = crossbit.evaluate(model, data.replace(splits=splits))
+    assert crossbit.evaluate(str(place / "other"), found).map == expected.map
+
+
+def test_other_content_is_not_taken_for_another_split(place: Path) -> None:
+    np.savez(place / "toy.npz", **changed("image", 0, 0))
+    with pytest.raises(UserError, match="other content"):
+        RunFolder(place / "run").data()

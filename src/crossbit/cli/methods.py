@@ -40,9 +40,8 @@ def methods(
     say(f"{name}: {described['title']}\n")
     say(f"{described['about']}\n")
     say(f"needs {described['needs']}; trains on the {described['rows']} rows; ranks by {RANKS[described['metric']]}\n")
-    say_table(
-        ["setting", "default", "meaning"], [[s["name"], s["default"], s["meaning"]] for s in described["settings"]]
-    )
+    shown = [key for key in ("name", "default", "paper", "meaning") if key in described["settings"][0]]
+    say_table(["setting", *shown[1:]], [[setting[key] for key in shown] for setting in described["settings"]])
     for kind, title in (("presets", "preset, as --set preset=NAME"), ("ablations", "ablation")):
         if described[kind]:
             say("")
@@ -55,8 +54,6 @@ def _assignments(settings: dict[str, Any]) -> str:
 
 
 def _describe(cls: Any) -> dict[str, Any]:
-    from crossbit.methods.settings import describe
-
     return {
         "title": cls.title,
         "about": (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " "),
@@ -65,11 +62,21 @@ def _describe(cls: Any) -> dict[str, Any]:
         "metric": cls.metric,
         "presets": cls.presets,
         "ablations": cls.ablations,
-        "settings": [
-            {"name": setting.name, "default": setting.default, "meaning": setting.meaning}
-            for setting in describe(cls.Settings)
-        ],
+        "settings": _settings(cls),
     }
+
+
+def _settings(cls: Any) -> list[dict[str, Any]]:
+    """Name, default and meaning of each setting; where there is a preset "paper", its value stands beside the default."""
+    from crossbit.methods import make_settings
+    from crossbit.methods.settings import describe
+
+    paper = make_settings(cls, {"preset": "paper"}) if "paper" in cls.presets else None
+    listed = []
+    for setting in describe(cls.Settings):
+        beside = {} if paper is None else {"paper": getattr(paper, setting.name)}
+        listed.append({"name": setting.name, "default": setting.default, **beside, "meaning": setting.meaning})
+    return listed
 
 
 def _needs(cls: Any) -> str:

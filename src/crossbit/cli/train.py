@@ -79,7 +79,6 @@ def train(
     if resume and not out.exists():
         note(f"there is nothing to resume in {out}; training begins anew")
     import crossbit
-    from crossbit.data import findable
 
     loaded = with_notes(crossbit.load_data(data))
     chosen: dict[str, Any] = {
@@ -95,7 +94,7 @@ def train(
         "device": device,
     }
     try:
-        model = crossbit.train(findable(loaded, data), **chosen, out=out, resume=resume, progress=not quiet)
+        model = crossbit.train(loaded, **chosen, out=out, resume=resume, progress=not quiet)
     except KeyboardInterrupt:
         raise Stopped(_kept(out)) from None
     _report(model, loaded, out, quiet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 from pathlib import Path
 
 from crossbit.data.described import describe
@@ -20,7 +19,6 @@ __all__ = [
     "builtins",
     "describe",
     "find_data",
-    "findable",
     "load_data",
     "load_neutral",
     "save_neutral",
@@ -61,19 +59,17 @@ def load_data(name_or_path: str | Path, *, split: str | None = None, transposed:
         notes = (*found.notes, *reading.notes)
         for note in notes:
             _LOG.info("%s: %s", found.name, note)
-        return reading.data().replace(notes=notes)
+        return reading.data().replace(notes=notes, source=_absolute(name_or_path))
     if split is not None or transposed is not None:
         raise UserError(f"{name} is split already; 'split' and 'transposed' are for public layouts (docs/layouts.md)")
     if name not in BUILTINS:
-        return load_neutral(name)
+        return load_neutral(name).replace(source=_absolute(name_or_path))
     data: PairedData = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").load()
-    return data
+    return data.replace(source=name)
 
 
-def findable(data: PairedData, source: str | os.PathLike[str]) -> PairedData:
-    """Data that were loaded from `source`, under the name by which they are found again: a built-in one, or an absolute
-    path."""
-    return data if os.fspath(source) in BUILTINS else data.replace(name=str(Path(source).resolve()))
+def _absolute(path: str | Path) -> str:
+    return str(Path(path).resolve())
 
 
 def find_data(name_or_path: str | Path) -> LayoutFile | None:

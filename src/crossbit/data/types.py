@@ -44,6 +44,7 @@ class PairedData:
         group: (n,) integers (held as int64) or unicode: pairs that show the same thing, such as one character in
             several faces, have the same.
         notes: what was decided when files of a public layout were read, a sentence each.
+        source: where `load_data` found them, a built-in name or an absolute path; empty for data made otherwise.
 
     Raises:
         UserError: something does not fit; one line with the array, the value received, and what would be right.
@@ -67,6 +68,7 @@ class PairedData:
     path: np.ndarray | None = None
     group: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    source: str = ""
     _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
 
     def __post_init__(self) -> None:

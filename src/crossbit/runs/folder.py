@@ -218,6 +218,8 @@ class RunFolder:
         """
         data = self._load(given, option)
         if why := self.differing(data):
+            if given is None and (own := self._as_split(data)) is not None:
+                return own
             unlike = f"data '{data.name}' are not those that {self} was trained on: they have {why}"
             if given is None or other is None:
                 raise UserError(f"{unlike}; name the data it was trained on: {option}")
@@ -238,6 +240,20 @@ class RunFolder:
         before = self.splits if self.arrays_file.exists() else {}
         same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)
         return "other content" if same else "other splits"
+
+    def _as_split(self, data: PairedData) -> PairedData | None:
+        """The data with the run's own splits, where that makes them those that it was trained on: a layout's other
+        split, say, which a name does not tell."""
+        splits = self.splits
+        whole = {name: splits[name] for name in SPLITS}
+        for tried in (whole, splits):
+            try:
+                made = data.replace(splits=tried)
+            except UserError:  # rows that the data do not have
+                return None
+            if not self.differing(made):
+                return made
+        return None
 
     def _load(self, given: str | os.PathLike[str] | PairedData | None, option: str) -> PairedData:
         from crossbit.data import PairedData, load_data

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crossbit.data import PairedData, Rows, findable, load_data
+from crossbit.data import PairedData, Rows, load_data
 from crossbit.errors import UserError
 from crossbit.evaluation import score_model
 from crossbit.features.paired import features_of, fit_featurisers
@@ -112,7 +112,7 @@ def train(
 def _loaded(data: Any) -> PairedData:
     """Pairs as they are; those of a name or a path, under the name by which the run finds them again."""
     if isinstance(data, str | os.PathLike):
-        return findable(load_data(os.fspath(data)), data)
+        return load_data(os.fspath(data))
     if not hasattr(data, "splits"):
         right = "a built-in name, a path, or what crossbit.load_data returns"
         raise UserError(f"data is of type {type(data).__name__}; give {right}")

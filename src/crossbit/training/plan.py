@@ -114,7 +114,7 @@ def _check_numbers(bits: int, precision: str, seed: int) -> None:
 def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
     """The config's part on the data and the machine; without `labels` none is read."""
     return {
-        "data": data.name,
+        "data": data.source or data.name,
         "classes": data.classes if labels else 0,
         "multi_label": data.multi_label if labels else None,
         "label_names": data.label_names if labels else None,

@@ -33,12 +33,12 @@ def sources_of(recipe: Recipe, root: Path, mistakes: list[str]) -> dict[str, Sou
 
 
 def load_source(source: Source) -> PairedData:
-    """The data of a source, under the name by which every command finds them again.
+    """The data of a source.
 
     Raises:
         UserError: they cannot be read; or they lack a modality.
     """
-    data = load_data(source.source, split=source.split).replace(name=source.source)
+    data = load_data(source.source, split=source.split)
     return data.only(source.modalities) if source.modalities else data
 
 
