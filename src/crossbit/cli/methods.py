@@ -67,7 +67,7 @@ def _describe(cls: Any) -> dict[str, Any]:
 
 
 def _settings(cls: Any) -> list[dict[str, Any]]:
-    """Name, default and meaning of each setting; where there is a preset "paper", its value stands beside the default."""
+    """Name, default and meaning of each setting; beside the default that of the preset "paper", where there is one."""
     from crossbit.methods import make_settings
     from crossbit.methods.settings import describe
 
