@@ -128,7 +128,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     # splits
     "overlapping splits": (train("overlap.npz"), ["'query' shares 5 rows with 'train'"]),
     "empty training set": (train("idle.npz"), ["'train' is empty"]),
-    "row outside": (train("outside.npz"), ["'train' names row 60", "0 to 59"]),
+    "row outside": (train("outside.npz"), ["'train' lists row 60", "0 to 59"]),
     # labels
     "labels outside 0/1": (train("two.npz"), ["label holds 2", "only 0 and 1"]),
     "no labels": (train("unlabelled.npz"), ["nrch learns from labels", "has no labels", "ucch needs none"]),

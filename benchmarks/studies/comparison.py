@@ -1,7 +1,7 @@
 """What a bench found, for BENCHMARKS.md and a page: mAP averaged over both directions, by seed, then over the seeds.
 
     crossbit bench comparison --data-root DIR --out OUT
-    python -m benchmarks.studies.comparison OUT [--page docs/results.md] [--plots docs/images]
+    python -m benchmarks.studies.comparison OUT [--page docs/tables/results.md] [--plots docs/images]
 
 --page gets the bench's own tables of mAP between its marks, --plots its plots against noise and code length;
 benchmarks/results/comparison.parquet keeps every single figure.
@@ -27,7 +27,7 @@ from crossbit.bench.work.store import Result, load_results
 
 CODES, VECTORS = "mAP@all(ties=expected, empty=skip)", "mAP@all(ties=expected, empty=skip, metric=cosine)"
 DATABASES = {"retrieval": "the database searched", "query": "the queries searched themselves"}
-MARKS = "<!-- tables -->", "<!-- end of tables -->"
+TABLES = "<!-- tables -->", "<!-- end of tables -->"
 KEPT = Path(__file__).parents[1] / "results" / "comparison.parquet"
 PLOTS = "map-against-noise-*-retrieval-64.png", "map-against-bits-*-retrieval-*.png"
 FOUR, LINEAR = ("nrch", "mrl", "ucch", "ssah"), ("classifier", "cca-itq", "cca-rotation", "cca-sign", "cca-cosine")
@@ -136,7 +136,7 @@ def into_page(out: Path, page: Path) -> None:
     state = next(line for line in parts[0].splitlines() if " runs" in line).partition(". ")[0]
     state += ". Every single figure: `benchmarks/results/comparison.parquet`."
     kept = [state, *(f"#{part.strip()}" for part in parts[1:] if "P@100" not in part.splitlines()[0])]
-    between(page, MARKS, "\n\n".join(kept))
+    between(page, TABLES, "\n\n".join(kept))
 
 
 SEEDS = 3  # of most cells; others are said

@@ -1,15 +1,15 @@
 """What the recipe `look` found: LOOK beside the four papers' methods over all noisy cells, and the rates it estimated.
 
     crossbit bench look --data-root DIR --out OUT --workers 2
-    python -m benchmarks.studies.look_study OUT [--page docs/look.md]
+    python -m benchmarks.studies.look_study OUT [--page docs/look.md --tables docs/tables/look.md]
 
 For each data set and database: the mean over the cells of wrong labels (wrong pairs are not among them) of the mean mAP
 of both directions, for each seed that has all of these cells; LOOK less the best of the four that has all of the cells
 (MRL by its codes, and by its real vectors, by which it ranks) by a paired t-test over seeds. A method that sees no
 labels has the same figure in all of them. Then the same beside the baselines, each cell by itself, the rates that LOOK
 estimated beside the true ones, code lengths, and LOOK without a part, less the whole, paired over seeds: Holm's
-correction over each column. One JSON object out; --page puts the tables between its marks, each cell's further down,
-and benchmarks/results/look.parquet keeps every single figure.
+correction over each column. One JSON object out. The means go between the marks of --page, all other tables between
+those of --tables; benchmarks/results/look.parquet keeps every single figure.
 """
 
 from __future__ import annotations
@@ -26,14 +26,13 @@ import numpy as np
 
 from benchmarks.common.page import between, table
 from benchmarks.common.runs import spread
-from benchmarks.studies.comparison import CODES, DATABASES, FOUR, LINEAR, VECTORS, mean_map, sheet
+from benchmarks.studies.comparison import CODES, DATABASES, FOUR, LINEAR, TABLES, VECTORS, mean_map, sheet
 from crossbit.bench.report.cells import Cell, cell_of
 from crossbit.bench.work.store import Result, load_results, run_folder
 from crossbit.evaluation.stats import holm, paired_t
 from crossbit.methods import get
 
 MARKS = "<!-- study -->", "<!-- end of study -->"
-CELLS = "<!-- cells -->", "<!-- end of cells -->"
 KEPT = Path(__file__).parents[1] / "results" / "look.parquet"
 BITS, SEEDS, LOOK, PAIRS = 64, 5, "look", "shuffle-pairs"
 REAL = ", real vectors"
@@ -162,8 +161,8 @@ def without(results: list[Result]) -> list[dict[str, Any]]:
 HEAD = [LOOK, *RIVALS, "less the best", "95 % interval", "p, seeds"]
 
 
-def shown(found: dict[str, Any]) -> str:
-    """The tables of the page, but those of each cell."""
+def summary(found: dict[str, Any]) -> str:
+    """The page's own tables: LOOK beside the four, mean over the cells of wrong and of clean labels."""
     tests = {of["wrong labels"]["test"] for of in found["parts"] if "test" in of["wrong labels"]}
     blocks = [f"p, and the interval of the difference: {name}, two-sided, uncorrected." for name in tests]
     for title, part in (("wrong labels", "wrong labels"), ("clean labels", "clean")):
@@ -172,12 +171,17 @@ def shown(found: dict[str, Any]) -> str:
             told = of[part] if part in of else of["each"].get(part, {"methods": {}})
             row = [f"{of['data']}, {of['database']}" + (f", {told['cells']} cells" if part in of else "")]
             rows.append([*row, *figures(told)])
-        means = table(["data, database", *HEAD], rows)
-        blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{means}")
-    blocks.append(
+        shown = table(["data, database", *HEAD], rows)
+        blocks.append(f"Mean over the cells of {title}; empty: a cell lacks runs:\n\n{shown}")
+    return "\n\n".join(blocks)
+
+
+def further(found: dict[str, Any]) -> str:
+    """All other tables: baselines, rates, code lengths, ablations, each cell."""
+    blocks = [
         "LOOK and the baselines; those that see no labels have one figure for clean and wrong ones:\n\n"
         + baselines(found)
-    )
+    ]
     rows = [
         [r["data"], r["noise"], figure(r["true"]), figure(r["estimated"]), f"{r['off']:.3f}"] for r in found["rates"]
     ]
@@ -195,7 +199,7 @@ def shown(found: dict[str, Any]) -> str:
             "LOOK without a part, half `swap-one`, less the whole (p after Holm's correction over the column, seeds). "
             f"*: less LOOK with {OWN}, which this has not either:\n\n{ablations(found['without'])}"
         )
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, f"Every cell by itself, at {BITS} bits:", each_cell(found)])
 
 
 def each_cell(found: dict[str, Any]) -> str:
@@ -256,15 +260,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--tables", type=Path)
     args = parser.parse_args()
     results = [r for r in load_results(args.out) if r.status == "done"]
     planned = json.loads((args.out / "plan.json").read_text(encoding="utf-8"))
     found = {"done": len(results), "planned": len(planned["runs"]), **study(results, args.out)}
     if args.page is not None:
         told = f"{found['done']} of the recipe's {found['planned']} runs are done."
-        between(args.page, MARKS, f"{told}\n\n{shown(found)}")
-        between(args.page, CELLS, each_cell(found))
+        between(args.page, MARKS, f"{told}\n\n{summary(found)}")
         shutil.copyfile(args.out / "results.parquet", KEPT)
+    if args.tables is not None:
+        between(args.tables, TABLES, further(found))
     print(json.dumps(found, indent=1))
 
 

@@ -134,21 +134,21 @@ seeds = true
 """
 EXPECTED = [
     r"recipe: unknown key 'titel'; did you mean 'title'",
-    r"\[protocol\]: seeds: 1.5 is no seed",
-    r"\[protocol\]: seeds: 'a' is no seed",
-    r"\[protocol\]: seeds: -1 is no seed",
+    r"\[protocol\]: seeds: a seed must be a whole number from 0, got 1.5",
+    r"\[protocol\]: seeds: a seed must be a whole number from 0, got 'a'",
+    r"\[protocol\]: seeds: a seed must be a whole number from 0, got -1",
     r"\[protocol\]: databases: unknown database 'quary'; did you mean 'query'",
     r"\[protocol\]: measures: .*precison",
-    r"\[protocol\]: keep_models: 1 is neither true nor false",
-    r"\[protocol\]: validation: 1.0 is no share",
+    r"\[protocol\]: keep_models: must be true or false, got 1",
+    r"\[protocol\]: validation: must be a share of the training rows",
     r"\[data.mine\]: unknown key 'standardize'; did you mean 'standardise'",
-    r"\[data.mine\]: split: 2000 is no text",
+    r"\[data.mine\]: split: must be text, got 2000",
     r"grid 1: methods: unknown method 'nrhc'; did you mean 'nrch'",
     r"grid 1: bits: the code length is 12 bits",
-    r"grid 1: bits: 'x' is no whole number",
+    r"grid 1: bits: must be a whole number, got 'x'",
     r"grid 1: noise: unknown noise rule 'swapone'; did you mean 'swap-one'",
     r"grid 1: noise: noise rate is 2.0",
-    r"grid 1: seeds: 0 is no number of seeds",
+    r"grid 1: seeds: must be a whole number from 1 to 1,000",
     r"grid 1: variant 'a': unknown ablation of nrch 'no separator'; did you mean 'no noise separator'",
     r"grid 1: variant 'b': it has no method",
     r"grid 1: variant 'c': it changes nothing",
@@ -161,7 +161,7 @@ EXPECTED = [
     r"grid 2: it has no data",
     r"grid 2: it has no bits",
     r"grid 2: methods: the list is empty",
-    r"\[quick\]: seeds: True is no number of seeds",
+    r"\[quick\]: seeds: must be a whole number from 1 to 1,000",
 ]
 
 
@@ -181,7 +181,7 @@ def test_every_mistake_is_found_at_once_and_nothing_else() -> None:
         ({"grid": [GRID], "data": {"a": 1}}, "[data.a]: it is 1; it must be a table of keys and values"),
         ({"grid": [GRID | {"methods": []}]}, "grid 1: methods: the list is empty"),
         ({"grid": [{"data": "glyphs", "bits": 8}]}, "grid 1: it has no methods and no variants"),
-        ({"grid": [GRID], "name": " "}, "recipe: name: ' ' is no text"),
+        ({"grid": [GRID], "name": " "}, "recipe: name: must be text, got ' '"),
     ],
 )
 def test_a_table_of_another_form(document: dict[str, Any], mistake: str) -> None:
@@ -237,7 +237,7 @@ def test_common_settings_are_tried_without_the_data() -> None:
 @pytest.mark.parametrize("seeds", [1001, 10**12])
 def test_seeds_by_the_million_are_a_slip(seeds: int) -> None:
     assert mistakes_of(seeds=seeds) == [
-        f"grid 1: seeds: {seeds} is no number of seeds; give a whole number from 1 to 1,000, or a list of seeds"
+        f"grid 1: seeds: must be a whole number from 1 to 1,000, or a list of seeds; got {seeds}"
     ]
 
 

@@ -267,7 +267,7 @@ def test_times_are_of_trainings_each_once(tmp_path: Path) -> None:
 def test_that_one_training_stands_under_every_noise_of_labels_is_told(tmp_path: Path) -> None:
     blind, other = three("ucch", [0.5, 0.7]), three("cca-itq", [0.4, 0.4])
     sighted = CLOSE[:3] + three("nrch", [0.6, 0.6, 0.6], **SWAPPED)
-    told = "no labels; one training stands under every noise of labels"
+    told = "no labels, so one training is used for every label noise"
     notes = [note for note in accuracy(tmp_path, sighted + blind + linked(blind, **SWAPPED)).notes if told in note]
     assert notes == [f"ucch: it sees {told}"]
     both = blind + other + linked(blind + other, **SWAPPED)

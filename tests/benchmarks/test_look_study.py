@@ -96,7 +96,7 @@ def test_the_page_has_every_cell(tmp_path: Path) -> None:
     assert "| clean | 0.6000 ± 0.0000 |" in text and "+0.1000 (mrl)" in text
     assert "toy, the database searched:" in text and "toy, the queries searched themselves:" in text
     assert "| shuffle-pairs 0.5 | 0.4000 (1) |" in text
-    assert "paired t-test over seeds" in study.shown(study.study([*results, *noisy], tmp_path))  # the test is named
+    assert "paired t-test over seeds" in study.summary(study.study([*results, *noisy], tmp_path))  # the test is named
 
 
 def test_the_baselines_beside_look(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_page_has_code_lengths_and_ablations(tmp_path: Path) -> None:
     results = [result("look", "swap-one", 0.5, seed, 0.5, bits=bits) for bits in (16, 64) for seed in range(5)]
     results += [result("look", "swap-one", 0.5, seed, 0.4, variant="no base rate") for seed in range(5)]
     results += [dataclasses.replace(results[-1], grouped=True)]  # another noise
-    text = study.shown(study.study(results, tmp_path))
+    text = study.further(study.study(results, tmp_path))
     assert "toy, swap-one 0.5, the database searched, by code length:" in text
     assert "| look | 0.5000 ± 0.0000 | 0.5000 ± 0.0000 |" in text
     assert "| no base rate | -0.1000 (5) | -0.1000 (5) |" in text

@@ -487,7 +487,7 @@ def test_mrl_h5_labels_per_modality(tmp_path, caplog):
     assert data.label is None
     np.testing.assert_array_equal(data.train.observed("text"), parts["train_texts_labels"] - 1)
     np.testing.assert_array_equal(data.train.observed("image"), parts["train_imgs_labels"].ravel() - 1)
-    assert "modalities are labelled apart: in 3 of 326 pairs their labels differ" in caplog.text
+    assert "each modality has labels of its own: in 3 of 326 pairs their labels differ" in caplog.text
 
 
 def test_mrl_h5_part_of_a_validation_set(tmp_path):

@@ -84,7 +84,7 @@ def test_dead_references_in_a_cell_array(tmp_path):
             stored.attrs["MATLAB_class"] = np.bytes_("cell")
         del file["#refs#/a"]
     entries = open_container(tmp_path / "x.mat").entries
-    for name, words in (("dead", "dead cannot be read"), ("struct", "cell 1 of struct is no matrix")):
+    for name, words in (("dead", "dead cannot be read"), ("struct", "cell 1 of struct is not a matrix")):
         with pytest.raises(UserError, match=words):
             read_cells(entries[name])
     with pytest.raises(UserError, match="dead cannot be read"):

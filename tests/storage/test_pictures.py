@@ -212,7 +212,7 @@ def test_each_reason_is_told_apart(tmp_path: Path) -> None:
 
 def test_sources_of_other_types() -> None:
     for source in (None, 5, [1, 2]):
-        with pytest.raises(UserError, match="is no picture; give a path, bytes"):
+        with pytest.raises(UserError, match="is not a picture; give a path, bytes"):
             read_picture(source)  # type: ignore[arg-type]
 
 

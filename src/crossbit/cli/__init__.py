@@ -14,19 +14,21 @@ from crossbit.cli import audit, bench, data, demo, evaluate, methods, search, tr
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
-HELP = """Short binary codes that let a text find images and an image find texts, also when many labels are wrong.
+HELP = """Search pictures by words and words by pictures, with short binary codes.
+It keeps working when many labels are wrong.
 
 \b
-From the whole to the parts:
-  crossbit demo --out demo          all of it on a built-in set, with a report
-  crossbit train glyphs --out run   learn codes
-  crossbit evaluate run             how good they are, by which protocol
-  crossbit index run                make them searchable
-  crossbit search run "greek alpha" words find pictures, --image finds words
-  crossbit audit run                which labels look wrong, and why
+Begin with:
+  crossbit demo                       train, search and report on a built-in set
+Then, step by step:
+  crossbit train glyphs --out run     learn codes; or name your own data
+  crossbit evaluate run               how good the codes are
+  crossbit index run                  write the codes of the collection
+  crossbit search run "greek omega"   find pictures by words
+  crossbit audit run                  which labels look wrong, and why
 
-[dim]A mistake that you can mend ends in one line and exit code 2.
-`crossbit COMMAND --help` explains a command.[/dim]
+[dim]`crossbit COMMAND --help` explains a command.
+After a mistake one line says what is wrong and what to type instead; the exit code is 2.[/dim]
 """
 
 app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")

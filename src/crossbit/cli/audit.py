@@ -22,21 +22,21 @@ CAPTION = 40  # characters of it that are shown
 
 def audit(
     run: Run,
-    top: Annotated[int, typer.Option(metavar="N", help="How many suspect rows and pairs to show.")] = 20,
+    top: Annotated[int, typer.Option(metavar="N", help="How many rows and pairs to show.")] = 20,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Where the data are now that the run was trained on.")
+        str | None, typer.Option(metavar="DATA", help="The data that the run was trained on, if they moved.")
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all rows as CSV, too; must not exist.")
+        Path | None, typer.Option(metavar="FILE", help="Writes all rows to this CSV file, which must not exist.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Rank the labels of the training rows by the probability that they are wrong.
+    """Find training rows whose labels look wrong, the most likely first.
 
-    Any method's run will do. Each labelled row is judged by all others, its
-    own labels left out; beside the probability stand the labels it should
-    probably have, and what its ten nearest neighbours by each modality carry.
-    All rows go to RUN/audit.parquet; docs/audit.md explains the columns.
+    Works on the run of any method. Each row is compared with all others. Shown
+    are the probability that its labels are wrong, the labels it should have,
+    and the labels of its ten nearest neighbours. All rows are written to
+    RUN/audit.parquet; docs/audit.md explains its columns.
 
     \b
     Examples:

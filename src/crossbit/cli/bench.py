@@ -25,37 +25,37 @@ def bench(
     recipe: Annotated[
         Path | None,
         typer.Argument(
-            metavar="RECIPE|DIR", help="A recipe to run, by name or path; or a bench's folder, to draw it again."
+            metavar="RECIPE|DIR", help="The recipe to run, by name or path; or a folder of results, to draw them again."
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where results go; a folder that a bench began is gone on with.")
+        Path | None, typer.Option(metavar="DIR", help="The folder for the results. A bench that began there goes on.")
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Only this data set of the recipe; or a built-in name or a path in the place of all.",
+            help="Runs only this data set of the recipe; or a built-in set or a path instead of all.",
         ),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The recipe's reduced form: its section 'quick'.")] = False,
-    data_root: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where relative paths of the recipe's data start.")
-    ] = Path(),
-    workers: Annotated[
-        int, typer.Option(min=1, help="Runs at once on this machine, each with its share of the cores.")
-    ] = 1,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Runs the recipe's reduced form, its section [quick].")
+    ] = False,
+    data_root: Annotated[Path, typer.Option(metavar="DIR", help="The folder of the recipe's data files.")] = Path(),
+    workers: Annotated[int, typer.Option(min=1, help="How many runs at once, each with its share of the cores.")] = 1,
     ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Run over this Ray cluster: auto, host:port, ray://host:port.")
+        str | None, typer.Option(metavar="ADDRESS", help="Runs on this Ray cluster: auto, host:port, ray://host:port.")
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try runs again that failed before.")] = False,
-    plan: Annotated[bool, typer.Option("--plan", "--dry-run", help="Say what would run, and how long; stop.")] = False,
-    list_recipes: Annotated[bool, typer.Option("--list", help="Name the recipes that come with crossbit.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Tries failed runs again.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", "--dry-run", help="Says what would run and about how long, and stops.")
+    ] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="Lists the recipes that come with crossbit.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a recipe: methods x bits x noise x seeds x data. Leaves tables, plots and every run.
+    """Compare methods, as a recipe says: methods x bits x noise x seeds x data. Writes tables and plots.
 
-    The same command goes on after a stop; nothing that is finished runs twice.
+    After a stop the same command goes on. Nothing that is finished runs twice.
     docs/bench.md explains recipes.
 
     \b

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crossbit.data import LayoutFile, PairedData
 
 app = typer.Typer(
-    help="""Look at data, convert it, corrupt its labels on purpose.
+    help="""Look at data, convert them, or make their labels wrong on purpose.
 
     \b
     Example:
@@ -28,25 +28,25 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A built-in name, an .npz, a folder of .npy, or a public layout; see docs/data.md and docs/layouts.md.",
+        help="A built-in set, an .npz, a folder of .npy, or a public layout (docs/data.md, docs/layouts.md).",
     ),
 ]
 Out = Annotated[
-    Path, typer.Argument(metavar="OUT", help="OUT.npz, or a folder of .npy if there is no ending; must not exist.")
+    Path, typer.Argument(metavar="OUT", help="The file to make, ending in .npz; without an ending, a folder of .npy.")
 ]
 
 Split = Annotated[
     str | None,
     typer.Option(
         metavar="RULE[:QUERIES[:TRAIN]]",
-        help="Which rows of a public layout are queries, such as ucch, nrch, or nrch:2000:10000.",
+        help="Which rows of a public layout are queries, such as ucch, nrch or nrch:2000:10000.",
     ),
 ]
 Transposed = Annotated[
     bool | None,
     typer.Option(
         "--transposed/--no-transposed",
-        help="How an array of a public layout is meant whose sides alone do not tell.",
+        help="Whether arrays of a public layout are transposed. Needed where their shapes fit both ways.",
         show_default=False,
     ),
 ]
@@ -54,7 +54,7 @@ Transposed = Annotated[
 
 @app.command("list")
 def list_() -> None:
-    """List the built-in sets, and the layouts of public files that are read as they are.
+    """List the built-in sets and the public layouts.
 
     \b
     Example:
@@ -74,9 +74,9 @@ def list_() -> None:
 
 @app.command()
 def show(data: Source, split: Split = None, transposed: Transposed = None, as_json: Json = False) -> None:
-    """Say what is in a data set, after checking it; of files in a public layout also what is missing.
+    """Check a data set and say what is in it. Of a public layout also say what is missing.
 
-    Features of a public layout are checked when they are read, by train or convert.
+    The features of a public layout are checked later, when train or convert reads them.
 
     \b
     Examples:
@@ -104,17 +104,19 @@ def convert(
     data: Source,
     out: Out,
     vectors: Annotated[
-        bool, typer.Option("--vectors", help="Write the float32 features that training would use; captions are kept.")
+        bool, typer.Option("--vectors", help="Writes the features that training would use, as float32; keeps captions.")
     ] = False,
     split: Split = None,
     transposed: Transposed = None,
 ) -> None:
-    """Write a data set as a neutral file or folder; files in a public layout are read block by block.
+    """Write a data set as one .npz file, or as a folder of .npy files.
+
+    Public layouts are read in blocks of rows, so a file may be larger than memory.
 
     \b
     Examples:
       crossbit data convert glyphs glyphs.npz --vectors
-      crossbit data convert big.npz big            a folder, which is memory-mapped when read
+      crossbit data convert big.npz big            a folder: not read into memory as a whole
       crossbit data convert MSCOCO_deep_doc2vec_data_rand.h5py coco --split nrch
     """
     _check_out(out)
@@ -134,11 +136,16 @@ def convert(
 @app.command()
 def noise(
     data: Source,
-    rule: Annotated[str, typer.Argument(metavar="RULE:RATE", help="Such as swap-one:0.5; docs/data.md has the rules.")],
+    rule: Annotated[
+        str,
+        typer.Argument(
+            metavar="RULE:RATE", help="How, and how many: such as swap-one:0.5. docs/data.md has the rules."
+        ),
+    ],
     out: Out,
     seed: Annotated[int, typer.Option(help="The same seed gives the same noise.")] = 0,
 ) -> None:
-    """Write a copy whose training rows have corrupted observed labels; the truth stays for evaluation.
+    """Write a copy in which labels of training rows are wrong. Evaluation still uses the true ones.
 
     \b
     Examples:

@@ -12,16 +12,17 @@ from crossbit.storage.files import check_new
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the report and the run; must not exist.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to make, for the report and the run.")] = Path(
         "demo"
     ),
-    method: Annotated[str, typer.Option(help="Method to train; `crossbit methods` lists them.")] = "nrch",
+    method: Annotated[str, typer.Option(help="The method to train; `crossbit methods` lists all.")] = "nrch",
     noise: Annotated[
-        str, typer.Option(metavar="RULE:RATE", help="What is done to the training labels.")
+        str,
+        typer.Option(metavar="RULE:RATE", help="How the training labels are made wrong; docs/data.md has the rules."),
     ] = "swap-one:0.5",
-    seed: Annotated[int, typer.Option(help="Another seed, other noise and weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the noise and the first weights.")] = 0,
 ) -> None:
-    """Train, evaluate, index and search the built-in set with wrong labels, and write one HTML report.
+    """Do everything on a built-in set: train with wrong labels, evaluate, search, and write an HTML report.
 
     \b
     Examples:

@@ -18,45 +18,55 @@ from crossbit.storage.files import check_new
 if TYPE_CHECKING:
     from crossbit.evaluation import Report
 
-Ties = Annotated[str, typer.Option(help="Among items at one distance: expected, index, best or worst.")]
+Ties = Annotated[
+    str,
+    typer.Option(
+        help="How items at the same distance are ordered: expected (the mean over all orders), index (as in the "
+        "database), best or worst."
+    ),
+]
 FurtherTies = Annotated[
     str,
     typer.Option(
-        help="The figures by index and by expected are always shown; best or worst adds a further figure by this rule. "
-        "It is the map of --json."
+        help="Adds mAP under this tie rule; index and expected are always shown. Also selects `map` in --json."
     ),
 ]
-Empty = Annotated[str, typer.Option(help="Queries with nothing relevant to find: skip them, or count them as zero.")]
-Cut = Annotated[int | None, typer.Option("-k", help="Only the first K ranks count; all if not given.")]
+Empty = Annotated[
+    str, typer.Option(help="Queries without any relevant item: skip leaves them out, zero counts them as 0.")
+]
+Cut = Annotated[int | None, typer.Option("-k", help="Count the first K ranks only. All, if not given.")]
 Cutoff = Annotated[
-    str, typer.Option(help="What mAP@K means: topk-R, topk or first-k-relevant; see docs/evaluation.md.")
+    str, typer.Option(help="Which mAP@K: topk-R, topk or first-k-relevant; docs/evaluation.md explains them.")
 ]
 Further = Annotated[
     list[str] | None,
     typer.Option(
         "--measure",
         metavar="NAME",
-        help="A further measure, such as P@100, recall@10, hit@1, NDCG@50, P@radius2 or 'mAP@50(cutoff=topk)'; "
-        "may be given many times.",
+        help="Adds a measure, such as P@100, recall@10, hit@1, NDCG@50, P@radius2 or 'mAP@50(cutoff=topk)'. "
+        "May be given many times.",
     ),
 ]
-Curves = Annotated[bool, typer.Option("--curves", help="Precision-recall by radius and by rank, and precision@N.")]
+Curves = Annotated[
+    bool, typer.Option("--curves", help="Adds precision and recall by radius and by rank, and precision@N.")
+]
 
 PerQuery = Annotated[
     Path | None,
-    typer.Option(
-        "--per-query", metavar="FILE", help="Also write each query's values as CSV: query, direction, measure, value."
-    ),
+    typer.Option("--per-query", metavar="FILE", help="Writes the values of single queries to this CSV file."),
 ]
 
 
 def evaluate(
     run: Run,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Other data than the run was trained on, or where it is now.")
+        str | None,
+        typer.Option(
+            metavar="DATA", help="The data, if they moved, or other data. Not needed if they are where they were."
+        ),
     ] = None,
     database: Annotated[
-        str, typer.Option(help="What is searched: the retrieval rows, or query: the queries against themselves.")
+        str, typer.Option(help="What is searched: retrieval (the database), or query (the queries search one another).")
     ] = "retrieval",
     k: Cut = None,
     cutoff: Cutoff = "topk-R",
@@ -67,7 +77,9 @@ def evaluate(
     per_query: PerQuery = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run's codes: mean average precision in both directions, with the protocol behind the number.
+    """Measure how good a run's codes are: mAP from images to texts and from texts to images.
+
+    Each number is printed with its protocol. Labels are the true ones.
 
     \b
     Examples:
@@ -95,8 +107,8 @@ def score(
         Path,
         typer.Argument(
             metavar="CODES",
-            help="An .npz or .mat: query_image, query_text, retrieval_image, retrieval_text, query_label, "
-            "retrieval_label; or qBX, qBY, rBX, rBY, queryL, retrievalL.",
+            help="An .npz or .mat that holds query_image, query_text, retrieval_image, retrieval_text, query_label and "
+            "retrieval_label; or qBX, qBY, rBX, rBY, queryL and retrievalL.",
         ),
     ],
     k: Cut = None,
@@ -108,10 +120,13 @@ def score(
     per_query: PerQuery = None,
     as_json: Json = False,
 ) -> None:
-    """Measure anyone's codes: as the field's usual script does, and without the luck that ties are.
+    """Score codes from any source: once as the field's scripts do, once independent of tie order.
 
-    uint8 arrays are packed codes (numpy.packbits); bool, 0/1 or -1/+1 in other types are one bit an entry; other
-    floats are real vectors, ranked by cosine.
+    \b
+    What an array is taken for:
+      uint8                            packed codes, as numpy.packbits makes them
+      bool, or 0/1, or -1/+1           one bit an entry
+      other floats                     real vectors, ranked by cosine
 
     \b
     Examples:

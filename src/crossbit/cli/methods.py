@@ -13,10 +13,10 @@ RANKS = {"hamming": "its codes", "cosine": "its real vectors, of which the codes
 
 
 def methods(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A method, to see its settings.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The method to explain.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the methods; or tell what one is, its settings with defaults and meaning, its presets and ablations.
+    """List the methods, or explain one: its settings, presets and ablations.
 
     \b
     Examples:
@@ -32,7 +32,7 @@ def methods(
         if as_json:
             return say_json({"methods": listed})
         say_table(["method", "needs", "what it is"], [[each, it["needs"], it["title"]] for each, it in listed.items()])
-        say("\ncrossbit methods NAME tells more of one")
+        say("\n`crossbit methods NAME` explains one: its settings, presets and ablations")
         return None
     described = _describe(get(name))
     if as_json:

@@ -17,7 +17,7 @@ from crossbit.runs.folder import RunFolder
 if TYPE_CHECKING:
     from crossbit.data.types import PairedData
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Prints one JSON object, and nothing else on standard output.")]
 
 
 class Stopped(Exception):

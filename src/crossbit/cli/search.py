@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from crossbit.model import Model
     from crossbit.search.results import SearchHit
 
-Uri = Annotated[str | None, typer.Option(metavar="URI", help="Folder of the index; RUN/index if not given.")]
+Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
 
 
 def encode(
@@ -30,19 +30,21 @@ def encode(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="An .npy of vectors or pictures; a .txt with a text per line; a picture, or a folder of pictures; "
-            "or data, of which all rows are encoded.",
+            help="An .npy of vectors or pictures; a .txt with one text a line; a picture; a folder of pictures; "
+            "or a data set, of which all rows are encoded.",
         ),
     ],
-    modality: Annotated[str, typer.Option(help="What INPUT holds: image, text, or what else the run was trained on.")],
-    out: Annotated[Path, typer.Option(metavar="CODES.npy", help="Packed codes, uint8 (n, bits / 8); must not exist.")],
+    modality: Annotated[str, typer.Option(help="What INPUT holds: image, text, or another modality of the run.")],
+    out: Annotated[
+        Path, typer.Option(metavar="CODES.npy", help="The file to make: packed codes, uint8 (n, bits / 8).")
+    ],
     real: Annotated[
-        bool, typer.Option("--real", help="Real vectors, float32 (n, bits), of which codes are signs.")
+        bool, typer.Option("--real", help="Writes real vectors instead, float32 (n, bits). Codes are their signs.")
     ] = False,
 ) -> None:
     """Turn new pictures, texts or vectors into binary codes.
 
-    A folder is read with its sub-folders. What is left out of it is said on standard error. The names of the pictures
+    A folder is read with its sub-folders. Lines on standard error name what is left out. The names of the pictures
     are written beside the codes, one a line.
 
     \b
@@ -78,15 +80,15 @@ def encode(
 def index(
     run: Run,
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="The data the run was trained on, if not given.")
+        str | None, typer.Argument(metavar="[DATA]", help="The data to index. The data of the run, if not given.")
     ] = None,
     uri: Uri = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Check the index that is there, change nothing; exit code 1 where it is wrong."),
+        typer.Option("--check", help="Checks the index and changes nothing. Exit code 1 if something is wrong."),
     ] = False,
 ) -> None:
-    """Encode the retrieval rows of every modality and write an index of each, with captions and labels.
+    """Encode the database and write an index of each modality, with captions and labels.
 
     \b
     Examples:
@@ -129,38 +131,34 @@ def _check(run: Path, target: str) -> None:
 
 def search(
     run: Run,
-    words: Annotated[
-        str | None, typer.Argument(metavar='["some words"]', help="Words that describe what to find.")
-    ] = None,
+    words: Annotated[str | None, typer.Argument(metavar='["some words"]', help="What to find, in words.")] = None,
     image: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A picture; together with words, both count alike.")
+        Path | None, typer.Option(metavar="FILE", help="A picture to search with. With words too, both count alike.")
     ] = None,
-    item: Annotated[
-        int | None, typer.Option(metavar="ID", help="What is like this item of the index; in place of words.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", help="How many of each modality to show.")] = 10,
+    item: Annotated[int | None, typer.Option(metavar="ID", help="Finds what is like this item of the index.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many hits of each modality to show.")] = 10,
     where: Annotated[
         str | None,
-        typer.Option(metavar="EXPR", help="Only items for which this SQL holds: row, caption, path, label or labels."),
+        typer.Option(
+            metavar="EXPR", help="Keeps items for which this SQL is true. Columns: row, caption, path, label or labels."
+        ),
     ] = None,
     modality: Annotated[
         str | None,
-        typer.Option(metavar="M", help="What to find: image, text, ...; if not given, all that the query is not."),
+        typer.Option(metavar="M", help="What to find: image, text, ... If not given, every modality but the query's."),
     ] = None,
     rerank: Annotated[
         bool,
-        typer.Option(
-            "--rerank/--no-rerank", help="Order the shortlist by cosine, or leave it ordered by distance and id."
-        ),
+        typer.Option("--rerank/--no-rerank", help="Orders hits by cosine (the default), or by distance and id."),
     ] = True,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Find pictures by words, texts by a picture, or either by both.
 
-    Hamming distance finds a shortlist, all that is as near as the hundredth
-    nearest; the cosine of the real-valued embeddings then puts it in order.
-    Both are shown.
+    The Hamming distance of the codes finds the hundred nearest, or -k of them
+    where that is more. The cosine of the embeddings puts these in order. Each
+    hit shows both.
 
     \b
     Examples:

@@ -22,49 +22,62 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 
 
 
 def train(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A built-in name, an .npz, or a folder of .npy.")],
-    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make; must not exist.")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A built-in set (`crossbit data list`), an .npz, a folder of .npy, or a public layout."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
     method: Annotated[
-        str | None, typer.Option(help="`crossbit methods` lists them; if not given, the data decide: look or ucch.")
+        str | None,
+        typer.Option(help="The method; `crossbit methods` lists all. If not given: look with labels, ucch without."),
     ] = None,
-    bits: Annotated[int, typer.Option(help="Code length: a multiple of 8 up to 1,024.")] = 64,
+    bits: Annotated[int, typer.Option(help="The code length: a multiple of 8, at most 1,024.")] = 64,
     noise: Annotated[
         str | None,
         typer.Option(
             metavar="RULE:RATE",
-            help="Corrupt the training labels first, e.g. swap-one:0.5; :each behind it draws per modality, :group per "
-            "group of the data.",
+            help="Makes training labels wrong on purpose, such as swap-one:0.5. Append :each to draw for each "
+            "modality, or :group for each group.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of noise, weights and batches.")] = 0,
-    epochs: Annotated[int | None, typer.Option(help="The method's own number if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws noise, first weights and batches.")] = 0,
+    epochs: Annotated[int | None, typer.Option(help="How many epochs. The method's own number, if not given.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting of the method; may be given many times."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting of the method; `crossbit methods NAME` lists them. May be given many times.",
+        ),
     ] = None,
     features: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODALITY=KIND",
-            help="What becomes of a modality's rows first: scaled or as-is for vectors, words for texts, hog for "
-            "pictures; may be given for each.",
+            help="The features of a modality: scaled or as-is for vectors, words for texts, hog for pictures. "
+            "May be given for each.",
         ),
     ] = None,
     validation: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", help="Cut this share out of the training rows; the epoch best on it is kept."),
+        typer.Option(
+            metavar="SHARE", help="Holds this share of the training rows out, and keeps the epoch that is best on it."
+        ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="32, or bf16 for the encoders' products.")] = "32",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="32, or bf16 for faster products where the hardware has bf16 units.")
+    ] = "32",
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda, ...")] = "auto",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, with the same settings.")
+        bool, typer.Option("--resume", help="Goes on with the run in --out. Give the same settings.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress, no table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Prints neither progress nor results.")] = False,
 ) -> None:
-    """Learn binary codes from pairs, and evaluate them.
+    """Learn binary codes from pairs, evaluate them, and write a run folder.
 
-    Without --method it takes look where there are labels, and ucch where there are none. Leaves a run folder that
-    `evaluate`, `encode`, `index` and `search` take. Ctrl-C keeps the last finished epoch.
+    The other commands take this folder. Ctrl-C keeps the last finished epoch; --resume goes on.
 
     \b
     Examples:

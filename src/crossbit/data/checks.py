@@ -108,10 +108,10 @@ def _check_split(name: str, rows: Any, n: int) -> np.ndarray:
         raise UserError(f"split '{name}' is {form(index)}; it must be integer row numbers of shape (rows,)")
     if index.size and not (0 <= index.min() and index.max() < n):
         worst = index.min() if index.min() < 0 else index.max()
-        raise UserError(f"split '{name}' names row {worst}; there are {n} rows, numbered 0 to {n - 1}")
+        raise UserError(f"split '{name}' lists row {worst}; there are {n} rows, numbered 0 to {n - 1}")
     values, counts = np.unique(index, return_counts=True)
     if len(values) < len(index):
-        raise UserError(f"split '{name}' names row {values[counts > 1][0]} more than once; once is right")
+        raise UserError(f"split '{name}' lists row {values[counts > 1][0]} more than once; list each row once")
     return index.astype(np.int64)
 
 

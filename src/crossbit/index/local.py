@@ -281,7 +281,7 @@ class LocalIndex(Index):
             ]
 
     def close(self) -> None:
-        """Give up the file; others may open it then. Filters that other threads run end with an error."""
+        """Close the file, so that others may open it. Filters that other threads run end with an error."""
         self._file.close()
         self._stored.forget()
 

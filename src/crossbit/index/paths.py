@@ -34,7 +34,7 @@ def check_path(path: str | os.PathLike[str]) -> Path:
     """
     given = os.fspath(path)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in given):
-        raise UserError(f"{given!r} is no path of an index: it must be text without control characters")
+        raise UserError(f"{given!r} cannot be the path of an index: it must be text without control characters")
     whole = os.path.abspath(given)
     for character in SPECIAL:
         if character in whole:

@@ -51,7 +51,7 @@ class View:
         rows: (n,) row numbers in the data.
         epoch, epochs: the epoch to train, from 0, and how many there will be.
         groups: (n,) int64, the number from 0 of each row's group: rows that show the same thing, such as one character
-            in several faces; None where the data have no groups. Of a wrong pair it is the first modality's.
+            in several faces; None where the data have no groups. In a wrong pair, the group of the first modality.
         seed: of the run; `batches` and `generator` depend on (seed, epoch, pass) alone, so that a resumed run repeats.
         autocast: the precision that encoders run in, as a context (losses stay in float32).
         backward: called with the loss, in place of `loss.backward()`.

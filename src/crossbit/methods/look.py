@@ -41,36 +41,32 @@ RISE = 0.3  # share of the steps in which the learning rate rises
 class LookSettings(PictureSettings):
     """LOOK's settings; docs/look.md says how they were chosen."""
 
-    epochs: Annotated[Count, "parts of the training; what counts is steps"] = 10
-    steps: Annotated[Natural, "an epoch; 0: one pass over the database, but no fewer than 50 and no more than 150"] = 0
-    batch: Annotated[Count, "pairs a step"] = 256
-    width: Annotated[Count, "of the hidden layers"] = 512
+    epochs: Annotated[Count, "number of epochs; the whole training is epochs x steps"] = 10
+    steps: Annotated[Natural, "steps of an epoch; 0: one pass over the data, but at least 50 and at most 150"] = 0
+    batch: Annotated[Count, "pairs in a step"] = 256
+    width: Annotated[Count, "width of the hidden layers"] = 512
     image_layers: Annotated[Count, "linear layers of the first modality's encoder"] = 3
     text_layers: Annotated[Count, "linear layers of every other modality's encoder"] = 2
-    dropout: Annotated[Share, "of the hidden layers"] = 0.0
-    lr: Annotated[Rate, "AdamW's largest rate; it rises for three tenths of the steps, then falls to 0 (one cycle)"] = (
-        2e-3
-    )
-    weight_decay: Annotated[Weight, "AdamW's"] = 1e-2
-    sharpness: Annotated[Rate, "alpha: log-odds that two pairs share a label, where their codes are the same"] = 4.0
-    base: Annotated[
-        Weight, "beta: weight of the log-odds that any two pairs share one, which cosines then need not say"
-    ] = 0.5
+    dropout: Annotated[Share, "share of hidden units that are dropped"] = 0.0
+    lr: Annotated[
+        Rate, "AdamW's largest learning rate: it rises for 30 % of the steps, then falls to 0 (one cycle)"
+    ] = 2e-3
+    weight_decay: Annotated[Weight, "weight decay of AdamW"] = 1e-2
+    sharpness: Annotated[Rate, "alpha: scale of the cosine; logit of label sharing for two equal codes"] = 4.0
+    base: Annotated[Weight, "beta: how strongly the base rate of label sharing offsets the logits; 0: not at all"] = 0.5
     own: Annotated[
-        Share, "of a label that is believed: share that is learnt as what the modality says without that label"
+        Share, "how much of the target is this modality's own leave-one-out prediction, not the repaired label"
     ] = 0.3
-    head: Annotated[Weight, "weight of the classifier over the codes; 0: none"] = 1.0
-    contrast: Annotated[Weight, "weight of finding the own partner in the batch; 0: none"] = 0.04
-    quantise: Annotated[Weight, "weight of the distance of outputs to +1 and -1; 0: none"] = 0.1
+    head: Annotated[Weight, "weight of the loss of a classifier over the codes; 0: none"] = 1.0
+    contrast: Annotated[Weight, "weight of the contrastive loss between partners; 0: none"] = 0.04
+    quantise: Annotated[Weight, "weight of the quantisation loss, the distance of outputs to +1 and -1; 0: none"] = 0.1
     labels: Annotated[
         Literal["posterior", "hard", "observed"],
-        'what is learnt: "posterior", "hard" (its most likely labels), "observed" (no repair)',
+        'targets: "posterior" (probabilities), "hard" (the most likely labels), "observed" (no repair)',
     ] = "posterior"
-    unlabelled: Annotated[bool, "learn from pairs without labels, too"] = True
-    pairs: Annotated[bool, "where some pairs look wrong, learn from each of their modalities what it says itself"] = (
-        True
-    )
-    kernel: Annotated[str, "the only modality that labels are repaired from; empty: all"] = ""
+    unlabelled: Annotated[bool, "train on pairs without labels, too"] = True
+    pairs: Annotated[bool, "look for wrong pairs, and train their modalities on separate predictions"] = True
+    kernel: Annotated[str, "repair labels from this modality only; empty: from all"] = ""
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class Settings:
     crossbit.errors.UserError: setting width is 0; it must be at least 1
     """
 
-    epochs: Annotated[Count, "passes over the rows; one is enough: further ones change nothing"] = 1
+    epochs: Annotated[Count, "passes over the rows; fitted in one, so further ones change nothing"] = 1
 
     def __post_init__(self) -> None:
         for setting in describe(type(self)):

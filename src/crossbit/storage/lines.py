@@ -55,7 +55,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise UserError(f"{path}: line {len(split_lines(before + '.'))} holds {wrong}; save it as UTF-8") from error
     if (place := text.find("\0")) >= 0:  # UTF-16 without its mark, or no text at all
         line = len(split_lines(text[:place] + "."))
-        raise UserError(f"{path}: line {line} holds a zero byte, so it is no text in UTF-8; save it as UTF-8")
+        raise UserError(f"{path}: line {line} holds a zero byte, so it is not UTF-8 text; save it as UTF-8")
     return text
 
 

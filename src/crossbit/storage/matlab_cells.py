@@ -81,7 +81,7 @@ def _hdf5_cells(entry: MatArray) -> list[tuple[str, Lazy, Lazy]]:
         cells = [file[reference] for reference in file[entry.key][()].ravel()]
         for number, cell in enumerate(cells, 1):
             if not isinstance(cell, h5py.Dataset) or cell.dtype.kind not in "fiub":
-                raise UserError(f"{entry.path}: cell {number} of {entry.key} is no matrix of numbers")
+                raise UserError(f"{entry.path}: cell {number} of {entry.key} is not a matrix of numbers")
         entries = [MatArray(entry.path, cell.name, cell.shape, cell.dtype, "dense", True) for cell in cells]
     names = [f"{entry.key}{{{number}}}" for number in range(1, len(entries) + 1)]
     return [(name, inner.lazy(), inner.lazy(transposed=True)) for name, inner in zip(names, entries, strict=True)]

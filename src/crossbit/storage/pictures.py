@@ -118,7 +118,7 @@ def _stream(source: Any) -> AbstractContextManager[IO[bytes]]:
         return io.BytesIO(source)
     if not hasattr(source, "read"):
         right = "a path, bytes, an open file, a PIL picture or an array"
-        raise UserError(f"a {type(source).__name__} is no picture; give {right}")
+        raise UserError(f"a {type(source).__name__} is not a picture; give {right}")
     return nullcontext(source) if source.seekable() else io.BytesIO(source.read())
 
 

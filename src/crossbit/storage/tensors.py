@@ -41,7 +41,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     ({'a.weight': tensor([1., 1.])}, {'epochs': '3'})
     """
     if any("\udc80" <= character <= "\udcff" for character in str(path)):  # a byte that is no UTF-8
-        raise UserError(f"{shown(str(path))} is a path that is no UTF-8, where no model can be read; rename its folder")
+        raise UserError(f"{shown(str(path))} is not a UTF-8 path, and a model cannot be read there; rename its folder")
     try:
         with safe_open(path, framework="pt") as file:
             # Copies: tensors in a file begin anywhere, and where an operand of a product begins can decide its last

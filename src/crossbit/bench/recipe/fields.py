@@ -104,19 +104,19 @@ def whole(value: Any) -> int:
     3
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UserError(f"{value!r} is no whole number")
+        raise UserError(f"must be a whole number, got {value!r}")
     return value
 
 
 def text(value: Any) -> str:
     """A text that is not empty."""
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{value!r} is no text")
+        raise UserError(f"must be text, got {value!r}")
     return value
 
 
 def flag(value: Any) -> bool:
     """true or false."""
     if not isinstance(value, bool):
-        raise UserError(f"{value!r} is neither true nor false")
+        raise UserError(f"must be true or false, got {value!r}")
     return value

@@ -29,7 +29,7 @@ def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
     """Read a recipe, and all mistakes of its form: one line each; what is wrong is left out of the recipe.
 
     Raises:
-        UserError: the file cannot be read, or is no TOML.
+        UserError: the file cannot be read, or is not TOML.
     """
     try:
         document = tomllib.loads(read_text(path))
@@ -39,7 +39,7 @@ def read_recipe(path: str | os.PathLike[str]) -> tuple[Recipe, list[str]]:
 
 
 def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[str]]:
-    """As `read_recipe`, of a TOML document; `name` is for a recipe that names itself not.
+    """As `read_recipe`, of a TOML document; `name` is for a recipe that does not give its name.
 
     >>> recipe, mistakes = parse_recipe({"grid": [{"data": "glyphs", "methods": ["nrhc"], "bits": [64]}]}, "mine")
     >>> mistakes[0][:66]
@@ -258,20 +258,19 @@ def _seeds(fields: Fields, default: tuple[int, ...]) -> tuple[int, ...]:
 
 def _seed(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-        raise UserError(f"{value!r} is no seed; seeds are whole numbers from 0")
+        raise UserError(f"a seed must be a whole number from 0, got {value!r}")
     return value
 
 
 def _count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
-        right = f"give a whole number from 1 to {MOST_SEEDS:,}, or a list of seeds"
-        raise UserError(f"{value!r} is no number of seeds; {right}")
+        raise UserError(f"must be a whole number from 1 to {MOST_SEEDS:,}, or a list of seeds; got {value!r}")
     return value
 
 
 def _share(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise UserError(f"{value!r} is no share of the training rows from 0 (none) to below 1")
+        raise UserError(f"must be a share of the training rows, from 0 (none) to below 1; got {value!r}")
     return float(value)
 
 

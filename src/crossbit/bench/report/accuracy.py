@@ -178,7 +178,7 @@ class AccuracySheet:
             notes.append(bounds)
         if blind := self._blind(rows, view):
             they = "it sees" if len(blind) == 1 else "they see"
-            notes.append(f"{', '.join(blind)}: {they} no labels; one training stands under every noise of labels")
+            notes.append(f"{', '.join(blind)}: {they} no labels, so one training is used for every label noise")
         if any(not self._anything(row, *place) for row in rows for place in places):
             notes.append("–: no result")
         fewer = {summary(of).n for of in self._shown(rows, places)}

@@ -165,7 +165,7 @@ def _time_points(
 ) -> tuple[dict[Row, tuple[Summary, Summary]], list[Cell]]:
     """By row the training seconds and the accuracy, over the seeds, each the mean over the cells that all rows saw.
 
-    The seconds are those of trainings: one that stands under several noises of labels counts once.
+    The seconds are those of trainings: one that is used for several label noises counts once.
     """
     done = [r for r in done if r.seconds.get("train") and accuracy(r, database, measure) is not None]
     rows = [row for row in rows if any(row_of(r) == row for r in done) and not is_floor(row.method)]

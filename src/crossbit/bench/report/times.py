@@ -129,9 +129,7 @@ def _notes(done: Sequence[Result]) -> list[str]:
     trained = trainings(done)
     notes = ["by the clock; training includes what the method prepares, search is all queries against the database"]
     if len(trained) < len(done):
-        notes.append(
-            "runs and times are those of trainings: one that stands under several noises of labels counts once"
-        )
+        notes.append("runs and times are those of trainings: one that is used for several label noises counts once")
     if resumed := sum("resumed_after_epoch" in result.machine for result in trained):
         runs = "1 run was" if resumed == 1 else f"{resumed} runs were"
         notes.append(f"{runs} interrupted: the training time is estimated from the later epochs")

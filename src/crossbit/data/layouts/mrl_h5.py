@@ -50,7 +50,7 @@ class MrlH5(Layout):
             size, why = (split.numbers[0], "") if split.numbers else _validation(found.name, len(test))
             if not 0 < size < len(test):
                 raise UserError(
-                    f"validation is {size} rows of the {len(test)} test rows; it must leave some to ask with"
+                    f"validation is {size} rows of the {len(test)} test rows; it must leave some as queries"
                 )
             notes.append(f"there is no validation set: the first {size:,} of {len(test):,} test rows are it{why}")
             valid, test = [test[:size]], test[size:]

@@ -62,7 +62,7 @@ def labels_apart(parts: Mapping[str, Sequence[np.ndarray]]) -> tuple[dict[str, A
     if all(np.array_equal(first, other) for other in others):
         return {"label": first, "label_names": names}, notes
     differing = int(np.any([first != other for other in others], axis=0).sum())
-    notes.append(f"modalities are labelled apart: in {differing:,} of {len(first):,} pairs their labels differ")
+    notes.append(f"each modality has labels of its own: in {differing:,} of {len(first):,} pairs their labels differ")
     return {"label": None, "label_names": names, "modality_label": labels}, notes
 
 
