@@ -31,7 +31,7 @@ def test_another_rule_for_ties_adds_a_figure_and_help_says_so(codes: Path, comma
     assert "mAP@all(ties=worst, empty=skip)" in three
     assert all("ties=index   ties=expected   moved by ties" in shown for shown in (two, three))
     told = " ".join(command("score", "--help").out.replace("│", " ").split())
-    assert "best or worst adds a further figure by this rule" in told
+    assert "Adds mAP under this tie rule; index and expected are always shown." in told
     assert "a further figure" not in command("evaluate", "--help").out
 
 
