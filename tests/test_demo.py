@@ -17,7 +17,6 @@ from crossbit.cli import main
 from crossbit.data import load_data, save_neutral
 from crossbit.data.types import PairedData
 from crossbit.demo import next_commands, run_demo, write_report
-from crossbit.demo.markup import VOID
 from crossbit.demo.page import build_page
 from crossbit.demo.queries import PICTURES, WORDS, choose, holds
 from crossbit.demo.work import Stages, Story, make_story
@@ -25,7 +24,8 @@ from crossbit.errors import UserError
 from crossbit.model import Model, load_model
 
 SETTINGS = {"width": 24, "epochs": 4, "warmup": 2, "lr": 3e-3, "batch": 32}
-HOSTILE = "</title><script>alert('x')</script> & \"$style\""
+HOSTILE = "</title><script>alert('x')</script> & \"{{ 7 * 7 }}\" {% if"
+VOID = {"br", "hr", "img", "meta"}  # elements that are never closed
 
 
 class Page(HTMLParser):
@@ -44,7 +44,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID | {"meta"}:
+        if tag not in VOID:
             self.open.append((tag, dict(attrs).get("class") or ""))
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from crossbit.demo.markup import Safe
 
 # Drawn in these, written as var(--name): matplotlib knows no CSS variables.
 COLOURS = {
@@ -23,7 +22,7 @@ BINS = 60
 Curve = tuple[Sequence[float], Sequence[float]]  # epochs, values
 
 
-def loss_curves(curves: Mapping[str, Curve], warmup: int | None) -> Safe:
+def loss_curves(curves: Mapping[str, Curve], warmup: int | None) -> Markup:
     """Loss by epoch, a named curve a run; `warmup`: after how many epochs the samples are chosen."""
     figure, axes = _axes("epoch", "loss")
     ends = []
@@ -35,7 +34,7 @@ def loss_curves(curves: Mapping[str, Curve], warmup: int | None) -> Safe:
     return _svg(figure, "Loss by epoch: " + ", ".join(curves))
 
 
-def share_curves(curves: Mapping[str, Curve], level: tuple[str, float] | None, warmup: int | None) -> Safe:
+def share_curves(curves: Mapping[str, Curve], level: tuple[str, float] | None, warmup: int | None) -> Markup:
     """Shares from 0 to 1 by epoch; `level` is a named line to compare them with."""
     figure, axes = _axes("epoch", "share")
     axes.set_ylim(0, 1.03)
@@ -53,7 +52,7 @@ def share_curves(curves: Mapping[str, Curve], level: tuple[str, float] | None, w
 
 def loss_histogram(
     losses: np.ndarray, clean: np.ndarray | None, mixture: Mapping[str, Any] | None, cut: float | None
-) -> Safe:
+) -> Markup:
     """Per-sample losses, clean and noisy in two colours, the fitted mixture over them, and where trust ends."""
     figure, axes = _axes("loss of a sample", "samples")
     edges = np.linspace(losses.min(), losses.max() + 1e-9, BINS + 1)
@@ -134,7 +133,7 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]]) -> None:
         )
 
 
-def _svg(figure: Figure, title: str) -> Safe:
+def _svg(figure: Figure, title: str) -> Markup:
     """The figure as an element: no ids but those referred to, no outside names, colours as CSS variables."""
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
@@ -150,4 +149,4 @@ def _svg(figure: Figure, title: str) -> Safe:
     text = re.sub(r"font-family: [^;\"]*;? ?", "", re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text))
     for name, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{name})")
-    return Safe(text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1))
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1))
