@@ -209,3 +209,27 @@ def test_other_content_is_not_taken_for_another_split(place: Path) -> None:
     np.savez(place / "toy.npz", **changed("image", 0, 0))
     with pytest.raises(UserError, match="other content"):
         RunFolder(place / "run").data()
+
+
+def test_data_without_a_modality_of_the_run_are_said_to_lack_it(place: Path, command: Command) -> None:
+    held = vectors(front=vectors()["image"], back=vectors()["text"])
+    for name, lacking in (("image", "no image"), ("text", "no text"), ("image text", "no image and no text")):
+        kept = {key: array for key, array in held.items() if key not in [*name.split(), "caption"]}
+        np.savez(place / "other.npz", **kept)
+        for verb in ("evaluate", "audit"):
+            ran = command(verb, place / "run", "--data", place / "other.npz")
+            assert ran.code == 2 and any(f"they have {lacking};" in line for line in ran.errors), ran.errors
+
+
+def test_a_copy_shares_no_file_that_is_changed_in_place(place: Path, command: Command) -> None:
+    run, copy = RunFolder(place / "run"), RunFolder(place / "copy")
+    assert command("index", place / "run").code == 0
+    run.copy_to(copy.path, without=["report.json"], seed=7)
+    assert not copy.index.exists() and not copy.report_file.exists()
+    assert copy.is_finished and copy.config == run.config | {"seed": 7}
+    assert copy.weights_file.read_bytes() == run.weights_file.read_bytes()
+    with crossbit.open_index(run.index / "image.index") as index:
+        index.remove(index.keys()[:1])
+    assert command("index", copy.path).code == 0
+    with crossbit.open_index(run.index / "image.index") as one, crossbit.open_index(copy.index / "image.index") as two:
+        assert len(two) == len(one) + 1

@@ -156,14 +156,15 @@ class RunFolder:
                 left.unlink(missing_ok=True)
 
     def copy_to(self, target: Path, *, without: Sequence[str] = (), **changes: Any) -> None:
-        """A run folder with the same files, but those `without`, and another config.json: this one with `changes`.
+        """A run folder with the same files, but those `without` and the index, and another config.json: this one with
+        `changes`.
 
-        Files are linked where the disk can: none of a run's files is ever changed in place.
+        Files are linked where the disk can: none of them is ever changed in place, as those of an index are.
         """
         beside = target.with_name(f".{target.name}.copy")
         for old in (beside, target):
             shutil.rmtree(old, ignore_errors=True)
-        left_out = shutil.ignore_patterns(self.config_file.name, *without)
+        left_out = shutil.ignore_patterns(self.config_file.name, self.index.name, *without)
         shutil.copytree(self.path, beside, copy_function=_link, ignore=left_out)
         write_json(RunFolder(beside).config_file, {**self.config, **changes})
         os.replace(beside, target)
@@ -233,9 +234,10 @@ class RunFolder:
         from crossbit.data.described import fingerprint
 
         config = self.config
+        if lacking := [modality for modality in config["features"] if modality not in data.modalities]:
+            return f"no {' and no '.join(lacking)}"
         labels = config["multi_label"] is not None  # else training read none
-        known = [modality for modality in config["features"] if modality in data.modalities]
-        if fingerprint(data.only(known), labels=labels) == config["fingerprint"]:
+        if fingerprint(data.only(config["features"]), labels=labels) == config["fingerprint"]:
             return ""
         before = self.splits if self.arrays_file.exists() else {}
         same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)
