@@ -75,10 +75,12 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path, content: bytes) ->
         (b"PAR1" + bytes(100) + b"PAR1", "Parquet"),
         (b"a,b\n1,2\n", "text"),
         ("é".encode() * 5000, "text"),
+        ("語".encode() * 5000, "text"),
+        (b"ARROW1\0\0" + bytes(100), "Arrow"),
         (b"PK\x03\x04" + bytes(100), "zip"),
         (b"\x93NUMPY\x01\0", "NumPy"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (bytes(20_000), "something else"),
+        (bytes(20_000), "unknown kind"),
     ],
 )
 @pytest.mark.parametrize("read_only", [True, False])

@@ -7,19 +7,10 @@ import unicodedata
 from pathlib import Path
 
 from crossbit.errors import UserError
+from crossbit.storage.kinds import what_is
 
 SPECIAL = "?" if os.sep == "\\" else "?\\"  # DuckDB takes these for options and folders, anywhere in a path
 LONGEST = 255 - len(".wal")  # bytes of a file name, with room for the ending of DuckDB's log
-STARTS = {
-    b"SQLite format 3\0": "an SQLite database",
-    b"PAR1": "a Parquet file",
-    b"ARROW1": "an Arrow file",
-    b"\x93NUMPY": "a NumPy array",
-    b"\x89HDF": "an HDF5 file",
-    b"PK\x03\x04": "a zip file, such as .npz",
-    b"\x1f\x8b": "a gzip file",
-    b"version https://git-lfs": "a Git LFS pointer; fetch the file itself with: git lfs pull",
-}
 MAGIC = b"DUCK"  # of every DuckDB file, from its ninth byte
 
 
@@ -55,21 +46,8 @@ def check_kind(path: Path) -> None:
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(4096)
+            if file.read(12)[8:] == MAGIC:
+                return
+        raise UserError(f"{path} is not an index: it is not a DuckDB file but {what_is(path)}")
     except OSError as error:
         raise UserError(f"cannot open {path}: {error.strerror or error}") from error
-    if start[8:12] != MAGIC:
-        raise UserError(f"{path} is not an index: it is not a DuckDB file but {_named(start)}")
-
-
-def _named(start: bytes) -> str:
-    for magic, name in STARTS.items():
-        if start.startswith(magic):
-            return name
-    if not start:
-        return "empty"
-    try:
-        text = start.decode("utf-8", "strict" if len(start) < 4096 else "ignore")
-    except UnicodeDecodeError:
-        return "something else"
-    return "text" if all(character.isprintable() or character.isspace() for character in text) else "something else"

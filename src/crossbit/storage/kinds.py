@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 _BYTES = 520  # MATLAB 7.3 puts its own 512 bytes before HDF5's
@@ -17,6 +18,7 @@ _STARTS = (
     (b"\x93NUMPY", "a single NumPy array (.npy)"),
     (b"SQLite format 3", "an SQLite database"),
     (b"PAR1", "a Parquet file"),
+    (b"ARROW1", "an Arrow file"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\xfd7zXZ", "an xz archive"),
@@ -55,9 +57,9 @@ def what_is(path: Path) -> str:
 
 def _text(start: bytes) -> str | None:
     """The first line of a text, as "text that begins with ..."; None for what is no text."""
-    try:
-        lines = start[: start.rfind(b"\n") + 1 or None].decode("utf-8").split("\n")
+    try:  # where the file goes on, the last character may be cut
+        text = codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < _BYTES)
     except UnicodeDecodeError:
         return None
-    line = " ".join(lines[0].split())[:40]
+    line = " ".join(text.partition("\n")[0].split())[:40]
     return f"text that begins with {line!r}" if line and line.isprintable() else None
