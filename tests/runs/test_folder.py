@@ -115,6 +115,8 @@ def test_the_hash_of_a_mapped_file_is_kept_until_the_file_changes(
         patched.setattr(hashes, "_computed", None)
         assert hashes.hash_of(hashes.map_file(file)) == first  # not computed again
     assert write(2.0, 10**18 + 1) != first
+    second = write(3.0, 10**18)
+    assert write(4.0, 10**18) not in (first, second)  # put in its place with the same time
     for kept in (tmp_path / "cache" / "hashes").iterdir():
         kept.write_text("{")
     assert write(1.0, 10**18) == first

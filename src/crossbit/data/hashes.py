@@ -21,7 +21,7 @@ SETTLED = 2_000_000_000  # nanoseconds: a file written less than this ago may be
 def hash_of(array: np.ndarray) -> str:
     """A hash of the array's type, shape and all values, read in blocks.
 
-    That of a mapped file is kept for as long as the file's time and size stay.
+    That of a mapped file is kept for as long as the file's times and size stay.
 
     >>> hash_of(np.zeros(3)) == hash_of(np.zeros(3)), hash_of(np.zeros(3)) == hash_of(np.zeros(3, np.float32))
     (True, False)
@@ -43,11 +43,14 @@ def hash_of(array: np.ndarray) -> str:
 
 
 def map_file(path: Path) -> np.ndarray:
-    """An .npy file mapped to be read; the array remembers the file's time and size, by which its hash is kept."""
+    """An .npy file mapped to be read; the array remembers the file's times and size, by which its hash is kept.
+
+    The time of the last write alone would not do: what unpacks an archive sets it to that of the packed file.
+    """
     stat = path.stat()
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(array, np.memmap):
-        array.stamp = [stat.st_mtime_ns, stat.st_size]  # type: ignore[attr-defined]
+        array.stamp = [stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size]  # type: ignore[attr-defined]
     return array
 
 
