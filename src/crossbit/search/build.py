@@ -1,4 +1,10 @@
-"""Data encoded into an index per modality, with embeddings beside it; and rows that come later."""
+"""Data encoded into an index per modality, with embeddings beside it; and rows that come later.
+
+An index of data is a folder with a file per modality, `<modality>.index`, whose items say what each code stands for:
+`row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them. Beside it are the
+real-valued embeddings that the codes are signs of (`crossbit.index.segments`): a search finds a shortlist by Hamming
+distance and orders it by cosine.
+"""
 
 from __future__ import annotations
 
@@ -151,10 +157,11 @@ def _check_there(path: str) -> None:
 def _add_changed(
     model: Model, modality: str, data: PairedData, uri: str | os.PathLike[str], rows: np.ndarray, progress: Progress
 ) -> Counts:
-    counts = Counts()
+    counts, ids_of_rows = Counts(), ids_of(data, rows)
     with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
-        for done, some, ids in _chunks(rows, ids_of(data, rows)):
-            there = np.isin(ids, index.keys())
+        known = np.intersect1d(ids_of_rows, index.keys())  # before anything is added: no row's id is another's
+        for done, some, ids in _chunks(rows, ids_of_rows):
+            there = np.isin(ids, known)
             same = np.array(index.hashes(ids), object) == np.array(hashes_of(data, modality, some), object)
             _check_same_items(index, data, some[there & ~same], ids[there & ~same])
             _add(index, model, modality, data, some[~(there & same)], ids[~(there & same)])

@@ -1,10 +1,4 @@
-"""Search over a trained model's codes: words find pictures, a picture finds words. The glue of model and index.
-
-An index of data is a folder with a file per modality, `<modality>.index`, whose items say what each code stands for:
-`row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them. Beside it are the
-real-valued embeddings that the codes are signs of (`crossbit.index.embeddings`): a search finds a shortlist by Hamming
-distance and orders it by cosine. A folder without them is searched by Hamming distance alone.
-"""
+"""What is to be encoded: files of pictures, as many as can be read, and whether rows are what a model takes."""
 
 from __future__ import annotations
 
