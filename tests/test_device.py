@@ -20,6 +20,7 @@ def test_auto_takes_a_gpu_only_where_there_is_one(monkeypatch):
     [
         ("quantum", "none of auto, cpu, cuda, mps"),
         ("cuda:x", "none of auto"),
+        ("cpu:", "none of auto"),
         ("cuda", "finds none"),
         ("mps", "finds none"),
     ],

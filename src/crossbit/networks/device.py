@@ -28,8 +28,8 @@ def device_of(name: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    kind, _, number = name.partition(":")
-    if kind not in there or (number and not number.isdecimal()):
+    kind, colon, number = name.partition(":")
+    if kind not in there or (colon and not number.isdecimal()):
         raise UserError(f"device '{name}' cannot be used: it is none of {', '.join(KNOWN)}; give cpu or auto")
     if not there[kind]:
         raise UserError(f"device '{name}' cannot be used: PyTorch finds none on this machine; give cpu or auto")

@@ -91,11 +91,11 @@ def _features(
     data: PairedData, cls: type[Method], modalities: list[str], settings: Any, given: Mapping[str, str]
 ) -> dict[str, str]:
     """The featuriser of each modality; pixels are asked for only where there are pictures."""
-    network = getattr(settings, "pictures", "vectors")
-    if network != "vectors" and "pictures" not in (kinds := {m: data.kind(m) for m in modalities}).values():
+    pixels: bool = settings.takes_pixels
+    if pixels and "pictures" not in (kinds := {m: data.kind(m) for m in modalities}).values():
         held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
-        raise UserError(f"pictures={network} takes pictures, and data '{data.name}' has none ({held})")
-    return choose_features(data, modalities, given, scale_vectors=cls.scale_vectors, pixels=network != "vectors")
+        raise UserError(f"pictures={settings.pictures} takes pictures, and data '{data.name}' has none ({held})")
+    return choose_features(data, modalities, given, scale_vectors=cls.scale_vectors, pixels=pixels)
 
 
 def _plain(value: Any) -> Any:
