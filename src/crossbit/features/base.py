@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from numpy.typing import NDArray
 
 Reads = Literal["pictures", "texts", "vectors"]
+FIT_ROWS = 20_000  # that a featuriser is fitted on, at most: enough for means, words and components
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crossbit.errors import UserError
-from crossbit.features.base import Featuriser, State
+from crossbit.features.base import FIT_ROWS, Featuriser, State
 
 CELLS = 8  # a picture is 8 x 8 cells, whatever its size
 ORIENTATIONS = 9  # unsigned, 20 degrees each
@@ -21,7 +21,6 @@ SMALL = 16  # side of the small grey picture
 COLOURS = 4  # side of the small colour picture
 LARGEST = 64  # side in pixels; bigger pictures are made smaller
 BATCH = 2048  # pictures at a time, to bound memory
-FITTED_ROWS = 20_000  # enough to fit the PCA on
 
 
 class HogFeaturiser(Featuriser):
@@ -54,8 +53,8 @@ class HogFeaturiser(Featuriser):
         check_pictures(rows)
         if len(rows) < 2:
             raise UserError(f"picture features are fitted on two pictures or more, not {len(rows)}")
-        if len(rows) > FITTED_ROWS:
-            rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), FITTED_ROWS, replace=False))]
+        if len(rows) > FIT_ROWS:
+            rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), FIT_ROWS, replace=False))]
         from sklearn.decomposition import PCA  # here: a fitted model does without, and loads in half the time
 
         side = fitted_side(rows)

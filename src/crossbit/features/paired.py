@@ -11,10 +11,9 @@ from torch import Tensor
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, available, fit_featuriser, get
-from crossbit.features.base import Reads
+from crossbit.features.base import FIT_ROWS, Reads
 
 READS: dict[str, Reads] = {"pictures": "pictures", "words": "texts", "vectors": "vectors"}  # by what a modality holds
-FIT_ROWS = 20_000  # rows that featurisers are fitted on, at most
 CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
 
 
