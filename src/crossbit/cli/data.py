@@ -158,7 +158,7 @@ def noise(
     from crossbit.data.noise import corrupt_data, parse_noise
 
     parsed = parse_noise(rule)
-    if parsed.rule == "shuffle-pairs":
+    if parsed.of_pairs:
         raise UserError(f"shuffle-pairs makes wrong pairs, not labels: apply it with `crossbit train --noise {rule}`")
     loaded = with_notes(load_data(data))
     noisy, changed = corrupt_data(loaded, parsed, seed)

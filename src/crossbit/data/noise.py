@@ -16,6 +16,7 @@ from crossbit.data.split import generator, group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 
+PAIRS = "shuffle-pairs"  # the one rule that is of pairs, not of labels
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
@@ -56,8 +57,13 @@ class Noise:
         if self.rule not in RULES:
             raise unknown("noise rule", self.rule, RULES)
         _check_rate(self.rate)
-        if self.rule == "shuffle-pairs" and (self.each or self.grouped):
+        if self.of_pairs and (self.each or self.grouped):
             raise UserError(f"noise '{self}': shuffle-pairs draws no labels, so it takes neither ':each' nor ':group'")
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether it makes wrong pairs, not wrong labels."""
+        return self.rule == PAIRS
 
     def __str__(self) -> str:
         rate = int(self.rate) if self.rate in (0, 1) else self.rate
@@ -243,7 +249,7 @@ def _asymmetric(labels: np.ndarray, classes: int, rng: np.random.Generator) -> n
     return becomes[labels]
 
 
-@rule("shuffle-pairs")
+@rule(PAIRS)
 def _shuffle_pairs(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """Wrong image-text pairs, hence no rule for labels."""
     right = "crossbit.data.noise.shuffle_pairs(n, rate, seed) gives each image row the row of its text"

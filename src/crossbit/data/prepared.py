@@ -48,7 +48,7 @@ class Prepared:
         """What the noise rule changes in this run; None without noise."""
         if self.noise is None:
             return None
-        if self.noise.rule == "shuffle-pairs":
+        if self.noise.of_pairs:
             return "pairs"
         return "labels" if self.sees_labels else "validation labels" if self.reads_labels else "nothing"
 
@@ -140,7 +140,7 @@ def prepared(
     rule = None if noise is None else parse_noise(noise)
     kept, validation = _hold_out(data, data.splits[rows], hold_out, seed)
     pairing, changed = np.arange(len(kept)), {}
-    if rule is not None and rule.rule == "shuffle-pairs":
+    if rule is not None and rule.of_pairs:
         pairing = shuffle_pairs(len(kept), rule.rate, seed)
     elif rule is not None and (sees_labels or len(validation)):
         data, drawn = corrupt_data(data, rule, seed)

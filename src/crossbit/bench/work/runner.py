@@ -175,8 +175,7 @@ def _as_without_noise(job: Job, out: Path, load: JobData) -> Result | None:
     same to the bit under every noise of labels; wrong pairs are another matter.
     """
     run, clean = job.run, replace(job, run=replace(job.run, noise=NO_NOISE))
-    rule = NO_NOISE if run.noise == NO_NOISE else parse_noise(run.noise).rule
-    if rule in (NO_NOISE, "shuffle-pairs") or get(run.method).sees_labels or run.validation:
+    if run.noise == NO_NOISE or parse_noise(run.noise).of_pairs or get(run.method).sees_labels or run.validation:
         return None
     held, folder = finished(clean, out), run_folder(out, clean.run.id)
     weights = RunFolder(folder).is_finished or not job.protocol.keep_models
