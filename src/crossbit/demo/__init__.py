@@ -1,4 +1,4 @@
-"""The demo: the main job end to end on the built-in set, told in one HTML file."""
+"""The demo: the main job end to end on the built-in set, shown in one HTML file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def run_demo(
     progress: bool = True,
     call: str = "crossbit",
 ) -> Path:
-    """Train with noise, index, search, score beside the floors, and write what there is to see.
+    """Train with noise, index, search, evaluate, compare, and write a report.
 
     Leaves `report.html`, `report.json` with its figures, `query.png` to search with, and `run`, a run folder with
     its index.
@@ -44,7 +44,7 @@ def run_demo(
         noise: what is done to the training labels or pairs, `RULE:RATE`.
         seed: of noise, weights and batches, and of queries where none is of the kinds that are shown.
         data: pairs of pictures and words with labels; the built-in glyphs if None.
-        settings: the method's settings, before those for the demo.
+        settings: the method's settings; they win over those of `settings.toml`.
         progress: say on standard error what is being done.
         call: how crossbit is called from where its commands will be tried, quoted for a shell.
 

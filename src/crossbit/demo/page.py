@@ -89,7 +89,11 @@ def made(story: Story) -> dict[str, dict[str, str]]:
     """Settings, sizes and seconds, as lines under headings."""
     config, data = story.model.config, story.data
     sizes = {"pairs": data.n, "trained on": len(story.noisy), "queries": len(data.splits["query"])}
-    sizes |= {"searched": len(data.splits["retrieval"]), "classes": data.classes, "corrupted": int(story.noisy.sum())}
+    sizes |= {
+        "in the database": len(data.splits["retrieval"]),
+        "classes": data.classes,
+        "corrupted": int(story.noisy.sum()),
+    }
     run = {key: str(config[key]) for key in ("method", "bits", "noise", "seed", "precision", "threads")}
     run |= {f"{name} features": f"{held.dim:,} numbers" for name, held in story.model.featurisers.items()}
     seconds = {**story.seconds, "altogether": sum(story.seconds.values())}

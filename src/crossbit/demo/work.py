@@ -1,4 +1,4 @@
-"""What the demo does before it writes: train, index, search, score beside the floors; it knows nothing of the page."""
+"""What the demo does before it writes: train, index, search, evaluate, compare. It knows nothing of the page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Without:
 
 @dataclass
 class Story:
-    """All that the page tells.
+    """All that the page shows.
 
     Attributes:
         data: with its truth.
@@ -101,11 +101,11 @@ def make_story(
         model = train(data, settings=chosen, out=run, **options)
     with stage("features", f"of all {data.n:,} pairs"):
         vectors, plain = as_vectors(data, model), on_vectors(model)
-    with stage("index", f"{len(data.splits['retrieval']):,} pairs that are no queries"):
+    with stage("index", f"a database of {len(data.splits['retrieval']):,} pairs"):
         index_data(plain, vectors, folder.index, encoder=encoder_of(model))
     with stage("search", f"{len(queries.WORDS)} texts and {len(queries.PICTURES)} pictures that were never trained on"):
         words, pictures = search(data, model, folder.index, seed)
-    with stage("evaluate", f"{len(data.splits['query']):,} queries, beside random codes"):
+    with stage("evaluate", f"{len(data.splits['query']):,} queries, and random codes to compare"):
         report, random = evaluate(plain, vectors), score_random(data, plain.modalities, seed)
     without = train_without(vectors, stage, own.get("without"), settings=chosen, **options)
     return Story(data, model, folder.noise_masks()["pair"], words, pictures, report, random, without, stage.seconds)
@@ -124,7 +124,7 @@ def train_without(
     """The same training as one of the method's ablations; None where none is named."""
     if ablation is None:
         return None
-    with stage(ablation, "the same training, to see what the part gains"):
+    with stage("compare", f'the same training with "{ablation}"'):
         with one_thread():
             changed = get(options["method"]).ablations[ablation]
             plain = dict.fromkeys(vectors.modalities, "as-is")
