@@ -313,7 +313,7 @@ def test_noise_of_the_labels_that_choose_the_epoch_is_stored(tmp_path, monkeypat
 def test_label_noise_that_reaches_nobody_is_told_of(tmp_path, capsys):
     model = small(toy(), method="ucch", settings={"width": 8}, epochs=1, out=tmp_path / "run", progress=True)
     assert model.config["noise_changes"] == "nothing"
-    assert "noise swap-one:0.5 changes labels, and ucch sees none\n" in capsys.readouterr().err
+    assert "noise swap-one:0.5 changes nothing: ucch sees no labels\n" in capsys.readouterr().err
     with np.load(tmp_path / "run/data.npz") as arrays:
         assert not {"observed_label", "changed_label"} & set(arrays.files)
         assert not arrays["noise_mask"].any()

@@ -175,7 +175,7 @@ def test_every_mistake_is_found_at_once_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("document", "mistake"),
     [
-        ({}, "recipe: it has no [[grid]], so there is nothing to run"),
+        ({}, "recipe: it has no [[grid]], so there is nothing to run; add one (docs/bench.md)"),
         ({"grid": {"data": "x"}}, "recipe: grid: it is {'data': 'x'}; it must be a list of tables, [[grid]]"),
         ({"grid": [GRID], "protocol": 3}, "recipe: protocol: it is 3; it must be a table of keys and values"),
         ({"grid": [GRID], "data": {"a": 1}}, "[data.a]: it is 1; it must be a table of keys and values"),
@@ -228,7 +228,7 @@ def test_common_settings_are_tried_without_the_data() -> None:
     changes = {"methods": ["nrch", "ucch"], "data": "gone", "epochs": -3, "settings": {"width": 8, "lr": "fast"}}
     recipe, mistakes = parse_recipe({"grid": [GRID | changes]}, "r")
     assert mistakes == [
-        "grid 1: settings: nrch: setting lr is 'fast'; it must be of type float, like 0.0005",
+        "grid 1: settings: nrch: setting lr is 'fast'; it must be a number, such as 0.0005",
         "grid 1: settings: nrch: setting epochs is -3; it must be at least 1",
     ]
     assert recipe.grids[0].settings == ({"width": 8},)  # what is wrong is left out, and told once

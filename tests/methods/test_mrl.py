@@ -528,7 +528,7 @@ def test_presets_and_ablations_are_settings():
         ({"beta": 1.5}, "between 0 and 1"),
         ({"beta": float("nan")}, "between 0 and 1"),
         ({"temperature": 0}, "above 0"),
-        ({"multi_label": "perhaps"}, "must be of type bool"),
+        ({"multi_label": "perhaps"}, "must be true or false"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

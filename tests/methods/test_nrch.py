@@ -370,7 +370,7 @@ def test_samples_without_labels_train():
     [
         ({"form": "papr"}, "did you mean 'paper'"),
         ({"wdith": 3}, "did you mean 'width'"),
-        ({"width": "wide"}, "must be of type int"),
+        ({"width": "wide"}, "must be a whole number"),
         ({"width": 0}, "at least 1"),
         ({"threshold": 1.5}, "between 0 and 1"),
         ({"lr": 0}, "above 0"),

@@ -74,7 +74,7 @@ def encode(
     made = f"real vectors of length {model.bits}" if real else f"codes of {model.bits} bits"
     say(f"{len(codes):,} {made} in {out}" + (f", their names in {names_file}" if names_file else ""))
     if model.metric == "cosine" and not real:
-        note(f"{model.method} ranks by its real vectors, of which these are the signs; --real writes those")
+        note(f"{model.method} ranks by its real vectors; these codes are their signs, and --real writes the vectors")
 
 
 def index(
@@ -106,7 +106,7 @@ def index(
 
     model = crossbit.load_model(run)
     if model.metric == "cosine":
-        note(f"{model.method} ranks by its real vectors: their signs are indexed, and what is near is ordered by them")
+        note(f"{model.method} ranks by its real vectors: their signs are indexed, and hits are ordered by the vectors")
     loaded = with_notes(folder.data(data, other=note, option=f"crossbit index {run} DATA"))
     counts = index_data(model, loaded, target, progress=note)
     warn_of_collapse(model, loaded)

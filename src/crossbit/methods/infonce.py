@@ -30,12 +30,12 @@ class InfonceSettings(PictureSettings):
     """InfoNCE's settings: UCCH's, where it has them."""
 
     epochs: Annotated[Count, "passes over the whole database"] = 6
-    batch: Annotated[Count, "pairs a step (as UCCH); every other pair of the batch is a negative"] = 256
-    width: Annotated[Count, "of the hidden layers"] = 512
+    batch: Annotated[Count, "pairs in a step (as UCCH); every other pair of the batch is a negative"] = 256
+    width: Annotated[Count, "width of the hidden layers"] = 512
     image_layers: Annotated[Count, "linear layers of the first modality's encoder (as UCCH)"] = 2
     text_layers: Annotated[Count, "linear layers of the second modality's encoder (as UCCH)"] = 2
-    lr: Annotated[Rate, "Adam's rate"] = 1e-3
-    weight_decay: Annotated[Weight, "L2, in the optimiser (as UCCH)"] = 1e-6
+    lr: Annotated[Rate, "learning rate of Adam"] = 1e-3
+    weight_decay: Annotated[Weight, "L2 weight decay (as UCCH)"] = 1e-6
     clip: Annotated[Weight, "largest norm of all gradients together (as UCCH); 0: none"] = 1.0
     temperature: Annotated[Rate, "of the softmax over the batch (where CLIP begins)"] = 0.07
 

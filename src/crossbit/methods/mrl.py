@@ -43,12 +43,12 @@ class MrlSettings(PictureSettings):
     ] = "paper"
     epochs: Annotated[Count, "passes over the training rows (section 4.1: 100)"] = 16
     batch: Annotated[
-        Count, "instances a step (code: 100; the paper's number depends on the data set: see the presets)"
+        Count, "instances in a step (code: 100; the paper's number depends on the data set: see the presets)"
     ] = 128
-    width: Annotated[Count, "of the two hidden layers (section 4.1: 4096)"] = 512
-    lr: Annotated[Rate, "Adam's rate in the first two epochs (section 4.1: 1e-4), then a half cosine to 0 (code)"] = (
-        1e-3
-    )
+    width: Annotated[Count, "width of the two hidden layers (section 4.1: 4096)"] = 512
+    lr: Annotated[
+        Rate, "learning rate of Adam in the first two epochs (section 4.1: 1e-4), then a half cosine to 0 (code)"
+    ] = 1e-3
     temperature: Annotated[Rate, "tau of RC and MC, Eqs. 2 and 6"] = 1.0
     beta: Annotated[
         Share, "L = beta L_r + (1 - beta) L_c, Eq. 8 (code's command; paper: .5 to .8 do well on Wikipedia)"

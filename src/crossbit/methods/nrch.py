@@ -38,12 +38,12 @@ class NrchSettings(PictureSettings):
         '"paper": both directions of RCH, threshold ramp; "official": what the published code computes',
     ] = "paper"
     epochs: Annotated[Count, "passes over the training rows (code: 100)"] = 32
-    batch: Annotated[Count, "pairs a step, of which only the trusted are used (code)"] = 128
-    width: Annotated[Count, "of the hidden layers (code: 8192)"] = 512
+    batch: Annotated[Count, "pairs in a step, of which only the trusted are used (code)"] = 128
+    width: Annotated[Count, "width of the hidden layers (code: 8192)"] = 512
     image_layers: Annotated[Count, "linear layers of the first modality's encoder (code: 3)"] = 2
     text_layers: Annotated[Count, "linear layers of the second modality's encoder (code)"] = 2
-    lr: Annotated[Rate, "RMSprop's rate (code: 1e-5)"] = 5e-4
-    weight_decay: Annotated[Weight, "L2, in the optimiser (code)"] = 1e-5
+    lr: Annotated[Rate, "learning rate of RMSprop (code: 1e-5)"] = 5e-4
+    weight_decay: Annotated[Weight, "L2 weight decay (code)"] = 1e-5
     margin: Annotated[Weight, "m, Eqs. 2-3"] = 0.2
     shift: Annotated[Weight, "xi, Eq. 3: taken off negatives outside the margin"] = 1.0
     temperature: Annotated[Rate, "tau of the log-sum-exp bound, Eqs. 4-8"] = 1.0

@@ -26,6 +26,7 @@ Natural = Annotated[int, NOT_NEGATIVE]
 Rate = Annotated[float, ABOVE_0]
 Weight = Annotated[float, NOT_NEGATIVE]
 Share = Annotated[float, Limit("between 0 and 1", lambda value: 0 <= value <= 1)]
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,8 @@ class Setting:
                 raise ValueError
             return int(float(value)) if self.kind is int else self.kind(value)
         except (ValueError, KeyError, TypeError, OverflowError):
-            kind = self.kind.__name__
-            raise UserError(
-                f"setting {self.name} is {value!r}; it must be of type {kind}, like {self.default!r}"
-            ) from None
+            right = f"{KINDS[self.kind]}, such as {self.default!r}"
+            raise UserError(f"setting {self.name} is {value!r}; it must be {right}") from None
 
 
 @dataclass(frozen=True)

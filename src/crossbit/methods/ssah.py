@@ -50,23 +50,25 @@ class SsahSettings(PictureSettings):
         '"paper": log likelihood, adversary that reaches the networks; "official": what the code does',
     ] = "paper"
     epochs: Annotated[Count, "outer epochs of four steps"] = 3
-    batch: Annotated[Count, "pairs a step (code: 128)"] = 32
-    passes: Annotated[str, 'most passes of each step; falling rates by comma; "paper": 10,5/1,1/15,7,5/15,7,5'] = (
-        "20/2/8/8"
-    )
-    width: Annotated[Count, "of the hidden layers: LabNet's, TxtNet's, the paper's discriminators' (code: 4096)"] = 256
+    batch: Annotated[Count, "pairs in a step (code: 128)"] = 32
+    passes: Annotated[
+        str, 'most passes of each step, a comma where the rate falls; "paper": 10,5/1,1/15,7,5/15,7,5'
+    ] = "20/2/8/8"
+    width: Annotated[
+        Count, "width of the hidden layers: LabNet's, TxtNet's, the paper's discriminators' (code: 4096)"
+    ] = 256
     feature: Annotated[Count, "width of the semantic feature (code: 512)"] = 128
-    label_lr: Annotated[Rate, "Adam's first rate for LabNet (code: .01, at which it collapses)"] = 3e-3
-    discriminator_lr: Annotated[Rate, "for the discriminators (code)"] = 1e-3
-    image_lr: Annotated[Rate, "for the first modality's network (code: 10^-4.5)"] = 3e-3
-    backbone_lr: Annotated[Rate, "for a convolutional network whose `weights` are given (code)"] = 10**-4.5
-    text_lr: Annotated[Rate, "for the second modality's network (code: 10^-3.5)"] = 1e-3
+    label_lr: Annotated[Rate, "first learning rate of LabNet (code: .01, at which it collapses)"] = 3e-3
+    discriminator_lr: Annotated[Rate, "learning rate of the discriminators (code)"] = 1e-3
+    image_lr: Annotated[Rate, "learning rate of the first modality's network (code: 10^-4.5)"] = 3e-3
+    backbone_lr: Annotated[Rate, "learning rate of a convolutional network with given `weights` (code)"] = 10**-4.5
+    text_lr: Annotated[Rate, "learning rate of the second modality's network (code: 10^-3.5)"] = 1e-3
     decay: Annotated[Rate, "factor on every rate, for each outer epoch and each level of `passes` (code: 10^-.5)"] = 0.5
     alpha: Annotated[Weight, "weight of the pairs of semantic features"] = 1.0
     gamma: Annotated[Weight, "weight of the pairs of codes"] = 1.0
-    balanced: Annotated[bool, "form=paper: similar pairs count as much as dissimilar ones; false: every pair alike"] = (
-        True
-    )
+    balanced: Annotated[
+        bool, "form=paper: similar pairs weigh as much as dissimilar ones together; false: all pairs weigh the same"
+    ] = True
     quantisation: Annotated[Weight, "weight of the distance to the signs (the paper's eta; the code calls it beta)"] = (
         0.01
     )
@@ -75,10 +77,10 @@ class SsahSettings(PictureSettings):
     similar: Annotated[
         Rate, "S of a similar pair; .999 gives a finite optimum. form=official takes .999 in any case"
     ] = 1.0
-    scales: Annotated[str, "of the fusion block, windows of 5 times that (code); the paper's may be 1,2,3,5,10"] = (
-        "1,2,3,6,10"
-    )
-    init: Annotated[Weight, "deviation of the first weights and biases (code: .01); 0: PyTorch's own"] = 0.0
+    scales: Annotated[
+        str, "windows of the fusion block, in units of 5 columns (code); the paper's may be 1,2,3,5,10"
+    ] = "1,2,3,6,10"
+    init: Annotated[Weight, "standard deviation of the first weights and biases (code: .01); 0: PyTorch's own"] = 0.0
     labnet: Annotated[bool, "false: the networks learn from one another's features and codes, without an adversary"] = (
         True
     )

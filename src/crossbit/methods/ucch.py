@@ -37,12 +37,12 @@ class UcchSettings(PictureSettings):
         '"paper": memory without normalisation, every batch used; "official": what the code computes',
     ] = "paper"
     epochs: Annotated[Count, "passes over the whole database (section 4.3.4: 20; code: 100)"] = 4
-    batch: Annotated[Count, "pairs a step (code); contrast needs large batches"] = 256
-    width: Annotated[Count, "of the hidden layers (code: 8192)"] = 512
+    batch: Annotated[Count, "pairs in a step (code); contrast needs large batches"] = 256
+    width: Annotated[Count, "width of the hidden layers (code: 8192)"] = 512
     image_layers: Annotated[Count, "linear layers of the first modality's encoder (code: 3)"] = 2
     text_layers: Annotated[Count, "linear layers of the second modality's encoder (code)"] = 2
-    lr: Annotated[Rate, "Adam's rate (section 4.2.2: 1e-4)"] = 7e-4
-    weight_decay: Annotated[Weight, "L2, in the optimiser (code)"] = 1e-6
+    lr: Annotated[Rate, "learning rate of Adam (section 4.2.2: 1e-4)"] = 7e-4
+    weight_decay: Annotated[Weight, "L2 weight decay (code)"] = 1e-6
     decay: Annotated[Rate, "factor on the rate after epochs 30, 60, 90, 120 (code); 1: none"] = 0.1
     clip: Annotated[Weight, "largest norm of all gradients together (code); 0: none"] = 1.0
     beta: Annotated[

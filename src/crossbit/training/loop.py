@@ -193,7 +193,7 @@ class _Run:
             if done:
                 bar.say(f"resumed after epoch {done}{_differing(self.folder, self.plan.config)}")
             if self.plan.config["noise_changes"] == "nothing":
-                bar.say(f"noise {self.plan.config['noise']} changes labels, and {self.plan.cls.name} sees none")
+                bar.say(f"noise {self.plan.config['noise']} changes nothing: {self.plan.cls.name} sees no labels")
             view.tick, view.say = bar.tick, bar.say
             for epoch in range(done, view.epochs):
                 view.epoch = epoch

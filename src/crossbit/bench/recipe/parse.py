@@ -55,7 +55,7 @@ def parse_recipe(document: Mapping[str, Any], name: str) -> tuple[Recipe, list[s
     quick = _quick(Fields(top.table_of("quick"), "[quick]", mistakes), tables) if "quick" in document else None
     grids = [_grid(table, n, protocol, mistakes) for n, table in enumerate(tables, 1)]
     if not grids:
-        top.wrong("it has no [[grid]], so there is nothing to run")
+        top.wrong("it has no [[grid]], so there is nothing to run; add one (docs/bench.md)")
     top.known.add("quick")
     top.close()
     return Recipe(name, title, about, protocol, data, tuple(grids), quick), mistakes

@@ -103,7 +103,7 @@ class Recipe:
         """
         quick = self.quick
         if quick is None:
-            raise UserError("the recipe has no [quick], so there is no reduced form of it")
+            raise UserError("the recipe has no [quick], so it has no reduced form; leave out --quick")
         names = {name: getattr(quick, name) for name in ("data", "bits", "noise", "seeds")}
         changed = {name: value for name, value in names.items() if value is not None}
         return replace(self, grids=tuple(_reduced(grid, quick, changed) for grid in self.grids))

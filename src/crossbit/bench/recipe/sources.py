@@ -52,7 +52,7 @@ def features_of_source(source: Source, data: PairedData) -> dict[str, str]:
         data[modality]  # refuses an unknown one
     vectors = [m for m in data.modalities if data.kind(m) == "vectors"] if source.standardise is not None else []
     if source.standardise and not vectors:
-        raise UserError("standardise = true is for vectors, and these data have none")
+        raise UserError("standardise = true is for vectors, and these data have none; leave it out")
     return dict.fromkeys(vectors, "scaled" if source.standardise else "as-is") | dict(source.features)
 
 

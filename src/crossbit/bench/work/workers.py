@@ -164,7 +164,9 @@ def over_ray(jobs: Sequence[Job], out: Path, address: str) -> Iterator[Result]:
             except ray.exceptions.RayError as error:
                 result = _lost(job, out, f"on Ray: {str(error).strip().splitlines()[-1]}")
             if read_result(out, job.run.id) is None:
-                raise UserError(f"Ray did {job.run.id}, but nothing came to {out}; it must be on a disk that all share")
+                raise UserError(
+                    f"Ray ran {job.run.id}, but {out} has no result; --out must be on a disk that all machines share"
+                )
             yield result
     finally:
         for reference in waiting:
