@@ -1,6 +1,7 @@
 """Text features against a count with loops, and what is known."""
 
 import math
+import unicodedata
 
 import numpy as np
 import pytest
@@ -42,6 +43,25 @@ def test_other_scripts() -> None:
     featuriser = WordsFeaturiser.fit(["красная лиса", "красная машина", "старая машина", "зелёное дерево"])
     assert featuriser.knows("лисы и машина")
     assert not featuriser.knows("fox")
+
+
+def test_one_text_written_in_several_ways_has_one_vector() -> None:
+    featuriser = WordsFeaturiser.fit(["une île océan", "une ÎLE étang", "la Straße", "la straße", "oak ３", "oak 3"])
+    written = ["une île, STRASSE, oak 3", "UNE ÎLE, Straße, oak 3", "\ufeffune île, straße, ＯＡＫ 3"]
+    forms = [unicodedata.normalize(form, text) for text in written for form in ("NFC", "NFD")]
+    vectors = featuriser.transform(forms)
+    assert vectors.any()
+    np.testing.assert_array_equal(vectors, np.repeat(vectors[:1], len(forms), axis=0))
+    assert all(featuriser.knows(form) for form in forms)
+
+
+def test_marks_stay_with_their_letters() -> None:
+    assert WordsFeaturiser.fit(["आधुनिक हिन्दी"] * 2).vocabularies["words"] == ["आधुनिक", "हिन्दी"]
+
+
+def test_a_script_without_spaces_is_found_by_its_words() -> None:
+    featuriser = WordsFeaturiser.fit(["東京の塔", "東京の橋", "古い橋", "古い塔"])
+    assert featuriser.knows("橋")
 
 
 def test_the_vocabulary_is_limited_and_rare_words_left_out() -> None:

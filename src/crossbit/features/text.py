@@ -1,4 +1,7 @@
-"""Texts to vectors with nothing downloaded: tf-idf over words and over character n-grams, side by side."""
+"""Texts to vectors with nothing downloaded: tf-idf over words and over character n-grams, side by side.
+
+Both are of the texts' normal form (`crossbit.storage.words`), so that a text means the same however it is encoded.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, State
+from crossbit.storage.words import normal_form, words_of
 
 Texts = Sequence[str] | NDArray[np.str_]
 
 PARTS: dict[str, dict[str, Any]] = {  # words for meaning, pieces of words for misspelt and unseen ones
-    "words": {"analyzer": "word", "token_pattern": r"(?u)\b\w+\b"},  # one-letter words count
-    "pieces": {"analyzer": "char_wb", "ngram_range": (3, 4)},
+    "words": {"analyzer": words_of},
+    "pieces": {"analyzer": "char_wb", "ngram_range": (3, 4), "preprocessor": normal_form},
 }
 LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent first
 RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
