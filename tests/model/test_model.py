@@ -132,3 +132,18 @@ def test_a_gpu_gives_the_same(model: Model) -> None:
     there = model.to("cuda").embed("text", ["a level bar"])
     model.to("cpu")
     np.testing.assert_allclose(here, there, atol=1e-4)
+
+
+def test_a_model_that_cannot_be_written_leaves_nothing(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise UserError("No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("crossbit.model.model.write_tensors", full)
+        with pytest.raises(UserError, match="No space left"):
+            model.save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    model.save(tmp_path / "run")
+    assert crossbit.load_model(tmp_path / "run").digest == model.digest

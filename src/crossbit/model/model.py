@@ -20,7 +20,7 @@ from crossbit.model.rows import as_rows, features_of_some
 from crossbit.networks.device import device_of
 from crossbit.runs.building import building_from
 from crossbit.runs.folder import RunFolder
-from crossbit.storage.files import read_json, refuse_existing, write_json
+from crossbit.storage.files import read_json, write_json, writing_folder
 from crossbit.storage.npz import read_npz, write_npz
 from crossbit.storage.tensors import part, read_tensors, write_tensors
 
@@ -157,12 +157,14 @@ class Model:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write config.json, featurisers.json, model.safetensors, the history and the per-row figures, to a new folder.
 
+        The folder is whole or not there.
+
         Raises:
             UserError: `path` exists already or cannot be written.
         """
-        folder = RunFolder(refuse_existing(path))
-        write_json(folder.config_file, self.config)
-        self.write_into(folder)
+        with writing_folder(path) as folder:
+            write_json(RunFolder(folder).config_file, self.config)
+            self.write_into(RunFolder(folder))
 
     def write_into(self, folder: RunFolder) -> None:
         """Write all but config.json; model.safetensors last, so that a folder with it is complete."""
