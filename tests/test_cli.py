@@ -227,13 +227,17 @@ def test_evaluate_keeps_the_split_of_the_run(place: Path, tmp_path: Path, comman
 
 def test_without_a_method_the_data_decide(place: Path, tmp_path: Path, command: Command) -> None:
     np.savez(tmp_path / "bare.npz", **vectors(label=None))
+    np.savez(tmp_path / "half.npz", **vectors(label=None, label_image=vectors()["label"]))
     small = TRAIN[2:-1]
     for data, method, why in (
         (place / "vectors.npz", "look", "there are labels, and it repairs what looks wrong"),
         (tmp_path / "bare.npz", "ucch", "no training row has a label"),
+        (tmp_path / "half.npz", "ucch", "text has no labels"),
     ):
+        shutil.rmtree(tmp_path / method, ignore_errors=True)
         ran = command("train", data, "--out", tmp_path / method, *small)
-        assert ran.code == 0
+        assert ran.code == 0, ran.errors
+        assert (" audit " in ran.out) == (method == "look")
         assert [line for line in ran.errors if "none was named" in line] == [
             f"method {method}, as none was named: {why}"
         ]

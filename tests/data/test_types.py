@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from crossbit.data.types import PairedData, observed_labels
+from crossbit.data.observed import observed_labels
+from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 
 N = 6

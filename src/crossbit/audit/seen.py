@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from crossbit.data.observed import observed_labels
 from crossbit.data.split import group_numbers
-from crossbit.data.types import PairedData, Rows, observed_labels
+from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
 from crossbit.features.paired import features_of, vectors_of
 from crossbit.methods.base import View

@@ -138,6 +138,7 @@ def _kept(out: Path) -> str:
 
 def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     """Evaluate, write report.json, and say what to do next."""
+    from crossbit.data.observed import unlabelled
     from crossbit.model.collapse import at_chance
 
     report = _evaluated(model, data)
@@ -151,7 +152,7 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
         for line in at_chance(model, report):
             note(line)
         following.insert(0, ["evaluate", out, "--ties", "index"])
-    if _labelled_for_training(data):
+    if not unlabelled(data):
         following.append(["audit", out])
     say_next(*following)
 
@@ -170,9 +171,3 @@ def _evaluated(model: Model, data: PairedData) -> Report | None:
         except UserError as error:
             note(f"not evaluated: {error}")
     return None
-
-
-def _labelled_for_training(data: PairedData) -> bool:
-    """Whether somebody labelled a training row, so that there is something to audit."""
-    seen = [data.train.observed(modality) for modality in data.modalities]
-    return any(label is not None and (label.ndim == 1 or bool(label.any())) for label in seen)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
+from crossbit.data.observed import observed_labels
 from crossbit.data.split import group_numbers, held_out
-from crossbit.data.types import PairedData, Rows, observed_labels
+from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
 
 

@@ -23,8 +23,6 @@ from crossbit.data.checks import (
 )
 from crossbit.errors import UserError, unknown
 
-MOST_CLASSES = 1 << 16  # of labels that methods see: a column each
-
 
 @dataclass(frozen=True, eq=False)
 class PairedData:
@@ -301,26 +299,3 @@ def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -
             raise UserError(f"label_names has {len(given)} names but {name} has {array.shape[1]} classes; one each")
         if array.ndim == 1 and array.max() >= len(given):
             raise UserError(f"label_names has {len(given)} names but {name} holds class {array.max()}; one each")
-
-
-def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, np.ndarray]:
-    """As `Prepared.observed`; UserError for data without labels."""
-    apart = bool(data.modality_label or data.modality_observed_label)
-    if any(Rows(data, rows[:0]).observed(modality) is None for modality in modalities):
-        raise UserError(f"data '{data.name}' has no labels")
-    if data.classes > MOST_CLASSES:
-        right = "are they ids? number the classes from 0, or train by a method that sees no labels"
-        raise UserError(f"data '{data.name}' has {data.classes:,} classes; training takes {MOST_CLASSES:,}; {right}")
-
-    def hot(modality: str) -> np.ndarray:
-        labels: Any = Rows(data, rows).observed(modality)
-        return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
-
-    return (
-        {modality: hot(modality) for modality in modalities} if apart else dict.fromkeys(modalities, hot(modalities[0]))
-    )
-
-
-def has_labels(data: PairedData) -> bool:
-    arrays = data.label, data.observed_label
-    return any(array is not None for array in arrays) or bool(data.modality_label or data.modality_observed_label)

@@ -13,8 +13,9 @@ import torch
 
 from crossbit.bits import check_bits
 from crossbit.data.described import fingerprint
+from crossbit.data.observed import has_labels, observed_labels, unlabelled
 from crossbit.data.prepared import Prepared, prepared
-from crossbit.data.types import PairedData, Rows, has_labels, observed_labels
+from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 from crossbit.features.paired import choose_features
 from crossbit.methods import Method, get, make_settings
@@ -124,18 +125,17 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
 
 
 def default_method(data: PairedData) -> tuple[str, str]:
-    """The method for data when none is asked for, and why: `look` where training rows have labels, else `ucch`.
+    """The method for data when none is asked for, and why: `look` where all modalities have labels, else `ucch`.
 
     >>> x = np.eye(4, dtype=np.float32)
     >>> rows = {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]}
     >>> default_method(PairedData("toy", {"image": x, "text": x}, None, rows))
     ('ucch', 'no training row has a label')
     """
-    rows = Rows(data, data.splits["train"])
-    seen = [rows.observed(modality) for modality in data.modalities] if has_labels(data) else []
-    if any(labels is not None and (labels.ndim == 1 or labels.any()) for labels in seen):
+    if not (without := unlabelled(data)):
         return "look", "there are labels, and it repairs what looks wrong"
-    return "ucch", "no training row has a label"
+    some = len(without) < len(data.modalities)
+    return "ucch", f"{' and '.join(without)} has no labels" if some else "no training row has a label"
 
 
 def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) -> None:
