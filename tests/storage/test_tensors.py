@@ -26,3 +26,9 @@ def test_a_path_that_is_no_utf8_is_not_called_damage(tmp_path: Path) -> None:
         read_tensors(path)
     renamed = path.rename(tmp_path / "cafe.safetensors")
     assert read_tensors(renamed)[0]["x"].item() == 1
+
+
+def test_tensors_may_be_read_by_whom_other_files_may(tmp_path):
+    write_tensors(tmp_path / "x.safetensors", {"a": torch.ones(2)})
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

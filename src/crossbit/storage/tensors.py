@@ -22,8 +22,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with writing(path) as temporary:
+        mode = temporary.stat().st_mode
         try:
             save_file(plain, temporary, dict(notes or {}))
+            temporary.chmod(mode)  # safetensors puts a file of its own in the place, which nobody else may read
         except SafetensorError as error:
             raise UserError(f"cannot write {path}: {error}") from error
 
