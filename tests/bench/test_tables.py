@@ -204,6 +204,11 @@ def test_bounds_of_ties_are_a_note_and_no_table(tmp_path: Path) -> None:
     assert any("0.7550 to 0.8350 (nrch, clean, 32 bits, image → text)" in note for note in tables[0].notes)
 
 
+def test_a_measure_that_is_not_known_here_is_shown_all_the_same(tmp_path: Path) -> None:
+    tables = make_tables(tmp_path, [result("nrch", 0, 0.8, measure="mine@5(ties=expected, empty=skip)")])
+    assert tables[0].title == "toy, mine@5" and entries(tables[0])["nrch"][0][0] == "0.8000"
+
+
 def test_variants_are_compared_with_their_method_in_a_table_of_their_own(tmp_path: Path) -> None:
     noisy = {"noise": "swap-one", "rate": 0.5}
     results = CLOSE + three("nrch", [0.7, 0.71, 0.72], **noisy)

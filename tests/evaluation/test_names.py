@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields, replace
+import re
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, get_args
 
 import pytest
@@ -11,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossbit.errors import UserError
-from crossbit.evaluation import known_measures, parse_measure
-from crossbit.evaluation.measure import MEASURES, Empty, Measure
-from crossbit.evaluation.measures import Correct, MeanAveragePrecision
+from crossbit.evaluation import NDCG, P, P_radius, known_measures, mAP, measures, parse_measure
+from crossbit.evaluation.measure import MEASURES, Empty, Measure, RankMeasure, Uncut
+from crossbit.evaluation.measures import Correct
 from crossbit.evaluation.rankings import Metric
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 
@@ -37,21 +39,64 @@ def all_measures() -> list[Measure]:
     return made
 
 
+def choices_of(measure: Measure) -> dict[str, Any]:
+    return {option.name: getattr(measure, option.name) for option in fields(measure) if option.name != "k"}
+
+
 def test_every_name_parses_back() -> None:
-    measures = all_measures()
-    assert {type(measure) for measure in measures} == set(MEASURES.values())
-    for measure in measures:
+    assert {type(measure) for measure in all_measures()} == set(MEASURES.values())
+    for measure in all_measures():
         parsed = parse_measure(str(measure))
-        assert str(parsed) == str(measure)
-        if measure.k is not None or not isinstance(measure, MeanAveragePrecision):
-            assert parsed == measure
-        else:  # all three cut-offs are the same where nothing is cut
-            assert parsed == replace(measure, cutoff="topk-R")
+        assert (str(parsed), parsed, hash(parsed)) == (str(measure), measure, hash(measure))
+
+
+def test_measures_compose_as_they_are_written() -> None:
+    uncut = {of.kind: of for of in vars(measures).values() if isinstance(of, Uncut)}
+    assert set(uncut) == set(MEASURES.values())
+    for measure in all_measures():
+        kind, cut = uncut[type(measure)], "all" if measure.k is None else measure.k
+        assert kind(**choices_of(measure)) @ cut == measure
+        one_by_one = kind
+        for name, choice in choices_of(measure).items():
+            one_by_one = one_by_one(**{name: choice})
+        assert one_by_one @ cut == measure
+        assert kind @ cut == parse_measure(f"{kind}{cut}")
+
+
+@pytest.mark.parametrize(
+    ("compose", "message"),
+    [
+        (lambda: mAP(ties="bset") @ 50, "unknown ties 'bset'; did you mean 'best'"),
+        (lambda: mAP(tis="best") @ 50, "unknown option of mAP@K 'tis'; did you mean 'ties'"),
+        (lambda: P(k=3) @ 5, "unknown option of P@K 'k'"),
+        (lambda: P @ "all", "k is all; it must be a whole number"),
+        (lambda: P_radius @ -1, "k is -1; it must be a whole number, at least 0"),
+        (lambda: NDCG @ "50", "k is '50'; it must be a whole number"),
+        (lambda: parse_measure(P), "unknown measure 'P@'; did you mean 'P@10'"),
+    ],
+)
+def test_what_cannot_be_composed(compose: Callable[[], Measure], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        compose()
+
+
+def test_equal_is_of_one_name() -> None:
+    every = all_measures()
+    assert len(set(every)) == len({str(measure) for measure in every})
+    assert mAP(cutoff="topk") @ "all" == mAP @ "all" != mAP @ 5 != P @ 5 != "P@5(ties=expected, empty=zero)"
+
+
+def test_bounds_and_chance_are_the_name_with_other_ties() -> None:
+    for measure in all_measures():
+        name = str(measure)
+        bounds = [re.sub(r"ties=\w+", f"ties={bound}", name) for bound in ("worst", "best")]
+        assert [str(bound) for bound in measure.bounds()] == (bounds if isinstance(measure, RankMeasure) else [])
+        assert measure.chance == "chance of " + re.sub(r"ties=\w+, |, metric=\w+", "", name)
 
 
 def test_names_differ_where_measures_do() -> None:
-    measures = [measure for measure in all_measures() if getattr(measure, "cutoff", "topk-R") == "topk-R" or measure.k]
-    assert len({str(measure) for measure in measures}) == len(measures) > 100
+    every = [measure for measure in all_measures() if getattr(measure, "cutoff", "topk-R") == "topk-R" or measure.k]
+    assert len({str(measure) for measure in every}) == len(every) > 100
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import crossbit
+from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.evaluation import average_precision, score_codes, score_file
+from crossbit.evaluation import P_radius, average_precision, score_codes, score_file, score_model
 from tiny import runner, vectors
 
 RNG = np.random.default_rng(0)
@@ -34,7 +35,45 @@ def test_each_direction_has_its_own_count() -> None:
     labels = {"image": LABEL, "text": LABEL * 0 + 1}
     report = score_codes(QUERY, ITEMS, labels, {"image": DATABASE, "text": DATABASE})
     assert report.empty_queries == {"image->text": EMPTY, "text->image": 0}
-    assert f"image->text {EMPTY} of 30" in str(report) or f": {EMPTY} of 30;" in str(report)
+    assert f"in the database: image->text {EMPTY} of 30; they" in str(report)
+
+
+def silent(query: np.ndarray, items: np.ndarray, radius: int) -> int:
+    """How many queries have no item within the radius."""
+    apart = np.unpackbits(query[:, None] ^ items[None], axis=2).sum(axis=2)
+    return int((apart.min(axis=1) > radius).sum())
+
+
+@pytest.mark.parametrize(("empty", "words"), [("skip", "they are left out of the mean"), ("zero", "they count as 0")])
+def test_queries_that_retrieve_nothing_are_counted(empty: str, words: str) -> None:
+    measure = P_radius(empty=empty) @ 2
+    report = score_codes(QUERY, ITEMS, LABEL, DATABASE, measures=[measure, "P@5", "P@radius16"])
+    counts = {f"{a}->{b}": silent(QUERY[a], ITEMS[b], 2) for a, b in (("image", "text"), ("text", "image"))}
+    assert all(0 < count < 30 for count in counts.values()) and len(set(counts.values())) == 2
+    told = report.to_dict()["figures_empty_queries"]
+    assert told[str(measure)] == counts
+    assert told["P@5(ties=expected, empty=zero)"] == {"image->text": EMPTY, "text->image": EMPTY}
+    assert told["P@radius16(empty=zero)"] == {"image->text": 0, "text->image": 0}
+    ways = "; ".join(f"{way} {count} of 30" for way, count in counts.items())
+    line = f"{measure}: queries that retrieve nothing within the radius: {ways}; {words}"
+    assert report.said_empty[1:] == [line] and line in str(report) and line in report._repr_html_().replace("&gt;", ">")
+
+
+def test_queries_whose_signs_retrieve_nothing_are_counted() -> None:
+    class Model:
+        metric = "cosine"
+
+        def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+            return rows
+
+    query, items = ({m: RNG.normal(size=(n, 8)) for m in ("image", "text")} for n in (30, 50))
+    report = score_model(Model(), query, items, LABEL, DATABASE, measures=["P@radius0"])
+    name, ways = "P@radius0(empty=zero)", (("image", "text"), ("text", "image"))
+    counts = {f"{a}->{b}": silent(pack(query[a]), pack(items[b]), 0) for a, b in ways}
+    assert report.codes_figures_empty_queries == {name: counts} and 0 < min(counts.values())
+    assert report.figures_empty_queries == {name: {"image->text": 30, "text->image": 30}}  # no two point one way
+    assert f"\n{name}: queries that retrieve nothing within the radius: 30 of 30; they count as 0" in str(report)
+    assert f"\nas codes, {name}: queries that retrieve nothing within the radius: " in str(report)
 
 
 def test_a_report_is_whole_as_json() -> None:

@@ -12,7 +12,7 @@ from crossbit.storage.files import writing
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
-    from crossbit.evaluation import Report
+    from crossbit.evaluation import Measure, Report
     from crossbit.model import Model
 
 Figures = dict[str, dict[str, float]]  # measure -> direction -> value
@@ -48,6 +48,8 @@ def warn_of_collapse(model: Model, data: PairedData, report: Report | None = Non
 
 def say_score(report: Report, as_json: bool) -> None:
     """A stranger's codes: every measure as the field's usual script gives it, and tie-aware, side by side."""
+    from crossbit.evaluation import parse_measure
+
     if as_json:
         return say_json(report.to_dict())
     _say_head(report)
@@ -59,11 +61,11 @@ def say_score(report: Report, as_json: bool) -> None:
         say_table([name, *columns], rows, right=columns)
         say()
     bounds = [[way, _bounds(report, way), _chance(report, way)] for way in report.map]
-    main = _without_ties(report.measure, report.protocol["ties"])
+    main = _without_ties(parse_measure(report.measure))
     say_table([main, "by order inside ties", "chance"], bounds, right=["chance"])
     _say_figures(others)
     say()
-    say(_moved(report, pairs))
+    say(_moved(report, main, pairs[main]))
     return _say_rest(report)
 
 
@@ -73,10 +75,8 @@ def _both(of: Figures, way: str) -> list[str]:
     return [*figures, f"{of['index'][way] - of['expected'][way]:+.4f}" if len(of) == 2 else _UNDEFINED]
 
 
-def _moved(report: Report, pairs: dict[str, Figures]) -> str:
+def _moved(report: Report, name: str, of: Figures) -> str:
     """By how much ties move the first measure, in words."""
-    name = _without_ties(report.measure, report.protocol["ties"])
-    of = pairs[name]
     open_to = max(ends["best"] - ends["worst"] for ends in report.spread.values())
     luck = f"the order inside ties, which the codes leave open, could move it by {open_to:.4f}"
     if "expected" not in of:
@@ -88,20 +88,22 @@ def _moved(report: Report, pairs: dict[str, Figures]) -> str:
 def _by_ties(figures: Figures) -> tuple[dict[str, Figures], Figures]:
     """Figures by ties under one name, name -> ties -> direction -> value; and those of other measures."""
     from crossbit.evaluation import parse_measure
+    from crossbit.evaluation.measure import RankMeasure
 
     pairs: dict[str, Figures] = {}
     others: Figures = {}
     for name, values in figures.items():
-        ties = getattr(parse_measure(name), "ties", None)
-        if ties in ("index", "expected"):
-            pairs.setdefault(_without_ties(name, ties), {})[ties] = values
+        measure = parse_measure(name)
+        if isinstance(measure, RankMeasure) and measure.ties in ("index", "expected"):
+            pairs.setdefault(_without_ties(measure), {})[measure.ties] = values
         else:
             others[name] = values
     return pairs, others
 
 
-def _without_ties(name: str, ties: str) -> str:
-    return name.replace(f"ties={ties}, ", "").replace(", metric=cosine", "")
+def _without_ties(measure: Measure) -> str:
+    """Its name; the columns say the rule for ties, and the first line whether cosine ranks."""
+    return measure.name_without("ties", *(["metric"] if measure.metric == "cosine" else []))
 
 
 def _say_head(report: Report) -> None:
@@ -136,7 +138,7 @@ def _say_figures(figures: Figures) -> None:
 def _say_rest(report: Report) -> None:
     """Queries left out, quality of codes where there are curves or a stranger's codes, and some points of curves."""
     if report.said_empty:
-        say(f"\n{report.said_empty}")
+        say("\n" + "\n".join(report.said_empty))
     for of in report.curves.values():
         for way, points in of.items():
             say(f"\n{way}, {points['name']}\n")

@@ -1,25 +1,31 @@
 """The measures. A new one is a class here: its name, its options with their defaults, and a query's figure.
 
 Formulas and check values: McSherry & Najork, ECIR 2008 for expected values under ties; a query's figure is NaN where
-nothing is relevant to it, and its `empty` rule says what then happens.
+nothing is relevant to it, and its `empty` rule says what then happens. `parse_measure` reads a measure from its name.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from crossbit.evaluation.measure import Empty, Measure, RankMeasure, check_choice
+from crossbit.errors import UserError
+from crossbit.evaluation.measure import MEASURES, Empty, Measure, RankMeasure, Uncut, check_choice
 from crossbit.evaluation.rankings import Array, Block
 from crossbit.evaluation.ties.counts import Cutoff, average_precision_of_counts
 from crossbit.evaluation.ties.hits import hit_chance_of_counts, hits_of_counts
 
 Correct = Literal["label", "pair"]
 
+_NAME = re.compile(r"(?P<name>[^@()]*@[^\d()]*?)(?P<cut>\d+|all)(?P<options>\(.*\))?", re.IGNORECASE)
+_USUAL = {"P@radius": "2"}  # the cut to suggest where none was given; else all, or 10
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class MeanAveragePrecision(RankMeasure):
     """Mean average precision, of the whole ranking or cut at k; see `mean_average_precision` for `cutoff`.
 
@@ -56,7 +62,7 @@ class MeanAveragePrecision(RankMeasure):
         return _where_relevant(block, sums[:, 0] / np.maximum(divisor, 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Precision(RankMeasure):
     """Share of relevant items among the first N; an N beyond the database is divided by the size of the database.
 
@@ -74,7 +80,7 @@ class Precision(RankMeasure):
         return _where_relevant(block, hits_at(block, self.k, self.ties) / max(_within(block, self.k), 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recall(RankMeasure):
     """Share of a query's relevant items that stand among the first K.
 
@@ -90,7 +96,7 @@ class Recall(RankMeasure):
         return _where_relevant(block, hits_at(block, self.k, self.ties) / np.maximum(block.relevant.sum(axis=1), 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hit(RankMeasure):
     """Recall at K of instances: the share of queries with at least one correct item among the first K.
 
@@ -125,13 +131,13 @@ class Hit(RankMeasure):
         return _where_relevant(block, chance)
 
 
-@dataclass(frozen=True)
-class NDCG(RankMeasure):
+@dataclass(frozen=True, eq=False)
+class DiscountedGain(RankMeasure):
     """Normalised discounted cumulative gain: with g labels shared with the query, sum of (2^g - 1) / log2(rank + 1).
 
     Divided by the same sum for the best possible ranking, both cut at k.
 
-    >>> str(NDCG(50)), str(NDCG())
+    >>> str(DiscountedGain(50)), str(DiscountedGain())
     ('NDCG@50(ties=expected, empty=zero)', 'NDCG@all(ties=expected, empty=zero)')
     """
 
@@ -149,7 +155,7 @@ class NDCG(RankMeasure):
         return np.divide(gain, ideal, out=np.full(len(ideal), np.nan), where=ideal > 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RadiusPrecision(Measure):
     """Share of relevant items among those within a Hamming radius ("hash lookup"); whole tie groups enter.
 
@@ -164,6 +170,7 @@ class RadiusPrecision(Measure):
     also: ClassVar[tuple[str, ...]] = ("precision@radius", "P@r", "P@r<=", "lookup@")
     lowest: ClassVar[int] = 0
     found: ClassVar[str] = "retrieves anything"
+    empty_are: ClassVar[str] = "that retrieve nothing within the radius"
 
     empty: Empty = field(default="zero", kw_only=True)
 
@@ -197,3 +204,77 @@ def _within(block: Block, k: int | None) -> int:
 
 def _where_relevant(block: Block, values: Array) -> Array:
     return np.where(block.relevant.sum(axis=1) > 0, values, np.nan)
+
+
+mAP = Uncut(MeanAveragePrecision)  # in Python `mAP(ties="best") @ 50`, as `mAP@50(ties=best)` in text
+P = Uncut(Precision)
+recall = Uncut(Recall)
+hit = Uncut(Hit)
+NDCG = Uncut(DiscountedGain)
+P_radius = Uncut(RadiusPrecision)
+
+
+def parse_measure(text: str) -> Measure:
+    """The measure of a name; `str` of it is the whole name, which parses back.
+
+    A name is what is measured, `@`, where the ranking is cut (a number, or `all`), and in brackets the choices that
+    differ from the defaults, in any order; spaces are optional.
+
+    Raises:
+        UserError: an unknown name, option or choice, with the nearest known one; a cut that makes no sense.
+
+    >>> str(parse_measure("mAP@all"))
+    'mAP@all(ties=expected, empty=skip)'
+    >>> str(parse_measure("hit@1(correct=pair)"))
+    'hit@1(correct=pair, ties=expected, empty=zero)'
+    >>> parse_measure("ndgc@50")
+    Traceback (most recent call last):
+    crossbit.errors.UserError: unknown measure 'ndgc@50'; did you mean 'NDCG@50'? known: ...
+    """
+    compact = re.sub(r"\s+", "", str(text))
+    if compact.count("(") > compact.count(")"):
+        given = str(text).strip()
+        raise UserError(f"measure {given!r}: its bracket is not closed; such as mAP@50(cutoff=topk, ties=index)")
+    match = _NAME.fullmatch(compact)
+    if match is None or match["name"] not in MEASURES:
+        raise _unknown(str(text).strip(), match)
+    chosen = _options(compact, match["options"] or "()")
+    try:
+        return MEASURES[match["name"]].of(None if match["cut"].lower() == "all" else int(match["cut"]), **chosen)
+    except UserError as error:
+        raise UserError(f"{compact}: {error}") from error
+
+
+def known_measures() -> list[str]:
+    """How the names of all measures begin, and what stands for their cut.
+
+    >>> known_measures()
+    ['NDCG@K', 'NDCG@all', 'P@K', 'P@radiusK', 'hit@K', 'mAP@K', 'mAP@all', 'recall@K']
+    """
+    return sorted(f"{name}{cut}" for name, kind in MEASURES.items() for cut in ("K", "all")[: 1 + kind.whole])
+
+
+def _options(text: str, told: str) -> dict[str, Any]:
+    """The choices between the brackets."""
+    chosen: dict[str, Any] = {}
+    for part in told[1:-1].split(",") if told != "()" else ():
+        name, equals, choice = part.partition("=")
+        if not (name and equals and choice) or name in chosen:
+            raise UserError(f"{text!r}: {part!r} is not one OPTION=CHOICE, such as mAP@50(cutoff=topk, ties=index)")
+        chosen[name] = choice
+    return chosen
+
+
+def _unknown(text: str, match: re.Match[str] | None) -> UserError:
+    """An error that suggests the nearest name, with the cut that was given."""
+    known = f"known: {', '.join(known_measures())} (K a number), with options in brackets"
+    spelled = {other.lower(): kind for kind in MEASURES.values() for other in (kind.name, *kind.also)}
+    whole = text.partition("(")[0].strip()
+    names = [match["name"]] if match else [whole, f"{whole.partition('@')[0]}@"]
+    tried = [name.lower() for name in names if name.strip("@")]
+    near = [found for name in tried for found in difflib.get_close_matches(name, spelled, n=1)]
+    if not near:
+        return UserError(f"unknown measure {text!r}; {known}")
+    kind = spelled[near[0]]
+    cut = match["cut"] if match else _USUAL.get(kind.name, "all" if kind.whole else "10")
+    return UserError(f"unknown measure {text!r}; did you mean '{kind.name}{cut}'? {known}")

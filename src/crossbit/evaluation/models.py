@@ -57,6 +57,7 @@ def score_model(
         signs, others = ({modality: pack(vectors) for modality, vectors in of.items()} for of in (made, other))
         codes = score_codes(signs, others, *sides, measures=_ranked_by(further, "hamming"), **options)
         report = replace(report, bits=codes.bits, codes_map=codes.map, codes_figures=codes.figures)
+        report = replace(report, codes_figures_empty_queries=codes.figures_empty_queries)
     else:
         report = score_codes(made, other, *sides, measures=further, **more)
     of_database = {modality: code_quality(codes) for modality, codes in other.items()} if quality else {}

@@ -12,7 +12,7 @@ from crossbit.errors import UserError
 from crossbit.evaluation.cosine import CosineRanking
 from crossbit.evaluation.curves import Curve, Points
 from crossbit.evaluation.measure import Measure
-from crossbit.evaluation.names import parse_measure
+from crossbit.evaluation.measures import parse_measure
 from crossbit.evaluation.rankings import Array, Block, HammingRanking, Metric, Ranking
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ class Block:
     by_radius: Callable[[], tuple[Array, Array]]  # size and relevant by Hamming radius 0..bits
 
 
-class Ranking(Protocol):
+class Ranking(typing.Protocol):
     """What the measures are computed from: every query's ranking of the same items."""
 
     @property

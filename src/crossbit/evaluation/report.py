@@ -9,8 +9,8 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
-from crossbit.evaluation.measure import Empty
-from crossbit.evaluation.measures import MeanAveragePrecision
+from crossbit.evaluation.measure import Empty, Measure
+from crossbit.evaluation.measures import MeanAveragePrecision, parse_measure
 from crossbit.evaluation.rankings import Array, Metric
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 
@@ -51,6 +51,8 @@ class Report:
         quality: per modality what `code_quality` says of the database's codes or vectors.
         empty_queries: per direction how many queries have no relevant item: left out of `map`, or counted as 0 there
             (`empty` of the protocol).
+        figures_empty_queries, codes_figures_empty_queries: the same of `figures` and `codes_figures`, by their names:
+            how many queries have no relevant item or, for "P@radius", retrieve nothing.
         per_query: per direction the average precision of each query, NaN where it is left out.
         figures_per_query: the same of `figures`, by their names.
     """
@@ -69,6 +71,8 @@ class Report:
     curves: dict[str, dict[str, Any]] = field(default_factory=dict)
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
     empty_queries: dict[str, int] = field(default_factory=dict)
+    figures_empty_queries: dict[str, dict[str, int]] = field(default_factory=dict)
+    codes_figures_empty_queries: dict[str, dict[str, int]] = field(default_factory=dict)
     per_query: dict[str, Array] = field(default_factory=dict, repr=False, compare=False)
     figures_per_query: dict[str, dict[str, Array]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -83,16 +87,25 @@ class Report:
                 yield from ((query, way, name, float(value)) for query, value in enumerate(values))
 
     @property
-    def said_empty(self) -> str | None:
-        """In words, which queries have nothing to find; None where all have."""
-        counts = {
-            f"{count:,} of {self.protocol['queries']:,}": way for way, count in self.empty_queries.items() if count
-        }
+    def said_empty(self) -> list[str]:
+        """In words, which queries have nothing to find; further measures where theirs are empty for another reason."""
+        main = parse_measure(self.measure)
+        lines = [self._said_empty(main, self.empty_queries)]
+        for which, figures in ("", self.figures_empty_queries), ("as codes, ", self.codes_figures_empty_queries):
+            for measure, counts in ((parse_measure(name), counts) for name, counts in figures.items()):
+                if measure.empty_are != main.empty_are and (line := self._said_empty(measure, counts)):
+                    lines.append(f"{which}{measure}: {line}")
+        return list(filter(None, lines))
+
+    def _said_empty(self, measure: Measure, empty: dict[str, int]) -> str:
+        """How many queries are empty for a measure, and what becomes of them; nothing where none is."""
+        counts = {way: f"{count:,} of {self.protocol['queries']:,}" for way, count in empty.items() if count}
         if not counts:
-            return None
-        ways = "; ".join(f"{way} {count}" for count, way in counts.items()) if len(counts) > 1 else next(iter(counts))
-        fate = "are left out of the mean" if self.protocol["empty"] == "skip" else "count as 0"
-        return f"queries without a relevant item in the database: {ways}; they {fate}"
+            return ""
+        alike = len(set(empty.values())) == 1
+        ways = next(iter(counts.values())) if alike else "; ".join(f"{way} {count}" for way, count in counts.items())
+        fate = "are left out of the mean" if measure.empty == "skip" else "count as 0"
+        return f"queries {measure.empty_are}: {ways}; they {fate}"
 
     def _repr_html_(self) -> str:
         """A table for notebooks: the figures per direction, with their protocol below."""
@@ -103,7 +116,7 @@ class Report:
             for name, of in rows.items()
             if all(way in of for way in self.map)
         )
-        text = "<br>".join(escape(line) for line in [*str(self).splitlines()[:1], self.said_empty or ""] if line)
+        text = "<br>".join(escape(line) for line in [*str(self).splitlines()[:1], *self.said_empty])
         return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table><p>{text}</p>"
 
     @property
@@ -126,7 +139,7 @@ class Report:
         codes = [f"{direction} {value:.4f}" for direction, value in self.codes_map.items()]
         more = ("as codes, by Hamming distance", codes), ("any order of ties", bounds), ("chance", chance)
         last = [f"model of the {self.protocol['selection']}"] if "selection" in self.protocol else []
-        last += [self.said_empty] if self.said_empty else []
+        last += self.said_empty
         last += [f"{what}: {', '.join(of)}" for what, of in more if of]
         for name, values in self.figures.items():
             last.append(f"{name}: {', '.join(f'{direction} {value:.4f}' for direction, value in values.items())}")

@@ -149,7 +149,8 @@ def score_rankings(
         chance={way: score.figures["chance"] for way, score in scores.items() if "chance" in score.figures},
         figures={name: {way: score.figures[name] for way, score in scores.items()} for name in further},
         curves=_by_title({way: score.curves for way, score in scores.items()}),
-        empty_queries={way: int(np.isnan(score.queries["map"]).sum()) for way, score in scores.items()},
+        empty_queries={way: score.empty("map") for way, score in scores.items()},
+        figures_empty_queries={name: {way: score.empty(name) for way, score in scores.items()} for name in further},
         per_query={way: measure.fill(score.queries["map"]) for way, score in scores.items()} if per_query else {},
         figures_per_query={
             name: {way: further[name].fill(score.queries[name]) for way, score in scores.items()} for name in further
@@ -166,6 +167,10 @@ class _Score:
     figures: dict[str, float]  # "map", "worst", "best", "chance" and the further measures by their names
     queries: dict[str, Array]  # of each query (m,), NaN where it is undefined: "map" and the further measures
     curves: dict[str, Points]
+
+    def empty(self, name: str) -> int:
+        """How many queries a measure is undefined for."""
+        return int(np.isnan(self.queries[name]).sum())
 
 
 def _further(measures: Sequence[str | Measure], metric: Metric, database: str) -> dict[str, Measure]:
@@ -187,8 +192,7 @@ def _further(measures: Sequence[str | Measure], metric: Metric, database: str) -
 
 def _score(ranking: Ranking, measure: MeanAveragePrecision, further: dict[str, Measure], curves: bool) -> _Score:
     """The measures, with the bounds that ties leave the first one, and what a random ranking is expected to give."""
-    main: dict[str, Measure] = {bound: replace(measure, ties=bound) for bound in ("worst", "best")}
-    main |= {"map": measure}
+    main: dict[str, Measure] = {"map": measure, **dict(zip(("worst", "best"), measure.bounds(), strict=True))}
     alike = {name: other for name, other in further.items() if not other.own_pair}
     wanted: dict[str, Callable[[Block], Array]] = {key: other.values for key, other in (main | alike).items()}
     if measure.cutoff != "first-k-relevant" or measure.k is None or measure.k >= ranking.items:

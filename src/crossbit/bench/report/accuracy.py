@@ -196,9 +196,9 @@ class AccuracySheet:
 
     def _bounds(self, rows: Sequence[Row], places: Sequence[tuple[Cell, str]]) -> str:
         """By how much the order inside ties could move a figure, at most."""
-        if "ties=expected" not in self.measure:
+        if not (bounds := bounds_of(self.measure)):
             return ""
-        worst, best = (self.runs.figures(self.database, bound) for bound in bounds_of(self.measure))
+        worst, best = (self.runs.figures(self.database, bound) for bound in bounds)
         keys = [(row, *place) for row in rows for place in places if (row, *place) in worst and (row, *place) in best]
         if not keys:
             return ""

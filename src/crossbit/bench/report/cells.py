@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from crossbit.bench.work.store import DONE, Result
+from crossbit.errors import UserError
+from crossbit.evaluation import Measure, parse_measure
+from crossbit.evaluation.measure import CHANCE, RankMeasure
 from crossbit.methods import available
 
 WIDEST = 8  # columns of figures that a page holds
@@ -92,8 +94,9 @@ class Runs:
     def measures(self) -> list[str]:
         """The measures' names; what ranks by Hamming distance first; chance levels and bounds are none."""
         names = dict.fromkeys(figure["measure"] for result in self.done for figure in result.figures)
-        found = [name for name in names if not is_chance(name) and not is_bound(name, names)]
-        return sorted(found, key=lambda name: "metric=" in name)
+        results = [name for name in names if not name.startswith(CHANCE)]
+        bounds = {bound for name in results for bound in bounds_of(name)}
+        return sorted((name for name in results if name not in bounds), key=lambda name: "metric=" in name)
 
     @property
     def databases(self) -> list[str]:
@@ -116,7 +119,8 @@ class Runs:
 
     def chance(self, database: str, measure: str) -> Figures:
         """A measure's level of chance where it was recorded, as `figures`."""
-        return self.figures(database, chance_of(measure))
+        known = measure_of(measure)
+        return {} if known is None else self.figures(database, known.chance)
 
 
 def arrange(results: Sequence[Result]) -> list[Runs]:
@@ -124,33 +128,23 @@ def arrange(results: Sequence[Result]) -> list[Runs]:
     return [Runs(data, results) for data in dict.fromkeys(result.data for result in results)]
 
 
-def chance_of(measure: str) -> str:
-    """The name of a measure's level of chance, which neither ties nor what ranks can move.
-
-    >>> chance_of("mAP@all(ties=expected, empty=skip, metric=cosine)")
-    'chance of mAP@all(empty=skip)'
-    """
-    return "chance of " + re.sub(r"ties=\w+, |, metric=\w+", "", measure)
-
-
-def is_chance(measure: str) -> bool:
-    """Whether a figure is no result but the level of chance."""
-    return measure.startswith("chance of ")
+def measure_of(name: str) -> Measure | None:
+    """The measure of a recorded name; None where this crossbit does not know it: its figures are shown all the same."""
+    try:
+        return parse_measure(name)
+    except UserError:
+        return None
 
 
-def bounds_of(measure: str) -> tuple[str, str]:
-    """The names of the bounds that the order inside ties leaves a measure.
+def bounds_of(name: str) -> list[str]:
+    """The names of the worst and the best value that the order inside ties leaves an expected one; none of any other.
 
     >>> bounds_of("mAP@all(ties=expected, empty=skip)")
-    ('mAP@all(ties=worst, empty=skip)', 'mAP@all(ties=best, empty=skip)')
+    ['mAP@all(ties=worst, empty=skip)', 'mAP@all(ties=best, empty=skip)']
     """
-    worst, best = (re.sub(r"\bties=\w+", f"ties={bound}", measure) for bound in ("worst", "best"))
-    return worst, best
-
-
-def is_bound(measure: str, among: Iterable[str]) -> bool:
-    """Whether a measure is but a bound of another one."""
-    return any(measure in bounds_of(other) and measure != other and "ties=expected" in other for other in among)
+    measure = measure_of(name)
+    expected = isinstance(measure, RankMeasure) and measure.ties == "expected"
+    return [str(bound) for bound in measure.bounds()] if measure and expected else []
 
 
 @cache

@@ -5,17 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from crossbit.bench.recipe.recipe import BenchProtocol
-from crossbit.bench.report.cells import chance_of
 from crossbit.bits import pack, top_k
 from crossbit.data.types import PairedData
-from crossbit.evaluation import Report, evaluate
+from crossbit.evaluation import Report, evaluate, parse_measure
 from crossbit.model import Model
 
 CHUNK = 8192  # rows fetched at a time; the arrays may be memory-mapped
@@ -122,15 +121,15 @@ def codes_file(model: Model, embedded: PairedData) -> dict[str, np.ndarray]:
 def figures_of(database: str, report: Report) -> Iterator[dict[str, Any]]:
     """Every figure of a report under its full name: mAP, its bounds by the order inside ties and its level of chance,
     further measures."""
+    measure = parse_measure(report.measure)
     named: list[tuple[str, Mapping[str, float]]] = [(report.measure, report.map)]
-    for bound in ("worst", "best"):
-        spread = {way: ends[bound] for way, ends in report.spread.items()}
-        named.append((report.measure.replace(f"ties={report.protocol['ties']}", f"ties={bound}"), spread))
+    for end, bound in zip(("worst", "best"), measure.bounds(), strict=True):
+        named.append((str(bound), {way: ends[end] for way, ends in report.spread.items()}))
     if report.chance:
-        named.append((chance_of(report.measure), report.chance))
+        named.append((measure.chance, report.chance))
     if report.codes_map:  # the signs of real vectors, by Hamming distance
-        named.append((report.measure.replace(", metric=cosine", ""), report.codes_map))
+        named.append((str(replace(measure, metric=None)), report.codes_map))
     named += [*report.figures.items(), *report.codes_figures.items()]
-    for measure, values in dict(named).items():
+    for name, values in dict(named).items():
         for direction, value in values.items():
-            yield {"database": database, "direction": direction, "measure": measure, "value": float(value)}
+            yield {"database": database, "direction": direction, "measure": name, "value": float(value)}
