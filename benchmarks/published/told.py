@@ -9,7 +9,7 @@ from benchmarks.common.page import Section, mean_text, table
 
 SAME_STEPS = "`form=official` and the published code from identical weights on identical batches."
 AN_EPOCH = "*products*: the matrix products of the steps alone, forward and backward. In turns in one process."
-NOT_BELOW = "*Not below*: the difference is above minus the larger of .005 and two standard errors of it."
+NOT_BELOW = "*Not below*: not worse than published by more than max(.005, 2 standard errors of the difference)."
 
 
 def sections(method: str, speed: str, steps: str, accuracy: str, accuracy_body: Any = None) -> dict[str, Section]:

@@ -145,7 +145,7 @@ SECTIONS = {
     "look-speed": Section(
         "LOOK: a whole training beside NRCH's",
         "NRCH's are an epoch's seconds (the difference of trainings that have more epochs; at the paper's width on an "
-        "eighth of the rows) times the epochs of its paper; it trains on the labelled pairs alone.",
+        "eighth of the rows) times the epochs of its paper; it trains on labelled pairs only.",
         beside_section,
     ),
     "look-growth": Section(

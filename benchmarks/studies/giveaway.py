@@ -98,7 +98,7 @@ ABOUT = (
     "Ridge regression on the features that training uses, learned from the true labels of the training rows, tried "
     "on the queries; means over the labels. *Given away*: average precision of at least .95."
 )
-SECTIONS = {"giveaway": Section("What one modality alone tells of the glyph sets", ABOUT, section)}
+SECTIONS = {"giveaway": Section("How much each modality says about the labels of the glyph sets", ABOUT, section)}
 
 
 def main() -> None:

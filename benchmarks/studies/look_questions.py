@@ -203,7 +203,7 @@ SECTIONS = {
         "A made set with 255 classes of a long tail, two modalities, 4,000 labelled pairs of 12,000; *weak*: twice the "
         "noise in the features. How likely two rows share a label, of *all* probabilities, as LOOK has it, or of a "
         "row's largest only. mAP, the mean of both directions; expected labels of a row of the database, and the "
-        "estimated rate of wrong ones. NRCH and MRL train on the labelled pairs alone, LOOK on all 12,000.",
+        "estimated rate of wrong ones. NRCH and MRL train on labelled pairs only, LOOK on all 12,000.",
         section,
     ),
 }
