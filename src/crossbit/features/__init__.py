@@ -5,16 +5,16 @@ The featurisers stand one a file in this folder and are found by looking into it
 
 from __future__ import annotations
 
-import pkgutil
-from importlib import import_module
 from typing import Any
 
 from numpy.typing import NDArray
 
-from crossbit.errors import unknown
 from crossbit.features.base import Featuriser
+from crossbit.registry import Registry
 
 __all__ = ["Featuriser", "available", "featuriser_from_state", "fit_featuriser", "get"]
+
+_FEATURISERS = Registry(__name__, Featuriser, "kind of features")  # type: ignore[type-abstract]
 
 
 def available() -> dict[str, type[Featuriser]]:
@@ -23,10 +23,7 @@ def available() -> dict[str, type[Featuriser]]:
     >>> {name: featuriser.reads for name, featuriser in available().items() if featuriser.reads != "pictures"}
     {'as-is': 'vectors', 'scaled': 'vectors', 'words': 'texts'}
     """
-    found: dict[str, type[Featuriser]] = {}
-    for module in _modules():
-        found |= _featurisers(module)
-    return dict(sorted(found.items()))
+    return _FEATURISERS.all()
 
 
 def get(name: str) -> type[Featuriser]:
@@ -35,13 +32,7 @@ def get(name: str) -> type[Featuriser]:
     Raises:
         UserError: there is none; the known ones are listed.
     """
-    module = name.replace("-", "_")
-    found = _featurisers(module) if module in _modules() else {}
-    if name not in found:
-        found = available()
-    if name not in found:
-        raise unknown("kind of features", name, found)
-    return found[name]
+    return _FEATURISERS.get(name)
 
 
 def fit_featuriser(name: str, rows: Any, *, seed: int = 0) -> Featuriser:
@@ -67,13 +58,3 @@ def featuriser_from_state(config: dict[str, Any], tensors: dict[str, NDArray[Any
     np.True_
     """
     return get(str(config.get("name"))).from_state(config, tensors)
-
-
-def _modules() -> list[str]:
-    return [info.name for info in pkgutil.iter_modules(__path__)]
-
-
-def _featurisers(module: str) -> dict[str, type[Featuriser]]:
-    values = vars(import_module(f"{__name__}.{module}")).values()
-    classes = [value for value in values if isinstance(value, type) and issubclass(value, Featuriser)]
-    return {value.name: value for value in classes if "name" in vars(value)}

@@ -1,20 +1,22 @@
 """Public feature files of this field: what a path is, told from names and headers, and how it becomes pairs.
 
-A layout is one module here with a `LAYOUT`; it is found by itself, there is no list to edit.
+A layout is one module here with a `Layout`; it is found by itself, there is no list to edit.
 """
 
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 from pathlib import Path
 
 from crossbit.data.layouts.parts.base import Layout, LayoutFile, Reading
 from crossbit.errors import UserError
+from crossbit.registry import Registry
 from crossbit.storage.matlab import SUFFIXES, Container, open_container
 
 __all__ = ["Layout", "LayoutFile", "Reading", "find_layout", "layouts"]
+
+_LAYOUTS = Registry(__name__, Layout, "layout")  # type: ignore[type-abstract]
 
 
 @cache
@@ -24,12 +26,7 @@ def layouts() -> dict[str, Layout]:
     >>> sorted(layouts())
     ['coco-h5', 'dcmh', 'dcmht', 'iapr-mat', 'mrl-h5', 'mrl-mat', 'nrch-h5', 'split-mat']
     """
-    found = {}
-    for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        if isinstance(layout := getattr(module, "LAYOUT", None), Layout):
-            found[layout.name] = layout
-    return dict(sorted(found.items()))
+    return {name: layout() for name, layout in _LAYOUTS.all().items()}
 
 
 def about(layout: Layout) -> str:

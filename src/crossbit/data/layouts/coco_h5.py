@@ -41,6 +41,3 @@ class CocoH5(Layout):
         if "image" not in found.entries:
             parts = [{role: found.entries[f"{part} {role}"] for role in ROLES} for part in ("train", "test")]
         return split_by_rule(found, parts, split, transposed)
-
-
-LAYOUT = CocoH5()

@@ -30,6 +30,3 @@ class Dcmh(Layout):
         sides = pairs_of({entry.key: entry.shape for entry in found.entries.values()}, transposed)
         images = pictures(found.entries["image"], sides["images"])
         return split_by_rule(found, [found.entries], split, transposed, images=images)
-
-
-LAYOUT = Dcmh()

@@ -94,6 +94,3 @@ def _place(folder: Path, name: str) -> Path | None:
     return next((path for path in tried if path.is_absolute() and path.is_file()), None) or next(
         (path for path in tried[1:] if path.is_file()), None
     )
-
-
-LAYOUT = Dcmht()

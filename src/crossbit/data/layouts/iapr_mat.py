@@ -31,6 +31,3 @@ class IaprMat(Layout):
             queries = label.shape[-1 if turned(parts[1], transposed)["label"] else 0]
             split = Split(split.rule, (queries,), split.chosen)
         return split_by_rule(found, parts, split, transposed)
-
-
-LAYOUT = IaprMat()

@@ -72,6 +72,3 @@ def _validation(name: str, n: int) -> tuple[int, str]:
             1, n * size // of
         ), f" (too few for the {size:,} of the published set; mrl:ROWS takes another number)"
     return size, ", as in MRL's code"
-
-
-LAYOUT = MrlH5()

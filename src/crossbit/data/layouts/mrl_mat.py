@@ -94,6 +94,3 @@ def _check_rows(part: str, labels: Sequence[np.ndarray]) -> None:
         raise UserError(
             f"the views of '{part}' have different numbers of rows: {sizes}; row i of every view must be pair i"
         )
-
-
-LAYOUT = MrlMat()

@@ -167,6 +167,3 @@ def _alike(one: str, other: str) -> bool:
     """Whether names mean one set: `mirflickr25k` and `MIRFlickr`, `nus-wide-tc21` and `NUS-WIDE`."""
     a, b = (re.sub("[^a-z0-9]", "", name.lower()) for name in (one, other))
     return a.startswith(b) or b.startswith(a)
-
-
-LAYOUT = NrchH5()

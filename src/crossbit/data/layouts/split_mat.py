@@ -75,6 +75,3 @@ def _named(folder: Path) -> list[tuple[Path, re.Match[str]]]:
     """The files of a folder whose names are in this layout."""
     matches = ((file, FILE.fullmatch(file.name)) for file in sorted(folder.glob("*.mat")))
     return [(file, match) for file, match in matches if match is not None]
-
-
-LAYOUT = SplitMat()

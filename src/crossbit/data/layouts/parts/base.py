@@ -102,7 +102,7 @@ class Reading:
 
 
 class Layout(ABC):
-    """A way in which people keep this field's sets; a module in `crossbit.data.layouts` that has one as its `LAYOUT`.
+    """A way in which people keep this field's sets; a new one is a new module in `crossbit.data.layouts`.
 
     Attributes:
         name: as in the table of docs/layouts.md.
