@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.data.observed import observed_labels
+from crossbit.data.observed import training_labels
 from crossbit.data.split import group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
@@ -95,10 +95,7 @@ def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray)
 def _labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
     """Observed labels (rows, classes) by modality, zeros for rows outside the training split."""
     try:
-        labels = observed_labels(data, modalities, rows)
+        labels = training_labels(data, modalities, rows)
     except UserError as error:
         raise UserError(f"{error}; an audit compares labels with those of their neighbours") from error
-    outside = ~np.isin(rows, data.splits["train"])
-    for array in {id(array): array for array in labels.values()}.values():
-        array[outside] = 0
     return {modality: torch.from_numpy(array) for modality, array in labels.items()}

@@ -30,6 +30,15 @@ def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -
     )
 
 
+def training_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """As `observed_labels`, with zeros for rows outside the training split: nobody labelled them for training."""
+    labels = observed_labels(data, modalities, rows)
+    outside = ~np.isin(rows, data.splits["train"])
+    for array in {id(array): array for array in labels.values()}.values():
+        array[outside] = 0
+    return labels
+
+
 def has_labels(data: PairedData) -> bool:
     arrays = data.label, data.observed_label
     return any(array is not None for array in arrays) or bool(data.modality_label or data.modality_observed_label)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossbit.data.noise import Noise, corrupt_data, parse_noise, shuffle_pairs
-from crossbit.data.observed import observed_labels
+from crossbit.data.observed import observed_labels, training_labels
 from crossbit.data.split import group_numbers, held_out
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
@@ -85,11 +85,7 @@ class Prepared:
 
     def seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """As `observed`, with zeros for rows outside the training split: nobody labelled them for training."""
-        labels = self.observed(rows)
-        outside = ~np.isin(rows, self.data.splits["train"])
-        for array in {id(array): array for array in labels.values()}.values():
-            array[outside] = 0
-        return labels
+        return training_labels(self.data, self.modalities, rows)
 
     def clean(self) -> np.ndarray | None:
         """Bool (rows,): true labels and true pair; None where nothing is known to be wrong."""
