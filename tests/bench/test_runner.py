@@ -20,6 +20,7 @@ import pytest
 
 import crossbit.bench.bench
 import crossbit.bench.work.runner
+import crossbit.runs.folder
 from crossbit.bench.bench import Bench, prepare
 from crossbit.bench.report.cells import cell_of
 from crossbit.bench.work import workers
@@ -553,6 +554,23 @@ def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
         assert load_model(place / "out" / "runs" / blind["none"].id).config["noise"] is None
     unshared = {tuple(sorted(map(str, result.machine))) for result in results if result.method == "nrch"}
     assert all("same_training_as" not in names for names in unshared)
+
+
+def test_a_run_is_copied_while_another_process_drops_its_weights(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ONE.replace('"nrch"', '"infonce"').replace("seeds = 1", "seeds = 1\nkeep_models = false")
+    (place / "one.toml").write_text(text)
+    link = crossbit.runs.folder._link
+
+    def gone(source: str, target: str) -> str:
+        if Path(source).name in ("model.safetensors", "featurisers.json", "rows.npz"):
+            raise FileNotFoundError(2, "removed after the folder was listed", source)
+        return link(source, target)
+
+    monkeypatch.setattr("crossbit.runs.folder._link", gone)
+    monkeypatch.setattr("crossbit.bench.work.runner.drop_weights", lambda *_: None)
+    results = run(prepare(place / "one.toml", place / "out", data_root=place))
+    assert [result.status for result in results] == ["done", "done"], results
+    assert results[1].same_training_as == results[0].id
 
 
 def test_noise_may_be_drawn_per_group(place: Path) -> None:

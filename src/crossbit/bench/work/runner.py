@@ -25,6 +25,7 @@ from crossbit.bench.work.store import (
     drop_weights,
     read_result,
     run_folder,
+    weights_of,
     write_per_query,
     write_result,
 )
@@ -177,12 +178,14 @@ def _as_without_noise(job: Job, out: Path, load: JobData) -> Result | None:
     run, clean = job.run, replace(job, run=replace(job.run, noise=NO_NOISE))
     if run.noise == NO_NOISE or parse_noise(run.noise).of_pairs or get(run.method).sees_labels or run.validation:
         return None
-    held, folder = finished(clean, out), run_folder(out, clean.run.id)
-    weights = RunFolder(folder).is_finished or not job.protocol.keep_models
-    if held is None or held.status == FAILED or not weights or len(load(job.source)[0].validation):
+    held, folder = finished(clean, out), RunFolder(run_folder(out, clean.run.id))
+    whole = folder.is_finished or not job.protocol.keep_models
+    if held is None or held.status == FAILED or not whole or len(load(job.source)[0].validation):
         return None
+    dropped = [] if job.protocol.keep_models else weights_of(folder)  # perhaps this very moment, by another process
     changes = {"noise": run.noise, "noise_changes": "nothing"}
-    RunFolder(folder).copy_to(run_folder(out, run.id), without=["result.json"], **changes)
+    left_out = ["result.json", *(file.name for file in dropped)]
+    folder.copy_to(run_folder(out, run.id), without=left_out, **changes)
     return replace(held, **_told(run), machine={**held.machine, "same_training_as": clean.run.id})
 
 

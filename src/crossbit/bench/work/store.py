@@ -136,10 +136,15 @@ def write_per_query(out: Path, run: str, arrays: Mapping[tuple[str, str], np.nda
     write_npz(run_folder(out, run) / "per_query.npz", named, compress=True)
 
 
+def weights_of(folder: RunFolder) -> list[Path]:
+    """What is large in a run's folder and not needed for tables."""
+    return [folder.weights_file, folder.featurisers_file, folder.rows_file]
+
+
 def drop_weights(out: Path, run: str) -> None:
-    """Remove what is large and not needed for tables: the weights."""
+    """Remove the weights of a run."""
     folder = RunFolder(run_folder(out, run))
-    for file in (folder.weights_file, folder.featurisers_file, folder.rows_file):
+    for file in weights_of(folder):
         file.unlink(missing_ok=True)
     remove_checkpoint(folder)
 
