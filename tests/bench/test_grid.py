@@ -124,7 +124,7 @@ def test_a_cell_that_two_grids_share_is_run_once(place: Path) -> None:
 
 def test_a_cell_has_one_set_of_settings(place: Path) -> None:
     _, (line,) = expanded(grids({}, {"settings": {"width": 9}}), place)
-    assert line.startswith("grid 2: nrch on toy stands in an earlier grid with other width")
+    assert line.startswith("grid 2: nrch on toy is in an earlier grid with other width")
     variant = {"label": "wide", "method": "nrch", "settings": {"width": 9}}
     runs, mistakes = expanded(grids({}, {"variants": [variant]}), place)
     assert ([(run.variant, run.settings["width"]) for run in runs], mistakes) == ([("", 8), ("wide", 9)], [])

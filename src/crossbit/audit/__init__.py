@@ -32,7 +32,7 @@ class ClassShare:
 
     Attributes:
         label: the class.
-        modality: whose labels are counted, where modalities were labelled apart; else None.
+        modality: whose labels are counted, where each modality has its own; else None.
         given: rows that have the label.
         wrong: the share of these that probably should not; None for a label that nobody has.
         missing: the expected number of labelled rows that should have it and do not.

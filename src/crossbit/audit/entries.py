@@ -18,12 +18,12 @@ WORTH = 0.1  # probability from which a row is worth a look, and has its reason 
 
 @dataclass(frozen=True)
 class SuspectRow:
-    """One row, or one modality of it where modalities were labelled apart; the columns of `audit.parquet`.
+    """One row, or one modality of it where each has its own labels; the columns of `audit.parquet`.
 
     Attributes:
         rank: from 1, the likeliest wrong first.
         row: its number in the data.
-        modality: whose labels these are, where modalities were labelled apart; else None.
+        modality: whose labels these are, where each modality has its own; else None.
         probability: that its observed labels are not the true ones; None where it has none.
         observed: names of its labels.
         suggested: what they probably are.

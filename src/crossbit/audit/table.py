@@ -13,7 +13,7 @@ from crossbit.audit.entries import SuspectRow
 from crossbit.storage.files import writing
 
 LABELS = "STRUCT(label VARCHAR, probability DOUBLE)[]"
-COLUMNS = {  # of audit.parquet and of the CSV file; what they mean stands with `SuspectRow`
+COLUMNS = {  # of audit.parquet and of the CSV file; `SuspectRow` says what they mean
     **{"rank": "BIGINT", "row": "BIGINT", "modality": "VARCHAR", "probability": "DOUBLE"},
     **{"observed": "VARCHAR[]", "suggested": "VARCHAR[]", "wrong": LABELS, "missing": LABELS},
     **{"wrong_pair": "DOUBLE", "reason": "VARCHAR", "pair_reason": "VARCHAR", "partner": "BIGINT"},

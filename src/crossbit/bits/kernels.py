@@ -7,7 +7,7 @@ a fork, which numba's `prange` is not (its portable threading layer allows one c
 
 Two rules keep them fast. Inline what is called per block. Add up unsigned indices (`a[w, start + j]`): signed ones keep
 a branch for negative values, `a[:, s:e]` forgets that rows are contiguous, so that nothing vectorises, and any slice
-counts a reference. One keeps them right: what a kernel calls stands in its file, the only one whose changes numba's
+counts a reference. One keeps them right: what a kernel calls is in its file, the only one whose changes numba's
 cache notices.
 """
 

@@ -73,7 +73,7 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: S
 def say_next(*commands: Sequence[str | Path]) -> None:
     """What to try next, each command as its words; printed so that it works where crossbit was called.
 
-    A search is left out where the run can encode nothing of what it asks with: a run on vectors takes no words.
+    A search is left out where the run cannot encode its query: a run on vectors takes no words.
     """
     possible = [words for words in commands if words[0] != "search" or _can_search(words)]
     if possible:
@@ -83,7 +83,7 @@ def say_next(*commands: Sequence[str | Path]) -> None:
 
 
 def _can_search(words: Sequence[str | Path]) -> bool:
-    """Whether the run of `search RUN ...` encodes pictures, or words, whichever is asked with; true if it is no run."""
+    """Whether the run of `search RUN ...` encodes the kind of its query, pictures or words; true if it is not a run."""
     run = RunFolder(words[1])
     if not run.is_finished:
         return True

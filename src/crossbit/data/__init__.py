@@ -35,8 +35,8 @@ _LOG = logging.getLogger(__name__)
 def load_data(name_or_path: str | Path, *, split: str | None = None, transposed: bool | None = None) -> PairedData:
     """Data by the name of a built-in set, or by a path: a neutral `.npz` or folder of `.npy`, or a public layout.
 
-    What was decided in reading a public layout (its split rule, a mapping of labels, ...) stands in the data's
-    `notes`, and is logged.
+    What was decided in reading a public layout (its split rule, a mapping of labels, ...) is in the data's `notes`,
+    and is logged.
 
     Args:
         name_or_path: such as "glyphs", "mine.npz", "mirflickr25k/", "MIRFlickr.h5"; docs/layouts.md lists the layouts.

@@ -80,7 +80,7 @@ class Prepared:
 
     def observed(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Observed labels of these rows by modality, float32 0/1 (rows, classes); never the truth where others are
-        observed. The modalities share one array where they were not labelled apart."""
+        observed. The modalities share one array unless each has its own labels."""
         return observed_labels(self.data, self.modalities, rows)
 
     def seen(self, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -34,7 +34,7 @@ class PairedData:
         label: the truth, (n, c) 0/1 (held as uint8) or (n,) classes from 0 (held as int64); None without labels.
         splits: row numbers under "train", "query", "retrieval", optionally "validation"; no query is in another split.
         observed_label: what training may see instead of `label`, in the same form.
-        modality_label: the truth where modalities were labelled apart.
+        modality_label: the truth where each modality has its own labels.
         modality_observed_label: what training may see of one modality.
         label_names: a name for each class.
         caption: (n,) unicode, a line about each pair.

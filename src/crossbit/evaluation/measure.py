@@ -1,6 +1,6 @@
 """What a measure is: a name that carries its protocol, a value per query, and their mean.
 
-The measures themselves stand in `measures`, as does `parse_measure`, which reads a name back.
+The measures themselves are in `measures`, as does `parse_measure`, which reads a name back.
 """
 
 from __future__ import annotations

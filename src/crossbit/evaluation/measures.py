@@ -82,7 +82,7 @@ class Precision(RankMeasure):
 
 @dataclass(frozen=True, eq=False)
 class Recall(RankMeasure):
-    """Share of a query's relevant items that stand among the first K.
+    """Share of a query's relevant items among the first K.
 
     >>> str(Recall(10))
     'recall@10(ties=expected, empty=skip)'

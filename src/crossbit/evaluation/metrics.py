@@ -3,11 +3,11 @@
 Codes are packed uint8 (n, bits // 8) as `crossbit.bits.pack` makes them. Labels are 0/1 (n, classes) of any width: an
 item is relevant if it shares a class with the query; or integer classes (n,): it is relevant if they are equal.
 
-With L bits there are only L + 1 distances, so most of a ranking is tied, and what stands first inside a tie is an
+With L bits there are only L + 1 distances, so most of a ranking is tied, and what comes first inside a tie is an
 accident of the sort and of the order of the file. `ties` says what is done about it:
 
 * "expected": the mean over all orders inside ties, in closed form; independent of the database's order.
-* "index": ties stand in the order of the database, as a stable sort leaves them; to compare with others.
+* "index": ties are in the order of the database, as a stable sort leaves them; to compare with others.
 * "best", "worst": the highest and the lowest value that any order inside ties gives.
 """
 

@@ -1,6 +1,6 @@
 """Features: each modality as vectors, or pictures as pixels; fitted once on rows that are not queries.
 
-The featurisers stand one a file in this folder and are found by looking into it.
+Each featuriser is one file of this folder, which is searched for them.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def update_memory(
 
     Args:
         memory: (n, bits).
-        index: (m,) the row of each pair in the memory; of a row that stands in it twice the last one counts.
+        index: (m,) the row of each pair in the memory; of a row that is in it twice the last one counts.
         h_image, h_text: (m, bits) unit rows.
         momentum: delta.
         form: "official" takes the mean output to unit length before, and the row after.

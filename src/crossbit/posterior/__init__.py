@@ -37,7 +37,7 @@ class Posterior:
         labels: (n, c) probability of each label.
         prior: (n, c) the same before the row's own labels were looked at.
         corrupted: by modality (n,), the probability that the labels observed there are not the true ones; NaN for a row
-            without labels. The modalities share one array where they were not labelled apart.
+            without labels. The modalities share one array unless each has its own labels.
         single: every labelled row has one label, so probabilities of a row sum to 1.
         noise: by modality, how labels went wrong; empty where too few rows have labels.
         kernel, ridge: what was chosen; None where too few rows have labels.

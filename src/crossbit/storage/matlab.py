@@ -1,7 +1,7 @@
 """The reader of MATLAB's and HDF5 files: what one holds is told from its headers, and read when asked for.
 
 MATLAB writes `.mat` in two ways. Version 5 to 7 is read by scipy, a whole array at a time; version 7.3 is HDF5, which
-is read in blocks, and in which every array stands transposed: all of its axes in reverse order.
+is read in blocks, and in which every array is transposed: all of its axes in reverse order.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Container:
     others: dict[str, str] = field(default_factory=dict)
 
     def lacking(self, *keys: str) -> str:
-        """The names of an array that is not there, with what stands in its place."""
+        """The names of an array that is not there, with what is in its place."""
         other = [f"{key} is {self.others[key]}" for key in keys if key in self.others]
         return " or ".join(keys) + (f" ({'; '.join(other)})" if other else "")
 

@@ -193,5 +193,5 @@ def _collect(runs: Iterator[BenchRun], cells: dict[tuple[Any, ...], BenchRun], w
         if before != run:
             differ = [key for key, value in run.settings.items() if before.settings[key] != value]
             label = f" '{run.variant}'" if run.variant else ""
-            what = f"{run.method}{label} on {run.data} stands in an earlier grid with other {', '.join(differ)}"
+            what = f"{run.method}{label} on {run.data} is in an earlier grid with other {', '.join(differ)}"
             mistakes.append(f"{where}: {what}; give one of them a label of its own, as a variant")

@@ -190,7 +190,7 @@ class AccuracySheet:
         return notes
 
     def _blind(self, rows: Sequence[Row], view: Sequence[Cell]) -> list[str]:
-        """The rows of which one training stands in several cells."""
+        """The rows of which one training is used in several cells."""
         stands = {row_of(r) for r in self.runs.done if r.same_training_as and cell_of(r) in view}
         return [row.label for row in rows if row in stands]
 

@@ -9,7 +9,7 @@ from crossbit.bench.report.marks import Mark
 
 @dataclass(frozen=True)
 class TableCell:
-    """What stands in a table's field; `mark` says how it is set."""
+    """What is in a table's field; `mark` says how it is set."""
 
     text: str
     mark: Mark = ""

@@ -64,7 +64,7 @@ def _entries(results: Sequence[Result], databases: Sequence[str], measure: str) 
 
 
 def trainings(results: Iterable[Result]) -> list[Result]:
-    """One result for each training: those that stand for it under other noises of labels repeat its times.
+    """One result for each training: those that reuse it for other label noises repeat its times.
 
     >>> from types import SimpleNamespace as Run
     >>> runs = Run(id="clean", same_training_as=""), Run(id="noisy", same_training_as="clean")

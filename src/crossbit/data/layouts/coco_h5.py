@@ -15,7 +15,7 @@ ROLES = {"image": ("imgs_deep",), "text": ("text", "texts"), "label": ("imgs_lab
 
 class CocoH5(Layout):
     """`XAll`, `YAll`, `LAll`; or `train_imgs_deep`, `train_text`, `train_imgs_labels` and the same with `test_`, which
-    are stacked in this order. UCCH asks with the last rows and NRCH with the first."""
+    are stacked in this order. UCCH takes the last rows as queries and NRCH the first."""
 
     name = "coco-h5"
     rules = ("ucch", "nrch", "random")

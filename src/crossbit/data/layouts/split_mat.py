@@ -19,7 +19,7 @@ KEYS = {"image": ("XAll", "IAll"), "text": ("YAll",), "label": ("LAll",)}
 
 class SplitMat(Layout):
     """`SET-iall.mat` (raw pictures, `IAll`) or `SET-xall-vgg.mat` (`XAll`), `SET-yall.mat` (`YAll`), `SET-lall.mat`
-    (`LAll`) in one folder. The rules: UCCH asks with the last rows and NRCH with the first."""
+    (`LAll`) in one folder. The rules: UCCH takes the last rows as queries and NRCH the first."""
 
     name = "split-mat"
     rules = ("ucch", "nrch", "random")

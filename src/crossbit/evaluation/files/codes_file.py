@@ -49,7 +49,7 @@ def score_file(
     Codes are uint8 (rows, bits // 8), packed as by `np.packbits`; or bool, 0/1 or ±1 in any other type, one bit an
     entry. Other numbers are real vectors, ranked by cosine similarity (equal to 12 decimals: tied); then all modalities
     must hold real vectors. Labels are 0/1 (rows, classes) or classes (rows,); one column is classes. Arrays of a `.mat`
-    (any version) or HDF5 file may stand transposed. Names that the field's own code gives (`array_names.KNOWN`: qBX,
+    (any version) or HDF5 file may be transposed. Names that the field's own code gives (`array_names.KNOWN`: qBX,
     rBY, queryL, ...) are taken as what they mean there, and a warning says so. Where both sides hold the same rows, the
     queries are searched themselves.
 

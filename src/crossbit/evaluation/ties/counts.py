@@ -1,6 +1,6 @@
 """Measures of rankings with ties, in closed form from two counts per tie group: its items and its relevant items.
 
-Items at one distance may stand in any order. Expected values over all orders: McSherry & Najork, Computing Information
+Items at one distance may be in any order. Expected values over all orders: McSherry & Najork, Computing Information
 Retrieval Performance Measures Efficiently in the Presence of Tied Scores, ECIR 2008. In the formulas a group has n
 items, r of them relevant, and stands behind N items, R of them relevant. Everything is summed in float64.
 """

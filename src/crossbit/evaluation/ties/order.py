@@ -1,4 +1,4 @@
-"""Measures of the ranking that a stable sort by distance gives: ties stand in the order of the database.
+"""Measures of the ranking that a stable sort by distance gives: ties are in the order of the database.
 
 No sort is needed. Once it is known how many items, and how many relevant ones, lie nearer than each distance, one pass
 over the database in its own order gives every relevant item its rank and the number of hits up to it.

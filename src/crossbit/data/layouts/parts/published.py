@@ -13,7 +13,7 @@ def unlike_published(data: PairedData, *, fixed: bool) -> list[str]:
 
     Args:
         data: what was found.
-        fixed: whether its queries and training rows stand in the file, so that they are compared, too.
+        fixed: whether its queries and training rows are in the file, so that they are compared, too.
     """
     known = next((known for part, known in PUBLISHED.items() if part in _plain(data.name)), None)
     if known is None:

@@ -1,4 +1,4 @@
-"""Split rules: which rows a paper asks with, trains on and searches, by the order of a published file.
+"""Split rules: which rows a paper takes as queries, trains on and searches, by the order of a published file.
 
 A rule is written NAME[:QUERIES[:TRAIN]]; the numbers are by default those of the published set that a file's name or
 its number of pairs tells.

@@ -1,4 +1,4 @@
-"""Which side of an array holds the pairs: told by the size that all arrays of a set share, never guessed."""
+"""Which side of an array holds the pairs: the one whose size all arrays of a set share; never guessed."""
 
 from __future__ import annotations
 
