@@ -432,7 +432,7 @@ def test_a_method_of_real_vectors_says_so(place: Path, tmp_path: Path, command: 
     assert "their signs as codes, by Hamming distance" in evaluated.out
     np.save(tmp_path / "x.npy", vectors()["image"][:2])
     words = ["--modality", "image", "--out", tmp_path / "codes.npy"]
-    assert "--real writes those" in command("encode", run, tmp_path / "x.npy", *words).errors[0]
+    assert "--real writes the vectors" in command("encode", run, tmp_path / "x.npy", *words).errors[0]
     assert "their signs are indexed" in command("index", run).errors[0]
 
 

@@ -156,9 +156,8 @@ def search(
 ) -> None:
     """Find pictures by words, texts by a picture, or either by both.
 
-    The Hamming distance of the codes finds the hundred nearest, or -k of them
-    where that is more. The cosine of the embeddings puts these in order. Each
-    hit shows both.
+    The codes find the hundred nearest by Hamming distance (or -k, if more).
+    The cosine of the embeddings puts these in order. Each hit shows both.
 
     \b
     Examples:
