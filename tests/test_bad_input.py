@@ -223,7 +223,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "words and an item": (["search", "run", "bar", "--item", "20"], ["or item= alone"]),
     "no such item": (["search", "run", "--item", "3"], ["no item 3"]),
     "unknown modality to search": (["search", "run", "bar", "--modality", "imgae"], ["did you mean 'image'"]),
-    "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on texts"]),
+    "words to a model of vectors": (["search", "short", "bar"], ["image from vectors", "trained on words"]),
     "picture to a model of vectors": (
         ["encode", "short", "pictures.npz", "--modality", "image", "--out", "new.npy"],
         ["pictures.npz holds pictures, and image takes vectors", "trained on no pictures"],

@@ -569,11 +569,11 @@ def test_encode_says_what_a_modality_takes(place: Path, tmp_path: Path, command:
     np.save(tmp_path / "x.npy", np.zeros((2, 3)))
     (tmp_path / "texts.txt").write_text("level bar\n", encoding="utf-8")
     for source, modality, told in (
-        (photos(tmp_path), "text", "photos holds pictures, and text takes texts; take --modality image"),
-        (place / "query.png", "text", "query.png holds pictures, and text takes texts; take --modality image"),
-        (tmp_path / "texts.txt", "image", "texts.txt holds texts, and image takes pictures; take --modality text"),
+        (photos(tmp_path), "text", "photos holds pictures, and text takes words; take --modality image"),
+        (place / "query.png", "text", "query.png holds pictures, and text takes words; take --modality image"),
+        (tmp_path / "texts.txt", "image", "texts.txt holds words, and image takes pictures; take --modality text"),
         (tmp_path / "x.npy", "image", "x.npy holds vectors, and image takes pictures; this run was trained on no"),
-        (place / "vectors.npz", "text", "vectors.npz holds vectors, and text takes texts; this run"),
+        (place / "vectors.npz", "text", "vectors.npz holds vectors, and text takes words; this run"),
     ):
         ran = command("encode", place / "run", source, "--modality", modality, "--out", tmp_path / "codes.npy")
         assert (ran.code, len(ran.errors)) == (2, 1)

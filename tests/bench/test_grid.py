@@ -234,7 +234,7 @@ def test_features_by_modality(place: Path) -> None:
     [
         ({"image": "scalde"}, "[data.toy]: features: image: unknown kind of features 'scalde'; did you mean 'scaled'"),
         ({"sound": "scaled"}, "[data.toy]: unknown modality 'sound'"),
-        ({"text": "words"}, "text=words are of texts, and text holds vectors; take one of: as-is, scaled"),
+        ({"text": "words"}, "text=words are of words, and text holds vectors; take one of: as-is, scaled"),
         ({"image": 3}, "[data.toy]: features: image: must be text, got 3"),
         ("scaled", "[data.toy]: features: it is 'scaled'; it must be a table"),
     ],

@@ -85,7 +85,7 @@ def test_scaling_and_its_constant_columns() -> None:
 
 @pytest.mark.parametrize(
     ("name", "rows", "reads"),
-    [(name, rows, {4: "pictures", 2: "vectors", 1: "texts"}[rows.ndim]) for name, rows in ROWS.items()],
+    [(name, rows, {4: "pictures", 2: "vectors", 1: "words"}[rows.ndim]) for name, rows in ROWS.items()],
 )
 def test_what_a_featuriser_reads_is_what_it_can_be_fitted_on(name, rows, reads) -> None:
     assert available()[name].reads == reads

@@ -89,7 +89,7 @@ def _can_search(words: Sequence[str | Path]) -> bool:
         return True
     from crossbit import features
 
-    return ("pictures" if "--image" in words else "texts") in {features.get(name).reads for name in run.featurisers}
+    return ("pictures" if "--image" in words else "words") in {features.get(name).reads for name in run.featurisers}
 
 
 def calling() -> str:

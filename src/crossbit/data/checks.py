@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from crossbit.errors import UserError, unknown
 
+Kind = Literal["vectors", "pictures", "words"]  # what a modality holds
 SPLITS = ("train", "query", "retrieval", "validation")
 RESERVED = frozenset({*SPLITS, "label", "observed_label", "label_names", "caption", "path", "group"})
 _FLOATS = (np.float16, np.float32, np.float64)
 _BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
 
 
-def kind(name: str, array: np.ndarray) -> str:
+def kind(name: str, array: np.ndarray) -> Kind:
     """What the array of modality `name` holds: "vectors", "pictures" or "words"; UserError where it is none of them.
 
     >>> kind("image", np.zeros((2, 8, 8, 3), np.uint8))

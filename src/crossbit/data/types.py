@@ -13,6 +13,7 @@ import numpy as np
 from crossbit.bits.labels import check_labels
 from crossbit.data.checks import (
     RESERVED,
+    Kind,
     check_group,
     check_modalities,
     check_rows,
@@ -113,7 +114,7 @@ class PairedData:
         arrays = [array for _, array in _label_arrays(self) if array.ndim == 2]
         return any(bool((array.sum(axis=1, dtype=np.int64) != 1).any()) for array in arrays)
 
-    def kind(self, modality: str) -> str:
+    def kind(self, modality: str) -> Kind:
         """What a modality holds: "vectors", "pictures" or "words"."""
         return kind(modality, self[modality])
 

@@ -21,7 +21,7 @@ def available() -> dict[str, type[Featuriser]]:
     """Every featuriser by name.
 
     >>> {name: featuriser.reads for name, featuriser in available().items() if featuriser.reads != "pictures"}
-    {'as-is': 'vectors', 'scaled': 'vectors', 'words': 'texts'}
+    {'as-is': 'vectors', 'scaled': 'vectors', 'words': 'words'}
     """
     return _FEATURISERS.all()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
-Reads = Literal["pictures", "texts", "vectors"]
+from crossbit.data.checks import Kind
+
 FIT_ROWS = 20_000  # that a featuriser is fitted on, at most: enough for means, words and components
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
@@ -20,11 +21,11 @@ class Featuriser(ABC):
 
     Attributes:
         name: as written in `--features MODALITY=NAME`.
-        reads: "pictures" (uint8 (n, h, w, 3)), "texts" (n strings) or "vectors" (numbers (n, d)).
+        reads: "pictures" (uint8 (n, h, w, 3)), "words" (n strings) or "vectors" (numbers (n, d)).
     """
 
     name: ClassVar[str]
-    reads: ClassVar[Reads]
+    reads: ClassVar[Kind]
 
     @property
     @abstractmethod

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crossbit.data.checks import Kind
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, available, fit_featuriser, get
-from crossbit.features.base import FIT_ROWS, Reads
+from crossbit.features.base import FIT_ROWS
 
-READS: dict[str, Reads] = {"pictures": "pictures", "words": "texts", "vectors": "vectors"}  # by what a modality holds
 CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
 
 
@@ -44,9 +44,9 @@ def choose_features(
     >>> choose_features(data, ["image", "text"], {"image": "as-is"})
     {'image': 'as-is', 'text': 'words'}
     """
-    held, given = {modality: READS[data.kind(modality)] for modality in modalities}, given or {}
+    held, given = {modality: data.kind(modality) for modality in modalities}, given or {}
     pictures, vectors = "pixels" if pixels else "hog", "scaled" if scale_vectors else "as-is"
-    default = {"pictures": pictures, "texts": "words", "vectors": vectors}
+    default = {"pictures": pictures, "words": "words", "vectors": vectors}
     for modality in given:
         if modality not in held:
             raise unknown("modality of features", modality, held)
@@ -58,7 +58,7 @@ def choose_features(
     return {modality: given.get(modality, default[reads]) for modality, reads in held.items()}
 
 
-def _check_reads(modality: str, held: Reads, name: str) -> None:
+def _check_reads(modality: str, held: Kind, name: str) -> None:
     if (reads := get(name).reads) != held:
         right = ", ".join(each for each, featuriser in available().items() if featuriser.reads == held)
         raise UserError(f"features {modality}={name} are of {reads}, and {modality} holds {held}; take one of: {right}")

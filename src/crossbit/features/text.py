@@ -41,7 +41,7 @@ class WordsFeaturiser(Featuriser):
     """
 
     name = "words"
-    reads = "texts"
+    reads = "words"
 
     def __init__(self, vocabularies: dict[str, list[str]], tensors: dict[str, NDArray[np.float32]]) -> None:
         self.vocabularies = vocabularies

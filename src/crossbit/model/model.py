@@ -26,7 +26,6 @@ from crossbit.storage.tensors import part, read_tensors, write_tensors
 
 CHUNK = 2048  # rows featurised and encoded at a time
 PICTURES = 128  # the same, where the encoder takes pixels
-SHOWN = {"texts": "words"}  # what the data calls what a featuriser reads
 
 
 class Model:
@@ -91,7 +90,7 @@ class Model:
         return next(iter(next(iter(self.encoders.values())).state_dict().values())).device
 
     def __repr__(self) -> str:
-        held = [f"{name} ({SHOWN.get(each.reads, each.reads)})" for name, each in self.featurisers.items()]
+        held = [f"{name} ({each.reads})" for name, each in self.featurisers.items()]
         done = len(self.history)
         epochs = f"{done} epoch{'' if done == 1 else 's'}"
         return f"<Model {self.method}, {self.bits} bits, {' and '.join(held)}, {epochs}>"

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.data.checks import Kind
 from crossbit.errors import UserError
 from crossbit.features import Featuriser
-from crossbit.features.base import Reads
 
 MOST = 1 << 26  # bytes of pictures that are featurised together
 
 
-def as_rows(given: Any, reads: Reads) -> Any:
+def as_rows(given: Any, reads: Kind) -> Any:
     """Rows that have a length and can be sliced; one text, picture or vector alone becomes one row.
 
     Args:
@@ -23,12 +23,12 @@ def as_rows(given: Any, reads: Reads) -> Any:
             of them.
         reads: what the featuriser reads.
 
-    >>> as_rows("red fox", "texts"), as_rows([1.0, 2.0], "vectors").shape
+    >>> as_rows("red fox", "words"), as_rows([1.0, 2.0], "vectors").shape
     (['red fox'], (1, 2))
     """
     if reads == "vectors" and (isinstance(given, list | tuple) or np.ndim(given) == 1):
         return _vectors(given)
-    if (reads == "texts" and isinstance(given, str)) or (reads == "pictures" and _is_picture(given)):
+    if (reads == "words" and isinstance(given, str)) or (reads == "pictures" and _is_picture(given)):
         return [given]
     return given if hasattr(given, "__len__") else list(given)
 

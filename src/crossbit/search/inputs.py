@@ -62,7 +62,7 @@ def _batches(pictures: Iterable[tuple[Path, np.ndarray]]) -> Iterator[list[tuple
 
 
 def takes(model: Model, modality: str) -> str:
-    """What the model encodes as this modality: "texts", "pictures" or "vectors".
+    """What the model encodes as this modality: "words", "pictures" or "vectors".
 
     Raises:
         UserError: a modality that the model does not know.
@@ -83,7 +83,7 @@ def _held(rows: Any) -> str | None:
     """What rows are; None where they are nothing that a model takes, which the featuriser says best."""
     array = np.asarray(rows[:1])
     if array.dtype.kind == "U":
-        return "texts"
+        return "words"
     if array.ndim == 4 and array.dtype == np.uint8:
         return "pictures"
     return "vectors" if array.ndim == 2 and array.dtype.kind == "f" else None

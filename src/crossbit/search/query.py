@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.data.checks import Kind
 from crossbit.errors import UserError
-from crossbit.features.base import Reads
 from crossbit.model import Model
 from crossbit.storage.words import words_of
 
@@ -63,7 +63,7 @@ def query_of(model: Model, words: str | None, picture: Any) -> Query:
 
     Raises:
         UserError: empty words, words of which the model knows none, a picture that cannot be read, or a model that
-            does not read texts, or pictures.
+            does not read words, or pictures.
     """
     parts = ([] if words is None else [_of_words(model, words)]) + ([] if picture is None else [_of(model, picture)])
     if len(parts) == 1:
@@ -100,7 +100,7 @@ def _of_words(model: Model, words: str) -> Query:
         raise UserError(f"words are one text, got {type(words).__name__}; search for several one after another")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
-    modality = _reading(model, "texts")
+    modality = _reading(model, "words")
     notes = model.featurisers[modality].check_query(words)
     embedding = model.embed(modality, words)[0]
     return Query(words, embedding, frozenset([modality]), frozenset(words_of(words)), notes=tuple(notes))
@@ -115,8 +115,8 @@ def _of(model: Model, picture: Any) -> Query:
     return Query(str(said), model.embed(modality, pixels)[0], frozenset([modality]))
 
 
-def _reading(model: Model, held: Reads) -> str:
-    """The first modality whose rows are texts, or pictures."""
+def _reading(model: Model, held: Kind) -> str:
+    """The first modality whose rows are words, or pictures."""
     for modality, featuriser in model.featurisers.items():
         if featuriser.reads == held:
             return modality
