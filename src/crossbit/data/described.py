@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -97,8 +98,10 @@ def _observed_differs(data: PairedData) -> dict[str, int]:
     }
 
 
-def fingerprint(data: PairedData, *, labels: bool = True) -> str:
+def fingerprint(data: PairedData, modalities: Iterable[str] | None = None, *, labels: bool = True) -> str:
     """A hash of all values of all rows: splits, groups, modalities, captions, and (if `labels`) labels and their names.
+
+    With `modalities`, of these and their labels alone. Without `labels` none is looked at.
 
     Data that differ in any value have another one. The name of the data and the paths of its rows are left out: a
     folder that was moved holds the same data.
@@ -110,12 +113,13 @@ def fingerprint(data: PairedData, *, labels: bool = True) -> str:
     """
     whole: dict[str, Any] = {"group": data.group, "caption": data.caption}
     parts = {f"split {name}": rows for name, rows in data.splits.items()}
-    parts |= {f"modality {name}": array for name, array in data.modalities.items()}
+    named = list(data.modalities if modalities is None else modalities)
+    parts |= {f"modality {name}": data[name] for name in named}
     if labels:
         whole |= {"label": data.label, "observed": data.observed_label}
         whole |= {"label names": None if data.label_names is None else np.array(data.label_names)}
-        parts |= {f"label of {name}": array for name, array in data.modality_label.items()}
-        parts |= {f"observed of {name}": array for name, array in data.modality_observed_label.items()}
+        parts |= {f"label of {name}": array for name, array in data.modality_label.items() if name in named}
+        parts |= {f"observed of {name}": x for name, x in data.modality_observed_label.items() if name in named}
     parts |= {name: array for name, array in whole.items() if array is not None}
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(parts):

@@ -237,7 +237,7 @@ class RunFolder:
         if lacking := [modality for modality in config["features"] if modality not in data.modalities]:
             return f"no {' and no '.join(lacking)}"
         labels = config["multi_label"] is not None  # else training read none
-        if fingerprint(data.only(config["features"]), labels=labels) == config["fingerprint"]:
+        if fingerprint(data, config["features"], labels=labels) == config["fingerprint"]:
             return ""
         before = self.splits if self.arrays_file.exists() else {}
         same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)

@@ -84,7 +84,7 @@ def make_plan(
     config |= {"precision": precision, "device": device, "selection": _selection(ready.validation_rows, validation)}
     config |= {"noise_changes": ready.noise_changes, **_describe(ready.data, ready.reads_labels)}
     # of the data as given, and of the modalities trained on: others may be there
-    config["fingerprint"] = fingerprint(data.only(modalities), labels=ready.reads_labels)
+    config["fingerprint"] = fingerprint(data, modalities, labels=ready.reads_labels)
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
 
 
