@@ -3,13 +3,15 @@ PYTHON ?= python3
 WORKERS ?= 2
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
+INSTALL := bin/python -m pip install -qq --disable-pip-version-check
+TOOLS := pytest pytest-xdist pytest-timeout hypothesis packaging
 RECORD := .venv/bin/python -m benchmarks.record
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check docs bench clean
+.PHONY: help demo test fast test-lowest test-latest check docs bench clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.made ## install, then train, evaluate and search the built-in set; the report is in demo/
 	@if [ -e .venv/.demo ]; then rm -rf demo; elif [ ! -e demo ]; then touch .venv/.demo; fi
@@ -20,6 +22,20 @@ test: check ## everything that is checked before a change goes in
 
 fast: .venv/.made-dev ## the tests that take less than a minute together
 	$(PYTEST) -m "not slow"
+
+test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/$(INSTALL) $(TOOLS)
+	.venv-lowest/bin/python tests/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/$(INSTALL) --constraint .venv-lowest/lowest.txt $(TOOLS) --editable .
+	.venv-lowest/bin/python -m pytest -q --numprocesses $(WORKERS) -m "not slow"
+
+# torch alone stays as it is pinned: the newest one brings gigabytes of CUDA.
+test-latest: ## the fast tests with the newest versions of all but torch, in .venv-latest
+	$(PYTHON) -m venv .venv-latest
+	grep '^torch==' constraints.txt > .venv-latest/torch.txt
+	.venv-latest/$(INSTALL) --upgrade --constraint .venv-latest/torch.txt $(TOOLS) --editable .
+	.venv-latest/bin/python -m pytest -q --numprocesses $(WORKERS) -m "not slow"
 
 check: .venv/.made-dev ## format, lint, types, import directions
 	.venv/bin/ruff format --check .
@@ -40,7 +56,7 @@ bench: .venv/.made-dev ## measure again what needs no published code, and write 
 
 clean: ## remove what the other targets made, .venv too
 	@if [ -e .venv/.demo ]; then rm -rf demo; fi
-	rm -rf .venv site build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-latest site build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -prune -exec rm -rf {} +
 
 # Stamps: made again when a requirement changes, instant otherwise.

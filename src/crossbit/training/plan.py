@@ -77,6 +77,8 @@ def make_plan(
     ready = prepared(
         data, modalities, rows=cls.rows, noise=noise, seed=seed, hold_out=validation, sees_labels=sees_labels
     )
+    if len(ready.validation_rows) and not has_labels(data):
+        raise UserError(f"data '{data.name}' has no labels, and validation chooses the epoch by labels; leave it out")
     if sees_labels:
         cls.check_labels(chosen, ready.observed(ready.rows[np.isin(ready.rows, data.splits["train"])]))
     config = {"format": FORMAT, "method": method, "settings": asdict(chosen), "features": named, "bits": bits}
