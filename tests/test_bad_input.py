@@ -212,7 +212,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "other ending of codes": (["encode", "run", "good.npz", "--modality", "text", "--out", "new.npz"], [".npy"]),
     # search
     "index of other code length": (["search", "run", "bar", "--uri", "short/index"], ["8", "16", "bits"]),
-    "no known word": (["search", "run", "zzqqxx"], ["'zzqqxx'", "seen in training"]),
+    "no known word": (["search", "run", "zzqqxx"], ["knows no word", "'zzqqxx'"]),
     "no word at all": (["search", "run", ""], ["the query is empty"]),
     "picture that is none": (
         ["search", "run", "--image", "photo.png"],

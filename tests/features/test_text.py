@@ -73,6 +73,67 @@ def test_the_vocabulary_is_limited_and_rare_words_left_out() -> None:
     assert least == 6  # 0.002 of 3,000
 
 
+@pytest.mark.parametrize(
+    ("texts", "query", "first"),
+    [
+        (["红色的狐狸在树下", "一辆旧汽车", "绿色的树"], "狐狸", 0),
+        (["赤い狐", "古い車", "緑の木"], "車", 1),
+        (["หมาแดง", "รถเก่า", "ต้นไม้เขียว"], "เก่า", 1),
+        (["빨간 여우", "오래된 자동차", "초록 나무"], "나무", 2),
+        (["आधुनिक मानक", "पुरानी गाड़ी", "हरा पेड़"], "पेड़", 2),
+        (["pizza 🍕", "car 🚗", "flag 🇫🇷"], "🚗", 1),
+        (["size 7", "size 3.14", "size 3"], "3.14", 1),
+    ],
+)
+def test_a_word_of_any_script_finds_the_text_that_holds_it(texts: list[str], query: str, first: int) -> None:
+    featuriser = WordsFeaturiser.fit(texts * 2)
+    assert featuriser.check_query(query) == []
+    similar = featuriser.transform(texts) @ featuriser.transform([query])[0]
+    assert similar.argmax() == first and (np.delete(similar, first) < similar[first]).all()
+
+
+@pytest.mark.parametrize(
+    ("query", "lines"),
+    [
+        ("old fox", []),
+        ("RED balloon", ["'balloon' is not a word that this model knows"]),
+        ("gren fox", ["'gren' is not a word that this model knows; nearest: green"]),
+        ("foxes", ["'foxes' is not a word that this model knows; nearest: fox"]),
+    ],
+)
+def test_a_query_is_told_of_unknown_words(query: str, lines: list[str]) -> None:
+    assert WordsFeaturiser.fit(TEXTS).check_query(query) == lines
+
+
+def test_a_word_of_a_single_text_is_unknown() -> None:
+    lines = WordsFeaturiser.fit([*TEXTS, "a zebu"]).check_query("a zebu")
+    assert lines == ["'zebu' is not a word that this model knows"]
+
+
+def test_a_pair_of_known_characters_is_not_called_unknown() -> None:
+    featuriser = WordsFeaturiser.fit(["红狐", "车旧"] * 2)
+    assert featuriser.check_query("红车") == []
+    assert featuriser.check_query("红马") == ["'马' is not a word that this model knows"]
+
+
+def test_many_unknown_words_are_counted() -> None:
+    lines = WordsFeaturiser.fit(TEXTS).check_query("fox " + " ".join(f"{i}" for i in range(1000)))
+    assert len(lines) == 6 and lines[-1] == "995 further words are not known either"
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?!", "this model knows no word of '\\?!'; try other words"),
+        ("zzz", "this model knows no word of 'zzz'; try other words"),
+        ("pzzia zzz", "this model knows no word of 'pzzia zzz'; nearest: pizza"),
+    ],
+)
+def test_a_query_that_says_nothing_is_refused(query: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"^{message}$"):
+        WordsFeaturiser.fit(["pizza", "red fox"] * 2).check_query(query)
+
+
 def test_a_list_and_an_array_are_the_same() -> None:
     featuriser = WordsFeaturiser.fit(np.array(TEXTS))
     np.testing.assert_array_equal(featuriser.transform(TEXTS), featuriser.transform(np.array(TEXTS)))

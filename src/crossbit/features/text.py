@@ -6,6 +6,7 @@ Both are of the texts' normal form (`crossbit.storage.words`), so that a text me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, State
+from crossbit.storage.nearest import nearest
 from crossbit.storage.words import normal_form, words_of
 
 Texts = Sequence[str] | NDArray[np.str_]
@@ -25,6 +27,7 @@ PARTS: dict[str, dict[str, Any]] = {  # words for meaning, pieces of words for m
 }
 LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent first
 RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
+NAMED = 5  # unknown words of a query that are named, at most
 
 
 class WordsFeaturiser(Featuriser):
@@ -38,6 +41,8 @@ class WordsFeaturiser(Featuriser):
     >>> featuriser = WordsFeaturiser.fit(texts)
     >>> featuriser.knows("foxes"), featuriser.knows("zebu")
     (True, False)
+    >>> featuriser.check_query("old fix")
+    ["'fix' is not a word that this model knows; nearest: fox"]
     """
 
     name = "words"
@@ -93,10 +98,25 @@ class WordsFeaturiser(Featuriser):
         return bool(self.transform([row]).any())
 
     def check_query(self, row: str) -> list[str]:
-        """UserError where no word or piece of the text was seen in training."""
+        """A line for each word that has no column, with the nearest words that have one.
+
+        Raises:
+            UserError: no word or piece of a word is known.
+        """
+        known = self.vocabularies.get("words", [])
+        columns = set(known)
+        unknown = [word for word in dict.fromkeys(words_of(row, pairs=False)) if word not in columns]
+        near = {word: nearest(word, known) for word in unknown[:NAMED]}
         if not self.knows(row):
-            raise UserError(f"no word or piece of a word in {row!r} was seen in training; try other words")
-        return []
+            found = ", ".join(dict.fromkeys(chain(*near.values())))
+            advice = f"nearest: {found}" if found else "try other words"
+            raise UserError(f"this model knows no word of {row!r:.60}; {advice}")
+        lines = [
+            f"{word!r} is not a word that this model knows" + (f"; nearest: {', '.join(alike)}" if alike else "")
+            for word, alike in near.items()
+        ]
+        more = len(unknown) - len(near)
+        return [*lines, f"{more} further words are not known either"] if more else lines
 
     def state(self) -> State:
         weights = {f"{part}_idf": vectoriser.idf_ for part, vectoriser in self.parts.items()}

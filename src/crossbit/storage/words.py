@@ -55,11 +55,11 @@ def normal_form(text: str) -> str:
     return unicodedata.normalize("NFKC", folded).replace("i\u0307", "i")  # the dot that casefold leaves of a capital İ
 
 
-def words_of(text: str) -> list[str]:
+def words_of(text: str, *, pairs: bool = True) -> list[str]:
     """The words of a text in normal form, as often as they occur.
 
     A word is a run of letters, marks and digits, and `3.14` is one word. A symbol beyond ASCII, such as an emoji, is a
-    word by itself. In scripts without spaces every character is a word, and every pair of neighbours.
+    word by itself. In scripts without spaces every character is a word, and with `pairs` every pair of neighbours.
 
     >>> words_of("Two #RedFoxes, 3.14 km 🍕"), words_of("हिन्दी"), words_of("東京の")
     (['two', 'redfoxes', '3.14', 'km', '🍕'], ['हिन्दी'], ['東', '京', 'の', '東京', '京の'])
@@ -71,7 +71,9 @@ def words_of(text: str) -> list[str]:
         if found.lastgroup == "unspaced":
             bounds = [*(start + one.start() for one in CHARACTER.finditer(found[0])), end]
             characters = [text[first:last] for first, last in pairwise(bounds)]
-            words += characters + [one + other for one, other in pairwise(characters)]
+            words += characters
+            if pairs:
+                words += [one + other for one, other in pairwise(characters)]
         else:
             words.append(text[start:end])
     return words
