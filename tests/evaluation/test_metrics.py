@@ -347,6 +347,16 @@ def test_label_types_and_widths(kind):
             np.testing.assert_allclose(value, oracles.average_precisions(*sides, ties=ties), rtol=1e-12)
 
 
+@pytest.mark.parametrize("classes", [5, 12, 70])
+def test_codes_and_labels_may_lie_in_any_order_of_memory(classes):
+    random = np.random.default_rng(classes)
+    given = [random.integers(0, 256, (30, 2), np.uint8) for _ in range(2)]
+    given += [random.integers(0, 2, (30, classes), np.uint8) for _ in range(2)]
+    turned = [np.asfortranarray(each) for each in given]
+    for ties in ("expected", "index"):
+        assert mean_average_precision(*turned, ties=ties) == mean_average_precision(*given, ties=ties)
+
+
 def test_class_numbers_are_single_labels():
     query, database, _, _ = pack_sides(random_sides(2, 6, 40, 8))
     rng = np.random.default_rng(2)

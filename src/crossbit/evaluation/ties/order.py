@@ -66,7 +66,7 @@ def label_words(labels: np.ndarray) -> np.ndarray:
         return labels.astype(np.int64).view(np.uint64)[None]
     packed = np.packbits(labels, axis=1)
     packed = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
-    return np.ascontiguousarray(packed.view(np.uint64).T)
+    return np.ascontiguousarray(np.ascontiguousarray(packed).view(np.uint64).T)  # packbits keeps the order of columns
 
 
 @njit(nogil=True)
