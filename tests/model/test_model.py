@@ -105,6 +105,17 @@ def test_nothing_gives_no_codes(model: Model, on_vectors: Model) -> None:
         assert each.embed(modality, ()).shape == (0, 16)
 
 
+@pytest.mark.parametrize("wrong", [None, 3])
+@pytest.mark.parametrize(("modality", "reads"), [("image", "pictures"), ("text", "words")])
+def test_what_is_neither_one_nor_many_is_refused(model: Model, modality: str, reads: str, wrong: Any) -> None:
+    with pytest.raises(UserError, match=f"holds no {reads}; give one row"):
+        model.encode(modality, wrong)
+
+
+def test_rows_without_an_order_of_their_own(model: Model) -> None:
+    np.testing.assert_array_equal(model.encode("text", {"red fox"}), model.encode("text", ["red fox"]))
+
+
 def test_batches_and_their_progress(model: Model) -> None:
     said: list[tuple[int, int]] = []
     model.encode("text", ["a level bar"] * 5, batch_size=2, progress=lambda done, of: said.append((done, of)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ def as_rows(given: Any, reads: Kind) -> Any:
             of them.
         reads: what the featuriser reads.
 
+    Raises:
+        UserError: it is neither one nor many.
+
     >>> as_rows("red fox", "words"), as_rows([1.0, 2.0], "vectors").shape
     (['red fox'], (1, 2))
     """
@@ -30,7 +33,9 @@ def as_rows(given: Any, reads: Kind) -> Any:
         return _vectors(given)
     if (reads == "words" and isinstance(given, str)) or (reads == "pictures" and _is_picture(given)):
         return [given]
-    return given if hasattr(given, "__len__") else list(given)
+    if not isinstance(given, Iterable):
+        raise UserError(f"a {type(given).__name__} holds no {reads}; give one row, or a list of rows")
+    return given if hasattr(given, "__getitem__") and not isinstance(given, Mapping) else list(given)
 
 
 def features_of_some(featuriser: Featuriser, rows: Any) -> np.ndarray:
