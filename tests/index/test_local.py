@@ -622,6 +622,11 @@ def test_the_first_add_makes_an_index_whose_length_was_not_given(path: Path) -> 
         assert 3 in index
 
 
+def test_codes_in_the_place_of_the_ids_are_told(path: Path) -> None:
+    with open_index(path, bits=16) as index, pytest.raises(UserError, match=r"write add\(ids, codes\)"):
+        index.add(np.zeros((1, 2), np.uint8))
+
+
 def test_an_index_that_was_never_made_can_be_closed(path: Path) -> None:
     index = LocalIndex(path)
     index.close()

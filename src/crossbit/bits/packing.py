@@ -43,9 +43,9 @@ def check_codes(codes: npt.ArrayLike, what: str = "codes") -> Array:
     """
     array = np.asarray(codes)
     if array.dtype != np.uint8 or array.ndim != 2:
+        right = "; crossbit.bits.pack packs real values" if array.dtype.kind == "f" else ""
         raise UserError(
-            f"{what}: packed codes are uint8 (n, bits // 8), got {array.dtype} of shape {array.shape}; "
-            "crossbit.bits.pack packs real values"
+            f"{what}: packed codes are uint8 (n, bits // 8), got {array.dtype} of shape {array.shape}{right}"
         )
     if not 1 <= array.shape[1] <= MAX_BITS // 8:
         raise UserError(f"{what}: a code has 1 to {MAX_BITS // 8} bytes, got {array.shape[1]}")

@@ -46,7 +46,9 @@ def checked(
     hashes: Sequence[str | None] | None,
 ) -> Batch:
     """The arguments of `Index.add`; UserError where they do not fit each other."""
-    packed = check_codes(np.empty(0) if codes is None else codes)
+    if codes is None:
+        raise UserError("there are no codes; write add(ids, codes), or add(codes=codes) to have the ids numbered on")
+    packed = check_codes(codes)
     wanted = None if ids is None else check_ids(ids)
     if wanted is not None and len(wanted) != len(packed):
         raise UserError(f"{len(packed)} codes for {len(wanted)} ids; give one code for each id")
