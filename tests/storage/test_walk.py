@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,25 @@ def test_a_folder_that_cannot_be_opened_is_counted(tmp_path: Path, monkeypatch: 
     left_out = LeftOut()
     assert files_below(tmp_path, left_out) == []
     assert left_out.names == {"closed folder": ["closed"]}
+
+
+def test_a_folder_that_may_be_listed_and_not_entered_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "listed").mkdir()
+    (tmp_path / "listed" / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    for name in ("stat", "lstat"):  # as for others than root, who may enter everywhere
+        monkeypatch.setattr(os, name, _refusing(getattr(os, name)))
+    left_out = LeftOut()
+    assert files_below(tmp_path, left_out) == [tmp_path / "b.png"]
+    assert left_out.names == {"in a closed folder": ["listed/a.png"]}
+
+
+def _refusing(look: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+    def refuse(path: str | os.PathLike[str], **given: bool) -> os.stat_result:
+        if "listed/" in os.fspath(path):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path, **given)
+
+    return refuse

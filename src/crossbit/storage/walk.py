@@ -50,7 +50,7 @@ def files_below(folder: Path, left_out: LeftOut) -> list[Path]:
         for path in sorted(Path(place, each) for each in (*folders, *others)):
             if reason := _reason(path):
                 left_out.add(reason, str(path.relative_to(folder)))
-            elif path.is_file():
+            elif os.path.isfile(path):
                 found.append(path)
         folders[:] = [each for each in folders if _reason(Path(place, each)) is None]
     return sorted(found)
@@ -59,6 +59,8 @@ def files_below(folder: Path, left_out: LeftOut) -> list[Path]:
 def _reason(path: Path) -> str | None:
     if path.name.startswith("."):
         return "hidden"
-    if path.is_dir():
-        return "linked folder" if path.is_symlink() else None
-    return None if path.is_file() else "broken link or device"
+    if os.path.isdir(path):  # unlike Path's, these give no error where a folder may be listed and not entered
+        return "linked folder" if os.path.islink(path) else None
+    if os.path.isfile(path):
+        return None
+    return "broken link or device" if os.path.lexists(path) else "in a closed folder"
