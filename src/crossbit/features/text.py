@@ -5,25 +5,25 @@ Both are of the texts' normal form (`crossbit.storage.words`), so that a text me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, State
+from crossbit.features.tfidf import Tfidf, pieces_of
 from crossbit.storage.nearest import nearest
 from crossbit.storage.words import normal_form, words_of
 
 Texts = Sequence[str] | NDArray[np.str_]
 
-PARTS: dict[str, dict[str, Any]] = {  # words for meaning, pieces of words for misspelt and unseen ones
-    "words": {"analyzer": words_of},
-    "pieces": {"analyzer": "char_wb", "ngram_range": (3, 4), "preprocessor": normal_form},
+PARTS: dict[str, Callable[[str], list[str]]] = {  # words for meaning, pieces of them for misspelt and unseen ones
+    "words": words_of,
+    "pieces": lambda text: pieces_of(normal_form(text)),
 }
 LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent first
 RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
@@ -50,11 +50,9 @@ class WordsFeaturiser(Featuriser):
 
     def __init__(self, vocabularies: dict[str, list[str]], tensors: dict[str, NDArray[np.float32]]) -> None:
         self.vocabularies = vocabularies
-        self.parts = {}
-        for part, vocabulary in vocabularies.items():
-            vectoriser = _vectoriser(part, vocabulary=vocabulary)
-            vectoriser.idf_ = np.ascontiguousarray(tensors[f"{part}_idf"], dtype=np.float32)
-            self.parts[part] = vectoriser
+        self.parts = {
+            part: Tfidf(vocabulary, tensors[f"{part}_idf"], PARTS[part]) for part, vocabulary in vocabularies.items()
+        }
 
     @classmethod
     def fit(cls, rows: Texts, *, seed: int = 0) -> Self:
@@ -63,15 +61,17 @@ class WordsFeaturiser(Featuriser):
         Raises:
             UserError: no word occurs in two texts.
         """
+        from sklearn.feature_extraction.text import TfidfVectorizer  # here: a search from the shell does without
+
         texts, least = as_texts(rows), max(2, round(RARE * len(rows)))
         vocabularies, tensors = {}, {}
         for part, limit in LIMITS.items():
             try:
-                vectoriser = _vectoriser(part, min_df=least, max_features=limit).fit(texts)
+                chosen = TfidfVectorizer(analyzer=PARTS[part], min_df=least, max_features=limit).fit(texts)
             except ValueError:  # nothing is frequent enough
                 continue
-            vocabularies[part] = vectoriser.get_feature_names_out().tolist()
-            tensors[f"{part}_idf"] = vectoriser.idf_
+            vocabularies[part] = chosen.get_feature_names_out().tolist()
+            tensors[f"{part}_idf"] = chosen.idf_.astype(np.float32)
         if not vocabularies:
             raise UserError(f"no word occurs in {least} of the {len(texts)} texts; give more texts, or vectors")
         return cls(vocabularies, tensors)
@@ -90,7 +90,7 @@ class WordsFeaturiser(Featuriser):
         texts = as_texts(rows)
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        joined = sparse.hstack([vectoriser.transform(texts) for vectoriser in self.parts.values()])
+        joined = sparse.hstack([tfidf.transform(texts) for tfidf in self.parts.values()])
         return np.asarray(joined.toarray(), dtype=np.float32)
 
     def knows(self, row: str) -> bool:
@@ -119,7 +119,7 @@ class WordsFeaturiser(Featuriser):
         return [*lines, f"{more} further words are not known either"] if more else lines
 
     def state(self) -> State:
-        weights = {f"{part}_idf": vectoriser.idf_ for part, vectoriser in self.parts.items()}
+        weights = {f"{part}_idf": tfidf.weights for part, tfidf in self.parts.items()}
         return {"name": self.name, "vocabularies": self.vocabularies}, weights
 
     @classmethod
@@ -136,7 +136,3 @@ def as_texts(x: Texts) -> list[str]:
         if not isinstance(text, str):
             raise UserError(f"texts must be strings, not {type(text).__name__} {text!r:.60}")
     return texts
-
-
-def _vectoriser(part: str, **settings: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(**PARTS[part], sublinear_tf=True, dtype=np.float32, **settings)
