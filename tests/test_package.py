@@ -101,7 +101,7 @@ def test_reference_has_every_public_name() -> None:
 
 
 def test_commands_of_the_readme_and_of_make_help_exist() -> None:
-    targets = re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE)
+    targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
     commands = re.findall(r"^ *make ([a-z]+)", read("README.md"), re.MULTILINE)
     assert {"demo", "test"} <= set(commands) <= set(targets)
     if shutil.which("make"):
