@@ -532,7 +532,9 @@ def test_tasks_may_run_tasks_from_many_threads() -> None:
     assert sorted(done) == sorted([*range(50)] * 12)
 
 
-def test_an_interrupt_ends_a_run() -> None:
+def test_an_interrupt_ends_a_run(request: pytest.FixtureRequest) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, before))
     done: list[int] = []
     interrupt = partial(signal.raise_signal, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):

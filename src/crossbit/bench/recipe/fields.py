@@ -37,8 +37,10 @@ class Fields:
     >>> fields.many("bits", whole, (64,)), fields.one("seed", whole, 0)
     ((16,), 0)
     >>> fields.close()
-    >>> mistakes
-    ["grid 1: bits: 'x' is no whole number", "grid 1: unknown key 'sed'; did you mean 'seed'? known: bits, seed"]
+    >>> mistakes[0]
+    "grid 1: bits: must be a whole number, got 'x'"
+    >>> mistakes[1]
+    "grid 1: unknown key 'sed'; did you mean 'seed'? known: bits, seed"
     """
 
     def __init__(self, table: Any, where: str, mistakes: list[str]) -> None:
