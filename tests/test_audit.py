@@ -96,6 +96,7 @@ def area(found: Audit) -> float:
 # --- what is found --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_injected_noise_is_ranked_first(single: Audit) -> None:
     data = toy()
     rows = [entry.row for entry in single.entries]
@@ -155,6 +156,7 @@ def test_several_labels_a_row(several: Audit) -> None:
     assert lost > 30 and found / lost > 0.9
 
 
+@pytest.mark.slow
 def test_what_a_run_kept_is_used_and_is_what_would_be_computed(
     place: Path, several: Audit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,6 +271,7 @@ def test_fewer_neighbours_than_ten_are_all_counted() -> None:
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_table_json_csv_and_parquet_say_the_same(place: Path, single: Audit, command: Command) -> None:
     told = command("audit", place / "single", "--top", "3", "--csv", place / "rows.csv")
     assert told.code == 0 and "look wrong" in told.out

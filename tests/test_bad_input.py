@@ -250,6 +250,7 @@ def test_a_mistake_is_told_in_one_line_and_changes_nothing(
     assert dict(contents(place)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["missing data", "unknown command", "incomplete run"])
 def test_the_same_from_a_shell(name: str, place: Path) -> None:
     words, said = MISTAKES[name]

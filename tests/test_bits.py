@@ -300,6 +300,7 @@ assert (bits.top_k(codes[:5], codes, 5)[1] == first[1][:5]).all()
 """
 
 
+@pytest.mark.slow
 def test_the_compiler_is_loaded_where_it_pays() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT], check=True, timeout=120)
 
@@ -336,6 +337,7 @@ if child != 0:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_search_works_on_both_sides_of_a_fork_and_both_end() -> None:
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=120)

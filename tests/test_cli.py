@@ -677,6 +677,7 @@ def test_every_setting_is_explained(command: Command) -> None:
         assert [each["name"] for each in settings if not each["meaning"]] == []
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -95,6 +95,7 @@ def page(story: Story, folder: Path) -> Page:
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_page_asks_nothing_of_anyone(page: Page, story: Story, folder: Path) -> None:
     assert {"svg", "img", "table", "th"} <= page.tags
     assert not page.tags & {"script", "link", "iframe", "object", "embed", "base", "form"}
@@ -129,6 +130,7 @@ def test_figures_on_the_page_are_the_reports(page: Page, story: Story, folder: P
     assert page.texts["value"][:2] == [f"{value:.3f}" for value in story.report.map.values()]
 
 
+@pytest.mark.slow
 def test_the_verdict_follows_the_numbers(story: Story) -> None:
     assert story.without is not None
     better = replace(
@@ -194,12 +196,14 @@ def test_a_method_without_a_separator_has_no_words_about_one(story: Story) -> No
     assert text.count('scope="row"') == 2  # the run, random codes
 
 
+@pytest.mark.slow
 def test_next_commands_work(story: Story, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in next_commands(folder):
         assert main(words) == 0
         assert capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_page_calls_crossbit_as_it_was_called(story: Story, tmp_path: Path) -> None:
     page = Page(write_report(story, tmp_path, "'my tools/crossbit'").read_text(encoding="utf-8"))
     lines = [shlex.split(line) for line in "".join(page.texts["code"]).splitlines()]
@@ -232,6 +236,7 @@ def test_nothing_is_done_where_something_is(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.slow
 def test_interrupted_it_keeps_what_was_done(data: PairedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*given: object, **named: object) -> None:
         raise KeyboardInterrupt
@@ -243,6 +248,7 @@ def test_interrupted_it_keeps_what_was_done(data: PairedData, tmp_path: Path, mo
     assert main(["search", str(tmp_path / "out" / "run"), "latin small letter"]) == 0
 
 
+@pytest.mark.slow
 def test_run_demo_says_what_it_does(data: PairedData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = run_demo(tmp_path / "out", data=data, settings=SETTINGS, noise="swap-one:0", seed=3)
     captured = capsys.readouterr()

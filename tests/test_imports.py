@@ -109,6 +109,7 @@ def pickles(node: ast.AST) -> bool:
             return False
 
 
+@pytest.mark.slow
 def test_imports_run_one_way() -> None:
     complaints = [line for module, path in sources() for line in wrong_arrows(path.read_text(encoding="utf-8"), module)]
     assert not complaints, "\n".join(complaints)
@@ -175,6 +176,7 @@ def test_importing_crossbit_loads_nothing_heavy() -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_pickle() -> None:
     found = [f"{path}:{place}" for _, path in sources() for place in pickling(path.read_text(encoding="utf-8"))]
     assert not found, "\n".join(found)
@@ -227,6 +229,7 @@ def test_idle_threads_spin_briefly_unless_the_user_says_otherwise(given: dict[st
     assert ran.stdout.strip() == seen
 
 
+@pytest.mark.slow
 def test_threads_are_set_before_torch_is_imported() -> None:
     code = (
         "import sys, crossbit, os; before = 'torch' in sys.modules; set_ = 'GOMP_SPINCOUNT' in os.environ;"

@@ -50,6 +50,7 @@ def test_words_alone(tmp_path: Path, command: Command, capsys: pytest.CaptureFix
     assert offered(capsys.readouterr().out) == ["search"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_evaluated_is_not_offered_to_be(tmp_path: Path, command: Command) -> None:
     nobody = np.arange(0)
     np.savez(tmp_path / "asks.npz", **arrays(query=nobody, train=np.arange(90), retrieval=np.arange(90)))

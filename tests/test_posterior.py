@@ -187,6 +187,7 @@ def expected_calibration_error(p: np.ndarray, truth: np.ndarray, bins: int = 10)
     return sum(len(rows) * abs(p[rows].mean() - truth[rows].mean()) for rows in parts) / len(p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("noise", "several", "kind"),
     [
@@ -237,6 +238,7 @@ def test_where_the_search_among_all_kinds_ended_too_early_each_is_tried_alone(mo
     assert found is (several if kind is None else alone[kind])
 
 
+@pytest.mark.slow
 def test_mostly_resampled_labels_of_one_size_do_not_bend_the_calibration():
     rng, share = np.random.default_rng(0), 1 / np.arange(1, 13)
     label = np.zeros((2000, 12), np.float32)
@@ -262,6 +264,7 @@ def test_further_rows_are_predicted_alike_in_any_precision(offset, precision):
     np.testing.assert_allclose(fit.predict({"x": x[40:]}), exact, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_without_noise_the_posterior_is_the_observed_labels(several):
     features, label = clusters(several=several)
@@ -306,6 +309,7 @@ def test_labels_that_are_all_the_same_cannot_be_judged():
     assert in_words(found, of(same)["image"])[0].startswith("all 60 labelled rows have the same labels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_a_modality_that_nobody_labelled_has_the_labels_of_the_other(several):
     features, label = clusters(200, several=several)
@@ -314,6 +318,7 @@ def test_a_modality_that_nobody_labelled_has_the_labels_of_the_other(several):
     assert torch.equal(estimate_posterior(features, one).labels, estimate_posterior(features, both).labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_a_few_wrong_labels_are_ranked_first_where_classes_overlap(several):
     features, label = clusters(1200, several=several, spread=1.5)
@@ -331,6 +336,7 @@ def test_ten_labels_are_enough_to_begin_with():
     assert (found.labels.argmax(1).numpy() == label.argmax(1)).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_labels_of_each_modality_are_two_witnesses():
     features, label = clusters(400, spread=1.8)
     (one, wrong), (other, _) = (corrupt(label, "flip:0.4", seed=seed) for seed in (1, 2))
@@ -343,6 +349,7 @@ def test_labels_of_each_modality_are_two_witnesses():
     assert torch.equal(copies.labels, alone.labels)  # the same labels twice are one witness
 
 
+@pytest.mark.slow
 def test_wrong_pairs_are_found_and_say_each_its_own():
     features, label = clusters(500, spread=0.3)
     text = shuffle_pairs(500, 0.4, seed=0)
@@ -356,6 +363,7 @@ def test_wrong_pairs_are_found_and_say_each_its_own():
         assert (labels.argmax(1).numpy() == shown[modality].argmax(1)).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_one_modality_has_no_pairs_and_three_have():
     features, label = clusters(200)
     one = estimate_posterior({"image": features["image"]}, {"image": of(label)["image"]})
@@ -372,6 +380,7 @@ def test_modalities_that_say_nothing_make_no_pair_wrong():
     assert right_pairs(priors, single=True, seed=0)[1] < 0.03
 
 
+@pytest.mark.slow
 def test_wrong_labels_of_near_duplicates_are_found_only_where_they_are_left_out_together():
     features, label = clusters(150, spread=0.4)
     copies = np.repeat(np.arange(150), 3)
@@ -387,6 +396,7 @@ def test_wrong_labels_of_near_duplicates_are_found_only_where_they_are_left_out_
     assert together > 0.9 > alone
 
 
+@pytest.mark.slow
 def test_many_rows_take_landmarks():
     features, label = clusters(300)
     observed, changed = corrupt(label, "flip:0.4", seed=1)
@@ -395,6 +405,7 @@ def test_many_rows_take_landmarks():
     assert abs(found.rate - changed.mean()) < 0.07
 
 
+@pytest.mark.slow
 def test_shares_of_wrong_and_missing_labels_by_class():
     features, label = clusters(500)
     observed, _ = corrupt(label, "flip:0.4", seed=1)

@@ -124,6 +124,7 @@ def plans(root):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", PAPERS)
 def test_nothing_is_wrong_where_the_files_are(stem, plans):
     recipe, runs, mistakes = plans[stem]
@@ -141,6 +142,7 @@ def test_a_missing_file_is_told_of_with_the_way_out(stem, tmp_path):
     assert all("does not exist; --data-root" in mistake and "--data glyphs" in mistake for mistake in mistakes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", OURS)
 def test_nothing_is_wrong_in_our_own_recipes(stem, tmp_path, monkeypatch):
     """On stand-ins of the built-in sets and of Wikipedia's file."""
@@ -197,6 +199,7 @@ def test_published_figures_are_whole():
     assert len(set(places)) == len(places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", PUBLISHED, ids=lambda told: f"{told['paper']}-{told['data']}-{told['method']}")
 def test_every_published_figure_has_its_cell_in_its_recipes(told, plans):
     for stem in told["recipes"]:

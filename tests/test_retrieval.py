@@ -137,6 +137,7 @@ def test_a_pictures_texts_are_ranked_too(search: Searcher, model: Model, data: P
     np.testing.assert_allclose(shown, sorted(shown, reverse=True), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_index_without_embeddings_is_searched_by_distance(
     search: Searcher, model: Model, uri: Path, tmp_path: Path
 ) -> None:

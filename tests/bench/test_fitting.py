@@ -90,6 +90,7 @@ def test_show_names_all_recipes_of_the_set_and_sizes_that_are_not_its_own(small:
     assert f"not the published set: {sizes}; figures do not compare with the paper's" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_sizes_are_not_remarked_on(name: str) -> None:
     known = PUBLISHED[name]

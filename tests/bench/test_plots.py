@@ -122,6 +122,7 @@ def curves(shift: float, name: str = "") -> dict[str, Any]:
     return {"PR by radius": {"image->text": by_radius}, "precision@N": {"image->text": at}}
 
 
+@pytest.mark.slow
 def test_curves_of_the_seeds_are_averaged(tmp_path: Path) -> None:
     results = [run("nrch", seed) for seed in (0, 1)] + [run("mrl")]
     for n, result in enumerate(results):
@@ -141,6 +142,7 @@ def history(slope: float, **more: float) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_losses_have_a_panel_a_method_and_validation_one_for_all(tmp_path: Path) -> None:
     results = [run("nrch", history=history(3.0)), run("ucch", history=history(5.0)), run("cca-sign", history=[])]
     assert names(draw(tmp_path, results)) == ["loss-toy-32-none"]
@@ -155,6 +157,7 @@ def test_losses_have_a_panel_a_method_and_validation_one_for_all(tmp_path: Path)
     assert "1 2 3 epoch" in words(tmp_path, "validation-toy-32-none")  # there is no half epoch
 
 
+@pytest.mark.slow
 def test_variants_are_drawn_with_their_method_and_apart_from_the_others(tmp_path: Path) -> None:
     results = [run("nrch", history=history(3.0)), run("ucch", history=history(5.0))]
     results += [run("nrch", variant="no margin", history=history(4.0))]

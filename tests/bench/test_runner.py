@@ -106,6 +106,7 @@ def written(out: Path) -> dict[Path, int]:
 # --- a bench from end to end ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_leaves_everything_and_says_what(place: Path, command: Command) -> None:
     told = command("bench", place / "one.toml", "--out", place / "out", "--data-root", place)
     assert told.code == 0
@@ -124,6 +125,7 @@ def test_the_command_leaves_everything_and_says_what(place: Path, command: Comma
         assert "checkpoint" not in kept
 
 
+@pytest.mark.slow
 def test_a_result_tells_the_whole_run(ran: Path) -> None:
     results = load_results(ran)
     assert len(results) == 8
@@ -190,6 +192,7 @@ def expected_precision(distances: list[float], relevant: list[bool], n: int) -> 
     return hits / n
 
 
+@pytest.mark.slow
 def test_every_field_of_the_tables_is_that_of_a_slow_oracle_on_the_folders_of_the_runs(
     ran: Path, command: Command
 ) -> None:
@@ -239,6 +242,7 @@ def test_nothing_is_run_twice(ran: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert written(ran) == before
 
 
+@pytest.mark.slow
 def test_drawing_again_runs_nothing(place: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     run(prepare(place / "one.toml", place / "out", data_root=place))
     for name in ("toy.npz", "one.toml"):
@@ -342,6 +346,7 @@ def failing(**options: Any) -> Any:
     return train(**options)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_kept_with_its_reason_and_the_rest_goes_on(
     place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -386,6 +391,7 @@ def test_a_process_that_dies_takes_only_its_own_run_with_it(place: Path, monkeyp
 # --- broken off -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
     place: Path, ran: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -426,6 +432,7 @@ with alone_in(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 def test_a_second_bench_in_the_folder_is_refused_until_the_first_ends(place: Path, command: Command) -> None:
     out = place / "out"
     run(prepare(place / "one.toml", out, data_root=place))
@@ -443,6 +450,7 @@ def test_a_second_bench_in_the_folder_is_refused_until_the_first_ends(place: Pat
     assert command(*words).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["estimate", "draw_results"])
 def test_ctrl_c_beside_the_runs_says_what_is_kept(
     where: str, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -498,6 +506,7 @@ def wait_for_results(process: subprocess.Popen[str], out: Path, count: int) -> N
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_trained_is_scored_without_training_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(prepare(place / "one.toml", place / "out", data_root=place))
     first = load_results(place / "out")
@@ -512,6 +521,7 @@ def test_a_run_that_is_trained_is_scored_without_training_again(place: Path, mon
         assert any(f["measure"].startswith("P@10") for f in b.figures)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_begins_the_run_again(place: Path, ran: Path) -> None:
     bench = prepare(place / "r.toml", place / "out", data_root=place)
     folder = place / "out" / "runs" / bench.jobs[0].run.id
@@ -522,6 +532,7 @@ def test_a_damaged_checkpoint_begins_the_run_again(place: Path, ran: Path) -> No
     assert figures(place / "out") == figures(ran)
 
 
+@pytest.mark.slow
 def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -573,6 +584,7 @@ def test_a_run_is_copied_while_another_process_drops_its_weights(place: Path, mo
     assert results[1].same_training_as == results[0].id
 
 
+@pytest.mark.slow
 def test_noise_may_be_drawn_per_group(place: Path) -> None:
     group = np.arange(90) // 3
     noises = '["swap-one:0.5", "swap-one:0.5:group"]'
@@ -605,6 +617,7 @@ def test_data_that_changed_are_other_runs(place: Path) -> None:
     assert len(bench.to_do()) == 2
 
 
+@pytest.mark.slow
 def test_weights_go_where_they_are_not_wanted(place: Path) -> None:
     (place / "one.toml").write_text(ONE.replace("seeds = 1", "seeds = 1\nkeep_models = false"))
     results = run(prepare(place / "one.toml", place / "out", data_root=place))

@@ -54,6 +54,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Result]]:
     return folder / "out" / "runs", results
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_figures_of_the_bench(
     ran: tuple[Path, list[Result]], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,6 +74,7 @@ def test_evaluate_gives_the_figures_of_the_bench(
                 assert report["map"][direction] == pytest.approx(value, abs=1e-9), (result.id, direction)
 
 
+@pytest.mark.slow
 def test_the_index_holds_the_codes_of_the_bench(
     ran: tuple[Path, list[Result]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

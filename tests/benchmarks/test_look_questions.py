@@ -25,6 +25,7 @@ def test_only_the_largest_probabilities_of_a_row_count() -> None:
     assert questions.eight(many, many)[0, 1].item() == pytest.approx(1 - 0.75**8)
 
 
+@pytest.mark.slow
 def test_the_made_set_has_a_long_tail_and_both_modalities_show_it() -> None:
     data = questions.long_tail(0, 1.0)
     often = data.label.sum(0)
@@ -45,6 +46,7 @@ def test_ways_are_told_with_their_deviation() -> None:
     assert cells == [{"noise": "none", "way": "once", "area": figure}]
 
 
+@pytest.mark.slow
 def test_a_second_round_is_judged_and_its_predictions_never_saw_the_own_label(tmp_path: Path) -> None:
     np.savez(tmp_path / "pairs.npz", **vectors())
     data = questions.as_vectors(load_data(tmp_path / "pairs.npz"), questions.MODALITIES)
@@ -58,6 +60,7 @@ def test_a_second_round_is_judged_and_its_predictions_never_saw_the_own_label(tm
         assert np.array_equal(predicted[0], after[modality][0]) and not np.array_equal(predicted, after[modality])
 
 
+@pytest.mark.slow
 def test_each_way_trains_on_its_own_likeness_and_on_one_posterior(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

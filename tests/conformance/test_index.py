@@ -83,6 +83,7 @@ def test_an_empty_index_and_no_queries_are_defined(index: Index) -> None:
     assert len(index) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_it_agrees_with_a_dict_through_adds_replacements_and_removals(index: Index, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -66,6 +66,7 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+@pytest.mark.slow
 def test_beats_random_codes_clearly(name):
     data = toy()
     report = evaluate(small(name, data, epochs=30), data)
@@ -76,6 +77,7 @@ def test_beats_random_codes_clearly(name):
         assert min(report.map.values()) > 2 * chance
 
 
+@pytest.mark.slow
 def test_saves_loads_and_encodes_the_same_bits(name, tmp_path):
     data = toy()
     model = small(name, data)
@@ -83,6 +85,7 @@ def test_saves_loads_and_encodes_the_same_bits(name, tmp_path):
     assert same(codes(model, data), codes(load_model(tmp_path / "model"), data))
 
 
+@pytest.mark.slow
 def test_resumes_to_the_bit(name, tmp_path, monkeypatch):
     data = toy()
     whole = small(name, data, epochs=3)
@@ -98,6 +101,7 @@ def test_resumes_to_the_bit(name, tmp_path, monkeypatch):
     assert whole.history == resumed.history
 
 
+@pytest.mark.slow
 def test_the_seed_decides(name):
     data = toy()
     embedded = [small(name, data, seed=seed).embed("image", data.query["image"]) for seed in (0, 0, 1)]
@@ -105,11 +109,13 @@ def test_the_seed_decides(name):
     assert not np.array_equal(embedded[0], embedded[2])
 
 
+@pytest.mark.slow
 def test_more_classes_than_bits(name):
     data = toy(classes=20)
     assert codes(small(name, data, bits=8), data)[0].shape == (40, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", ["one", "some", "all but one", "more than all"])
 def test_batches_that_leave_one_over_or_hold_one(name, batch):
     if "batch" not in {setting.name for setting in describe(get(name).Settings)}:
@@ -122,6 +128,7 @@ def test_batches_that_leave_one_over_or_hold_one(name, batch):
     assert np.isfinite(model.embed("image", data.query["image"])).all()
 
 
+@pytest.mark.slow
 def test_samples_without_labels(name):
     data = toy()
     observed = data.label.copy()
@@ -130,6 +137,7 @@ def test_samples_without_labels(name):
     assert np.isfinite(model.embed("text", data.query["text"])).all()
 
 
+@pytest.mark.slow
 def test_constant_features(name):
     data = toy()
     data = data.replace(modalities={m: np.zeros_like(x) for m, x in data.modalities.items()})
@@ -168,6 +176,7 @@ def test_every_preset_and_ablation_makes_settings(name):
         assert make_settings(cls, {"preset": preset}) == make_settings(cls, cls.presets[preset])
 
 
+@pytest.mark.slow
 def test_every_ablation_trains_something_else(name):
     data = toy()
     whole = small(name, data, epochs=3, noise="swap-one:0.5")
@@ -178,6 +187,7 @@ def test_every_ablation_trains_something_else(name):
         assert not np.array_equal(*embedded), ablation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", ["swap-one:0.5", "resample:0.5", "flip:0.5", "asymmetric:0.5", "swap-one:0.5:each"])
 def test_what_the_label_noise_drew_is_stored_and_trained_on(name, noise, tmp_path, seen):
     data = toy()
@@ -200,6 +210,7 @@ def test_what_the_label_noise_drew_is_stored_and_trained_on(name, noise, tmp_pat
         assert (given[train] != data.label[train]).any()
 
 
+@pytest.mark.slow
 def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path, seen):
     data, as_is = toy(), {"image": "as-is", "text": "as-is"}
     small(name, data, noise="shuffle-pairs:0.5", features=as_is, out=tmp_path / "run", epochs=1)
@@ -215,6 +226,7 @@ def test_wrong_pairs_hit_every_row_it_trains_on(name, tmp_path, seen):
         assert all(np.array_equal(seen[0].observed(modality), label[rows]) for modality in (first, second))
 
 
+@pytest.mark.slow
 def test_in_a_wrong_pair_a_label_of_one_modality_goes_with_its_row(name, tmp_path, seen):
     data = toy()
     apart = data.replace(label=None, modality_label={"image": data.label, "text": data.label[:, ::-1].copy()})
@@ -258,6 +270,7 @@ def test_a_method_without_labels_never_touches_one(name, tmp_path):
     assert same(codes(model, toy()), codes(small(name, toy()), toy()))
 
 
+@pytest.mark.slow
 def test_labels_of_each_modality(name):
     data = toy()
     apart = data.replace(label=None, modality_label={"image": data.label, "text": data.label})
@@ -273,12 +286,14 @@ def with_pictures(name: str) -> PairedData:
     return data.replace(modalities={"image": pictures, "text": data["text"]})
 
 
+@pytest.mark.slow
 def test_pictures_as_pixels(name, tmp_path):
     data = with_pictures(name)
     model = small(name, data, settings={"pictures": "cnn"}, out=tmp_path / "run")
     assert same(codes(model, data), codes(load_model(tmp_path / "run"), data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["", "given"])
 def test_given_weights_are_trained_after_the_epochs_that_it_declares(name, weights, tmp_path, monkeypatch):
     data, cls = with_pictures(name), get(name)

@@ -16,6 +16,7 @@ def data():
     return glyphs.build()
 
 
+@pytest.mark.slow
 def test_sizes(data) -> None:
     assert data.name == glyphs.BUILTIN
     assert data.n > 20_000
@@ -38,6 +39,7 @@ def test_a_group_is_a_character_in_its_faces(data) -> None:
     assert 1 < faces.mean() < faces.max() == len(glyphs.FACES)
 
 
+@pytest.mark.slow
 def test_every_pair_has_a_label_and_every_label_enough_pairs(data) -> None:
     assert data.label.any(1).all()
     assert data.label.sum(0).min() > 200
@@ -65,6 +67,7 @@ def test_labels_from_names(name, expected) -> None:
     assert [label for label, on in zip(glyphs.LABELS, row, strict=True) if on] == expected
 
 
+@pytest.mark.slow
 def test_pictures_show_dark_ink_that_is_not_cut_off(data) -> None:
     image = data.modalities["image"]
     assert (image.min((1, 2, 3)) < 150).mean() > 0.99
@@ -74,6 +77,7 @@ def test_pictures_show_dark_ink_that_is_not_cut_off(data) -> None:
     assert (image[:, border].min((1, 2)) > 200).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_pictures_belong_to_their_names(data) -> None:
     ink = 255 - data.modalities["image"][..., 0].astype(int)
     text = list(data.modalities["text"])

@@ -34,6 +34,7 @@ def label_words() -> set[str]:
     return words
 
 
+@pytest.mark.slow
 def test_no_label_word_is_left_in_any_inflection(hard) -> None:
     left = {word for caption in set(hard["text"]) for word in re.findall(r"\w+", caption)}
     words = label_words()
@@ -56,6 +57,7 @@ def test_no_label_word_is_left_in_any_inflection(hard) -> None:
     assert left & known == set()  # these are in the names
 
 
+@pytest.mark.slow
 def test_the_rules_of_the_labels_find_nothing(hard) -> None:
     assert not glyphs.label_matrix(hard["text"].tolist()).any()
     assert hard.label.any(axis=1).all()
@@ -78,6 +80,7 @@ def test_the_other_words_stay_in_their_order(easy) -> None:
     assert caption["exclamation mark"] == ""
 
 
+@pytest.mark.slow
 def test_it_is_the_glyph_set_without_the_pairs_that_have_no_caption(easy, hard) -> None:
     captions = glyphs_hard.without_label_words(easy["text"])
     kept = np.flatnonzero(captions != "")

@@ -88,6 +88,7 @@ def test_arrays_turned_any_way_give_the_same_data_or_are_refused(layout: str, da
         assert found is not None
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(
     st.integers(1, 8),

@@ -248,6 +248,7 @@ def test_a_missing_split_names_the_file(tmp_path):
     assert "split 'query' is missing" in refused(write(tmp_path / "x.npz", arrays))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["whole.npz", "image.npy", "text.npy", "train.npy"])
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_bytes_never_end_in_a_traceback(tmp_path, name):

@@ -47,6 +47,7 @@ def test_the_pages_measure_is_known_by_its_name(added: None, radius: int) -> Non
     assert figure(name, pack(query), pack(database), *LABELS) == pytest.approx(np.nanmean(expected), rel=1e-14)
 
 
+@pytest.mark.slow
 def test_the_command_takes_it(added: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "codes.npz", **CODES, query_label=LABELS[0], retrieval_label=LABELS[1])
     shown = runner(capsys)("score", tmp_path / "codes.npz", "--measure", "recall@radius2", "--json")

@@ -78,6 +78,7 @@ def saved(folder: Path, given: dict[str, np.ndarray]) -> Path:
 SIDES = codes(QUERY), codes(REST), LABEL[QUERY], LABEL[REST]
 
 
+@pytest.mark.slow
 def test_further_measures_stand_under_their_whole_names() -> None:
     report = evaluate(Coder(), paired(), measures=NAMES)
     assert list(report.figures) == [
@@ -211,6 +212,7 @@ def test_bad_cuts_of_a_curve_by_rank() -> None:
 # --- code quality ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "bits"), [(1, 8), (2, 16), (50, 24), (40_000, 8)])
 def test_quality_of_codes_against_loops(rows: int, bits: int) -> None:
     signs = np.random.default_rng(rows).choice([-1, 1], (rows, bits), p=[0.3, 0.7])
@@ -262,6 +264,7 @@ def usual_script(
     return float(np.mean(found))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [None, 15])
 def test_the_usual_script_and_the_tie_aware_figure_side_by_side(tmp_path: Path, k: int | None) -> None:
     given = arrays()

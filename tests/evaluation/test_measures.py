@@ -90,6 +90,7 @@ def test_every_measure_of_ranks_has_an_oracle() -> None:
     assert sorted(ORACLES) == sorted(name for name, kind in MEASURES.items() if "ties" in kind.__dataclass_fields__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("name", ORACLES)
 @settings(max_examples=20)
@@ -146,6 +147,7 @@ def test_a_radius_of_real_vectors_is_the_hamming_distance_of_signs_at_any_length
         assert 0 < codes == pytest.approx(figure(f"P@radius{near}", *signs, labels, labels), abs=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 24, 32, 48, 1000])
 def test_scaled_codes_are_tied_as_the_codes_are_at_any_length(bits: int) -> None:
     rng = np.random.default_rng(bits)
@@ -220,6 +222,7 @@ def test_recorded_values(shared: Path) -> None:
 EXPECTED = ["mAP@all", "mAP@7", "mAP@7(cutoff=topk)", "P@7", "recall@7", "hit@2", "NDCG@7", "NDCG@all", "P@radius2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 @given(seed=st.integers(0, 10_000))
 def test_no_expected_value_depends_on_the_order_of_the_database(name: str, seed: int) -> None:
@@ -239,6 +242,7 @@ def test_values_by_index_depend_on_it(name: str) -> None:
         assert figure(name, *turned) != pytest.approx(figure(name, *given_codes), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ORACLES])
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 70))
 def test_every_kind_of_ties_lies_between_the_bounds(name: str, seed: int, k: int) -> None:
@@ -382,6 +386,7 @@ def test_agreement_with_ir_measures(need: Callable[[str], ModuleType], seed: int
     np.testing.assert_allclose(values("mAP@20(ties=index)", *codes), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_agreement_with_torchmetrics(need: Callable[[str], ModuleType], seed: int) -> None:
     """On vectors without ties, which it puts in any order, with scores above 0, as it takes others for no hits at all.

@@ -121,6 +121,7 @@ def test_recorded_values(shared: Path):
     assert value == pytest.approx(float(recorded["map_all"]), rel=1e-7)  # neither query has more than 50
 
 
+@pytest.mark.slow
 @given(groups_and_cut())
 def test_every_order_of_ties_is_enumerated(drawn):
     groups, k = drawn
@@ -131,6 +132,7 @@ def test_every_order_of_ties_is_enumerated(drawn):
         assert precision_at(*sides, [k], ties=ties)[0] == pytest.approx(oracle, abs=1e-14)
 
 
+@pytest.mark.slow
 def test_every_order_of_every_two_small_groups():
     group = [(size, relevant) for size in range(1, 5) for relevant in range(size + 1)]
     for pair in itertools.product(group, repeat=2):
@@ -148,6 +150,7 @@ def check_all_orders(groups: Sequence[tuple[int, int]], k: int, value: Callable[
         assert abs(value(cutoff=cutoff, ties=ties) - oracle) < 1e-13, (groups, k, cutoff, ties)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 24, 64, 72, 128])
 @pytest.mark.parametrize("cutoff", CUTOFFS)
 def test_order_of_the_database_is_a_stable_sort(cutoff, bits):
@@ -162,6 +165,7 @@ def test_order_of_the_database_is_a_stable_sort(cutoff, bits):
     assert precision_at(*pack_sides(sides), [1, 10, 1000], ties="index") == pytest.approx(expected, abs=1e-14)
 
 
+@pytest.mark.slow
 def test_order_of_the_database_across_tiles_and_tasks():
     query, database, labels, other = random_sides(5, 70, 5000, 16, classes=70, share=0.03)
     rng = np.random.default_rng(6)
@@ -230,6 +234,7 @@ def test_curves_end_at_the_base_rate():
     assert recall[-1] == 1
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([8, 16, 72]))
 def test_shuffling_the_database_changes_nothing_expected(seed, bits):
     query, database, labels, other = pack_sides(random_sides(seed, 5, 60, bits))

@@ -164,6 +164,7 @@ def test_what_is_no_measure(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=30) | st.from_regex(r"(mAP|P|hit)@(all|\d{1,3})\([a-z=,]{0,12}\)?", fullmatch=True))
 def test_any_text_is_a_measure_or_a_user_error(text: str) -> None:
     try:

@@ -50,6 +50,7 @@ def test_equal_runs_have_a_spread_of_exactly_nothing() -> None:
     assert over.sd == 0 and over.low == over.high == over.mean
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     draws = RNG(0).normal(0.7, 0.02, (4000, 3))
     covered = np.mean([over.low <= 0.7 <= over.high for over in map(summary, draws)])

@@ -60,6 +60,7 @@ def turned_back(arrays: Arrays) -> Arrays | None:
 sizes = st.integers(1, 7)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(sizes, sizes, st.integers(2, 7), st.sampled_from([0, 2, 3, 5, 6]), st.sampled_from([*GROUPS]), st.integers(0, 9))
 def test_any_group_turned_is_upright_again_or_refused(
@@ -70,6 +71,7 @@ def test_any_group_turned_is_upright_again_or_refused(
     assert found is None or same(found, arrays)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(sizes, sizes, st.integers(2, 7), st.sampled_from([2, 3, 5]), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_arrays_turned_one_by_one_are_upright_again_where_all_sizes_differ(

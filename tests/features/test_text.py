@@ -64,6 +64,7 @@ def test_a_script_without_spaces_is_found_by_its_words() -> None:
     assert featuriser.knows("橋")
 
 
+@pytest.mark.slow
 def test_the_vocabulary_is_limited_and_rare_words_left_out() -> None:
     random = np.random.default_rng(0)
     texts = [" ".join(f"w{int(number)}" for number in random.zipf(1.3, 12) % 10_000) for _ in range(3000)]

@@ -358,6 +358,7 @@ def kill_again_and_again(path: Path, times: int) -> None:
             assert embeddings_of(index).of(last).shape == (1, BITS)
 
 
+@pytest.mark.slow
 def test_killed_at_2_random_moments_code_and_embedding_agree(tmp_path: Path) -> None:
     kill_again_and_again(tmp_path / "a.index", 2)
 

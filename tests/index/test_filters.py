@@ -219,6 +219,7 @@ def test_long_filters_are_quoted_short(index: LocalIndex) -> None:
     assert len(refused(index, "size = 1 AND " * 1000)) < 300
 
 
+@pytest.mark.slow
 def test_the_normal_form_is_there_for_every_reader_of_a_file(tmp_path: Path) -> None:
     with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
         index.add([1], CODE, items=[{"name": "CAFÉ"}])

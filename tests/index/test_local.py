@@ -94,6 +94,7 @@ def test_files_of_other_kinds_are_named(path: Path, content: bytes, kind: str, r
 NAMES = ["noise:0.5", "sqlite:1", "postgres:x", "md:x", "http:", "file:x", ":memory:", "a'b", "x#y", "%41", "~", "*"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "$HOME", "tail ", " x", "C:x", "CON", "-", "ünï 東京", "x.csv", "[a]", "a;b"])
 def test_a_path_is_a_path(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever DuckDB would read into it; as a file and as a folder."""
@@ -171,6 +172,7 @@ def test_a_log_without_its_index_is_not_thrown_away(path: Path) -> None:
     assert log.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [10, 10_000, 0.5, 0.99])
 def test_a_file_that_was_cut_short(path: Path, keep: float) -> None:
     with LocalIndex(path, bits=64) as index:
@@ -191,6 +193,7 @@ def test_a_damaged_byte_is_found(path: Path) -> None:
         index.search(random_codes(1))
 
 
+@pytest.mark.slow
 def test_only_the_module_that_an_address_names_is_imported() -> None:
     """Another backend's library may be heavy, or not there."""
     code = """
@@ -217,6 +220,7 @@ def in_another_process(code: str, *, fails: bool = False) -> str:
     return done.stderr.strip().splitlines()[-1] if fails else done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_while_one_writes_nobody_else_opens(path: Path) -> None:
     with LocalIndex(path, bits=64):
         for options in ("", ", read_only=True"):
@@ -225,6 +229,7 @@ def test_while_one_writes_nobody_else_opens(path: Path) -> None:
             assert "open elsewhere; one may write, or many may read" in message
 
 
+@pytest.mark.slow
 def test_many_may_read(path: Path) -> None:
     with LocalIndex(path, bits=64) as index:
         index.add(range(5), random_codes(5))
@@ -234,6 +239,7 @@ def test_many_may_read(path: Path) -> None:
         assert len(here) == 5
 
 
+@pytest.mark.slow
 def test_within_a_process_too(path: Path) -> None:
     writer = LocalIndex(path, bits=64)
     for options in ({}, {"read_only": True}):
@@ -276,6 +282,7 @@ print(len(index), index.search(code, k=9, where="name = 'a'").ids[0, :2].tolist(
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_refuses_in_one_line_and_harms_nothing(path: Path) -> None:
     printed = in_another_process(f"PATH = {str(path)!r}\n" + FORKING)
     assert printed.splitlines() == ["8 of 8 None", "0", "8 of 8 None", "0", "2 [1, -1]"]
@@ -311,11 +318,13 @@ print(list(index))
 """
 
 
+@pytest.mark.slow
 def test_a_fork_in_the_midst_of_a_change_neither_hangs_nor_loses(path: Path) -> None:
     printed = in_another_process(f"PATH = {str(path)!r}\n" + FORKING_IN_THE_MIDST)
     assert printed.splitlines() == ["True"] * 4 + ["0", "[1, 2]"]
 
 
+@pytest.mark.slow
 def test_a_child_may_open_what_its_parent_has_closed(path: Path) -> None:
     code = f"""
 import os, numpy as np
@@ -333,6 +342,7 @@ print(5 in LocalIndex({str(path)!r}))
 # What is stored.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 24, 64, 72, 128, 1024])
 def test_words_are_big_endian_with_zeros_behind(path: Path, bits: int) -> None:
     codes = random_codes(20, bits)
@@ -503,6 +513,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(path: Path) -> None:
     added = int(in_another_process(f"PATH = {str(path)!r}\n" + FULL_DISK))
     assert added > 0
@@ -571,6 +582,7 @@ def kill_again_and_again(path: Path, times: int) -> None:
         check_whole(path, acknowledged)
 
 
+@pytest.mark.slow
 def test_killed_at_3_random_moments_nothing_acknowledged_is_lost(path: Path) -> None:
     kill_again_and_again(path, 3)
 

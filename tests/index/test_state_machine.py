@@ -146,5 +146,5 @@ class Machine(RuleBasedStateMachine):
         assert [line.partition(": ")[2] for line in found] == expected
 
 
-TestMachine = Machine.TestCase
+TestMachine = pytest.mark.slow(Machine.TestCase)
 TestMachine.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)

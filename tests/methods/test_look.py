@@ -110,6 +110,7 @@ def test_the_likeliest_labels():
 # --- training -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "n"), [(32, 120), (1000, 120), (7, 50)])
 def test_an_epoch_has_so_many_steps_whatever_the_number_of_pairs(batch, n):
     data = toy()
@@ -118,12 +119,14 @@ def test_an_epoch_has_so_many_steps_whatever_the_number_of_pairs(batch, n):
     assert [line["steps"] for line in model.history] == [5, 5, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch", "steps"), [(32, 50), (2, 100), (1, 150)])
 def test_an_epoch_is_a_pass_within_bounds_where_steps_are_not_set(batch, steps):
     model = small(toy(220), settings={"batch": batch, "steps": 0}, epochs=1)
     assert [line["steps"] for line in model.history] == [steps]
 
 
+@pytest.mark.slow
 def test_labels_of_rows_outside_the_training_split_are_not_seen():
     data = toy()
     other = data.label.copy()
@@ -133,6 +136,7 @@ def test_labels_of_rows_outside_the_training_split_are_not_seen():
     assert not same(codes(small(data), data), codes(small(data.replace(label=other)), data))
 
 
+@pytest.mark.slow
 def test_the_run_says_what_looks_wrong_and_keeps_it_by_row(tmp_path, capfd):
     data = toy()
     small(data, noise="flip:0.4", out=tmp_path / "run", progress=True)
@@ -153,12 +157,14 @@ def test_the_run_says_what_looks_wrong_and_keeps_it_by_row(tmp_path, capfd):
         assert np.nanmean(rows["corrupted"]) == pytest.approx(first["noise_rate"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_labels_of_each_modality_are_judged_apart():
     model = small(toy(), noise="flip:0.4:each")
     assert {"corrupted_image", "corrupted_text"} <= set(model.rows)
     assert not np.array_equal(model.rows["corrupted_image"], model.rows["corrupted_text"])
 
 
+@pytest.mark.slow
 def test_wrong_pairs_are_told_and_kept():
     data = toy(400)
     data = data.replace(splits={"query": np.arange(20), "train": np.arange(20, 400), "retrieval": np.arange(20, 400)})
@@ -189,6 +195,7 @@ def method_of(features: dict[str, torch.Tensor], **settings: object) -> Look:
     return Look(LookSettings(**settings), Task({m: x.shape[1] for m, x in features.items()}, 3, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("settings", "share"), [({"own": 0.25}, 0.25), ({"own": 0.0}, 0), ({"labels": "hard"}, 0)])
 def test_a_modality_learns_in_part_what_it_says_itself(settings, share):
     features, posterior = judged(toy())
@@ -242,6 +249,7 @@ def test_what_is_usual_does_not_depend_on_the_batch():
     assert 0 < usual(torch.eye(3), single=True) < 1e-3 and 0.999 < usual(torch.ones(3, 1)) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["no labels", "zeros"])
 def test_without_labels_partners_are_all_there_is(how):
     data = toy()

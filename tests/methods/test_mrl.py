@@ -456,6 +456,7 @@ def test_an_epoch_takes_every_row_once_in_an_order_of_its_own():
     assert orders[0] != orders[1] != list(range(45)) != orders[0]
 
 
+@pytest.mark.slow
 def test_learns_through_wrong_labels():
     """Sixty per cent of the labels drawn anew: the loss falls, and what is learnt is the truth, not the labels."""
     method, view = toy(n=240, classes=4, batch=40, epochs=30)

@@ -34,6 +34,7 @@ def data(tmp_path):
     return str(tmp_path / "data.npz")
 
 
+@pytest.mark.slow
 def test_one_file_is_all_that_a_method_needs(toy_file, data, capsys):
     run = str(toy_file / "run")
     assert main(["methods", "toy"]) == 0

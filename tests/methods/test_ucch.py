@@ -437,6 +437,7 @@ def test_presets_are_the_papers_settings():
     assert make_settings(get("ucch"), {"preset": "mscoco", "beta": 0.5}).beta == 0.5
 
 
+@pytest.mark.slow
 def test_training_learns_pairs_without_labels():
     method, view = toy(n=120, negatives=64, epochs=30)
     first = method.train_epoch(view)

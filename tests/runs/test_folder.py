@@ -223,6 +223,7 @@ def test_data_without_a_modality_of_the_run_are_said_to_lack_it(place: Path, com
             assert ran.code == 2 and any(f"they have {lacking};" in line for line in ran.errors), ran.errors
 
 
+@pytest.mark.slow
 def test_a_copy_shares_no_file_that_is_changed_in_place(place: Path, command: Command) -> None:
     run, copy = RunFolder(place / "run"), RunFolder(place / "copy")
     assert command("index", place / "run").code == 0

@@ -242,6 +242,7 @@ def scored(command: Command, data: PairedData, rows: dict[str, np.ndarray], fold
     return dict(json.loads(done(command, "score", folder / "codes.npz", "--json"))["map"])
 
 
+@pytest.mark.slow
 def test_index_holds_what_encode_makes_and_search_finds_it(
     run: Path, place: Path, tmp_path: Path, command: Command
 ) -> None:

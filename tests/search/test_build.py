@@ -60,6 +60,7 @@ def content(uri: Path, modality: str) -> dict[int, tuple[bytes, Any]]:
         return {id_: (index[id_][0].tobytes(), index[id_][1]) for id_ in index}
 
 
+@pytest.mark.slow
 def test_only_what_is_new_is_encoded(
     model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,7 @@ print(*sorted({"numba", "matplotlib", "lightning_fabric"} & set(sys.modules)))
 """
 
 
+@pytest.mark.slow
 def test_a_single_search_loads_only_what_it_needs(run: Path) -> None:
     ran = subprocess.run([sys.executable, "-c", LIGHT, run], check=True, timeout=120, capture_output=True, text=True)
     assert ran.stdout.split() == []
@@ -223,6 +224,7 @@ def test_an_index_is_opened_once(run: Path, monkeypatch: pytest.MonkeyPatch, at_
     assert opened == ["image.index", "text.index"]
 
 
+@pytest.mark.slow
 def test_many_threads_share_a_searcher(search: Searcher, run: Path) -> None:
     pictures = [Image.fromarray(picture) for picture in arrays()["image"][:5]]
     queries: list[dict[str, Any]] = [{"words": f"level bar number {n}", "where": f"row > {n}"} for n in range(10)]

@@ -56,9 +56,9 @@ class Ranking(typing.Protocol):
 class HammingRanking:
     """Database codes ranked by Hamming distance to each query's code.
 
-    >>> ranking = HammingRanking.of([[0]], [[3], [1]], [5], [5, 6])  # doctest: +ELLIPSIS
+    >>> ranking = HammingRanking.of([[0]], [[3], [1]], [5], [5, 6])
     Traceback (most recent call last):
-    crossbit.errors.UserError: query_codes: packed codes are uint8 (n, bits // 8), got int64 of shape (1, 1); ...
+    crossbit.errors.UserError: query_codes: packed codes are uint8 (n, bits // 8), got int64 of shape (1, 1)
     """
 
     query: Array  # uint8 (m, bytes)
