@@ -198,6 +198,11 @@ def test_a_large_jpeg_is_read_at_half_its_size() -> None:
 # --- what is no picture ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("start", [b"x", b"hi\n", b"\0", b"\0\0\0\0\0"])
+def test_a_file_of_a_few_bytes_is_not_a_picture(start: bytes) -> None:
+    assert refused(start).kind == "not a picture"
+
+
 def test_each_reason_is_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "notes.txt").write_text("a note of some length, in plain words", encoding="utf-8")

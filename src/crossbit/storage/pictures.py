@@ -134,7 +134,8 @@ def _identified(stream: IO[bytes], name: str) -> Image.Image:
         try:
             return Image.open(stream)
         except UnidentifiedImageError:
-            if any(accept and accept(head[:16]) is True for _, accept in Image.OPEN.values()):
+            start = head[:16].ljust(16, b"\0")  # Pillow's checks need that many bytes
+            if any(accept and accept(start) is True for _, accept in Image.OPEN.values()):
                 said = f"begins like a picture, but is damaged or of a kind that cannot be read; {HINT}"
                 raise PictureError(name, "damaged", said) from None
             raise PictureError(name, "not a picture", f"is not a picture; {HINT}") from None
