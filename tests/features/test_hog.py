@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from crossbit.errors import UserError
+from crossbit.features.base import squares
 from crossbit.features.hog import (
     HogFeaturiser,
     describe,
     fitted_side,
     gradient_blocks,
-    resize,
     shrink,
 )
 
@@ -61,7 +61,7 @@ def test_colour_is_told_apart_where_brightness_is_not() -> None:
 def test_fitted_side(shape, side) -> None:
     pictures = np.zeros(shape, dtype=np.uint8)
     assert fitted_side(pictures) == side
-    assert resize(pictures, side).shape == (2, side, side, 3)
+    assert squares(pictures, side).shape == (2, side, side, 3)
 
 
 def test_another_size_of_the_same_picture_is_its_nearest() -> None:

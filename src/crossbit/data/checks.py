@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from crossbit.errors import UserError, unknown
+from crossbit.storage.picture_files import PictureFiles
 
 Kind = Literal["vectors", "pictures", "words"]  # what a modality holds
 SPLITS = ("train", "query", "retrieval", "validation")
@@ -16,12 +17,14 @@ _FLOATS = (np.float16, np.float32, np.float64)
 _BLOCK_BYTES = 1 << 24  # features are looked at in pieces, so that memory stays bounded however large the file is
 
 
-def kind(name: str, array: np.ndarray) -> Kind:
+def kind(name: str, array: np.ndarray | PictureFiles) -> Kind:
     """What the array of modality `name` holds: "vectors", "pictures" or "words"; UserError where it is none of them.
 
     >>> kind("image", np.zeros((2, 8, 8, 3), np.uint8))
     'pictures'
     """
+    if isinstance(array, PictureFiles):
+        return "pictures"
     if array.ndim == 2 and array.dtype.type in _FLOATS and array.shape[1] > 0:
         return "vectors"
     if array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 3 and min(array.shape[1:]) > 0:
@@ -37,14 +40,14 @@ def form(array: np.ndarray) -> str:
     return f"{array.dtype} of shape {array.shape}"
 
 
-def check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
+def check_modalities(modalities: Mapping[str, Any], seen: tuple[np.ndarray, ...]) -> dict[str, Any]:
     """The arrays by modality, with as many rows each; those in `seen` are known to be finite and not read again."""
     if not modalities:
         raise UserError("there is no modality; give at least one array, such as 'image' or 'text'")
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, array in modalities.items():
         _check_name(name)
-        arrays[name] = np.asanyarray(array)
+        arrays[name] = array if isinstance(array, PictureFiles) else np.asanyarray(array)
         if kind(name, arrays[name]) == "vectors" and not any(arrays[name] is known for known in seen):
             _check_finite(name, arrays[name])
     first, *others = arrays

@@ -10,6 +10,7 @@ import numpy as np
 
 from crossbit.data.hashes import hash_of
 from crossbit.data.types import PairedData
+from crossbit.storage.picture_files import PictureFiles
 
 
 def describe(data: PairedData) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def describe(data: PairedData) -> dict[str, Any]:
         "name": data.name,
         "pairs": data.n,
         "modalities": {
-            name: {"kind": data.kind(name), "shape": list(array.shape), "dtype": str(array.dtype)}
+            name: {"kind": data.kind(name), "shape": list(array.shape), "dtype": dtype_of(array)}
             for name, array in data.modalities.items()
         },
         "splits": {name: len(rows) for name, rows in data.splits.items()},
@@ -43,6 +44,15 @@ def describe(data: PairedData) -> dict[str, Any]:
         "paths": data.path is not None,
         "groups": _groups(data.group),
     }
+
+
+def dtype_of(array: np.ndarray | PictureFiles) -> str:
+    """What each row is: the array's type, or "file".
+
+    >>> dtype_of(np.zeros(2)), dtype_of(PictureFiles(["a.png"]))
+    ('float64', 'file')
+    """
+    return "file" if isinstance(array, PictureFiles) else str(array.dtype)
 
 
 def _labels_per_pair(label: np.ndarray | None) -> dict[str, float] | None:

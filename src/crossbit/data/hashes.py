@@ -14,18 +14,23 @@ from crossbit.errors import UserError
 from crossbit.storage.cache import cache_folder
 from crossbit.storage.files import read_json, write_json
 from crossbit.storage.lazy import of_array
+from crossbit.storage.picture_facts import facts_of
+from crossbit.storage.picture_files import PictureFiles
 
 SETTLED = 2_000_000_000  # nanoseconds: a file written less than this ago may be written again within one tick of mtime
 
 
-def hash_of(array: np.ndarray) -> str:
-    """A hash of the array's type, shape and all values, read in blocks.
+def hash_of(array: np.ndarray | PictureFiles) -> str:
+    """A hash of the array's type, shape and all values, read in blocks; of picture files, one of what the files hold.
 
-    That of a mapped file is kept for as long as the file's times and size stay.
+    That of a mapped file, or of a picture's, is kept for as long as the file's times and size stay.
 
     >>> hash_of(np.zeros(3)) == hash_of(np.zeros(3)), hash_of(np.zeros(3)) == hash_of(np.zeros(3, np.float32))
     (True, False)
     """
+    if isinstance(array, PictureFiles):
+        contents = [facts.content for facts in facts_of(array)]
+        return hashlib.blake2b("\n".join(contents).encode(), digest_size=16).hexdigest()
     stamp = getattr(array, "stamp", None)  # a part or a copy of a mapped file has none
     if stamp is None or not isinstance(array, np.memmap):
         return _computed(array)

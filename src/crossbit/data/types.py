@@ -23,6 +23,7 @@ from crossbit.data.checks import (
     kind,
 )
 from crossbit.errors import UserError, unknown
+from crossbit.storage.picture_files import PictureFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,8 @@ class PairedData:
 
     Attributes:
         name: what reports call it.
-        modalities: per modality float (n, d) vectors, uint8 (n, h, w, 3) pictures, or unicode (n,) words. Never copied.
+        modalities: per modality float (n, d) vectors, uint8 (n, h, w, 3) pictures or `PictureFiles`, or unicode (n,)
+            words. Never copied.
         label: the truth, (n, c) 0/1 (held as uint8) or (n,) classes from 0 (held as int64); None without labels.
         splits: row numbers under "train", "query", "retrieval", optionally "validation"; no query is in another split.
         observed_label: what training may see instead of `label`, in the same form.
@@ -207,8 +209,9 @@ class Rows:
         return len(self.index)
 
     def __getitem__(self, modality: str) -> np.ndarray:
-        """These rows of a modality, as a new array in memory."""
-        return np.asarray(self.data[modality][self.index])
+        """These rows of a modality, as a new array in memory; pictures in files stay files."""
+        rows: np.ndarray = _take(self.data[modality], self.index)
+        return rows
 
     @property
     def label(self) -> np.ndarray | None:
@@ -255,8 +258,10 @@ def _set(data: PairedData, **values: Any) -> None:
         object.__setattr__(data, name, value)
 
 
-def _take(array: np.ndarray | None, index: np.ndarray) -> np.ndarray | None:
-    return None if array is None else np.asarray(array[index])
+def _take(array: Any, index: np.ndarray) -> Any:
+    if array is None or isinstance(array, PictureFiles):
+        return None if array is None else array[index]
+    return np.asarray(array[index])
 
 
 def _label_arrays(data: PairedData) -> Iterator[tuple[str, np.ndarray]]:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
+import numpy as np
 from numpy.typing import NDArray
 
 from crossbit.data.checks import Kind
+from crossbit.errors import UserError
+from crossbit.storage.picture_files import PictureFiles
+from crossbit.storage.pictures import to_square
 
 FIT_ROWS = 20_000  # that a featuriser is fitted on, at most: enough for means, words and components
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+Pictures: TypeAlias = NDArray[np.uint8] | PictureFiles  # (n, h, w, 3) of one size, or files of any sizes
 
 
 class Featuriser(ABC):
@@ -21,7 +26,8 @@ class Featuriser(ABC):
 
     Attributes:
         name: as written in `--features MODALITY=NAME`.
-        reads: "pictures" (uint8 (n, h, w, 3)), "words" (n strings) or "vectors" (numbers (n, d)).
+        reads: "pictures" (uint8 (n, h, w, 3), or files: see `squares`), "words" (n strings) or "vectors"
+            (numbers (n, d)).
     """
 
     name: ClassVar[str]
@@ -73,3 +79,34 @@ class Featuriser(ABC):
     @abstractmethod
     def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
         """The featuriser that `state` was taken from; it transforms equally to the bit."""
+
+
+def check_pictures(pictures: Pictures) -> None:
+    """Raise UserError unless `pictures` is uint8 (n, h, w, 3), or files."""
+    if isinstance(pictures, PictureFiles):
+        return
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3 or 0 in pictures.shape[1:]:
+        raise UserError(f"pictures must be uint8 (n, h, w, 3), not {pictures.dtype} {pictures.shape}")
+
+
+def longest_side(pictures: Pictures, of_files: int) -> int:
+    """The longer side of pictures (n, h, w, 3); `of_files` for files, which may have any sizes."""
+    return of_files if isinstance(pictures, PictureFiles) else max(pictures.shape[1:3])
+
+
+def squares(pictures: Pictures, side: int) -> NDArray[np.uint8]:
+    """Pictures to uint8 (n, side, side, 3), the same whether they come as an array or as files.
+
+    Those of that size already are returned as they are. Call it with as many pictures as shall be in memory together.
+
+    >>> squares(np.zeros((2, 10, 20, 3), np.uint8), 16).shape
+    (2, 16, 16, 3)
+    """
+    if isinstance(pictures, PictureFiles):
+        return pictures.read(side)
+    if pictures.shape[1:3] == (side, side):
+        return pictures
+    out = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
+    for i, picture in enumerate(pictures):
+        out[i] = to_square(picture, side)
+    return out

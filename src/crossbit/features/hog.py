@@ -10,10 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from crossbit.errors import UserError
-from crossbit.features.base import FIT_ROWS, Featuriser, State
+from crossbit.features.base import FIT_ROWS, Featuriser, Pictures, State, check_pictures, longest_side, squares
 
 CELLS = 8  # a picture is 8 x 8 cells, whatever its size
 ORIENTATIONS = 9  # unsigned, 20 degrees each
@@ -44,11 +43,11 @@ class HogFeaturiser(Featuriser):
         self.components = np.ascontiguousarray(tensors["components"], dtype=np.float32)
 
     @classmethod
-    def fit(cls, rows: NDArray[np.uint8], *, seed: int = 0, dim: int = 1024) -> Self:
-        """Fit on pictures (n, h, w, 3) uint8, at most 20,000 of them drawn with `seed`; `dim` is an upper limit.
+    def fit(cls, rows: Pictures, *, seed: int = 0, dim: int = 1024) -> Self:
+        """Fit on pictures, at most 20,000 of them drawn with `seed`; `dim` is an upper limit.
 
         Raises:
-            UserError: fewer than two pictures, or not a uint8 array (n, h, w, 3).
+            UserError: fewer than two pictures, or neither uint8 (n, h, w, 3) nor files.
         """
         check_pictures(rows)
         if len(rows) < 2:
@@ -68,17 +67,17 @@ class HogFeaturiser(Featuriser):
         """Numbers per picture."""
         return len(self.components)
 
-    def transform(self, rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pictures (n, h, w, 3) uint8 of any size to float32 (n, dim).
+    def transform(self, rows: Pictures) -> NDArray[np.float32]:
+        """Pictures of any size, uint8 (n, h, w, 3) or files, to float32 (n, dim).
 
         Raises:
-            UserError: not a uint8 array (n, h, w, 3).
+            UserError: neither of these.
         """
         check_pictures(rows)
         out = np.empty((len(rows), self.dim), dtype=np.float32)
         for start in range(0, len(rows), BATCH):
             part = slice(start, start + BATCH)
-            out[part] = (describe(resize(rows[part], self.side)) - self.mean) @ self.components.T
+            out[part] = (describe(squares(rows[part], self.side)) - self.mean) @ self.components.T
         return out
 
     def state(self) -> State:
@@ -89,30 +88,14 @@ class HogFeaturiser(Featuriser):
         return cls(config["side"], tensors)
 
 
-def check_pictures(pictures: NDArray[Any]) -> None:
-    """Raise UserError unless `pictures` is uint8 (n, h, w, 3)."""
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3 or 0 in pictures.shape[1:]:
-        raise UserError(f"pictures must be uint8 (n, h, w, 3), not {pictures.dtype} {pictures.shape}")
-
-
-def fitted_side(pictures: NDArray[np.uint8]) -> int:
+def fitted_side(pictures: Pictures) -> int:
     """The pictures' longer side, rounded up to a multiple of 16, at most 64."""
-    return min(-(-max(pictures.shape[1:3]) // SMALL) * SMALL, LARGEST)
+    return min(-(-longest_side(pictures, LARGEST) // SMALL) * SMALL, LARGEST)
 
 
-def resize(pictures: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Pictures (n, h, w, 3) to (n, side, side, 3); those of that size already are returned as they are."""
-    if pictures.shape[1:3] == (side, side):
-        return pictures
-    out = np.empty((len(pictures), side, side, 3), dtype=np.uint8)
-    for i, picture in enumerate(pictures):
-        out[i] = np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
-    return out
-
-
-def describe_all(pictures: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+def describe_all(pictures: Pictures, side: int) -> NDArray[np.float32]:
     """`describe` in batches, after resizing."""
-    return np.concatenate([describe(resize(pictures[i : i + BATCH], side)) for i in range(0, len(pictures), BATCH)])
+    return np.concatenate([describe(squares(pictures[i : i + BATCH], side)) for i in range(0, len(pictures), BATCH)])
 
 
 def describe(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -7,8 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crossbit.features.base import Featuriser, State
-from crossbit.features.hog import check_pictures, resize
+from crossbit.features.base import Featuriser, Pictures, State, check_pictures, longest_side, squares
 
 LARGEST = 224  # side in pixels; bigger pictures are made smaller
 STEP = 16
@@ -29,19 +28,19 @@ class PixelsFeaturiser(Featuriser):
         self.side = side
 
     @classmethod
-    def fit(cls, rows: NDArray[np.uint8], *, seed: int = 0) -> Self:
-        """Take the longer side of pictures (n, h, w, 3) uint8, rounded up to a multiple of 16, at most 224."""
+    def fit(cls, rows: Pictures, *, seed: int = 0) -> Self:
+        """Take the pictures' longer side, rounded up to a multiple of 16, at most 224; 224 for files."""
         check_pictures(rows)
-        return cls(min(-(-max(rows.shape[1:3]) // STEP) * STEP, LARGEST))
+        return cls(min(-(-longest_side(rows, LARGEST) // STEP) * STEP, LARGEST))
 
     @property
     def dim(self) -> tuple[int, int, int]:
         return self.side, self.side, 3
 
-    def transform(self, rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Pictures (n, h, w, 3) uint8 of any size to uint8 (n, side, side, 3)."""
+    def transform(self, rows: Pictures) -> NDArray[np.uint8]:
+        """Pictures of any size, uint8 (n, h, w, 3) or files, to uint8 (n, side, side, 3)."""
         check_pictures(rows)
-        return np.require(resize(rows, self.side), requirements=["C", "W"])
+        return np.require(squares(rows, self.side), requirements=["C", "W"])
 
     def state(self) -> State:
         return {"name": self.name, "side": self.side}, {}

@@ -11,6 +11,7 @@ import numpy as np
 from crossbit.data.checks import Kind
 from crossbit.errors import UserError
 from crossbit.features import Featuriser
+from crossbit.storage.picture_files import PictureFiles
 
 MOST = 1 << 26  # bytes of pictures that are featurised together
 
@@ -19,7 +20,7 @@ def as_rows(given: Any, reads: Kind) -> Any:
     """Rows that have a length and can be sliced; one text, picture or vector alone becomes one row.
 
     Args:
-        given: texts; pictures as uint8 (n, h, w, 3), or a list of paths, PIL pictures, arrays; vectors (n, d); or one
+        given: texts; pictures as uint8 (n, h, w, 3), files, or a list of paths, PIL pictures, arrays; vectors (n, d); or one
             of them.
         reads: what the featuriser reads.
 
@@ -40,7 +41,8 @@ def as_rows(given: Any, reads: Kind) -> Any:
 
 def features_of_some(featuriser: Featuriser, rows: Any) -> np.ndarray:
     """Features of a slice of `as_rows`: in C order and writable, as PyTorch wants them."""
-    apart = featuriser.reads == "pictures" and not (isinstance(rows, np.ndarray) and rows.ndim > 1)
+    together = isinstance(rows, PictureFiles) or (isinstance(rows, np.ndarray) and rows.ndim > 1)
+    apart = featuriser.reads == "pictures" and not together
     parts = [featuriser.transform(some) for some in (_stacks(rows) if apart else [rows])]
     return np.require(np.concatenate(parts) if len(parts) > 1 else parts[0], requirements=["C", "W"])
 
@@ -55,7 +57,7 @@ def _vectors(given: Any) -> np.ndarray:
 
 def _is_picture(given: Any) -> bool:
     """Whether it is one picture, not many."""
-    if isinstance(given, np.ndarray):
+    if isinstance(given, np.ndarray | PictureFiles):
         return given.ndim in (2, 3)
     from PIL import Image
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from crossbit.data.types import PairedData
 from crossbit.index import stable_ids
+from crossbit.storage.picture_facts import facts_of
+from crossbit.storage.picture_files import PictureFiles
 
 
 def ids_of(data: PairedData, rows: np.ndarray) -> np.ndarray:
@@ -48,7 +50,10 @@ def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
 def hashes_of(data: PairedData, modality: str, rows: np.ndarray) -> list[str]:
     """A hash for each row of all that is encoded and remembered of it, but for its row number, which may change."""
     columns = {name: values for name, values in items_of(data, rows).items() if name != "row"}
-    content = np.ascontiguousarray(data[modality][rows])
+    content: Any = data[modality][rows]
+    if isinstance(content, PictureFiles):
+        content = np.array([facts.content for facts in facts_of(content)])
+    content = np.ascontiguousarray(content)
     form = f"{content.dtype.kind} {content.shape[1:]}"
     hashes = []
     for at, one in enumerate(content):
