@@ -19,7 +19,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from crossbit.bits.compiled import usable_cores
+from crossbit.storage.cores import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 VERSIONED = ("torch", "numpy", "numba", "faiss-cpu", "duckdb", "scikit-learn")

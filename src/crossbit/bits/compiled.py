@@ -14,6 +14,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from crossbit.errors import UserError
+from crossbit.storage.cores import usable_cores
 
 
 class JitKernel:
@@ -42,11 +43,6 @@ class JitKernel:
             result = self.compiled(*arguments)
             warnings.warn(f"the cache of compiled code in {cache} is of no use: {error!r}; remove it", stacklevel=2)
             return result
-
-
-def usable_cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def thread_count(threads: int | None = None) -> int:

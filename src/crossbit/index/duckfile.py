@@ -18,11 +18,12 @@ from crossbit.bits import check_bits
 from crossbit.errors import UserError
 from crossbit.index.columns import PREFIX
 from crossbit.index.paths import check_kind
+from crossbit.storage.cores import usable_cores
 from crossbit.storage.files import sync_folder
 
 FORMAT = 2
-# Nothing beyond this file can be reached through its connection, and no statement can change that.
 Encoder = Mapping[str, str]  # "name" and "hash" of what made the codes
+# Nothing beyond this file can be reached through its connection, and no statement can change that.
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,  # nothing is ever fetched or loaded
@@ -30,6 +31,7 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": False,
     "pandas_analyze_sample": 1,  # our columns hold one type each: the first value tells it
     "max_expression_depth": 100,  # deeper filters would overflow whatever walks their tree
+    "threads": max(1, usable_cores() - 1),  # however slow a filter is, one core is left for other searches
     "lock_configuration": True,
 }
 

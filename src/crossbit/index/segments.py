@@ -112,7 +112,7 @@ class Segments:
                     f"{path} holds {rows.dtype} of shape {rows.shape}; embeddings of this index are "
                     f"float16 (n, {self.bits}){MEND}"
                 )
-            self._mapped[number] = rows
+            self._mapped[number] = rows.view(np.ndarray)  # indexing a memmap takes five times as long
         return self._mapped[number]
 
     def _files(self) -> list[Path]:

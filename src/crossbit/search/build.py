@@ -24,7 +24,7 @@ from crossbit.model import Model
 from crossbit.search.items import hashes_of, ids_of, items_of
 from crossbit.storage.files import check_new, writing_folder
 
-CHUNK = 4096  # rows encoded and added at a time
+CHUNK = 16_384  # rows encoded and added at a time; a search reads few segments sooner than many
 
 Progress = Callable[[str], Any]
 

@@ -19,8 +19,8 @@ import torch
 
 from crossbit.bench.work.runner import Job, JobData, failed, run_job
 from crossbit.bench.work.store import Result, read_result, write_result
-from crossbit.bits.compiled import usable_cores
 from crossbit.errors import UserError
+from crossbit.storage.cores import usable_cores
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
