@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -108,7 +109,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"words": "fox", "item": 20}, "or item= alone"),
     ({"words": ""}, "the query is empty; give words"),
     ({"words": " \n"}, "the query is empty"),
-    ({"words": ["fox", "bar"]}, "words are one text, got list"),
+    ({"words": ["fox", "bar"]}, r"words are one text, got list; for several queries: search\.many\("),
     ({"words": "0815"}, "0815"),
     ({"picture": "nowhere.png"}, "nowhere.png does not exist"),
     ({"picture": np.zeros((2, 16, 16, 3), np.uint8)}, r"a picture is uint8 \(height, width, 3\)"),
@@ -328,3 +329,29 @@ def test_a_forked_child_is_told_in_one_line_and_leaves_the_parents_open(search: 
 
 def test_a_searcher_says_what_it_is(search: Searcher, run: Path) -> None:
     assert repr(search) == f"<Searcher in {run / 'index'}: {search.model!r}>"
+
+
+# --- several queries ------------------------------------------------------------------------------------------------
+
+
+def test_many_queries_are_as_each_alone(search: Searcher) -> None:
+    words, pictures = [str(text) for text in arrays()["text"][:4]], list(arrays()["image"][:4])
+    assert search.many(words, k=3) == [search(text, k=3) for text in words]
+    assert search.many(item=[15, 17]) == [search(item=15), search(item=17)]
+    both = [search(text, picture=picture) for text, picture in zip(words, pictures, strict=True)]
+    assert search.many(words, picture=pictures) == both
+    assert search.many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "message"),
+    [
+        ({}, "many queries need a list, or lists of one length; got none"),
+        ({"words": "fox"}, "many queries are a list of words, got str 'fox'"),
+        ({"words": ["fox"], "item": [1, 2]}, "got 1 of words and 2 of item"),
+        ({"item": [15, 3]}, "query 1: no item 3"),
+    ],
+)
+def test_many_queries_that_cannot_be(search: Searcher, queries: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        search.many(**queries)

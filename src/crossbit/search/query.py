@@ -97,7 +97,7 @@ def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
 
 def _of_words(model: Model, words: str) -> Query:
     if not isinstance(words, str):
-        raise UserError(f"words are one text, got {type(words).__name__}; search for several one after another")
+        raise UserError(f"words are one text, got {type(words).__name__}; for several queries: search.many([...])")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
     modality = _reading(model, "words")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from crossbit.errors import UserError, unknown
 from crossbit.index.base import check_k
@@ -122,6 +125,40 @@ class Searcher:
         return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact, notes=query.notes)
 
     search = __call__
+
+    def many(
+        self,
+        words: Sequence[str] | None = None,
+        *,
+        picture: Sequence[Any] | None = None,
+        item: Sequence[int] | None = None,
+        **options: Any,
+    ) -> list[SearchResults]:
+        """Several queries, each as a call of its own: results in the order of the queries.
+
+        Args:
+            words, picture, item: lists; where words and pictures are given, the first of both are one query, and so on.
+            options: of a call, such as k= and where=; the same for all queries.
+
+        Raises:
+            UserError: as a call, with the number of the query; lists of different lengths, or none.
+        """
+        lists = {"words": words, "picture": picture, "item": item}
+        given = {name: each for name, each in lists.items() if each is not None}
+        for name, each in given.items():
+            if isinstance(each, str) or not isinstance(each, Sequence | np.ndarray):
+                raise UserError(f"many queries are a list of {name}, got {type(each).__name__} {each!r:.60}")
+        lengths = {name: len(each) for name, each in given.items()}
+        if len(set(lengths.values())) != 1:
+            counted = " and ".join(f"{count} of {name}" for name, count in lengths.items()) or "none"
+            raise UserError(f"many queries need a list, or lists of one length; got {counted}")
+        results = []
+        for number, query in enumerate(zip(*given.values(), strict=True)):
+            try:
+                results.append(self(**dict(zip(given, query, strict=True)), **options))
+            except UserError as error:
+                raise UserError(f"query {number}: {error}") from error
+        return results
 
     def open_all(self) -> None:
         """Open all indexes now; otherwise each is opened when it is first searched.
