@@ -51,9 +51,8 @@ def audit(
     if csv is not None:
         check_new(csv)
     from crossbit.audit import audit_run
-    from crossbit.data import load_data
 
-    found = audit_run(run, None if data is None else with_notes(load_data(data)), progress=note)
+    found = audit_run(run, None if data is None else with_notes(RunFolder(run).data(data)), progress=note)
     target = RunFolder(run).audit_file
     found.write_parquet(target)
     if csv is not None:

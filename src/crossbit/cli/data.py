@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossbit.cli.collection import CaptionColumn, LabelColumn, PictureColumn, columns_of, show_collection
 from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, with_notes
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new
@@ -28,7 +29,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A built-in set, an .npz, a folder of .npy, or a public layout (docs/data.md, docs/layouts.md).",
+        help="A folder of pictures with a table, a table, a built-in set, an .npz, a folder of .npy, or a public "
+        "layout (docs/your-own-collection.md, docs/data.md, docs/layouts.md).",
     ),
 ]
 Out = Annotated[
@@ -73,20 +75,35 @@ def list_() -> None:
 
 
 @app.command()
-def show(data: Source, split: Split = None, transposed: Transposed = None, as_json: Json = False) -> None:
+def show(
+    data: Source,
+    split: Split = None,
+    transposed: Transposed = None,
+    picture_column: PictureColumn = None,
+    caption_column: CaptionColumn = None,
+    label_column: LabelColumn = None,
+    as_json: Json = False,
+) -> None:
     """Check a data set and say what is in it. Of a public layout also say what is missing.
+
+    Of your own collection: what each column is taken for, the most frequent labels, examples, near-duplicates, and
+    every row that is left out. Each picture is looked at once.
 
     The features of a public layout are checked later, when train or convert reads them.
 
     \b
     Examples:
+      crossbit data show photos/
       crossbit data show glyphs
       crossbit data show mine.npz --json
       crossbit data show MIRFlickr.h5
     """
-    from crossbit.data import describe, find_data, load_data
+    from crossbit.data import describe, find_data, is_collection, load_data
 
+    columns = columns_of(picture_column, caption_column, label_column)
     found = find_data(data)
+    if found is None and is_collection(data):
+        return show_collection(data, columns, as_json)
     if found is None:
         described = describe(load_data(data, split=split, transposed=transposed))
     else:

@@ -56,15 +56,17 @@ def encode(
     check_new(out)
     if out.suffix != ".npy":
         raise UserError(f"--out is {out}; codes are written as .npy")
-    names_file = check_new(out.with_suffix(".txt")) if _is_pictures(source) else None
     import crossbit
+    from crossbit.data.collection.places import has_table
     from crossbit.search.inputs import check_takes, takes
     from crossbit.storage.lines import write_names
 
     model = crossbit.load_model(run)
     takes(model, modality)  # refuses an unknown one before anything is read
+    pictures = _is_pictures(source) and (takes(model, modality) == "pictures" or not has_table(Path(source)))
+    names_file = check_new(out.with_suffix(".txt")) if pictures else None
     if names_file is None:
-        rows = _rows(source, modality)
+        rows = _rows(run, source, modality)
         check_takes(model, modality, rows, source)
         codes = (model.embed if real else model.encode)(modality, rows)
     else:
@@ -100,9 +102,6 @@ def index(
     target = uri or str(folder.index)
     if check:
         return _check(run, target)
-    if Path(target).exists():
-        right = f"`crossbit add {run} DATA` adds to it; to make it anew, remove it"
-        raise UserError(f"{target} exists already; {right}")
     check_new(target)
     import crossbit
     from crossbit.search.build import index_data
@@ -214,15 +213,15 @@ def _encode_folder(model: Model, modality: str, folder: Path, real: bool) -> tup
     return codes, [path.relative_to(folder).as_posix() for path in kept]
 
 
-def _rows(source: str, modality: str) -> Any:
+def _rows(run: Path, source: str, modality: str) -> Any:
     """The rows to encode: an array, texts, a picture, or all rows of data."""
-    from crossbit.data import builtins, load_data
+    from crossbit.data import builtins, is_collection
     from crossbit.storage.lines import read_lines
     from crossbit.storage.pictures import read_picture
 
     path = Path(source)
-    if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists():
-        return load_data(source)[modality]
+    if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists() or is_collection(source):
+        return RunFolder(run).load(source)[modality]
     read = {".npy": _read_array, ".txt": read_lines}.get(path.suffix.lower())
     return read_picture(path)[None] if read is None else read(path)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crossbit.cli.collection import CaptionColumn, LabelColumn, PictureColumn, columns_of, looked_at
 from crossbit.cli.output import Stopped, note, say_next, with_notes
 from crossbit.cli.reports import say_report
 from crossbit.errors import UserError
@@ -25,7 +26,9 @@ def train(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="A built-in set (`crossbit data list`), an .npz, a folder of .npy, or a public layout."
+            metavar="DATA",
+            help="A folder of pictures with a table, a table, a built-in set (`crossbit data list`), an .npz, "
+            "a folder of .npy, or a public layout.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
@@ -60,6 +63,9 @@ def train(
             "May be given for each.",
         ),
     ] = None,
+    picture_column: PictureColumn = None,
+    caption_column: CaptionColumn = None,
+    label_column: LabelColumn = None,
     validation: Annotated[
         float | None,
         typer.Option(
@@ -81,7 +87,8 @@ def train(
 
     \b
     Examples:
-      crossbit train glyphs --out run
+      crossbit train photos/ --out run
+      crossbit train photos/list.csv --caption-column Beschreibung --out run
       crossbit train glyphs --noise swap-one:0.5 --method nrch --out run
       crossbit train mine.npz --validation 0.1 --out run
       crossbit train mine.npz --validation 0.1 --out run --resume
@@ -93,7 +100,8 @@ def train(
         note(f"there is nothing to resume in {out}; training begins anew")
     import crossbit
 
-    loaded = with_notes(crossbit.load_data(data))
+    columns = columns_of(picture_column, caption_column, label_column)
+    loaded = with_notes(crossbit.load_data(data, progress=looked_at(), **columns.asked))
     chosen: dict[str, Any] = {
         "method": method,
         "bits": bits,

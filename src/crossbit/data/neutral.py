@@ -10,6 +10,7 @@ import difflib
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,16 @@ from crossbit.data.checks import RESERVED, SPLITS
 from crossbit.data.hashes import map_file
 from crossbit.data.ids import numbered
 from crossbit.data.types import PairedData
+from crossbit.data.written import write_arrays
 from crossbit.errors import UserError
-from crossbit.storage.files import refuse_existing, writing_folder
-from crossbit.storage.npz import read_array, read_npz, write_npz
+from crossbit.storage.files import refuse_existing
+from crossbit.storage.lazy import Lazy
+from crossbit.storage.npz import read_array, read_npz
+from crossbit.storage.picture_files import PictureFiles
 
 _LOG = logging.getLogger(__name__)
-HINT = "give a neutral data file (.npz) or a folder of .npy; docs/data.md makes one from pictures and a CSV"
+HINT = "give a table with pictures beside it (docs/your-own-collection.md), an .npz or a folder of .npy (docs/data.md)"
+SIDE = 224  # pixels of a picture that was a file
 _OBSERVED, _TRUTH = "observed_label_", "label_"
 
 
@@ -53,7 +58,8 @@ def load_neutral(path: str | os.PathLike[str]) -> PairedData:
 
 
 def save_neutral(data: PairedData, path: str | os.PathLike[str]) -> None:
-    """Write data whole or not at all: `.npz` gives a file, no ending a folder of `.npy`. Names and notes are not kept.
+    """Write data whole or not at all: `.npz` gives a file, no ending a folder of `.npy`. Names, notes and a
+    collection's other columns are not kept; pictures in files become 224 by 224 pixels.
 
     Raises:
         UserError: something is there already, it cannot be written, or the path has another ending.
@@ -71,9 +77,8 @@ def save_neutral(data: PairedData, path: str | os.PathLike[str]) -> None:
         raise UserError(
             f"{target} ends in '{target.suffix}'; end it in .npz for a file, or give no ending for a folder"
         )
-    write = write_npz if target.suffix else _write_folder
     try:
-        write(target, _arrays(data))
+        write_arrays(target, _arrays(data))
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
 
@@ -109,12 +114,16 @@ def _assemble(name: str, arrays: dict[str, np.ndarray]) -> PairedData:
     )
 
 
-def _arrays(data: PairedData) -> dict[str, np.ndarray]:
+def _arrays(data: PairedData) -> dict[str, Lazy | np.ndarray]:
     single = {key: getattr(data, key) for key in ("label", "observed_label", "label_names", "caption", "path", "group")}
-    arrays = {**data.modalities, **data.splits, **{key: value for key, value in single.items() if value is not None}}
+    arrays: dict[str, Any] = {
+        **data.modalities,
+        **data.splits,
+        **{key: value for key, value in single.items() if value is not None},
+    }
     arrays |= {_TRUTH + modality: array for modality, array in data.modality_label.items()}
     arrays |= {_OBSERVED + modality: array for modality, array in data.modality_observed_label.items()}
-    return {key: np.asarray(array) for key, array in arrays.items()}
+    return {key: x.lazy(SIDE) if isinstance(x, PictureFiles) else np.asarray(x) for key, x in arrays.items()}
 
 
 def _misspelt(key: str, arrays: dict[str, np.ndarray]) -> str | None:
@@ -142,9 +151,3 @@ def _map(file: Path) -> np.ndarray:
     with open(file, "rb") as opened:
         np.lib.format.read_magic(opened)  # else numpy takes any other file for a pickle
     return np.load(file, allow_pickle=False) if file.stem in SPLITS else map_file(file)
-
-
-def _write_folder(target: Path, arrays: dict[str, np.ndarray]) -> None:
-    with writing_folder(target) as folder:
-        for name, array in arrays.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)

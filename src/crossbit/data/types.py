@@ -46,6 +46,9 @@ class PairedData:
             several faces, have the same.
         notes: what was decided when files of a public layout were read, a sentence each.
         source: where `load_data` found them, a built-in name or an absolute path; empty for data made otherwise.
+        options: the keywords of `load_data` by which they were read.
+        columns: by name what else is known of each pair, object (n,): numbers, texts, lists of texts; None for nothing.
+            It goes into the items of an index.
 
     Raises:
         UserError: something does not fit; one line with the array, the value received, and what would be right.
@@ -70,6 +73,8 @@ class PairedData:
     group: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     source: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
     _seen: tuple[np.ndarray, ...] = field(default=(), repr=False)  # feature arrays known to be finite, by identity
 
     def __post_init__(self) -> None:
@@ -81,6 +86,8 @@ class PairedData:
                 _set(self, **{name: check_strings(name, strings, self.n)})
         if self.group is not None:
             _set(self, group=check_group(self.group, self.n))
+        for name, values in self.columns.items():
+            check_rows(f"column '{name}'", np.asarray(values), self.n)
 
     def __repr__(self) -> str:
         """One line: name, pairs, modalities, classes, splits; no arrays.
@@ -179,7 +186,7 @@ class PairedData:
         place = np.full(self.n, -1)
         place[rows] = np.arange(len(rows))
         whole = ("label", "observed_label", "caption", "path", "group")
-        apart = ("modalities", "modality_label", "modality_observed_label")
+        apart = ("modalities", "modality_label", "modality_observed_label", "columns")
         changes: dict[str, Any] = {name: _take(getattr(self, name), rows) for name in whole}
         changes |= {name: {m: _take(x, rows) for m, x in getattr(self, name).items()} for name in apart}
         return self.replace(splits={name: place[x][place[x] >= 0] for name, x in self.splits.items()}, **changes)

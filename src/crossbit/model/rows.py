@@ -20,7 +20,7 @@ def as_rows(given: Any, reads: Kind) -> Any:
     """Rows that have a length and can be sliced; one text, picture or vector alone becomes one row.
 
     Args:
-        given: texts; pictures as uint8 (n, h, w, 3), as files, or a list of paths, PIL pictures, arrays; or vectors
+        given: texts; pictures as uint8 (n, h, w, 3), `PictureFiles`, or a list of paths, PIL pictures, arrays; vectors
             (n, d); or one of them.
         reads: what the featuriser reads.
 

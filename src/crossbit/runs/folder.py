@@ -227,6 +227,13 @@ class RunFolder:
             other(f"{unlike}; they are taken as another set")
         return data
 
+    def load(self, path: str | os.PathLike[str]) -> PairedData:
+        """Any data by name or path; a collection's columns are taken for what the run was told they are."""
+        from crossbit.data import is_collection, load_data
+
+        options = self.config.get("data_options", {}) if is_collection(os.fspath(path)) else {}
+        return load_data(os.fspath(path), **options)
+
     def differing(self, data: PairedData) -> str:
         """What is different in `data` from those that the run was trained on; empty where nothing is."""
         import numpy as np
@@ -258,12 +265,14 @@ class RunFolder:
         return None
 
     def _load(self, given: str | os.PathLike[str] | PairedData | None, option: str) -> PairedData:
-        from crossbit.data import PairedData, load_data
+        from crossbit.data import PairedData
 
+        if isinstance(given, PairedData):
+            return given
         if given is not None:
-            return given if isinstance(given, PairedData) else load_data(os.fspath(given))
+            return self.load(given)
         try:
-            return load_data(str(self.config["data"]))
+            return self.load(str(self.config["data"]))
         except UserError as error:
             why = f"the data that {self} was trained on cannot be read ({error})"
             raise UserError(f"{why}; name it: {option}") from error

@@ -11,6 +11,7 @@ import numpy as np
 from crossbit.errors import UserError, unknown
 from crossbit.model import Model
 from crossbit.model.rows import MOST
+from crossbit.storage.picture_files import PictureFiles
 from crossbit.storage.pictures import PictureError, read_picture
 
 PICTURES = 64  # pictures encoded at a time, or fewer where they take much memory
@@ -81,6 +82,8 @@ def check_takes(model: Model, modality: str, rows: Any, source: str) -> None:
 
 def _held(rows: Any) -> str | None:
     """What rows are; None where they are nothing that a model takes, which the featuriser says best."""
+    if isinstance(rows, PictureFiles):
+        return "pictures"
     array = np.asarray(rows[:1])
     if array.dtype.kind == "U":
         return "words"

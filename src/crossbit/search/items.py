@@ -32,7 +32,7 @@ def ids_of(data: PairedData, rows: np.ndarray) -> np.ndarray:
 
 def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
     """What an index remembers of these rows, as columns: `row`, and as far as the data has them `caption` (its words,
-    if it has no captions), `path`, and the names of its `label` or `labels`."""
+    if it has no captions), `path`, the names of its `label` or `labels`, and its other columns."""
     columns: dict[str, Any] = {"row": rows}
     words = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
     for key, strings in (("caption", words if data.caption is None else data.caption), ("path", data.path)):
@@ -44,7 +44,7 @@ def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
             columns["labels"] = [[names[number] for number in np.flatnonzero(one)] for one in data.label[rows]]
         else:
             columns["label"] = [names[number] for number in data.label[rows]]
-    return columns
+    return columns | {name: values[rows].tolist() for name, values in data.columns.items()}
 
 
 def hashes_of(data: PairedData, modality: str, rows: np.ndarray) -> list[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
 from crossbit.storage.file_cache import FileCache
 from crossbit.storage.pictures import LIMIT_NAME, PictureError, look
@@ -40,12 +40,18 @@ class PictureFacts:
     said: str = ""
 
 
-def facts_of(paths: Iterable[str | os.PathLike[str]]) -> list[PictureFacts]:
-    """The facts of picture files, in their order; nothing is raised for a file that cannot be read."""
+def facts_of(
+    paths: Iterable[str | os.PathLike[str]], *, progress: Callable[[int, int], Any] = lambda done, of: None
+) -> list[PictureFacts]:
+    """The facts of picture files, in their order; nothing is raised for a file that cannot be read.
+
+    `progress` is called with how many are done, of how many.
+    """
     with FileCache(f"pictures {VERSION} {os.environ.get(LIMIT_NAME, '')}") as cache:
-        waiting, found = iter([os.fspath(path) for path in paths]), list[PictureFacts]()
-        while some := list(islice(waiting, BLOCK)):
-            found += _facts_of_some(some, cache)
+        asked, found = [os.fspath(path) for path in paths], list[PictureFacts]()
+        for start in range(0, len(asked), BLOCK):
+            found += _facts_of_some(asked[start : start + BLOCK], cache)
+            progress(len(found), len(asked))
         return found
 
 

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from crossbit.storage.lazy import Lazy, rows_per_block
 from crossbit.storage.pictures import read_picture, to_square
 from crossbit.storage.threads import in_threads
 
@@ -64,7 +65,19 @@ class PictureFiles:
         Raises:
             PictureError: one cannot be read.
         """
-        out = np.empty((len(self), side, side, 3), np.uint8)
-        for row, picture in enumerate(in_threads(lambda path: to_square(read_picture(path), side), self)):
-            out[row] = picture
-        return out
+        place = {path: number for number, path in enumerate(dict.fromkeys(self))}  # each is decoded once
+        out = np.empty((len(place), side, side, 3), np.uint8)
+        for number, picture in enumerate(in_threads(lambda path: to_square(read_picture(path), side), place)):
+            out[number] = picture
+        return out if len(place) == len(self) else out[[place[path] for path in self]]
+
+    def lazy(self, side: int) -> Lazy:
+        """The same as `read`, in blocks."""
+        shape, dtype = (len(self), side, side, 3), np.dtype(np.uint8)
+
+        def blocks() -> Iterator[np.ndarray]:
+            step = rows_per_block(shape, dtype)
+            for start in range(0, len(self), step):
+                yield self[start : start + step].read(side)
+
+        return Lazy(shape, dtype, blocks)

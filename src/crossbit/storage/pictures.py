@@ -80,14 +80,17 @@ def look(source: Source) -> tuple[int, int, bytes]:
     (20, 40, 304)
     """
     with _opened(source, None) as picture:
-        sideways = _orientation(picture) in _SIDEWAYS
+        turned = _orientation(picture)
         width, height = picture.size
         picture.draft(picture.mode, (LOOK_SIDE * 4, LOOK_SIDE * 4))
         picture.load()
-        upright = ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture
-        small = Image.fromarray(_colours(upright)).resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
-    colours = small.resize((LOOK_COLOURS, LOOK_COLOURS), Image.Resampling.BOX)
-    return *((width, height) if sideways else (height, width)), small.convert("L").tobytes() + colours.tobytes()
+        upright = ImageOps.exif_transpose(picture) if turned > 1 else picture
+        if upright.mode not in ("RGB", "L") or upright.has_transparency_data:
+            upright = Image.fromarray(_colours(upright))
+        small = upright.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
+    colours = small.convert("RGB").reduce(LOOK_SIDE // LOOK_COLOURS)
+    size = (width, height) if turned in _SIDEWAYS else (height, width)
+    return *size, small.convert("L").tobytes() + colours.tobytes()
 
 
 def to_square(pixels: np.ndarray, side: int) -> np.ndarray:

@@ -118,6 +118,7 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
     """The config's part on the data and the machine; without `labels` none is read."""
     return {
         "data": data.source or data.name,
+        "data_options": data.options,
         "classes": data.classes if labels else 0,
         "multi_label": data.multi_label if labels else None,
         "label_names": data.label_names if labels else None,

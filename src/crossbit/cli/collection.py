@@ -1,0 +1,179 @@
+"""What the verbs say of an own collection, and the options that name its columns."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from crossbit.cli.output import note, say, say_json, say_next, say_table
+from crossbit.errors import UserError
+
+if TYPE_CHECKING:
+    from crossbit.data.collection import Collection, Columns
+
+PictureColumn = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="The column of a table that names the picture files.", show_default=False),
+]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="The column of captions; several with commas between; none for none.", show_default=False
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN", help="The column of labels; several with commas between; none for none.", show_default=False
+    ),
+]
+SKIPPED, LABELS, EXAMPLES, GROUPS = 20, 10, 3, 5  # lines shown of each
+PATIENCE = 5.0  # seconds between two lines about progress
+
+
+def columns_of(picture: str | None, caption: str | None, label: str | None) -> Columns:
+    """What the options ask for."""
+    from crossbit.data import Columns
+
+    return Columns(picture, caption, label)
+
+
+def looked_at() -> Callable[[int, int], Any]:
+    """Says now and then how many pictures have been looked at."""
+    last = time.monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > PATIENCE and done < of:
+            last = time.monotonic()
+            note(f"looked at {done:,} of {of:,} pictures")
+
+    return progress
+
+
+def show_collection(data: str, columns: Columns, as_json: bool) -> None:
+    """Look a collection through and say what was understood."""
+    from crossbit.data import describe, look_through
+
+    found = look_through(data, columns, progress=looked_at())
+    described: dict[str, Any] = _described(found)
+    try:
+        pairs = found.data()
+        described |= describe(pairs) | {"columns": described["columns"], "notes": list(pairs.notes)}
+    except UserError as error:
+        described |= {"problem": str(error), "notes": list(found.notes())}
+    if as_json:
+        return say_json(described)
+    say_table(["", found.name], _lines(described))
+    _say_skipped(found)
+    if described["problem"] is None:
+        say_next(["train", data, "--out", "run"])
+    return None
+
+
+def _described(found: Collection) -> dict[str, Any]:
+    """All that was understood, as plain values."""
+    roles, groups = found.roles, found.duplicates.groups()
+    examples = [_example(found, number) for number in _spread(len(found.pictures))]
+    return {
+        "name": found.name,
+        "collection": str(found.table.path),
+        "read_as": found.table.said,
+        "rows": len(found.table) + len(found.table.skipped),
+        "pictures": len(found.pictures),
+        "texts": sum(len(picture.captions) for picture in found.pictures),
+        "columns": {name: _role(found, name) for name in found.table.columns},
+        "labels_written": found.written,
+        "unlabelled": sum(not picture.labels for picture in found.pictures),
+        "frequent_labels": dict(found.labels()[:LABELS]),
+        "examples": examples,
+        "near_duplicates": {
+            "same_bytes": found.duplicates.same,
+            "look_alike": found.duplicates.alike,
+            "groups": len(groups),
+            "largest": [[found.pictures[at].path for at in group] for group in groups[:GROUPS]],
+        },
+        "skipped": [one._asdict() for one in found.skipped],
+        "problem": None,
+    } | ({"split_column": roles.split} if roles.split else {})
+
+
+def _role(found: Collection, name: str) -> str:
+    roles = found.roles
+    known = [
+        (name == roles.picture, "pictures"),
+        (name in roles.captions, "captions"),
+        (name in roles.labels, f"labels, {found.written}"),
+        (name == roles.split, "split"),
+    ]
+    return next((role for is_it, role in known if is_it), "items")
+
+
+def _spread(n: int) -> list[int]:
+    """Numbers of a few examples: the first, one in the middle, the last."""
+    return sorted({0, n // 2, n - 1}) if n else []
+
+
+def _example(found: Collection, number: int) -> dict[str, Any]:
+    picture = found.pictures[number]
+    return {"path": picture.path, "captions": list(picture.captions), "labels": picture.labels}
+
+
+def _lines(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What `show` says, as (what, value)."""
+    yield "read as", f"{described['read_as']}: {described['collection']}"
+    yield "rows", f"{described['rows']:,}; {len(described['skipped']):,} left out"
+    yield "pictures", f"{described['pictures']:,}, {described['texts']:,} captions"
+    if described["problem"]:
+        yield "problem", described["problem"]
+    for name, role in described["columns"].items():
+        yield "column", f"{name}: {role}"
+    yield from _label_lines(described)
+    for name, rows in described.get("splits", {}).items():
+        yield name, f"{rows:,} pairs"
+    yield "near-duplicates", _duplicates(described["near_duplicates"])
+    for group in described["near_duplicates"]["largest"]:
+        yield "", f"{len(group)} pictures: {', '.join(Path(path).name for path in group[:EXAMPLES])}"
+    for example in described["examples"]:
+        said = "; ".join(example["captions"]) or "no caption"
+        yield "example", f"{Path(example['path']).name}: {said} [{', '.join(example['labels'])}]"
+    for line in described["notes"]:
+        yield "note", line
+
+
+def _label_lines(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not (frequent := described["frequent_labels"]):
+        yield "labels", "none"
+        return
+    bare = described["unlabelled"]
+    classes = f"{described['classes']:,} labels; " if "classes" in described else ""
+    yield "labels", f"{classes}{bare:,} pictures have none"
+    yield "most frequent", ", ".join(f"{name} ({count:,})" for name, count in frequent.items())
+
+
+def _duplicates(found: dict[str, Any]) -> str:
+    if not found["groups"]:
+        return "none"
+    pictures = found["same_bytes"] + found["look_alike"]
+    why = f"{found['same_bytes']:,} have the same bytes as another, {found['look_alike']:,} look alike"
+    return (
+        f"{pictures:,} pictures in {found['groups']:,} groups: {why}; a group is never split between queries and others"
+    )
+
+
+def _say_skipped(found: Collection) -> None:
+    """The first rows that are left out, and how many there are for each reason."""
+    if not found.skipped:
+        return
+    say(f"\nleft out, {len(found.skipped):,}:")
+    for one in found.skipped[:SKIPPED]:
+        say(f"  {one}")
+    if len(found.skipped) > SKIPPED:
+        counts = Counter(one.reason for one in found.skipped)
+        each = ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
+        say(f"  ... in all {each}; --json lists every one")

@@ -1,0 +1,375 @@
+"""Own collections: what is read, what each column is taken for, what is left out, and which rows are queries."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import shutil
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from crossbit.data import Columns, PairedData, load_data, look_through
+from crossbit.data.collection import extras, labels
+from crossbit.data.collection.duplicates import find_duplicates
+from crossbit.data.collection.split import split_rows
+from crossbit.errors import UserError
+from crossbit.storage.picture_facts import facts_of
+from damaged import make_damaged
+from shape_collection import draw, make_collection
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROSSBIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def pictures(folder: Path, *names: str) -> Path:
+    """A folder with pictures of these names, no two alike."""
+    rng = np.random.default_rng(len(names))
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        draw(["circle", "square", "cross"][number % 3], "red", rng).save(folder / name, "png")
+    return folder
+
+
+def written(folder: Path, text: str, name: str = "table.csv", encoding: str = "utf-8") -> Path:
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder
+
+
+def shown(data: PairedData) -> list[tuple[str, str, list[str]]]:
+    """File name, text and labels of each pair."""
+    names = data.label_names or []
+    hot = np.zeros((data.n, 0)) if data.label is None else data.label
+    of = [[names[one] for one in np.flatnonzero(row)] for row in hot]
+    assert data.path is not None
+    return [(Path(path).name, str(text), each) for path, text, each in zip(data.path, data["text"], of, strict=True)]
+
+
+def refused(path: Path, **columns: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_data(path, **columns)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", ["csv", "tsv", "semicolons", "jsonl", "parquet"])
+@pytest.mark.parametrize("captions", [0, 1, 2])
+def test_every_kind_of_table_says_the_same(table: Any, captions: int, tmp_path: Path) -> None:
+    rows = make_collection(tmp_path / "c", 20, captions=captions, table=table, labelled=0.6)
+    texts = [", ".join(row["labels"]) if not captions else row["caption"] for row in rows]
+    expected = [
+        (Path(row["file_name"]).name, text, sorted(row["labels"]))
+        for row, said in zip(rows, texts, strict=True)
+        for text in (said if isinstance(said, list) else [said])
+    ]
+    data = load_data(tmp_path / "c")
+    assert shown(data) == expected
+    assert data.columns["year"].tolist()[:2] == [2000, 2000 if captions == 2 else 2001]
+    assert load_data(next((tmp_path / "c").glob("table.*"))).n == len(expected)
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 12, table="folders")
+    pictures(tmp_path / "c", "circle/red ones/deep.png")
+    (tmp_path / "c" / "circle" / "notes.txt").write_text("no picture")
+    data = load_data(tmp_path / "c")
+    assert data.label_names == ["circle", "red ones", "square", "triangle"]
+    assert ("deep.png", "circle, red ones", ["circle", "red ones"]) in shown(data)
+    assert any("no captions" in note for note in data.notes)
+    assert [one.reason for one in look_through(tmp_path / "c").skipped] == ["not a picture"]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"], ids=["utf-8", "with a mark", "utf-16", "utf-32"]
+)
+def test_a_table_from_a_spreadsheet(encoding: str, tmp_path: Path) -> None:
+    text = (
+        "sep=;\r\nDatei;Beschreibung;Schlagworte;Preis\r\n"
+        '"grün 1.png";"Ein ""roter""; Kreis,\nzweizeilig";rot, rund;3.5\r\n'
+        "红 2.png;红色的方块;红;\r\n"
+    )
+    pictures(tmp_path / "c", "grün 1.png", "红 2.png")
+    written(tmp_path / "c", text, encoding=encoding)
+    columns = {"picture_column": "Datei", "caption_column": "Beschreibung", "label_column": "Schlagworte"}
+    data = load_data(tmp_path / "c", **columns)  # type: ignore[arg-type]
+    assert shown(data) == [
+        ("grün 1.png", 'Ein "roter"; Kreis, zweizeilig', ["rot", "rund"]),
+        ("红 2.png", "红色的方块", ["红"]),
+    ]
+    assert data.columns["Preis"].tolist() == [3.5, None] and data.options == columns
+
+
+def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
+    stored = unicodedata.normalize("NFD", "Möwe am Café.png")
+    pictures(tmp_path / "c", stored, "b.png")
+    named = unicodedata.normalize("NFC", stored)
+    data = load_data(written(tmp_path / "c", f"file,caption\n{named},eine Möwe\nb,no ending\n"))
+    assert data["text"].tolist() == ["eine Möwe", "no ending"]
+
+
+def test_pictures_may_lie_deeper_than_the_table_says(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "2024/may/a.png", "2024/b.png", "x/twice.png", "y/twice.png")
+    data = load_data(written(tmp_path / "c", "image,caption\na.png,one\n2024\\b.png,two\ntwice.png,which\n"))
+    assert [name for name, _, _ in shown(data)] == ["a.png", "b.png"]
+
+
+def test_what_cannot_be_read_of_a_table_is_left_out_with_its_line(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    rows = (
+        'file,caption\na.png,"one,\nor two"\nb.png,three,four\nb.png,three\n,five\nhttp://x/y.png,six\ngone.png,seven\n'
+    )
+    found = look_through(written(tmp_path / "c", rows + 'a.png,"one,\nor two"\n'))
+    assert [(one.place, one.reason) for one in found.skipped] == [
+        ("line 4", "too many cells"),
+        ("line 6", "no picture named"),
+        ("line 7", "an address"),
+        ("line 8", "missing"),
+        ("line 9", "repeated"),
+    ]
+    assert str(found.skipped[3]) == "line 8: gone.png does not exist"
+
+
+def test_a_broken_line_of_json_is_left_out(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    lines = '{"file_name": "a.png", "text": "one"}\n{"file_name": \n[1]\n\n{"file_name": "b.png", "text": "two"}\n'
+    found = look_through(written(tmp_path / "c", lines, "table.jsonl"))
+    assert [(one.place, one.reason) for one in found.skipped] == [("line 2", "not JSON"), ("line 3", "not JSON")]
+    assert found.data().n == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name,caption\na.png,one\n", "no column of pictures .* it has: name, caption; name it: --picture-column"),
+        ("file,artist\na.png,me\nb.png,you\n", "neither captions nor labels; its columns are file, artist"),
+        ("file,caption\n", "table.csv has no rows"),
+        ("file,file\na.png,b.png\n", "two columns called 'file'"),
+        ("file,caption\nno.png,one\n", "0 of 1 pictures can be read, .*: no.png does not exist"),
+        ("file,caption,split\na.png,one,odd\nb.png,two,train\n", "unknown split 'odd'"),
+    ],
+)
+def test_mistakes_are_one_line(text: str, told: str, tmp_path: Path) -> None:
+    import re
+
+    assert re.search(told, refused(written(pictures(tmp_path / "c", "a.png", "b.png"), text)))
+
+
+def test_a_column_asked_for_that_is_not_there(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 8)
+    assert "--caption-column: unknown column 'captoin'; did you mean 'caption'?" in refused(
+        tmp_path / "c", caption_column="captoin"
+    )
+    assert "'label_column' is for own collections" in refused(Path("glyphs"), label_column="x")
+
+
+def test_several_tables_in_a_folder_are_not_guessed_between(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 8)
+    shutil.copy(tmp_path / "c" / "table.csv", tmp_path / "c" / "other.csv")
+    assert "holds several tables: other.csv, table.csv; give the path of one" in refused(tmp_path / "c")
+    shutil.copy(tmp_path / "c" / "table.csv", tmp_path / "c" / "metadata.csv")
+    assert load_data(tmp_path / "c").n == 8  # as Hugging Face's imagefolder has it
+
+
+def test_a_flat_folder_of_pictures_says_what_it_lacks(tmp_path: Path) -> None:
+    assert "pictures without captions or labels; put a table beside them" in refused(
+        pictures(tmp_path, "a.png", "b.png")
+    )
+
+
+# --- columns, captions, labels --------------------------------------------------------------------------------------
+
+
+def test_other_columns_keep_their_types(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    head = "file,caption,year,price,day,zip,flag,id,empty,mixed\n"
+    rows = "a.png,one,1999,1,2024-05-31,01234,true,7,,1\nb.png,two,,2.5,,99999,false,8,,x\n"
+    data = load_data(written(tmp_path / "c", head + rows))
+    assert {name: values.tolist() for name, values in data.columns.items()} == {
+        "year": [1999, None],
+        "price": [1.0, 2.5],
+        "day": ["2024-05-31", None],
+        "zip": ["01234", "99999"],
+        "flag": [True, False],
+        "table_id": [7, 8],
+        "mixed": ["1", "x"],
+    }
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.booleans(), st.lists(st.text()))))
+def test_a_column_of_items_is_of_one_type(values: list[Any]) -> None:
+    assert len({type(value) for value in extras.typed(values) if value is not None}) <= 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["tree;river", None, "river, deep"], [["tree", "river"], [], ["river, deep"]]),
+        (["tree|river", "sky"], [["tree", "river"], ["sky"]]),
+        (["tree, river", "sky"], [["tree", "river"], ["sky"]]),
+        (['["tree", "a;b"]', "[]", None], [["tree", "a;b"], [], []]),
+        ([3, 1.0, None, 3], [["3"], ["1"], [], ["3"]]),
+        ([["tree", "tree"], [], None], [["tree"], [], []]),
+        (["tree; ;tree;"], [["tree"]]),
+    ],
+)
+def test_labels_are_read_as_they_are_written(cells: list[Any], expected: list[list[str]]) -> None:
+    assert labels._lists(cells)[0] == expected
+
+
+def test_columns_of_0_and_1_are_a_label_each(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png", "c.png")
+    table = written(
+        tmp_path / "c", "file,caption,label_tree,river,n\na.png,one,1,0,5\nb.png,two,1,1,6\nc.png,three,0,0,7\n"
+    )
+    assert [labels for _, _, labels in shown(load_data(table))] == [["tree"], ["river", "tree"], []]
+    assert load_data(table, label_column="none").label is None
+    assert load_data(table, label_column="label_tree,n").label_names == ["0", "1", "5", "6", "7"]  # 5 is no bit
+
+
+def test_captions_of_one_picture_are_pairs_of_one_group(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", *(f"{number}.png" for number in range(30)))
+    rows = "".join(f"{n}.png,shape {n},form {n},{'round' if n % 2 else ''}\n" for n in range(30))
+    data = load_data(written(tmp_path / "c", "path,caption_1,caption_2,tags\n" + rows))
+    assert data.n == 60 and data.group is not None and len(np.unique(data.group)) == 30
+    assert data["text"].tolist()[:4] == ["shape 0", "form 0", "shape 1", "form 1"]
+    assert not set(data.group[data.splits["query"]]) & set(data.group[data.splits["retrieval"]])
+    assert set(data.splits["train"]) == set(data.splits["retrieval"])
+
+
+def test_rows_of_one_picture_join_their_labels(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    data = load_data(written(tmp_path / "c", "file,caption,label\na.png,one,tree\na.png,one,river\nb.png,two,tree\n"))
+    assert shown(data) == [("a.png", "one", ["river", "tree"]), ("b.png", "two", ["tree"])]
+
+
+def test_rows_without_labels_are_unlabelled_and_without_words_they_stay(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png", "c.png")
+    data = load_data(written(tmp_path / "c", "file,label\na.png,tree\nb.png,\nc.png,river\n"))
+    assert data.label is not None and data.label.sum(1).tolist() == [1, 0, 1]
+    assert data["text"].tolist() == ["tree", "", "river"]
+    assert any("1 pictures have neither caption nor label" in note for note in data.notes)
+
+
+def test_of_very_many_labels_the_most_frequent_are_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labels, "MOST", 2)
+    label, names, rare = labels.matrix([["a", "b"], ["b", "c"], ["c"], ["d"]])
+    assert (names, rare) == (["b", "c"], ["a", "d"]) and label.tolist() == [[1, 0], [1, 1], [0, 1], [0, 0]]
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_damaged_files_of_twenty_kinds_are_each_listed_once(tmp_path: Path) -> None:
+    reasons = make_damaged(tmp_path / "c" / "mixed")
+    assert len(reasons) == 200
+    rows = "".join(f"mixed/{name},a caption of {name}\n" for name in reasons)
+    found = look_through(written(tmp_path / "c", "file_name,caption\n" + rows))
+    told = {Path(one.name).name: one.reason for one in found.skipped}
+    assert told == {name: reason for name, reason in reasons.items() if reason}
+    assert len(found.skipped) == len(told) == 100 and all("\n" not in str(one) for one in found.skipped)
+    data = found.data()
+    assert data.n == 100 and len(data["image"].read(16)) == 100  # type: ignore[attr-defined]
+
+
+def test_near_duplicates_are_one_group(tmp_path: Path) -> None:
+    big = Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 60).convert("RGB")
+    big.save(tmp_path / "a.png")
+    shutil.copy(tmp_path / "a.png", tmp_path / "copy.png")
+    big.save(tmp_path / "as.jpg", quality=80)
+    big.resize((150, 100), Image.Resampling.LANCZOS).save(tmp_path / "small.png")
+    big.rotate(180).save(tmp_path / "turned.png")
+    Image.fromarray(255 - np.asarray(big)).save(tmp_path / "negative.png")
+    order = ["a.png", "turned.png", "copy.png", "as.jpg", "small.png", "negative.png"]
+    found = find_duplicates(facts_of(tmp_path / name for name in order))
+    assert found.group.tolist() == [0, 1, 0, 0, 0, 2] and (found.same, found.alike) == (2, 2)
+    assert [group.tolist() for group in found.groups()] == [[0, 2, 3, 4]]
+
+
+def test_shapes_of_other_colours_or_places_are_no_duplicates(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 200)
+    assert look_through(tmp_path / "c").duplicates.groups() == []
+
+
+# --- splits ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=300))
+def test_drawn_splits_are_whole_groups_within_the_limits(groups: list[int]) -> None:
+    group = np.array(groups)
+    split, _ = split_rows([None] * len(group), group)
+    assert not set(group[split["query"]]) & set(group[split["retrieval"]])
+    assert sorted([*split["query"], *split["retrieval"]]) == list(range(len(group)))
+    assert len(split["query"]) <= len(group) / 5
+
+
+@pytest.mark.parametrize(("pairs", "queries"), [(60, 12), (600, 100), (3000, 300), (50_000, 2000)])
+def test_a_tenth_are_queries_at_least_100_and_at_most_2000(pairs: int, queries: int) -> None:
+    split, said = split_rows([None] * pairs, np.arange(pairs))
+    assert len(split["query"]) == queries and f"{queries:,} pairs are queries, drawn by seed 0" in said
+
+
+def test_a_split_column_is_followed(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png", "c.png", "d.png", "e.png")
+    rows = "a.png,1,Train\nb.png,2,test\nc.png,3,val\nd.png,4,database\ne.png,5,\n"
+    data = load_data(written(tmp_path / "c", "file,caption,split\n" + rows))
+    assert {name: rows.tolist() for name, rows in data.splits.items()} == {
+        "train": [0, 4],
+        "query": [1],
+        "validation": [2],
+        "retrieval": [0, 2, 3, 4],
+    }
+
+
+def test_folders_that_are_splits(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c" / "train", 12, table="jsonl")
+    make_collection(tmp_path / "c" / "test", 4, table="jsonl", seed=1)
+    data = load_data(tmp_path / "c")
+    assert (len(data.query), len(data.train), data.n) == (4, 12, 16)
+    assert data.path is not None and "/test/" in data.path[data.query.index[0]]
+
+
+def test_queries_with_a_twin_in_the_database_are_told(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    shutil.copy(tmp_path / "c" / "a.png", tmp_path / "c" / "twin.png")
+    rows = "a.png,1,train\nb.png,2,train\ntwin.png,3,test\n"
+    data = load_data(written(tmp_path / "c", "file,caption,split\n" + rows))
+    assert any("1 queries have a near-duplicate in the database" in note for note in data.notes)
+
+
+# --- where they are found again -------------------------------------------------------------------------------------
+
+
+def test_a_collection_is_found_again_by_its_source_and_options(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 20)
+    data = load_data(tmp_path / "c", caption_column="artist")
+    again = load_data(data.source, **data.options)
+    assert again["text"].tolist() == data["text"].tolist() == [f"person {number % 5}" for number in range(20)]
+    assert "caption" in again.columns or "table_caption" in again.columns
+
+
+def test_a_mark_of_bytes_in_a_parquet_name_is_no_pattern(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 8, table="parquet")
+    (tmp_path / "c" / "table.parquet").rename(tmp_path / "c" / "t[1]*?.parquet")
+    assert load_data(tmp_path / "c").n == 8
+    (tmp_path / "c" / "t[1]*?.parquet").write_bytes(codecs.BOM_UTF8 + json.dumps({}).encode())
+    assert "is no Parquet file that can be read" in refused(tmp_path / "c")
+
+
+def test_most_frequent_labels_and_reasons_are_counted(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 16)
+    found = look_through(tmp_path / "c", Columns())
+    assert Counter(dict(found.labels())) == Counter(dict.fromkeys(found.data().label_names or [], 4))

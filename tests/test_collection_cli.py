@@ -1,0 +1,91 @@
+"""The commands on an own collection: from a folder to a search, and everywhere else where data are asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import crossbit
+from shape_collection import make_collection
+from tiny import TRAIN, Command, runner
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection and a run on it, whose columns are named, since their names say nothing."""
+    folder = tmp_path_factory.mktemp("place")
+    make_collection(folder / "Fotos ä", 60, labelled=0.8)
+    table = folder / "Fotos ä" / "table.csv"
+    table.write_text(table.read_text().replace("caption", "Titel").replace("labels", "Stichworte"))
+    (folder / "Fotos ä" / "pictures" / "0007 yellow.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture
+def command(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("CROSSBIT_CACHE", str(place / "cache"))
+    monkeypatch.chdir(place)
+    return runner(capsys)
+
+
+NAMED = ("--caption-column", "Titel", "--label-column", "Stichworte")
+
+
+def test_show_says_what_was_understood(command: Command) -> None:
+    ran = command("data", "show", "Fotos ä", *NAMED)
+    assert ran.code == 0
+    for told in ("59, 59 captions", "Titel: captions", "Stichworte: labels, joined by ';'", "year: items", "circle ("):
+        assert told in ran.out
+    assert "line 9: pictures/0007 yellow.png is empty" in ran.out and "train" in ran.out.splitlines()[-1]
+
+
+def test_show_as_json_lists_all(command: Command) -> None:
+    told = json.loads(command("data", "show", "Fotos ä", *NAMED, "--json").out)
+    assert [(one["place"], one["reason"]) for one in told["skipped"]] == [("line 9", "empty")]
+    assert told["columns"]["file_name"] == "pictures" and told["classes"] == 8 and len(told["examples"]) == 3
+
+
+def test_show_says_what_is_wrong_and_what_to_type(command: Command) -> None:
+    ran = command("data", "show", "Fotos ä")
+    assert ran.code == 0 and "neither captions nor labels" in ran.out and "next:" not in ran.out
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_search(place: Path, command: Command) -> None:
+    assert command("train", "Fotos ä", *NAMED, "--out", "run", *TRAIN).code == 0
+    assert command("index", "run").code == 0
+    where = "year < 2010 AND artist = 'person 1'"
+    found = json.loads(command("search", "run", "red circle", "--where", where, "--json").out)
+    items = [hit["item"] for hit in found["hits"]["image"]]
+    assert items and all(item["year"] < 2010 and item["artist"] == "person 1" for item in items)
+    assert all(Path(item["path"]).is_file() for item in items)
+    for words in (["evaluate", "run"], ["evaluate", "run", "--data", "Fotos ä"], ["audit", "run"]):
+        assert command(*words).code == 0, words
+    assert command("evaluate", "run", "--data", "Fotos ä/table.csv").code == 0
+
+
+def test_encode_takes_captions_of_a_folder_and_pictures_of_a_table(place: Path, command: Command) -> None:
+    data = crossbit.load_data(place / "Fotos ä", caption_column="Titel", label_column="Stichworte")
+    model = crossbit.train(data, method="nrch", bits=8, epochs=1, settings={"width": 8}, out="own", progress=False)
+    for modality, source in (("text", "Fotos ä"), ("text", "Fotos ä/table.csv"), ("image", "Fotos ä/table.csv")):
+        out = f"{modality} {Path(source).name}.npy"
+        assert command("encode", "own", source, "--modality", modality, "--out", out).code == 0
+        assert np.array_equal(np.load(place / out), model.encode(modality, data[modality]))
+
+
+@pytest.mark.parametrize("out", ["made.npz", "made"])
+def test_convert_writes_pictures(out: str, place: Path, command: Command) -> None:
+    make_collection(place / out / "c", 8)
+    assert command("data", "convert", f"{out}/c", f"{out}/{out}").code == 0
+    made = crossbit.load_data(place / out / out)
+    assert made["image"].shape == (8, 224, 224, 3) and made["text"][0] == "a red circle number 0"
+
+
+def test_python_trains_on_a_path(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSBIT_CACHE", str(tmp_path))
+    make_collection(tmp_path / "c", 20, labels=None)
+    model = crossbit.train(tmp_path / "c", method="cca-itq", bits=8, progress=False)
+    assert model.encode("image", tmp_path / "c" / "pictures" / "0000 red.png").shape == (1, 1)
