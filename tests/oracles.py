@@ -64,6 +64,14 @@ def shared_labels(label: np.ndarray, other: np.ndarray) -> int:
     return sum(int(a == 1 and b == 1) for a, b in zip(label, other, strict=True))
 
 
+def overlap(label: np.ndarray, other: np.ndarray) -> float:
+    """Classes that both have over those that one of them has; 0 where none has any."""
+    if np.ndim(label) == 0:
+        return float(label == other)
+    mine, theirs = ({c for c, has in enumerate(of) if has == 1} for of in (label, other))
+    return len(mine & theirs) / len(mine | theirs) if mine | theirs else 0.0
+
+
 def discounted_gain(shared: Sequence[int], k: int | None) -> float:
     """DCG of a ranking, given as the number of labels that each rank shares with the query."""
     first = shared[: len(shared) if k is None else k]

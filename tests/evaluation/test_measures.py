@@ -55,6 +55,16 @@ def both_ways(codes: Sides) -> list[Sides]:
     return [(pack(query), pack(database), *labels), (1.5 * query, 0.1 * database, *labels)]
 
 
+def overlaps(codes: Sides, k: int | None, ties: str) -> list[float]:
+    query, database, labels, other = codes
+    found = []
+    for row, label in zip(oracles.hamming(query, database), labels, strict=True):
+        alike: list[Any] = [oracles.overlap(label, item) for item in other]
+        mean = oracles.over_items(row, alike, lambda ranked: np.mean(ranked[:k]), ties)
+        found.append(mean if any(alike) else float("nan"))
+    return found
+
+
 def of_ranks(cut: Callable[[list[int], int | None], float]) -> Callable[..., list[float]]:
     """Every query's value by loops, of a function of (labels shared at each rank, k)."""
 
@@ -83,6 +93,7 @@ ORACLES = {
     "recall@": binary(oracles.recall_at),
     "hit@": binary(oracles.hit_at),
     "NDCG@": of_ranks(oracles.normalised_gain),
+    "overlap@": overlaps,
 }
 
 
@@ -117,7 +128,9 @@ def test_the_whole_ranking(name: str, ties: str) -> None:
 
 
 @pytest.mark.parametrize("ties", TIES)
-@pytest.mark.parametrize("name", ["mAP@{}", "mAP@{}(cutoff=topk)", "P@{}", "recall@{}", "hit@{}", "NDCG@{}"])
+@pytest.mark.parametrize(
+    "name", ["mAP@{}", "mAP@{}(cutoff=topk)", "P@{}", "recall@{}", "hit@{}", "NDCG@{}", "overlap@{}"]
+)
 def test_a_cut_far_behind_the_end_is_at_the_end(name: str, ties: str) -> None:
     for given_codes in both_ways(sides(3)):
         far, near = (replace(parse_measure(name.format(k)), ties=ties) for k in (10**30, len(given_codes[1])))  # type: ignore[call-arg]
@@ -219,7 +232,18 @@ def test_recorded_values(shared: Path) -> None:
 
 # --- pitfalls -------------------------------------------------------------------------------------------------------
 
-EXPECTED = ["mAP@all", "mAP@7", "mAP@7(cutoff=topk)", "P@7", "recall@7", "hit@2", "NDCG@7", "NDCG@all", "P@radius2"]
+EXPECTED = [
+    "mAP@all",
+    "mAP@7",
+    "mAP@7(cutoff=topk)",
+    "P@7",
+    "recall@7",
+    "hit@2",
+    "NDCG@7",
+    "NDCG@all",
+    "overlap@7",
+    "P@radius2",
+]
 
 
 @pytest.mark.slow
@@ -233,7 +257,9 @@ def test_no_expected_value_depends_on_the_order_of_the_database(name: str, seed:
         np.testing.assert_allclose(values(name, *moved), values(name, *given_codes), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["mAP@all", "mAP@7(cutoff=first-k-relevant)", "P@7", "recall@7", "hit@1", "NDCG@7"])
+@pytest.mark.parametrize(
+    "name", ["mAP@all", "mAP@7(cutoff=first-k-relevant)", "P@7", "recall@7", "hit@1", "NDCG@7", "overlap@7"]
+)
 def test_values_by_index_depend_on_it(name: str) -> None:
     query, database, labels, other = sides(0, 5, 60, vary=5)
     name = (name[:-1] + ", " if name.endswith(")") else name + "(") + "ties=index)"
@@ -260,7 +286,7 @@ def test_every_kind_of_ties_lies_between_the_bounds(name: str, seed: int, k: int
 def test_perfect_codes_give_one() -> None:
     classes = np.arange(9) % 3
     codes = pack(np.eye(8)[classes] * 2 - 1)
-    for name, ties in itertools.product(["mAP@all", "P@3", "recall@3", "hit@1", "NDCG@5"], TIES):
+    for name, ties in itertools.product(["mAP@all", "P@3", "recall@3", "hit@1", "NDCG@5", "overlap@3"], TIES):
         assert figure(f"{name}(ties={ties})", codes, codes, classes, classes) == 1
     assert figure("P@radius0", codes, codes, classes, classes) == 1
 
@@ -274,7 +300,7 @@ def test_constant_codes_give_chance() -> None:
     assert figure("recall@4", codes[:1], codes, [1], labels) == pytest.approx(0.4, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", ["mAP@5", "P@5", "recall@5", "hit@2", "NDCG@5", "P@radius2"])
+@pytest.mark.parametrize("name", ["mAP@5", "P@5", "recall@5", "hit@2", "NDCG@5", "overlap@5", "P@radius2"])
 def test_flipping_and_permuting_bits_of_all_codes_changes_nothing(name: str) -> None:
     query, database, labels, other = sides(3, 5, 40, vary=5)
     rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ It needs arrays only, so it scores anyone's codes, and a model while it trains.
 
 from crossbit.evaluation.files.codes_file import score_file
 from crossbit.evaluation.measure import Measure
-from crossbit.evaluation.measures import NDCG, P, P_radius, hit, known_measures, mAP, parse_measure, recall
+from crossbit.evaluation.measures import NDCG, P, P_radius, hit, known_measures, mAP, overlap, parse_measure, recall
 from crossbit.evaluation.metrics import (
     average_precision,
     chance_level,
@@ -36,6 +36,7 @@ __all__ = [
     "known_measures",
     "mAP",
     "mean_average_precision",
+    "overlap",
     "parse_measure",
     "precision_at",
     "precision_recall_by_radius",

@@ -98,7 +98,11 @@ class CosineRanking:
         def by_radius() -> tuple[Array, Array]:
             return _by_radius(similarity, shared > 0, self.query.shape[1])
 
-        return Block(size, hits, in_order, gains, by_radius)
+        def overlaps(k: int, ties: str) -> Array:
+            overlap = _overlap(shared, self.query_labels[rows], self.database_labels)
+            return _mean_overlaps(np.take_along_axis(overlap, order, axis=1), group, size, k, ties)
+
+        return Block(size, hits, in_order, gains, overlaps, by_radius)
 
 
 def _groups(ranked: Array) -> Array:
@@ -142,6 +146,27 @@ def _weighted_gains(shared: Array, group: Array, size: Array, weight: Array, tie
         order = np.lexsort((-shared if ties == "best" else shared, group), axis=1)
         shared = np.take_along_axis(shared, order, axis=1)
     return weigh(one, level[shared], weight), ideal
+
+
+def _overlap(shared: Array, query: Array, database: Array) -> Array:
+    """float64 (m, n): labels shared over those that one of both has; 0 where none has any."""
+    if query.ndim == 1:
+        return shared.astype(np.float64)
+    either = query.sum(axis=1, dtype=np.int64)[:, None] + database.sum(axis=1, dtype=np.int64) - shared
+    return shared / np.maximum(either, 1)
+
+
+def _mean_overlaps(overlap: Array, group: Array, size: Array, k: int, ties: str) -> Array:
+    """As `overlap.mean_overlaps`, from the overlap and the tie group of each rank, both (m, n)."""
+    if ties == "expected":
+        bins = (np.arange(len(group))[:, None] * group.shape[1] + group).ravel()
+        total = np.bincount(bins, weights=overlap.ravel(), minlength=group.size).reshape(group.shape)
+        overlap = np.take_along_axis(total / np.maximum(size, 1), group, axis=1)
+    elif ties != "index":
+        order = np.lexsort((-overlap if ties == "best" else overlap, group), axis=1)
+        overlap = np.take_along_axis(overlap, order, axis=1)
+    mean: Array = overlap[:, :k].mean(axis=1)
+    return mean
 
 
 def _by_radius(similarity: Array, relevant: Array, entries: int) -> tuple[Array, Array]:

@@ -156,6 +156,25 @@ class DiscountedGain(RankMeasure):
 
 
 @dataclass(frozen=True, eq=False)
+class Overlap(RankMeasure):
+    """How alike the labels of the first K are to the query's: the mean of |A and B| / |A or B|, A and B their labels.
+
+    Unlike "shares a label" it tells an item with all of the query's labels and no other from one that shares one of
+    many. A K beyond the database is divided by the size of the database.
+
+    >>> str(Overlap(10))
+    'overlap@10(ties=expected, empty=skip)'
+    """
+
+    name: ClassVar[str] = "overlap@"
+    also: ClassVar[tuple[str, ...]] = ("Jaccard@", "label overlap@", "IoU@")
+
+    def values(self, block: Block) -> Array:
+        """The mean overlap of the first K."""
+        return _where_relevant(block, block.overlaps(_within(block, self.k), self.ties))
+
+
+@dataclass(frozen=True, eq=False)
 class RadiusPrecision(Measure):
     """Share of relevant items among those within a Hamming radius ("hash lookup"); whole tie groups enter.
 
@@ -211,6 +230,7 @@ P = Uncut(Precision)
 recall = Uncut(Recall)
 hit = Uncut(Hit)
 NDCG = Uncut(DiscountedGain)
+overlap = Uncut(Overlap)
 P_radius = Uncut(RadiusPrecision)
 
 
@@ -249,7 +269,7 @@ def known_measures() -> list[str]:
     """How the names of all measures begin, and what stands for their cut.
 
     >>> known_measures()
-    ['NDCG@K', 'NDCG@all', 'P@K', 'P@radiusK', 'hit@K', 'mAP@K', 'mAP@all', 'recall@K']
+    ['NDCG@K', 'NDCG@all', 'P@K', 'P@radiusK', 'hit@K', 'mAP@K', 'mAP@all', 'overlap@K', 'recall@K']
     """
     return sorted(f"{name}{cut}" for name, kind in MEASURES.items() for cut in ("K", "all")[: 1 + kind.whole])
 

@@ -15,6 +15,7 @@ from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
 from crossbit.evaluation.ties.gains import weighted_gains
 from crossbit.evaluation.ties.order import hits_in_order
+from crossbit.evaluation.ties.overlap import mean_overlaps
 
 Array = npt.NDArray[Any]
 Metric = Literal["hamming", "cosine"]
@@ -31,6 +32,7 @@ class Block:
     relevant: Array  # int64 (queries, groups): relevant ones among them
     in_order: Callable[[list[int], bool], tuple[Array, Array]]  # ties by position; `hits_in_order` of (k, of_relevant)
     gains: Callable[[Array, str], tuple[Array, Array]]  # `weighted_gains` of (weight, ties)
+    overlaps: Callable[[int, str], Array]  # `mean_overlaps` of (k, ties)
     by_radius: Callable[[], tuple[Array, Array]]  # size and relevant by Hamming radius 0..bits
 
 
@@ -118,7 +120,10 @@ class HammingRanking:
         def gains(weight: Array, ties: str) -> tuple[Array, Array]:
             return weighted_gains(*sides(), size, weight, ties)
 
-        return Block(size, relevant, in_order, gains, lambda: (size, relevant))
+        def overlaps(k: int, ties: str) -> Array:
+            return mean_overlaps(*sides(), size, k, ties)
+
+        return Block(size, relevant, in_order, gains, overlaps, lambda: (size, relevant))
 
 
 def check_both_labels(
