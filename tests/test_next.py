@@ -73,4 +73,4 @@ def test_what_cannot_be_evaluated_is_not_offered_to_be(tmp_path: Path, command: 
     assert command("audit", tmp_path / "four").code == 2  # which is why
     np.savez(tmp_path / "unlabelled.npz", **arrays(label=None, label_names=None))
     ran = command("train", tmp_path / "unlabelled.npz", "--out", tmp_path / "three", *TRAIN)
-    assert (ran.code, offered(ran.out)) == (0, ["index", "search"])
+    assert (ran.code, offered(ran.out)) == (0, ["evaluate", "index", "search"])

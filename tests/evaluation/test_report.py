@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import oracles
-from crossbit.bits import pack
+from crossbit.bits import pack, unpack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import chance_level, evaluate, mean_average_precision, score_codes, score_file
@@ -183,9 +183,29 @@ def test_bad_codes_are_named(changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_without_labels_only_a_querys_own_pair_is_correct():
+    data = paired(label=None)
+    report = evaluate(Model(), data, measures=["hit@2(correct=pair, ties=index)"])
+    assert (report.map, report.chance, report.protocol["database"]) == ({}, {}, "query")
+    codes = {modality: unpack(Model().encode(modality, data.query[modality])) for modality in data.modalities}
+    for way, found in next(iter(report.figures.values())).items():
+        source, target = (codes[modality] for modality in way.split("->"))
+        ranked = [
+            sorted(range(len(row)), key=lambda item: (row[item], item)) for row in oracles.hamming(source, target)
+        ]
+        assert found == np.mean([query in order[:2] for query, order in enumerate(ranked)])
+    plain = evaluate(Model(), data, ties="worst")
+    assert list(plain.figures) == ["hit@10(correct=pair, ties=worst, empty=zero)"]
+    assert "only a query's own pair is correct" in str(plain) and "hit@10" in plain._repr_html_()
+
+
+@pytest.mark.parametrize("asked", [{"measures": ["P@10"]}, {"curves": True}, {"k": 5}])
+def test_what_needs_labels_says_so(asked):
+    with pytest.raises(UserError, match=r"toy has no labels for image, text, sound, which .* needs"):
+        evaluate(Model(), paired(label=None), **asked)
+
+
 def test_data_that_cannot_be_evaluated():
-    with pytest.raises(UserError, match="toy has no labels for image, text, sound"):
-        evaluate(Model(), paired(label=None))
     splits = {"train": [20], "query": [], "retrieval": RETRIEVAL}
     with pytest.raises(UserError, match="split 'query' has no rows"):
         evaluate(Model(), paired(splits=splits))

@@ -194,7 +194,9 @@ def test_every_method_is_here() -> None:
 
 def test_evaluate_gives_the_same_figure_every_way(run: Path, tmp_path: Path, command: Command) -> None:
     if not is_labelled(run):
-        assert "no labels" in refused(command, "evaluate", run)
+        told = evaluated(command, run)
+        assert told["map"] == {} and list(told["figures"]) == ["hit@10(correct=pair, ties=expected, empty=zero)"]
+        assert "no labels" in refused(command, "evaluate", run, "--measure", "P@10")
         return
     file = RunFolder(run).report_file
     trained = json.loads(file.read_text()) if file.exists() else None  # a stopped run has none

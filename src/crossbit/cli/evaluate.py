@@ -79,7 +79,8 @@ def evaluate(
 ) -> None:
     """Measure how good a run's codes are: mAP from images to texts and from texts to images.
 
-    Each number is printed with its protocol. Labels are the true ones.
+    Each number is printed with its protocol. Labels are the true ones. Without labels only a query's own pair is
+    correct, among the queries themselves: hit@10(correct=pair) says how often it is among the ten first.
 
     \b
     Examples:

@@ -22,11 +22,16 @@ _POINTS = 12  # of a curve, printed; --json has all
 
 def say_report(report: Report, as_json: bool) -> None:
     """The numbers, each with its protocol."""
+    from crossbit.evaluation.report import NO_LABELS
+
     if as_json:
         return say_json(report.to_dict())
     _say_head(report)
     rows = [[way, f"{value:.4f}", _bounds(report, way), _chance(report, way)] for way, value in report.map.items()]
-    say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
+    if rows:
+        say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
+    else:
+        say(NO_LABELS)
     _say_figures(report.figures)
     if report.codes_map:
         say(f"\n{report.method} ranks by its real vectors; their signs as codes, by Hamming distance:\n")

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from crossbit.bits import pack
 from crossbit.errors import UserError
 from crossbit.evaluation.measure import Empty, Measure, check_choice
-from crossbit.evaluation.measures import MeanAveragePrecision
+from crossbit.evaluation.measures import Hit, MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure
 from crossbit.evaluation.quality import code_quality
 from crossbit.evaluation.rankings import Array, Metric
@@ -87,14 +89,16 @@ def evaluate(
         model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
             knows other ones than the data, `selection` where it says how its epoch was chosen; `metric` "cosine"
             and `embed(modality, rows) -> real vectors` where those are what it ranks by.
-        data: PairedData. Evaluation uses its true labels, never the observed ones.
+        data: PairedData. Evaluation uses its true labels, never the observed ones. Without labels the queries are
+            searched themselves, only a query's own pair is correct, and `hit@10(correct=pair)` is measured if nothing
+            else is asked for; the report's `map` is empty.
         database: "retrieval": the retrieval rows; "query": the queries against themselves, own pair included.
         k, cutoff, ties, empty: as for `mean_average_precision`.
         measures, curves, per_query: as for `score_model`.
 
     Raises:
-        UserError: data without labels, queries or database rows; an unknown database or measure; see
-            `mean_average_precision`.
+        UserError: data without queries or database rows; an unknown database or measure; data without labels and a
+            measure that needs them; see `mean_average_precision`.
     """
     if not hasattr(model, "encode") or not hasattr(data, "query"):
         given = f"{type(model).__name__} and {type(data).__name__}"
@@ -105,24 +109,46 @@ def evaluate(
     wanted: dict[str, Any] = {"curves": curves, "per_query": per_query, "quality": True}
     wanted["measures"] = [as_measure(measure) for measure in measures]
     modalities = list(getattr(model, "modalities", data.modalities))  # it may know fewer than the data holds
-    labels, other = (_true_labels(data, split, modalities) for split in ("query", database))
+    check_rows(data, "query", database)
     query = {modality: data.query[modality] for modality in modalities}
-    retrieval = {m: data.retrieval[m] for m in modalities} if database == "retrieval" else None
     options |= {"data": data.name, "method": model.method}
-    report = score_model(model, query, retrieval, labels, other, **wanted, **options)
+    if without := [modality for modality in modalities if modality not in _true_labels(data, "query")]:
+        wanted["measures"] = _of_pairs(f"{data.name} has no labels for {', '.join(without)}", wanted, options)
+        own = np.arange(len(data.query))
+        report = without_map(score_model(model, query, None, own, own, **wanted, **options))
+    else:
+        retrieval = {m: data.retrieval[m] for m in modalities} if database == "retrieval" else None
+        labels, other = (_true_labels(data, split) for split in ("query", database))
+        report = score_model(model, query, retrieval, labels, other, **wanted, **options)
     selection: Any = {"selection": model.selection} if hasattr(model, "selection") else {}
     protocol: Protocol = {**report.protocol, **selection}
     return replace(report, protocol=protocol)
 
 
-def _true_labels(data: Any, split: str, modalities: list[str]) -> dict[str, Array]:
-    """The truth for a split's rows, per modality."""
-    rows = getattr(data, split)
-    if not len(rows):
-        raise UserError(f"{data.name}: split '{split}' has no rows; evaluation needs queries and a database")
-    labels = {modality: data.modality_label.get(modality, data.label) for modality in modalities}
-    if missing := [modality for modality, label in labels.items() if label is None]:
-        raise UserError(
-            f"{data.name} has no labels for {', '.join(missing)}; evaluation needs them to tell what is relevant"
-        )
-    return {modality: label[rows.index] for modality, label in labels.items()}
+def without_map(report: Report) -> Report:
+    """The report without mAP and what belongs to it: where no labels say what is relevant, it has no meaning."""
+    return replace(report, map={}, spread={}, chance={}, codes_map={}, empty_queries={}, per_query={})
+
+
+def check_rows(data: Any, *splits: str) -> None:
+    """UserError where one of these splits has no rows."""
+    for split in splits:
+        if not len(getattr(data, split)):
+            raise UserError(f"{data.name}: split '{split}' has no rows; evaluation needs queries and a database")
+
+
+def _of_pairs(why: str, wanted: Mapping[str, Any], options: Mapping[str, Any]) -> list[Measure]:
+    """The measures for data without labels; UserError where something was asked for that needs them."""
+    asked = [str(measure) for measure in wanted["measures"] if not measure.own_pair]
+    asked += ["curves"] if wanted["curves"] else []
+    asked += ["mAP with a cut-off"] if options["k"] is not None else []
+    if asked:
+        raise UserError(f"{why}, which {asked[0]} needs; without labels take measures such as hit@1(correct=pair)")
+    return wanted["measures"] or [Hit(10, correct="pair", ties=options["ties"])]
+
+
+def _true_labels(data: Any, split: str) -> dict[str, Array]:
+    """The truth for a split's rows, of the modalities that have any."""
+    labels = {modality: data.modality_label.get(modality, data.label) for modality in data.modalities}
+    index = getattr(data, split).index
+    return {modality: label[index] for modality, label in labels.items() if label is not None}

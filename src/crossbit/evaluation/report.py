@@ -15,6 +15,7 @@ from crossbit.evaluation.rankings import Array, Metric
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 DATABASES = ("retrieval", "query")
+NO_LABELS = "no labels: only a query's own pair is correct"
 
 
 class Protocol(TypedDict):
@@ -38,7 +39,7 @@ class Report:
     Attributes:
         data, method: what was scored.
         bits: code length; None for anybody's real vectors.
-        map: per direction, such as "image->text", the mean average precision.
+        map: per direction, such as "image->text", the mean average precision; empty where the data has no labels.
         protocol: how it was measured.
         seconds: where the time went: "evaluate", and "encode" where codes were made for it.
         spread: per direction the "worst" and "best" value that any order inside ties gives.
@@ -110,14 +111,19 @@ class Report:
     def _repr_html_(self) -> str:
         """A table for notebooks: the figures per direction, with their protocol below."""
         rows = {self.measure: self.map, **self.figures, "chance": self.chance}
-        head = "".join(f"<th>{escape(way)}</th>" for way in self.map)
+        head = "".join(f"<th>{escape(way)}</th>" for way in self.directions)
         body = "".join(
-            f"<tr><th>{escape(name)}</th>{''.join(f'<td>{of[way]:.4f}</td>' for way in self.map)}</tr>"
+            f"<tr><th>{escape(name)}</th>{''.join(f'<td>{of[way]:.4f}</td>' for way in self.directions)}</tr>"
             for name, of in rows.items()
-            if all(way in of for way in self.map)
+            if all(way in of for way in self.directions)
         )
         text = "<br>".join(escape(line) for line in [*str(self).splitlines()[:1], *self.said_empty])
         return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table><p>{text}</p>"
+
+    @property
+    def directions(self) -> list[str]:
+        """Such as "image->text"."""
+        return list(self.map or next(iter(self.figures.values()), {}))
 
     @property
     def measure(self) -> str:
@@ -131,8 +137,9 @@ class Report:
         head = f"{self.data}, {self.method}" + (f", {self.bits} bits" if self.bits else "")
         size = f"{self.protocol['database_size']:,}"
         against = f"{size} database" if self.protocol["database"] == "retrieval" else f"the same {size}"
-        under = f"{self.measure}, {self.protocol['queries']:,} queries x {against}"
-        width = max(map(len, self.map))
+        compared = f"{self.protocol['queries']:,} queries x {against}"
+        under = f"{self.measure}, {compared}"
+        width = max(map(len, self.directions), default=0)
         lines = [f"{direction:<{width}}  {value:.4f}  {under}" for direction, value in self.map.items()]
         bounds = [f"{direction} {ends['worst']:.4f} to {ends['best']:.4f}" for direction, ends in self.spread.items()]
         chance = [f"{direction} {value:.4f}" for direction, value in self.chance.items()]
@@ -143,7 +150,7 @@ class Report:
         last += [f"{what}: {', '.join(of)}" for what, of in more if of]
         for name, values in self.figures.items():
             last.append(f"{name}: {', '.join(f'{direction} {value:.4f}' for direction, value in values.items())}")
-        return "\n".join([head, *lines, *last])
+        return "\n".join([head, *(lines or [f"{NO_LABELS}, {compared}"]), *last])
 
 
 def _plain(value: Any) -> Any:
