@@ -178,8 +178,16 @@ def test_importing_crossbit_loads_nothing_heavy() -> None:
 
 @pytest.mark.slow
 def test_no_pickle() -> None:
-    found = [f"{path}:{place}" for _, path in sources() for place in pickling(path.read_text(encoding="utf-8"))]
-    assert not found, "\n".join(found)
+    found = {module: places for module, path in sources() if (places := pickling(path.read_text(encoding="utf-8")))}
+    assert found == {"crossbit.storage.weights": ["torch.load"]}  # PyTorch's own files of weights, and nothing else
+
+
+def test_weights_are_read_without_running_code() -> None:
+    tree = ast.parse((SOURCE / "storage" / "weights.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load"]
+    assert [[ast.unparse(option) for option in call.keywords if option.arg == "weights_only"] for call in calls] == [
+        ["weights_only=True"]
+    ]
 
 
 @pytest.mark.parametrize(

@@ -61,8 +61,8 @@ def test_scaling_is_measured_on_rows_that_are_no_queries(place: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "options", "told"),
     [
-        ({"image": "scaled"}, {}, "features image=scaled are of vectors, and image holds pictures; take one of: hog"),
-        ({"text": "hog"}, {}, "features text=hog are of pictures, and text holds words; take one of: words"),
+        ({"image": "scaled"}, {}, "features image=scaled are of vectors, and image holds pictures; take one of: clip"),
+        ({"text": "hog"}, {}, "features text=hog are of pictures, and text holds words; take one of: clip-text, e5"),
         ({"sound": "scaled"}, {}, "unknown modality of features 'sound'; known: image, text"),
         ({"image": "hgo"}, {}, "unknown kind of features 'hgo'; did you mean 'hog'"),
         ({"image": "pixels"}, {}, "set pictures=cnn"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crossbit.cli import audit, bench, data, demo, evaluate, methods, search, train
+from crossbit.cli import audit, bench, data, demo, evaluate, features, methods, search, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
@@ -43,6 +43,7 @@ app.command()(search.encode)
 app.command()(search.index)
 app.command()(search.search)
 app.command()(methods.methods)
+app.command()(features.features)
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # a user can mend these

@@ -59,8 +59,9 @@ def train(
         list[str] | None,
         typer.Option(
             metavar="MODALITY=KIND",
-            help="The features of a modality: scaled or as-is for vectors, words for texts, hog for pictures. "
-            "May be given for each.",
+            help="The features of a modality: hog, efficientnet, clip:FOLDER ... for pictures; words, e5, minilm, "
+            "sentence:FOLDER ... for texts; scaled or as-is for vectors. May be given for each; `auto` alone takes the "
+            "best that are installed.",
         ),
     ] = None,
     picture_column: PictureColumn = None,
@@ -94,7 +95,7 @@ def train(
       crossbit train mine.npz --validation 0.1 --out run --resume
     """
     given = _pairs("--set KEY=VALUE", settings, "width=1024")
-    kinds = _pairs("--features MODALITY=KIND", features, "image=as-is")
+    kinds = "auto" if features == ["auto"] else _pairs("--features MODALITY=KIND", features, "image=as-is")
     _check_out(out, resume)
     if resume and not out.exists():
         note(f"there is nothing to resume in {out}; training begins anew")

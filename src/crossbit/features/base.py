@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -28,10 +29,23 @@ class Featuriser(ABC):
         name: as written in `--features MODALITY=NAME`.
         reads: "pictures" (uint8 (n, h, w, 3), or files: see `squares`), "words" (n strings) or "vectors"
             (numbers (n, d)).
+        takes: what stands behind a colon of the name, for the error: "a folder"; empty: nothing does.
+        twins: by what else the same network reads, the name of the featuriser that does.
+        rank: `auto` takes the highest that is installed; 0 is never taken.
+        chunk: rows that are featurised together, at most.
     """
 
     name: ClassVar[str]
     reads: ClassVar[Kind]
+    takes: ClassVar[str] = ""
+    twins: ClassVar[Mapping[Kind, str]] = {}
+    rank: ClassVar[int] = 0
+    chunk: ClassVar[int] = 4096
+
+    @classmethod
+    def wanting(cls) -> str:
+        """What to type so that its packages are there; empty where they are."""
+        return ""
 
     @property
     @abstractmethod

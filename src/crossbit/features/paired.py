@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,16 @@ from torch import Tensor
 from crossbit.data.checks import Kind
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
-from crossbit.features import Featuriser, available, fit_featuriser, get
+from crossbit.features import Featuriser, available, fit_featuriser, parsed
+from crossbit.features.auto import AUTO, best
 from crossbit.features.base import FIT_ROWS
+from crossbit.features.network import NetworkFeaturiser
 
-CHUNK = 4096  # rows fetched at a time; the arrays may be memory-mapped
+Progress = Callable[[str, int, int], Any]
+
+
+def silent(name: str, done: int, of: int) -> None:
+    """Progress that nobody is told of."""
 
 
 def choose_features(
@@ -46,37 +53,58 @@ def choose_features(
     """
     held, given = {modality: data.kind(modality) for modality in modalities}, given or {}
     pictures, vectors = "pixels" if pixels else "hog", "scaled" if scale_vectors else "as-is"
-    default = {"pictures": pictures, "words": "words", "vectors": vectors}
+    default: dict[Kind, str] = {"pictures": pictures, "words": "words", "vectors": vectors}
     for modality in given:
         if modality not in held:
             raise unknown("modality of features", modality, held)
-    for modality, name in given.items():
-        _check_reads(modality, held[modality], name)
+    named = {modality: _suited(modality, held[modality], name, default) for modality, name in given.items()}
+    for modality, name in named.items():
         if held[modality] == "pictures" and (name == "pixels") != pixels:
             right = "set pictures=cnn" if name == "pixels" else "take features pixels, or set pictures=vectors"
             raise UserError(f"features {modality}={name} do not suit what the encoder takes of pictures; {right}")
-    return {modality: given.get(modality, default[reads]) for modality, reads in held.items()}
+    return {modality: named.get(modality, default[reads]) for modality, reads in held.items()}
 
 
-def _check_reads(modality: str, held: Kind, name: str) -> None:
-    if (reads := get(name).reads) != held:
+def _suited(modality: str, held: Kind, name: str, default: Mapping[Kind, str]) -> str:
+    """The featuriser that reads what the modality holds: `auto`'s choice, or a network's other half."""
+    if name == AUTO:
+        return best(held, default[held])
+    featuriser, argument = parsed(name)
+    if held in featuriser.twins:
+        return f"{featuriser.twins[held]}:{argument}"
+    if (reads := featuriser.reads) != held:
         right = ", ".join(each for each, featuriser in available().items() if featuriser.reads == held)
         raise UserError(f"features {modality}={name} are of {reads}, and {modality} holds {held}; take one of: {right}")
+    return name
 
 
-def fit_featurisers(data: PairedData, names: Mapping[str, str], *, seed: int) -> dict[str, Featuriser]:
+def fit_featurisers(
+    data: PairedData, names: Mapping[str, str], *, seed: int, progress: Progress = silent
+) -> dict[str, Featuriser]:
     """A featuriser per modality, fitted on rows that are not queries (at most 20,000 of them, drawn with `seed`)."""
     rows = np.union1d(data.splits["train"], data.splits["retrieval"])
     if len(rows) > FIT_ROWS:
         rows = np.sort(np.random.default_rng([seed, 2]).choice(rows, FIT_ROWS, replace=False))
-    return {m: fit_featuriser(name, data[m][rows], seed=seed) for m, name in names.items()}
+    fitted: dict[str, Featuriser] = {}
+    for modality, name in names.items():
+        featuriser, argument = parsed(name)
+        if issubclass(featuriser, NetworkFeaturiser):
+            network = featuriser.opened(argument, fetch=True)
+            fitted[modality] = network.scaled_by(features_of(network, data[modality], rows, progress))
+        else:
+            fitted[modality] = fit_featuriser(name, data[modality][rows], seed=seed)
+    return fitted
 
 
-def features_of(featuriser: Featuriser, array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Features float32 (rows, dim), or pixels uint8 (rows, *dim), of these rows of a modality's array."""
-    parts = [
-        featuriser.transform(array[rows[start : start + CHUNK]]) for start in range(0, max(1, len(rows)), CHUNK)
-    ]  # no rows give no features, but of the right form
+def features_of(featuriser: Featuriser, array: Any, rows: np.ndarray, progress: Progress = silent) -> np.ndarray:
+    """Features float32 (rows, dim), or pixels uint8 (rows, *dim), of these rows of a modality's array.
+
+    `progress` is called with the featuriser's name, the rows that are done and the number of all.
+    """
+    parts = []
+    for start in range(0, max(1, len(rows)), featuriser.chunk):  # no rows give no features, but of the right form
+        parts.append(featuriser.transform(array[rows[start : start + featuriser.chunk]]))
+        progress(featuriser.name, min(start + featuriser.chunk, len(rows)), len(rows))
     return np.concatenate(parts)
 
 

@@ -121,7 +121,8 @@ class Model:
             modality: one of `modalities`.
             rows: what the modality holds, many or one. Texts: strings. Pictures: uint8 (n, h, w, 3), or a list of
                 paths, PIL pictures and uint8 (h, w, 3) of any sizes. Vectors: (n, d).
-            batch_size: how many go through the encoder together; by default 2,048, or 128 where it takes pixels.
+            batch_size: how many go through the encoder together; by default 2,048, 128 where it takes pixels, 64
+                where a pretrained network makes the features.
             progress: called after each batch with the rows that are done and the number of all.
 
         Returns:
@@ -217,7 +218,7 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
 
 def _checked(batch_size: int | None, featuriser: Featuriser) -> int:
     if batch_size is None:
-        return CHUNK if isinstance(featuriser.dim, int) else PICTURES
+        return min(CHUNK, featuriser.chunk) if isinstance(featuriser.dim, int) else PICTURES
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise UserError(f"batch_size is {batch_size!r}; it must be a whole number of at least 1")
     return int(batch_size)

@@ -26,7 +26,7 @@ from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import refuse_existing
 from crossbit.storage.tensors import part
 from crossbit.training.plan import Plan, check_same, make_plan
-from crossbit.training.progress import EpochProgress
+from crossbit.training.progress import EpochProgress, WorkProgress
 
 EPOCH_SEED = 1_000_000  # the number under which a view seeds PyTorch's global generator
 
@@ -40,7 +40,7 @@ def train(
     seed: int = 0,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    features: Mapping[str, str] | None = None,
+    features: Mapping[str, str] | str | None = None,
     validation: float | None = None,
     precision: str = "32",
     device: str = "auto",
@@ -61,7 +61,8 @@ def train(
         epochs: the method's own number if None.
         settings: the method's settings by name.
         features: by modality what becomes of its rows before they are encoded: "scaled" or "as-is" for vectors, "words"
-            for texts, "hog" for pictures; what is not named has its default. The model keeps them.
+            or "e5" for texts, "hog" or "efficientnet" for pictures, and more; what is not named has its default. "auto"
+            in the place of all takes the best that are installed. The model keeps them.
         validation: share of the training rows to cut out; the epoch with the best mAP on them (by the labels they
             were given) is kept. A `validation` split in the data does the same. Without either (None, 0): the last one.
         precision: "32", or "bf16" for the encoders' products.
@@ -145,8 +146,9 @@ class _Run:
     def go(self, checkpoint: Checkpoint | None) -> Model:
         plan, seed = self.plan, self.plan.config["seed"]
         self.device = device_of(plan.config["device"])
-        self.featurisers = fit_featurisers(plan.data, plan.features, seed=seed)
-        view = self._view()
+        with WorkProgress(shown=self.shown) as progress:
+            self.featurisers = fit_featurisers(plan.data, plan.features, seed=seed, progress=progress)
+            view = self._view(progress)
         torch.manual_seed(seed)
         task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])
         self.method = plan.cls(plan.settings, task)
@@ -167,14 +169,14 @@ class _Run:
             remove_checkpoint(self.folder)
         return model
 
-    def _view(self) -> View:
+    def _view(self, progress: WorkProgress) -> View:
         """What the method may see, on the device."""
         plan, device = self.plan, self.device
         # wrong pairs: the other modalities' rows are others than the first one's
         rows = {m: plan.rows[plan.pairing] if m != plan.modalities[0] else plan.rows for m in plan.modalities}
         features = {}
         for modality in plan.modalities:
-            vectors = features_of(self.featurisers[modality], plan.data[modality], rows[modality])
+            vectors = features_of(self.featurisers[modality], plan.data[modality], rows[modality], progress)
             features[modality] = torch.from_numpy(vectors).to(device)
         labels: Any = None
         if plan.sees_labels and plan.apart:  # a modality's label goes with its row

@@ -17,6 +17,7 @@ from crossbit.data.observed import has_labels, observed_labels, unlabelled
 from crossbit.data.prepared import Prepared, prepared
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
+from crossbit.features.auto import AUTO, reason
 from crossbit.features.paired import choose_features
 from crossbit.methods import Method, get, make_settings
 from crossbit.networks.device import PRECISIONS
@@ -35,7 +36,7 @@ class Plan(Prepared):
         cls, settings: the method and its settings.
         features: the name of each modality's featuriser.
         config: the run's config.json.
-        note: which method was chosen and why, where none was asked for.
+        note: which method and features were chosen and why, where that was left to us.
     """
 
     cls: type[Method]
@@ -54,7 +55,7 @@ def make_plan(
     seed: int,
     epochs: int | None,
     settings: Mapping[str, Any],
-    features: Mapping[str, str],
+    features: Mapping[str, str] | str,
     validation: float | None,
     precision: str,
     device: str,
@@ -70,7 +71,11 @@ def make_plan(
     _check_numbers(bits, precision, seed)
     bits, seed, validation = int(bits), int(seed), validation or None  # 0: none is held out
     modalities = cls.choose_modalities(list(data.modalities))
+    if isinstance(features, str):
+        features = _for_all(features, modalities)
     named = _features(data, cls, modalities, chosen, features)
+    for modality in (modality for modality, kind in features.items() if kind == AUTO):
+        note += ("\n" if note else "") + reason(modality, named[modality])
     sees_labels = cls.sees_labels and (cls.needs_labels or has_labels(data))
     if sees_labels:
         _check_labels(data, cls, modalities)
@@ -88,6 +93,12 @@ def make_plan(
     # of the data as given, and of the modalities trained on: others may be there
     config["fingerprint"] = fingerprint(data, modalities, labels=ready.reads_labels)
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
+
+
+def _for_all(features: str, modalities: list[str]) -> dict[str, str]:
+    if features != AUTO:
+        raise UserError(f'features are {features!r}; give "auto", or a kind for a modality, such as image=hog')
+    return dict.fromkeys(modalities, AUTO)
 
 
 def _features(

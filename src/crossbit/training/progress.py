@@ -6,8 +6,18 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+SHOWN_AFTER = 1.0  # seconds that work takes before a bar shows it
 LINE_EVERY = 10.0  # seconds between lines where standard error is no terminal
 
 
@@ -70,3 +80,53 @@ class EpochProgress:
     def say(self, text: str) -> None:
         """A line above the bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class WorkProgress:
+    """Shows how far the rows' features are, once that takes a while; a context manager that is called with progress.
+
+    Args:
+        shown: False keeps it silent.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
+        self.console = Console(stderr=True, quiet=not shown)
+        self.bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not shown or not self.console.is_terminal,
+        )
+        self.work, self.started, self.last_line = "", 0.0, 0.0
+        self.done = self.first = 0
+        self.task = TaskID(0)
+
+    def __enter__(self) -> WorkProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, work: str, done: int, of: int) -> None:
+        """`done` of `of` rows have their features of that name."""
+        now = time.monotonic()
+        if work != self.work or done < self.done:
+            self.work, self.started, self.last_line, self.first = work, now, now, done
+            for task in self.bar.task_ids:
+                self.bar.remove_task(task)
+            self.task = self.bar.add_task(f"features {work}", total=of, completed=done)
+        self.done = done
+        self.bar.update(self.task, completed=done)
+        if now - self.started > SHOWN_AFTER:
+            self.bar.start()
+        if not self.console.is_terminal and now - self.last_line > LINE_EVERY:
+            self.last_line = now
+            left = (now - self.started) / max(1, done - self.first) * (of - done)
+            self.console.print(f"features {work} {done:,}/{of:,}  {left:.0f} s left", highlight=False)
