@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from crossbit.features.folders import NAMED, folder_of, model_files
+from crossbit.features.folders import INSTALL, NAMED, folder_of, model_files, transformers_for
 from crossbit.features.network import NetworkFeaturiser, PictureNetwork, TextNetwork, Vector
 from crossbit.storage.packages import optional
 
-WHAT, INSTALL = "features clip", '"crossbit[pretrained]"'
+WHAT = "features clip"
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # where nothing is said
 
 
@@ -33,6 +33,7 @@ class _Clip(NetworkFeaturiser):
 
     @classmethod
     def files(cls, argument: str, *, fetch: bool = False) -> list[Path]:
+        optional("transformers", WHAT, INSTALL)
         return model_files(folder_of(WHAT, argument, fetch=fetch))
 
     @cached_property
@@ -80,7 +81,7 @@ class ClipTextFeaturiser(_Clip, TextNetwork):
 
 class _TransformersClip:
     def __init__(self, folder: Path) -> None:
-        module: Any = optional("transformers", WHAT, INSTALL)
+        module = transformers_for(WHAT)
         self.model, self.tokens = _transformers_parts(module, str(folder))
         self.side = self.model.config.vision_config.image_size
         file = folder / "preprocessor_config.json"
@@ -95,7 +96,7 @@ class _TransformersClip:
     def of_text(self, text: str) -> Any:
         padded = {"padding": "max_length"} if self.model.config.model_type.startswith("siglip") else {}  # as trained
         tokens = self.tokens(text, return_tensors="pt", truncation=True, max_length=self.longest, **padded)
-        return self.model.get_text_features(**{name: tokens[name] for name in ("input_ids",) if name in tokens})
+        return self.model.get_text_features(input_ids=tokens["input_ids"])
 
 
 class _OpenClip:

@@ -9,6 +9,7 @@ from typing import Any
 from crossbit.errors import UserError
 from crossbit.storage.packages import optional
 
+INSTALL = '"crossbit[pretrained]"'
 NAMED = "a folder or a hub's name"
 SETTINGS = (".json", ".txt", ".model")
 HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -30,7 +31,7 @@ def folder_of(what: str, argument: str, *, fetch: bool = False) -> Path:
         return folder.resolve()
     if folder.exists() or not HUB_NAME.fullmatch(argument):
         raise UserError(f"{what}: there is no folder {argument}; give the folder of a model, or its name on a hub")
-    hub: Any = optional("huggingface_hub", what, '"crossbit[pretrained]"')
+    hub: Any = optional("huggingface_hub", what, INSTALL)
     patterns = [f"*{suffix}" for suffix in (*SETTINGS, ".safetensors", "pytorch_model*.bin")]
     for offline in (True, False) if fetch else (True,):
         try:
@@ -52,3 +53,10 @@ def model_files(folder: Path) -> list[Path]:
     if not weights:
         raise UserError(f"{folder} holds no weights; give a model's folder, with .safetensors or .bin in it")
     return weights + [file for file in files if file.suffix in SETTINGS]
+
+
+def transformers_for(what: str) -> Any:
+    """The package transformers, which draws no bars of its own from now on; UserError where it is absent."""
+    module: Any = optional("transformers", what, INSTALL)
+    module.utils.logging.disable_progress_bar()
+    return module

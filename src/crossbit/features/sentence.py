@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
-from crossbit.features.folders import NAMED, folder_of, model_files
+from crossbit.features.folders import INSTALL, NAMED, folder_of, model_files, transformers_for
 from crossbit.features.network import TextNetwork, Vector
 from crossbit.storage.packages import optional
-
-INSTALL = '"crossbit[pretrained]"'
 
 
 class SentenceFeaturiser(TextNetwork):
@@ -32,6 +30,7 @@ class SentenceFeaturiser(TextNetwork):
         return model_files(cls.folder(argument, fetch))
 
     def network(self) -> Callable[[str], Vector]:
+        transformers_for(f"features {self.name}")
         module: Any = optional("sentence_transformers", f"features {self.name}", INSTALL)
         model = module.SentenceTransformer(str(self.folder(self.argument)), device="cpu", local_files_only=True)
 
