@@ -35,6 +35,7 @@ VERBS = [
     ["encode"],
     ["index"],
     ["search"],
+    ["features"],
     ["methods"],
     ["data"],
 ]
