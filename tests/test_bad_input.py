@@ -160,7 +160,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "unknown command": (["trian", "good.npz"], ["trian", "Did you mean 'train'", "crossbit --help"]),
     "unknown option": (train("good.npz", "--bit", "8"), ["--bit", "--bits", "crossbit train --help"]),
-    "no argument": (["evaluate"], ["Missing argument 'RUN'", "crossbit evaluate --help"]),
+    "no argument": (
+        ["evaluate"],
+        ["Missing argument 'RUN'; for example: crossbit evaluate run", "crossbit evaluate --help"],
+    ),
     # noise rate
     "rate 1.5": (train("good.npz", "--noise", "swap-one:1.5"), ["1.5", "from 0 to 1"]),
     "rate -0.1": (train("good.npz", "--noise", "swap-one:-0.1"), ["-0.1", "from 0 to 1"]),

@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = app(args, prog_name="crossbit", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:  # a usage error: unknown command or option, missing argument, no number
-        return _refuse(f"{error.format_message().rstrip('.')} (see: {_command(error)} --help)")
+        return _refuse(f"{error.format_message().rstrip('.')}{_example(error)} (see: {_command(error)} --help)")
     except UserError as error:
         return _refuse(str(error))
     except Stopped as stop:
@@ -79,6 +79,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _refuse(message: str) -> int:
     note(f"crossbit: error: {' '.join(message.split())}")
     return 2
+
+
+def _example(error: typer.TyperException) -> str:
+    """The first example of the command's help, where something is missing."""
+    context = getattr(error, "ctx", None)
+    if context is None or not error.format_message().startswith("Missing"):
+        return ""
+    lines = iter((context.command.help or "").splitlines())
+    found = next((next(lines, "") for line in lines if line.strip() == "Examples:"), "").strip()
+    return f"; for example: {found}" if found else ""
 
 
 def _command(error: typer.TyperException) -> str:

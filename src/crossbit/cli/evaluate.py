@@ -156,6 +156,8 @@ def _choices(
     from crossbit.evaluation.measures import MeanAveragePrecision
 
     if per_query is not None:
+        if per_query.suffix not in ("", ".csv", ".txt"):
+            raise UserError(f"--per-query writes CSV, not {per_query.suffix}; take {per_query.with_suffix('.csv')}")
         check_new(per_query)
     MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)  # type: ignore[arg-type]
     further = [parse_measure(name) for name in measures or []]

@@ -102,6 +102,9 @@ def index(
     target = uri or str(folder.index)
     if check:
         return _check(run, target)
+    if Path(target).exists():
+        right = f"`crossbit add {run} DATA` adds to it; to make it anew, remove it"
+        raise UserError(f"{target} exists already; {right}")
     check_new(target)
     import crossbit
     from crossbit.search.build import index_data

@@ -170,4 +170,7 @@ def _stored(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, Enc
 
 def busy(path: Path) -> UserError:
     """The error for an index that is open elsewhere."""
-    return UserError(f"{path} is open elsewhere; one may write, or many may read (read_only), but not at the same time")
+    return UserError(
+        f"{path} is open elsewhere; one may write, or many may read (read_only), but not at the same time: "
+        "close it there, or wait until that is done"
+    )

@@ -131,7 +131,9 @@ def _known(split: Split, n: int, name: str) -> tuple[int, int | None, str]:
     known, hint = _published(name, n), f"; {split.rule}:QUERIES:TRAIN takes others"
     if known is None:
         queries, train = max(1, n // 10), n // 2
-        why = f" (neither the name '{name}' nor its size tells a published set, so a tenth of the rows ask{hint})"
+        why = (
+            f" (neither the name '{name}' nor its size tells a published set, so a tenth of the rows are queries{hint})"
+        )
     elif known.queries >= n:
         queries, train = (max(1, n * size // max(known.pairs)) for size in (known.queries, known.train))
         why = f" (too few for the {known.queries:,} queries of the published set, so its sizes are scaled down{hint})"
