@@ -163,6 +163,24 @@ def test_interruption_keeps_the_last_finished_epoch_and_can_be_resumed(tmp_path,
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+def test_a_second_training_in_the_folder_is_refused_while_the_first_goes_on(tmp_path, monkeypatch):
+    out, original, told = tmp_path / "run", get("nrch").train_epoch, []
+
+    def beside_another(self, view):
+        with pytest.raises(UserError, match="another training works in .*pid") as refused:
+            small(toy(), out=out, resume=True)
+        told.append(str(refused.value))
+        return original(self, view)
+
+    monkeypatch.setattr(get("nrch"), "train_epoch", beside_another)
+    small(toy(), out=out)
+    monkeypatch.undo()
+    assert len(told) == 4
+    small(toy(), out=tmp_path / "other")
+    assert_same_weights(out, tmp_path / "other")
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+
+
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
     small(toy(), out=tmp_path / "run")
     before = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}

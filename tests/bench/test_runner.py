@@ -425,8 +425,8 @@ def test_ctrl_c_keeps_and_draws_what_is_done_and_the_rest_goes_on_where_it_was(
 HOLD = """
 import sys, time
 from pathlib import Path
-from crossbit.bench.work.lock import alone_in
-with alone_in(Path(sys.argv[1])):
+from crossbit.storage.alone import alone_in
+with alone_in(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -437,7 +437,7 @@ def test_a_second_bench_in_the_folder_is_refused_until_the_first_ends(place: Pat
     out = place / "out"
     run(prepare(place / "one.toml", out, data_root=place))
     words = ["bench", place / "one.toml", "--out", out, "--data-root", place]
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(out), "bench"], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "held\n"
         told = command(*words)
         who = f"host {socket.gethostname()}, pid {other.pid}"

@@ -14,11 +14,11 @@ from crossbit.bench.recipe.parse import read_recipe
 from crossbit.bench.recipe.recipe import Recipe
 from crossbit.bench.recipe.shipped import recipe_path
 from crossbit.bench.work.estimate import Estimate, estimate
-from crossbit.bench.work.lock import alone_in
 from crossbit.bench.work.runner import Job, finished, forget
 from crossbit.bench.work.store import DONE, FAILED, Result, load_results, write_figures
 from crossbit.bench.work.workers import in_processes, one_after_the_other, over_ray
 from crossbit.errors import UserError
+from crossbit.storage.alone import alone_in
 from crossbit.storage.files import check_new, read_json, write_json, writing
 from crossbit.storage.lines import read_text
 
@@ -85,7 +85,7 @@ class Bench:
             UserError: the folder cannot be written, another bench works there, or there is no such cluster.
             KeyboardInterrupt: interrupted; all that was finished is kept, and an unfinished run goes on next time.
         """
-        with alone_in(self.out):
+        with alone_in(self.out, "bench"):
             return self._go(guess, tell, workers, ray, retry)
 
     def _go(self, guess: Estimate, tell: Tell, workers: int, ray: str | None, retry: bool) -> list[Result]:

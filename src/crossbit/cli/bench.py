@@ -110,9 +110,9 @@ def _check_recipe(name: Path) -> None:
 
 def _refuse_busy(out: Path) -> None:
     """Say at once that another bench works there, not after the data are loaded."""
-    from crossbit.bench.work.lock import refuse_busy
+    from crossbit.storage.alone import refuse_busy
 
-    refuse_busy(out)
+    refuse_busy(out, "bench")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from crossbit.networks.device import autocast, device_of
 from crossbit.runs.building import building_from
 from crossbit.runs.checkpoint import REMEDY, Checkpoint, read_checkpoint, remove_checkpoint, save_checkpoint
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.alone import alone_in
 from crossbit.storage.files import refuse_existing
 from crossbit.storage.tensors import part
 from crossbit.training.plan import Plan, check_same, make_plan
@@ -104,10 +105,12 @@ def train(
         check_same(folder.config, plan.config)
     elif not (resume and folder.is_free):
         refuse_existing(folder)
-    folder.remove_leftovers()
     if folder.is_finished:
+        folder.remove_leftovers()
         return _finished(folder)
-    return _Run(plan, folder, progress).go(read_checkpoint(folder))
+    with alone_in(folder.path, "training"):
+        folder.remove_leftovers()
+        return _Run(plan, folder, progress).go(read_checkpoint(folder))
 
 
 def _loaded(data: Any) -> PairedData:
