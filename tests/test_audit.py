@@ -170,6 +170,7 @@ def test_what_a_run_kept_is_used_and_is_what_would_be_computed(
         assert (entry.suggested, entry.reason) == (kept[entry.row].suggested, kept[entry.row].reason)
 
 
+@pytest.mark.slow
 def test_another_posterior_is_not_taken_for_it(tmp_path: Path) -> None:
     settings = LOOK | {"settings": LOOK["settings"] | {"kernel": "text"}}
     run = run_of(tmp_path, "text", toy(), settings)
@@ -192,6 +193,7 @@ def test_a_method_without_labels_is_audited_by_those_of_the_data(tmp_path: Path)
     assert roc_auc_score([mask[e.row] for e in entries], [e.probability for e in entries]) > 0.95
 
 
+@pytest.mark.slow
 def test_labels_of_each_modality(tmp_path: Path) -> None:
     settings = {"method": "mrl", "epochs": 1, "settings": {"width": 8}}
     found = audit_run(run_of(tmp_path, "each", toy(), settings, noise="flip:0.3:each"))
@@ -204,6 +206,7 @@ def test_labels_of_each_modality(tmp_path: Path) -> None:
     assert {one.modality for one in found.classes} == {"image", "text"}
 
 
+@pytest.mark.slow
 def test_wrong_pairs(tmp_path: Path) -> None:
     found = audit_run(run_of(tmp_path, "pairs", toy(400), LOOK, noise="shuffle-pairs:0.3"))
     stored = np.load(tmp_path / "pairs" / "data.npz")
@@ -297,6 +300,7 @@ def test_table_json_csv_and_parquet_say_the_same(place: Path, single: Audit, com
     ]
 
 
+@pytest.mark.slow
 def test_an_audit_is_made_again_over_the_old_one(place: Path, command: Command) -> None:
     (place / "single" / "audit.parquet").write_text("old")
     assert command("audit", place / "single").code == 0

@@ -93,6 +93,7 @@ def test_weights_of_matconvnet(tmp_path, old):
     assert state["scale"] == 1
 
 
+@pytest.mark.slow
 def test_weights_of_safetensors_go_into_every_picture_encoder(tmp_path, network):
     save_file(network.state_dict(), tmp_path / "cnn-f.safetensors")
     encoder = with_backbone("cnn-f", (32, 32, 3), lambda width: torch.nn.Linear(width, 8))

@@ -232,6 +232,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, monkeypatch):
         small(toy(), out=tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_validation_keeps_the_best_epoch_and_survives_resume(tmp_path, monkeypatch):
     options = {"validation": 0.25, "epochs": 5}
     model = small(toy(), out=tmp_path / "whole", **options)

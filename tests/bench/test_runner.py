@@ -145,6 +145,7 @@ def test_a_result_tells_the_whole_run(ran: Path) -> None:
         assert named == {"mAP@all", "P@5", "chance of mAP@all"}
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_a_slow_oracle_on_the_codes_that_were_kept(ran: Path) -> None:
     for result in load_results(ran):
         codes = np.load(ran / "runs" / result.id / "codes.npz")
@@ -233,6 +234,7 @@ def fields_of_tables(text: str) -> Iterator[dict[str, str]]:
                 }
 
 
+@pytest.mark.slow
 def test_nothing_is_run_twice(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written(ran)
     monkeypatch.setattr(crossbit.bench.work.runner, "train", None)
@@ -268,6 +270,7 @@ def test_the_plan_says_what_would_run_and_writes_nothing(place: Path, command: C
     assert not (place / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_plan_counts_on_finished_runs(ran: Path, place: Path, command: Command) -> None:
     more = RECIPE.replace("seeds = 2", "seeds = 3").replace(
         'source = "toy.npz"', f'source = "{ran.parent / "toy.npz"}"'

@@ -89,6 +89,7 @@ def test_the_index_holds_the_codes_of_the_bench(
             assert np.array_equal(stored, codes[f"retrieval_{modality}"])
 
 
+@pytest.mark.slow
 def test_audit_judges_what_was_trained_on(
     ran: tuple[Path, list[Result]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ def test_sizes(data) -> None:
     assert (len(data.train), len(data.query), len(data.retrieval)) == (5000, 2000, data.n - 2000)
 
 
+@pytest.mark.slow
 def test_no_character_of_a_query_is_elsewhere(data) -> None:
     queries = set(data.query["text"])
     assert len(queries) > 300
@@ -33,6 +34,7 @@ def test_no_character_of_a_query_is_elsewhere(data) -> None:
     assert set(data.train.index) < set(data.retrieval.index)
 
 
+@pytest.mark.slow
 def test_a_group_is_a_character_in_its_faces(data) -> None:
     assert [unicodedata.name(chr(code)).lower() for code in data.group] == data["text"].tolist()
     _, faces = np.unique(data.group, return_counts=True)
@@ -93,6 +95,7 @@ def test_pictures_belong_to_their_names(data) -> None:
     assert np.ptp(bar[:, 0]) > 3 * np.ptp(bar[:, 1])
 
 
+@pytest.mark.slow
 def test_big_glyphs_are_made_to_fit_and_blank_ones_left_out(data) -> None:
     text = list(data.modalities["text"])
     tile = data.modalities["image"][text.index("domino tile horizontal-06-06")]

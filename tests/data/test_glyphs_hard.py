@@ -63,6 +63,7 @@ def test_the_rules_of_the_labels_find_nothing(hard) -> None:
     assert hard.label.any(axis=1).all()
 
 
+@pytest.mark.slow
 def test_the_other_words_stay_in_their_order(easy) -> None:
     names = np.unique(easy["text"])
     captions = glyphs_hard.without_label_words(names)

@@ -216,6 +216,7 @@ def test_worked_curve_of_the_specification_within_a_radius() -> None:
     assert stable == pytest.approx(0.7041667, abs=5e-8)
 
 
+@pytest.mark.slow
 def test_recorded_values(shared: Path) -> None:
     recorded = np.load(shared / "golden" / "metrics.npz")
     codes = recorded["query"], recorded["db"], recorded["query_labels"], recorded["db_labels"]

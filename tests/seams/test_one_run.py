@@ -88,7 +88,7 @@ RUNS: dict[str, tuple[str, str, int, str]] = {
     "look-folder": ("folder", "look", 16, "--noise flip:0.3:each"),
     "infonce-stopped": ("folder", "infonce", 16, "--epochs 2"),  # after its first epoch; and evaluated as it stands
 }
-FAST = ("look-pairs", "nrch-as-is")
+FAST = ("cca-sign-captions", "nrch-as-is")
 COSINE = ("mrl", "cca-cosine")
 
 

@@ -83,6 +83,7 @@ def test_what_has_changed_is_replaced(model: Model, data: PairedData, uri: Path)
     assert content(uri, "image")[id_][0] == model.encode("image", images[7:8]).tobytes()
 
 
+@pytest.mark.slow
 def test_a_caption_or_label_that_has_changed_changes_the_item(model: Model, data: PairedData, uri: Path) -> None:
     assert data.label is not None
     label = data.label.copy()
@@ -93,6 +94,7 @@ def test_a_caption_or_label_that_has_changed_changes_the_item(model: Model, data
     assert content(uri, "text")[int(stable_ids(["photos/3.png"])[0])][1]["labels"] == data.label_names
 
 
+@pytest.mark.slow
 def test_another_order_of_rows_changes_nothing(model: Model, data: PairedData, uri: Path) -> None:
     before, order = content(uri, "image"), np.random.default_rng(0).permutation(N)
     shuffled = data.replace(
@@ -116,6 +118,7 @@ def test_several_rows_of_one_path_are_told_apart(data: PairedData) -> None:
     assert ids[2] == ids_of(data, np.array([2]))[0]
 
 
+@pytest.mark.slow
 def test_rows_without_a_path_are_known_by_number_and_never_replaced(
     model: Model, data: PairedData, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_permissions_are_those_that_the_user_gives_new_files(tmp_path: Path, mas
     assert mode(tmp_path / "folder") == 0o777 & ~mask
 
 
+@pytest.mark.slow
 def test_the_mask_of_the_process_is_never_touched(tmp_path: Path, mask: int) -> None:
     """Other threads' files keep their permissions while files are written."""
     ended = threading.Event()
