@@ -509,19 +509,41 @@ def test_search_by_words(place: Path, command: Command) -> None:
 
 @pytest.mark.parametrize("rerank", [True, False])
 def test_search_shows_what_it_ordered_by(place: Path, command: Command, rerank: bool) -> None:
-    words = ["search", place / "run", "slanted line", "-k", "75", *([] if rerank else ["--no-rerank"])]
+    words = ["search", place / "run", "slanted line", "-k", "75", "--by", "codes"]
+    words += [] if rerank else ["--no-rerank"]
     hits = one_json(command(*words, "--json").out)["hits"]["image"]
     assert [hit["cosine"] is None for hit in hits] == [not rerank] * 75
     order = [(hit["distance"], hit["id"]) for hit in hits]
     assert (order == sorted(order)) is not rerank
     title, head, *lines = command(*words).out.splitlines()
-    assert title == "image, " + ("the nearest, re-ranked by cosine of the embeddings" if rerank else "nearest first")
-    assert head.split() == ["rank", "id", "distance", *(["cosine"] if rerank else [])]
+    assert title == "image: 75 by codes" + ("; codes are re-ranked by cosine of the embeddings" if rerank else "")
+    assert head.split() == ["rank", "id", "dist", "cosine", "by"]
     for rank, (hit, line) in enumerate(zip(hits, lines, strict=True), start=1):
         shown = line.split()
         assert shown[:3] == [str(rank), str(hit["id"]), str(hit["distance"])]
         if rerank:
             assert float(shown[3]) == pytest.approx(hit["cosine"], abs=6e-4)
+
+
+def test_search_says_which_way_found_what(place: Path, command: Command) -> None:
+    for by, title in (("captions", "image: 4 by captions"), ("both", "image: 4 by codes and captions")):
+        ran = command("search", place / "run", "a bar", "-k", "4", "--by", by)
+        assert ran.out.startswith(title)
+        assert all(by in line.split() for line in ran.out.splitlines()[2:])
+    refused = command("search", place / "run", "--image", place / "query.png", "--by", "captions")
+    assert refused.code == 2 and "captions are searched by words" in refused.errors[-1]
+
+
+def test_a_hit_fits_its_line_and_keeps_room_for_more_than_its_caption(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.cells import cell_len
+
+    from crossbit.cli.hits import say_hits
+    from crossbit.search.results import SearchHit
+
+    item = {"caption": "狐 in the snow, \n" * 20, "labels": ["animal", "fox"], "path": "a/b/fox.jpg"}
+    say_hits("image", [SearchHit(2**62, "image", None, None, item, ("fox",), ("captions",), 3)])
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert cell_len(line) <= 80 and line.isprintable() and "...  +3 more" in line
 
 
 def test_a_hit_is_one_line_of_the_terminals_width() -> None:

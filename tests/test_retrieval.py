@@ -73,7 +73,7 @@ def ids_and_distances(hits: Iterable[SearchHit]) -> list[tuple[int, int]]:
 
 
 def test_words_find_pictures(search: Searcher, model: Model, data: PairedData) -> None:
-    found = search("a level bar", k=12, rerank=False)
+    found = search("a level bar", k=12, rerank=False, by="codes")
     code = model.encode("text", ["a level bar"])[0]
     expected = nearest(code, model.encode("image", data.retrieval["image"]), data.retrieval.index, 12)
     assert list(found.hits) == ["image"]
@@ -115,10 +115,10 @@ def test_the_nearest_are_ranked_by_their_embeddings(
         in_order = nearest(code, codes, rows, len(rows))
         near = [hit for hit in in_order if hit[1] <= in_order[19][1]]
         assert 20 <= len(near) < len(rows)
-        found = search(words, k=12)
+        found = search(words, k=12, by="codes")
         assert [hit.id for hit in found.image] == best(query, stored, rows, near)[:12]
         assert set(ids_and_distances(found.image)) <= set(near)
-        assert found == search(words, k=12)
+        assert found == search(words, k=12, by="codes")
 
 
 def test_what_was_found_tells_its_cosines(search: Searcher, model: Model, data: PairedData) -> None:
@@ -173,8 +173,8 @@ def test_embeddings_are_those_of_the_codes(model: Model, data: PairedData, uri: 
 
 @pytest.mark.parametrize("rerank", [True, False])
 def test_where_leaves_the_order_alone(search: Searcher, rerank: bool) -> None:
-    everything = search("a bar", k=75, rerank=rerank).image
-    level = search("a bar", k=75, where="list_contains(labels, 'level')", rerank=rerank).image
+    everything = search("a bar", k=75, rerank=rerank, by="codes").image
+    level = search("a bar", k=75, where="list_contains(labels, 'level')", rerank=rerank, by="codes").image
     assert level == tuple(hit for hit in everything if "level" in hit.item["labels"])
     assert 0 < len(level) < len(everything)
 

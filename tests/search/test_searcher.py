@@ -21,6 +21,7 @@ from PIL import Image
 import crossbit
 from crossbit.errors import UserError
 from crossbit.index import stored
+from crossbit.index.local import LocalIndex
 from crossbit.model import Model
 from crossbit.search.build import index_data
 from crossbit.search.results import SearchHit, SearchResults
@@ -70,7 +71,7 @@ def check_ranking(found: tuple[SearchHit, ...], expected: dict[int, float]) -> N
 def test_words_and_a_picture_are_one_query(search: Searcher) -> None:
     picture, words = arrays()["image"][3], "a level bar"
     query = unit(search.model.embed("image", picture)[0]) + unit(search.model.embed("text", words)[0])
-    found = search(words, picture=picture, k=75)
+    found = search(words, picture=picture, k=75, by="codes")
     assert list(found.hits) == ["image", "text"]  # neither is left
     for modality in ("image", "text"):
         check_ranking(found[modality], ranked(search.model, modality, query))
@@ -201,7 +202,7 @@ def test_a_modality_of_any_name_can_be_reached() -> None:
 
 
 def test_notes_of_the_featuriser_are_for_the_user(search: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search.model.featurisers["text"], "check_query", lambda text: [f"{text}: unknown"])
+    monkeypatch.setattr(search.model.featurisers["text"], "check_query", lambda text, found: [f"{text}: unknown"])
     assert search("a level bar").notes == ("a level bar: unknown",)
 
 
@@ -214,9 +215,9 @@ def test_an_index_is_opened_once(run: Path, monkeypatch: pytest.MonkeyPatch, at_
 
     def counted(path: str, **options: Any) -> Any:
         opened.append(Path(path).name)
-        return crossbit.open_index(path, **options)
+        return LocalIndex(path, **options)
 
-    monkeypatch.setattr("crossbit.search.opened.open_index", counted)
+    monkeypatch.setattr("crossbit.search.opened.LocalIndex", counted)
     with (crossbit.open_search if at_once else open_for_one)(run) as search:
         assert opened == (["image.index", "text.index"] if at_once else [])
         for words in ("a level bar", "slanted line", "upright"):
@@ -273,7 +274,7 @@ def test_a_filter_has_as_long_as_the_caller_says(search: Searcher, monkeypatch: 
     monkeypatch.setattr(stored, "matching_ids", lambda *given: (limits.append(given[2]), real(*given))[1])
     for rerank in (True, False):
         assert search("a level bar", where="row > 20", rerank=rerank, time_limit_ms=60_000).image
-    assert limits == [60_000, 60_000]
+    assert limits == 4 * [60_000]  # codes and captions
     with pytest.raises(UserError, match="time_limit_ms is 0"):
         search("a level bar", where="row > 20", time_limit_ms=0)
 

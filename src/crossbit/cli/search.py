@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import Json, fitted, note, say, say_json, say_next, with_notes
+from crossbit.cli.hits import say_hits
+from crossbit.cli.output import Json, note, say, say_json, say_next, with_notes
 from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from crossbit.model import Model
-    from crossbit.search.results import SearchHit
 
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
 
@@ -156,13 +155,23 @@ def search(
         bool,
         typer.Option("--rerank/--no-rerank", help="Orders hits by cosine (the default), or by distance and id."),
     ] = True,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="codes|captions|both",
+            help="How to search: by what the model learned, by the words of the captions, or by both. "
+            "Words are searched for by both, if not given, and pictures by codes.",
+        ),
+    ] = None,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Find pictures by words, texts by a picture, or either by both.
 
     The codes find the hundred nearest by Hamming distance (or -k, if more).
-    The cosine of the embeddings puts these in order. Each hit shows both.
+    The cosine of the embeddings puts these in order. Words are looked for in
+    the captions, too. Each hit says which way found it, and hits of one
+    picture or group are one line.
 
     \b
     Examples:
@@ -176,13 +185,13 @@ def search(
     from crossbit.search.searcher import open_for_one
 
     with open_for_one(run, uri=uri) as searcher:
-        found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank)
+        found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank, by=by)
     if as_json:
         return say_json(found.to_dict())
     for line in found.notes:
         note(line)
     for name, hits in found.hits.items():
-        _say_hits(name, hits)
+        say_hits(name, hits)
     return None
 
 
@@ -243,24 +252,3 @@ def _save(out: Path, codes: np.ndarray) -> None:
 
     with writing(out) as temporary, open(temporary, "wb") as file:
         np.save(file, codes, allow_pickle=False)
-
-
-def _say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
-    """A line for each hit, as wide as the terminal."""
-    if not hits:
-        return say(f"nothing found in the {modality} index")
-    reranked = hits[0].cosine is not None
-    say(f"{modality}, {'the nearest, re-ranked by cosine of the embeddings' if reranked else 'nearest first'}")
-    wide = max(len("id"), *(len(str(hit.id)) for hit in hits))
-    say(f"{'rank':>4}  {'id':>{wide}}  distance" + ("  cosine" if reranked else ""))
-    for rank, hit in enumerate(hits, start=1):
-        cosine = f"  {hit.cosine:6.3f}" if reranked else ""
-        say(fitted(f"{rank:4}  {hit.id:{wide}}  {hit.distance:8}{cosine}  {_about(hit.item)}"))
-    return None
-
-
-def _about(item: Mapping[str, Any]) -> str:
-    """What an item says of itself: its caption, its labels in brackets, its path."""
-    labels = item.get("labels") or [item[key] for key in ("label",) if item.get(key)]
-    said = [item.get("caption"), f"[{', '.join(labels)}]" if labels else None, item.get("path")]
-    return "  ".join(str(each) for each in said if each)

@@ -88,8 +88,8 @@ def draw(data: PairedData, count: int, seed: int) -> list[int]:
 def by_words(searcher: Searcher, data: PairedData, row: int) -> Search:
     """The nearest pictures to a query's words."""
     words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
-    found = searcher(str(data[words][row]), k=SHOWN, modality=pictures)[pictures]
-    return _search(data, words, row, [(hit.id, hit.distance) for hit in found])
+    found = searcher(str(data[words][row]), k=SHOWN, modality=pictures, by="codes")[pictures]
+    return _search(data, words, row, [(hit.id, hit.distance) for hit in found if hit.distance is not None])
 
 
 def by_picture(searcher: Searcher, data: PairedData, row: int) -> Search:
@@ -98,7 +98,8 @@ def by_picture(searcher: Searcher, data: PairedData, row: int) -> Search:
     found = searcher(picture=data[pictures][row], k=LOOKED_AT, modality=words)[words]
     first: dict[str, tuple[int, int]] = {}
     for hit in found:
-        first.setdefault(str(data[words][hit.id]), (hit.id, hit.distance))
+        if hit.distance is not None:
+            first.setdefault(str(data[words][hit.id]), (hit.id, hit.distance))
     return _search(data, pictures, row, list(first.values())[:SHOWN])
 
 

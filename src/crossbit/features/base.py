@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
@@ -77,8 +77,12 @@ class Featuriser(ABC):
         """False where the row says nothing to this featuriser, such as a text without any known word."""
         return True
 
-    def check_query(self, row: Any) -> list[str]:
+    def check_query(self, row: Any, found: Collection[str] = ()) -> list[str]:
         """Lines that tell the user what of a query was not understood; none where all was.
+
+        Args:
+            row: the query.
+            found: words of it that are found otherwise, such as in captions, and need not be understood.
 
         Raises:
             UserError: nothing can be found from this row.

@@ -7,7 +7,7 @@ import os
 import threading
 import unicodedata
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
@@ -232,7 +232,7 @@ class TextNetwork(NetworkFeaturiser):
         """Whether a text holds any word; which words they are does not matter to the network."""
         return bool(words_of(row))
 
-    def check_query(self, row: str) -> list[str]:
+    def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
         """Nothing is ever unknown; UserError where there is no word at all."""
         if not self.knows(row):
             raise UserError(f"there is no word in {row!r:.60}; give words that describe what to find")

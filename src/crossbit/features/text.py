@@ -5,7 +5,7 @@ Both are of the texts' normal form (`crossbit.storage.words`), so that a text me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import Any, Self
 
@@ -97,14 +97,14 @@ class WordsFeaturiser(Featuriser):
         """Whether a text holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
         return bool(self.transform([row]).any())
 
-    def check_query(self, row: str) -> list[str]:
-        """A line for each word that has no column, with the nearest words that have one.
+    def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
+        """A line for each word that has no column and is not `found` otherwise, with the nearest that have one.
 
         Raises:
             UserError: no word or piece of a word is known.
         """
         known = self.vocabularies.get("words", [])
-        columns = set(known)
+        columns = {*known, *found}
         unknown = [word for word in dict.fromkeys(words_of(row, pairs=False)) if word not in columns]
         near = {word: nearest(word, known) for word in unknown[:NAMED]}
         if not self.knows(row):

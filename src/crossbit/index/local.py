@@ -230,6 +230,22 @@ class LocalIndex(Index):
         compared = len(held) if mask is None else int(mask.sum())
         return Hits(distances, ids, self._stored.items, compared=compared), places
 
+    def matching(self, where: str, *, time_limit_ms: float = TIME_LIMIT_MS) -> npt.NDArray[np.int64]:
+        """The ids of the items for which a filter is true, ascending; see `Index.search` for the filter."""
+        held, mask = self._stored.snapshot(where, check_time_limit(time_limit_ms))
+        return held.ids if mask is None else held.ids[mask]
+
+    def items(self, ids: npt.ArrayLike) -> dict[int, Item]:
+        """The items of some ids, as far as they are there."""
+        self._file.check_open()
+        return self._stored.items(check_ids(ids).tolist())
+
+    def codes_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """The codes of ids that are there, uint8 (m, bits // 8)."""
+        with self._file.lock:
+            held = self._stored.codes().merged()
+        return bits.from_planes(np.take(held.planes, held.find(ids), axis=1), self.bits)
+
     def keys(self) -> npt.NDArray[np.int64]:
         """See `Index.keys`."""
         with self._file.lock:

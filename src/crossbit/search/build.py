@@ -3,7 +3,7 @@
 An index of data is a folder with a file per modality, `<modality>.index`, whose items say what each code stands for:
 `row`, `caption`, `path`, and `label` (one class) or `labels` (several), as far as the data has them. Beside it are the
 real-valued embeddings that the codes are signs of (`crossbit.index.segments`): a search finds a shortlist by Hamming
-distance and orders it by cosine.
+distance and orders it by cosine. The words of the captions are there, too (`crossbit.search.captions`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import Index, open_index
+from crossbit.index.local import LocalIndex
 from crossbit.index.paths import check_path
 from crossbit.model import Model
+from crossbit.search.captions import write_captions
 from crossbit.search.items import hashes_of, ids_of, items_of
 from crossbit.storage.files import check_new, writing_folder
 
@@ -79,10 +81,11 @@ def index_data(
     ids, made_by = ids_of(data, rows), encoder_of(model) if encoder is None else encoder
     with writing_folder(target) as folder:
         for modality in model.modalities:
-            with open_index(index_path(folder, modality), bits=model.bits, encoder=made_by) as index:
+            with LocalIndex(index_path(folder, modality), bits=model.bits, encoder=made_by) as index:
                 for done, some, named in _chunks(rows, ids):
                     _add(index, model, modality, data, some, named)
                     progress(f"{modality}: {done:,} of {len(rows):,} encoded")
+                write_captions(index)
     return {modality: len(rows) for modality in model.modalities}
 
 
@@ -158,7 +161,7 @@ def _add_changed(
     model: Model, modality: str, data: PairedData, uri: str | os.PathLike[str], rows: np.ndarray, progress: Progress
 ) -> Counts:
     counts, ids_of_rows = Counts(), ids_of(data, rows)
-    with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+    with LocalIndex(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
         known = np.intersect1d(ids_of_rows, index.keys())  # before anything is added: no row's id is another's
         for done, some, ids in _chunks(rows, ids_of_rows):
             there = np.isin(ids, known)
@@ -168,6 +171,7 @@ def _add_changed(
             news = Counts(int((~there).sum()), int((there & ~same).sum()), int((there & same).sum()))
             counts = Counts(*map(sum, zip(counts, news, strict=True)))
             progress(f"{modality}: {done:,} of {len(rows):,} looked at, {counts.added + counts.changed:,} encoded")
+        write_captions(index)
     return counts
 
 

@@ -32,12 +32,14 @@ def ids_of(data: PairedData, rows: np.ndarray) -> np.ndarray:
 
 def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
     """What an index remembers of these rows, as columns: `row`, and as far as the data has them `caption` (its words,
-    if it has no captions), `path`, the names of its `label` or `labels`, and its other columns."""
+    if it has no captions), `path`, `group`, the names of its `label` or `labels`, and its other columns."""
     columns: dict[str, Any] = {"row": rows}
     words = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
     for key, strings in (("caption", words if data.caption is None else data.caption), ("path", data.path)):
         if strings is not None:
             columns[key] = strings[rows].tolist()
+    if data.group is not None:
+        columns["group"] = _groups_of(data, data.group, rows)
     if data.label is not None:
         names = data.label_names or [str(number) for number in range(data.classes)]
         if data.label.ndim == 2:
@@ -45,6 +47,17 @@ def items_of(data: PairedData, rows: np.ndarray) -> dict[str, Any]:
         else:
             columns["label"] = [names[number] for number in data.label[rows]]
     return columns | {name: values[rows].tolist() for name, values in data.columns.items()}
+
+
+def _groups_of(data: PairedData, group: np.ndarray, rows: np.ndarray) -> list[Any]:
+    """The group of each row, under a name that it keeps when data grow: the path of the group's first row, None for one
+    alone; its own value where the data has no paths."""
+    if data.path is None:
+        return list(group[rows].tolist())
+    _, first, inverse, counts = np.unique(group, return_index=True, return_inverse=True, return_counts=True)
+    of_rows = inverse[rows]
+    names = data.path[first[of_rows]].tolist()
+    return [name if many else None for name, many in zip(names, counts[of_rows] > 1, strict=True)]
 
 
 def hashes_of(data: PairedData, modality: str, rows: np.ndarray) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from crossbit.data.checks import Kind
 from crossbit.errors import UserError
 from crossbit.model import Model
+from crossbit.search.fusion import thing_of
 from crossbit.storage.words import words_of
 
 
@@ -26,7 +27,8 @@ class Query:
         modalities: that it comes from, which are not searched; empty where all are.
         words, labels: what items are compared with.
         notes: lines for the user.
-        left_out: the id of the item that the query is.
+        left_out: what the item shows that the query is (see `fusion.thing_of`).
+        understood: False where the model knows no word of it; then captions alone are searched.
     """
 
     said: str
@@ -35,7 +37,8 @@ class Query:
     words: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-    left_out: int | None = None
+    left_out: Hashable = None
+    understood: bool = True
 
     def in_common(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """Labels and words of an item that the query holds, too.
@@ -58,20 +61,29 @@ def labels_of(item: Mapping[str, Any]) -> list[str]:
     return list(item.get("labels") or []) or [item[key] for key in ("label",) if item.get(key) is not None]
 
 
-def query_of(model: Model, words: str | None, picture: Any) -> Query:
+def query_of(
+    model: Model, words: str | None, picture: Any, in_captions: Callable[[str], bool] = lambda word: False
+) -> Query:
     """The query of words, of a picture (whatever `read_picture` takes), or of both together.
+
+    Args:
+        model: encodes it.
+        words: a text.
+        picture: a picture.
+        in_captions: whether captions that are searched hold a word; then the model need not know it.
 
     Raises:
         UserError: empty words, words of which the model knows none, a picture that cannot be read, or a model that
             does not read words, or pictures.
     """
-    parts = ([] if words is None else [_of_words(model, words)]) + ([] if picture is None else [_of(model, picture)])
-    if len(parts) == 1:
-        return parts[0]
-    first, second = parts
+    if picture is None:
+        return _of_words(model, words, in_captions)
+    if words is None:
+        return _of(model, picture)
+    first, second = _of_words(model, words, in_captions), _of(model, picture)
     return Query(
         f"{first.said} and {second.said}",
-        fused([first.embedding, second.embedding]),
+        fused([first.embedding, second.embedding]) if first.understood else second.embedding,
         first.modalities | second.modalities,
         first.words,
         notes=first.notes,
@@ -82,7 +94,7 @@ def query_of_item(id: int, embeddings: Sequence[npt.NDArray[Any]], items: Sequen
     """The query of an item: its embeddings in all modalities that have it, together with what they hold about it."""
     words = frozenset(word for item in items for word in words_of(str(item.get("caption") or "")))
     labels = frozenset(label for item in items for label in labels_of(item))
-    return Query(f"item {id}", fused(embeddings), words=words, labels=labels, left_out=int(id))
+    return Query(f"item {id}", fused(embeddings), words=words, labels=labels, left_out=thing_of(int(id), items[0]))
 
 
 def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
@@ -95,15 +107,23 @@ def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
     return np.sum([each / (np.linalg.norm(each) or 1.0) for each in exact], axis=0)
 
 
-def _of_words(model: Model, words: str) -> Query:
+def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Query:
     if not isinstance(words, str):
         raise UserError(f"words are one text, got {type(words).__name__}; for several queries: search.many([...])")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
-    modality = _reading(model, "words")
-    notes = model.featurisers[modality].check_query(words)
-    embedding = model.embed(modality, words)[0]
-    return Query(words, embedding, frozenset([modality]), frozenset(words_of(words)), notes=tuple(notes))
+    held = frozenset(words_of(words))
+    there = frozenset(word for word in held if in_captions(word))
+    try:
+        modality = _reading(model, "words")
+        notes = model.featurisers[modality].check_query(words, there)
+    except UserError as error:
+        if not there:
+            raise
+        reading = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
+        note = f"{error}; found by captions alone"
+        return Query(words, np.zeros(model.bits), reading, held, notes=(note,), understood=False)
+    return Query(words, model.embed(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
 
 
 def _of(model: Model, picture: Any) -> Query:

@@ -17,23 +17,28 @@ class SearchHit:
     Attributes:
         id: in the index.
         modality: of the index that it was found in.
-        distance: Hamming distance between its code and the query's.
+        distance: Hamming distance between its code and the query's; None where the model understood no word of it.
         cosine: between its embedding and the query's; None where only codes were compared.
         item: what the index holds about it: row, caption, path, labels, ... as far as the data had them.
         why: labels and words that it shares with the query, as far as its item and the query say them.
+        by: the ways that found it, "codes" or "captions" or both.
+        more: how many further hits are of the same group, or of the same path.
     """
 
     id: int
     modality: str
-    distance: int
+    distance: int | None
     cosine: float | None
     item: dict[str, Any]
     why: tuple[str, ...] = ()
+    by: tuple[str, ...] = ("codes",)
+    more: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; the modality is left out."""
         cosine = None if self.cosine is None else round(self.cosine, 6)
-        return {"id": self.id, "distance": self.distance, "cosine": cosine, "why": list(self.why), "item": self.item}
+        about = {"id": self.id, "distance": self.distance, "cosine": cosine, "by": list(self.by)}
+        return {**about, "why": list(self.why), "more": self.more, "item": self.item}
 
 
 @dataclass(frozen=True)
@@ -105,4 +110,5 @@ class SearchResults:
 def _line(hit: SearchHit) -> str:
     cosine = "" if hit.cosine is None else f"  cosine {hit.cosine:.3f}"
     said = str(hit.item.get("caption") or hit.item.get("path") or "").replace("\n", " ")
-    return f"id {hit.id}  distance {hit.distance}{cosine}  {said[:WIDTH]}".rstrip()
+    distance = "" if hit.distance is None else f"  distance {hit.distance}"
+    return f"id {hit.id}{distance}{cosine}  {said[:WIDTH]}".rstrip()

@@ -18,9 +18,12 @@ from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
+from crossbit.search.captions import Captions
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query, query_of, query_of_item
 from crossbit.search.results import SearchResults
+
+BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "captions")}  # what may be asked for
 
 
 def open_search(
@@ -92,6 +95,7 @@ class Searcher:
         where: str | None = None,
         modality: str | None = None,
         rerank: bool = True,
+        by: str | None = None,
         time_limit_ms: float = TIME_LIMIT_MS,
     ) -> SearchResults:
         """Find what is nearest to words, to a picture, to both together, or to an item.
@@ -109,6 +113,8 @@ class Searcher:
             modality: the one to search; by default all that the query does not come from, or all where none is left.
             rerank: order what is nearest by Hamming distance by the cosine of the embeddings, where the index has
                 them; False leaves the order by (distance, id).
+            by: "codes", "captions" (their words, ranked by BM25), or "both", fused by rank. By default
+                both where there are words and captions.
 
         Raises:
             UserError: no query or one that cannot be used; an unknown id or modality; a `where` that is wrong or too
@@ -116,11 +122,15 @@ class Searcher:
         """
         start = time.perf_counter()
         self._check_open()
-        wanted, query = check_k(k), self._query(words, picture, item, rerank)
+        wanted, ways = check_k(k), self._ways(by, words, modality)
+        query = self._query(words, picture, item, rerank, "captions" in ways, modality)
+        ways = ways if query.understood or picture is not None else ["captions"]
         hits, compared, exact = {}, 0, True
         for name in self._searched(query, modality):
             index = self._open(name)
-            hits[name], count = index.search(query, wanted, rerank=rerank, where=where, time_limit_ms=time_limit_ms)
+            hits[name], count = index.search(
+                query, wanted, ways, rerank=rerank, where=where, time_limit_ms=time_limit_ms
+            )
             compared, exact = compared + count, exact and index.index.exact
         return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact, notes=query.notes)
 
@@ -167,7 +177,7 @@ class Searcher:
             UserError: an index of another model, or one that is damaged.
         """
         for modality in self.model.modalities:
-            self._open(modality)
+            self._open(modality).captions  # noqa: B018 (read now)
 
     def close(self) -> None:
         """Close the indexes; closing twice is allowed, and closing in a forked child leaves the parent's open."""
@@ -208,9 +218,33 @@ class Searcher:
             raise unknown("modality", modality, known)
         return [modality]
 
-    def _query(self, words: str | None, picture: Any, item: int | None, rerank: bool) -> Query:
+    def _ways(self, by: str | None, words: str | None, modality: str | None) -> list[str]:
+        """The ways to search."""
+        if by is not None and by not in BY:
+            raise unknown("by", by, list(BY))
+        if by == "codes" or (by is None and words is None):
+            return ["codes"]
+        if words is None:
+            raise UserError(f"by={by} needs words: captions are searched by words; give words, or take by=codes")
+        if not len(self._captions(modality)):
+            if by is None:
+                return ["codes"]
+            raise UserError(f"the items in {self.uri} have no captions, so by={by} finds none; take by=codes")
+        return list(BY[by or "both"])
+
+    def _captions(self, modality: str | None) -> Captions:
+        """Those of one modality's index; all hold the same."""
+        known = self.model.modalities
+        reading = {name for name in known if self.model.featurisers[name].reads == "words"}
+        searched = [name for name in known if name not in reading] or known
+        return self._open(modality if modality in known else searched[0]).captions
+
+    def _query(
+        self, words: str | None, picture: Any, item: int | None, rerank: bool, captions: bool, modality: str | None
+    ) -> Query:
         if item is None and (words is not None or picture is not None):
-            return query_of(self.model, words, picture)
+            heard = {"in_captions": self._captions(modality).knows} if captions else {}
+            return query_of(self.model, words, picture, **heard)
         if item is None or words is not None or picture is not None:
             raise UserError("give words, picture=, or both; or item= alone")
         held = [self._open(modality).get(item, rerank) for modality in self.model.modalities]

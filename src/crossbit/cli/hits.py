@@ -1,0 +1,52 @@
+"""What a search found, for a person: a line for each hit, as wide as the terminal."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from crossbit.cli.output import fitted, say
+
+if TYPE_CHECKING:
+    from crossbit.search.results import SearchHit
+
+
+def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
+    """How the hits of a modality were found, and a line for each."""
+    if not hits:
+        return say(f"nothing found in the {modality} index")
+    ways = Counter(_way(hit) for hit in hits)
+    found = ", ".join(f"{count} by {'codes and captions' if way == 'both' else way}" for way, count in ways.items())
+    ranked = any(hit.cosine is not None for hit in hits)
+    say(f"{modality}: {found}" + ("; codes are re-ranked by cosine of the embeddings" if ranked else ""))
+    wide = max(len("id"), *(len(str(hit.id)) for hit in hits))
+    say(f"{'rank':>4}  {'id':>{wide}}  dist  cosine  {'by':8}")
+    for rank, hit in enumerate(hits, start=1):
+        distance = "-" if hit.distance is None else hit.distance
+        cosine = "-" if hit.cosine is None else f"{hit.cosine:.3f}"
+        start = f"{rank:4}  {hit.id:{wide}}  {distance:>4}  {cosine:>6}  {_way(hit):8}  "
+        say(fitted(start + _about(hit, shutil.get_terminal_size((80, 24)).columns - len(start))))
+    return None
+
+
+def _way(hit: SearchHit) -> str:
+    return hit.by[0] if len(hit.by) == 1 else "both"
+
+
+def _about(hit: SearchHit, room: int) -> str:
+    """A hit's caption, cut so that its labels, what it shares with the query, and its path have half of the room."""
+    from rich.cells import cell_len, set_cell_size
+
+    from crossbit.search.query import labels_of
+
+    labels = labels_of(hit.item)
+    said = [f"+{hit.more} more" if hit.more else "", f"= {', '.join(hit.why)}" if hit.why else ""]
+    said += [f"[{', '.join(map(str, labels))}]" if labels else "", str(hit.item.get("path") or "")]
+    rest = "  ".join(each for each in said if each)
+    caption = "".join(letter if letter.isprintable() else " " for letter in str(hit.item.get("caption") or ""))
+    most = max(room // 2, room - cell_len(rest) - 2)
+    if cell_len(caption) > most > 3:
+        caption = set_cell_size(caption, most - 3) + "..."
+    return "  ".join(each for each in (caption, rest) if each)

@@ -1,0 +1,135 @@
+"""Word match ranked by BM25 over texts that come in parts, so that an index can grow.
+
+A library such as bm25s weighs all texts when it reads them, so that a further text means weighing all anew. Here counts
+are kept, and weighed for the words of a query alone.
+
+Source: Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009), section 3; with the
+inverse document frequency of Lucene, which is never negative.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.storage.words import words_of
+
+K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which words some texts hold, by word.
+
+    Attributes:
+        words: all that occur.
+        starts: int64 (words + 1,), where each word's entries begin in `rows` and `counts`.
+        rows: int32, the texts that hold the word, ascending.
+        counts: int32, how often.
+        lengths: int32 (texts,), how many words each text has.
+
+    >>> part = part_of(["a red fox", "a car"])
+    >>> part.words, part.lengths.tolist(), part.entries("a")[0].tolist()
+    (['a', 'car', 'fox', 'red'], [3, 2], [0, 1])
+    """
+
+    words: list[str]
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int32]
+
+    @cached_property
+    def at(self) -> dict[str, int]:
+        """The place of each word."""
+        return {word: place for place, word in enumerate(self.words)}
+
+    def entries(self, word: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The texts that hold a word, and how often."""
+        if (place := self.at.get(word)) is None:
+            return self.rows[:0], self.counts[:0]
+        some = slice(self.starts[place], self.starts[place + 1])
+        return self.rows[some], self.counts[some]
+
+
+def part_of(texts: Sequence[str]) -> Part:
+    """The words of texts (n,), in their normal form."""
+    held: dict[str, list[tuple[int, int]]] = {}
+    lengths = np.zeros(len(texts), np.int32)
+    for row, text in enumerate(texts):
+        words = words_of(text)
+        lengths[row] = len(words)
+        for word, count in Counter(words).items():
+            held.setdefault(word, []).append((row, count))
+    words = sorted(held)
+    starts = np.cumsum([0, *(len(held[word]) for word in words)], dtype=np.int64)
+    entries = np.array([entry for word in words for entry in held[word]], np.int32).reshape(-1, 2)
+    return Part(words, starts, entries[:, 0].copy(), entries[:, 1].copy(), lengths)
+
+
+class Bm25:
+    """Texts of several parts, numbered through.
+
+    Args:
+        parts: one after the other.
+        alive: bool (texts,), False for those that are no longer there.
+
+    Attributes:
+        count, spoken: how many texts are there, and how many of them hold a word.
+
+    >>> Bm25([part_of(["a red fox", "a car"]), part_of(["the fox"])]).search(["fox"])[0].tolist()
+    [2, 0]
+    """
+
+    def __init__(self, parts: Sequence[Part], alive: npt.NDArray[np.bool_] | None = None) -> None:
+        self.parts = parts
+        lengths = np.concatenate([np.empty(0, np.int32), *(part.lengths for part in parts)])
+        self.alive = np.ones(len(lengths), bool) if alive is None else alive
+        self.count = int(self.alive.sum())
+        self.spoken = int((lengths[self.alive] > 0).sum())
+        mean = float(lengths[self.alive].mean()) if self.count else 1.0
+        self._damping = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+        self._firsts = np.cumsum([0, *(len(part.lengths) for part in parts)])
+
+    def knows(self, word: str) -> bool:
+        """Whether a text that is there holds the word."""
+        return len(self._entries(word)[0]) > 0
+
+    def search(
+        self, words: Iterable[str], k: int = 10, among: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """The k best texts that hold a word, the best first, those of equal score by number; and their scores.
+
+        Args:
+            words: those of the query, in normal form; each counts once.
+            k: how many, at most.
+            among: bool (texts,), those that may be found.
+        """
+        scores = np.zeros(len(self.alive))
+        for word in dict.fromkeys(words):
+            rows, counts = self._entries(word)
+            rarity = np.log1p((self.count - len(rows) + 0.5) / (len(rows) + 0.5))
+            scores[rows] += rarity * counts * (K1 + 1) / (counts + self._damping[rows])
+        found = np.flatnonzero(scores if among is None else scores * among)
+        if len(found) > k:
+            least = np.partition(scores[found], len(found) - k)[len(found) - k]
+            found = found[scores[found] >= least]
+        best = found[np.argsort(-scores[found], kind="stable")][:k]
+        return best, scores[best]
+
+    def _entries(self, word: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+        """The texts that are there and hold a word, and how often."""
+        found = [part.entries(word) for part in self.parts]
+        rows = np.concatenate(
+            [np.empty(0, np.int64), *(first + rows for first, (rows, _) in zip(self._firsts, found, strict=False))]
+        ).astype(np.int64)
+        counts = np.concatenate([np.empty(0, np.int32), *(counts for _, counts in found)])
+        if self.count == len(self.alive):
+            return rows, counts
+        there = self.alive[rows]
+        return rows[there], counts[there]

@@ -1,0 +1,105 @@
+"""The captions of an index, searched by their words.
+
+`image.index` has them in the folder `image.captions`: `000001.npz` holds the words of the items whose embeddings are in
+segment 1 (`crossbit.index.segments`), and so on. An item that is replaced gets an embedding in a new segment, so a file
+is never changed. All is made of the items again where a file is missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.index.local import LocalIndex
+from crossbit.index.segments import ROW_BITS
+from crossbit.search.bm25 import Bm25, Part, part_of
+from crossbit.storage.files import writing
+
+ARRAYS = ("starts", "rows", "counts", "lengths")
+Ids = npt.NDArray[np.int64]
+
+
+class Captions:
+    """The captions of all items of an index as they are now."""
+
+    def __init__(self, index: LocalIndex) -> None:
+        held, named = index.content()
+        order = np.argsort(held.places, kind="stable")
+        places, parts, found = held.places[order], [], []
+        for number in [-1, *sorted(named)]:  # -1: added without an embedding
+            ids = held.ids[order[_of_segment(places, number)]]
+            at, part = _read(index, number) or _made(index, ids, places[_of_segment(places, number)])
+            parts.append(part)
+            found.append(_ids_at(at, places, held.ids[order]) if number >= 0 else ids)
+        self.ids = np.concatenate(found)
+        self.texts = Bm25(parts, self.ids != GONE)
+
+    def knows(self, word: str) -> bool:
+        """Whether a caption holds a word, given in normal form."""
+        return self.texts.knows(word)
+
+    def __len__(self) -> int:
+        return self.texts.spoken
+
+    def search(self, words: frozenset[str], k: int, among: Ids | None = None) -> Ids:
+        """The ids of the k best, the best first; `among` are the ids that may be found."""
+        may = None if among is None else np.isin(self.ids, among)
+        return self.ids[self.texts.search(sorted(words), k, may)[0]]
+
+
+GONE = np.iinfo(np.int64).min  # the id of what was replaced or removed
+
+
+def write_captions(index: LocalIndex) -> None:
+    """Write the words of the items of each segment that has no file yet."""
+    held, named = index.content()
+    for number in named:
+        if not _path(index, number).exists():
+            mine = np.flatnonzero(held.places >> ROW_BITS == number)
+            mine = mine[np.argsort(held.places[mine])]
+            _write(_path(index, number), *_made(index, held.ids[mine], held.places[mine]))
+
+
+def _path(index: LocalIndex, number: int) -> Path:
+    return index.path.with_suffix(".captions") / f"{number:06d}.npz"
+
+
+def _of_segment(places: Ids, number: int) -> slice:
+    """Where the places of a segment are among ascending places."""
+    if number < 0:
+        return slice(0, int(np.searchsorted(places, 0)))
+    first, last = (number << ROW_BITS), (number + 1) << ROW_BITS
+    return slice(*np.searchsorted(places, [first, last]).tolist())
+
+
+def _ids_at(at: Ids, places: Ids, ids: Ids) -> Ids:
+    """The id at each place, `GONE` where none is any more."""
+    if not len(places):
+        return np.full(len(at), GONE)
+    near = np.minimum(np.searchsorted(places, at), len(places) - 1)
+    return np.where(places[near] == at, ids[near], GONE)
+
+
+def _made(index: LocalIndex, ids: Ids, places: Ids) -> tuple[Ids, Part]:
+    items = index.items(ids)
+    return places, part_of([str(items[id_].get("caption") or "") for id_ in ids.tolist()])
+
+
+def _write(path: Path, places: Ids, part: Part) -> None:
+    path.parent.mkdir(exist_ok=True)
+    words = np.frombuffer("\n".join(part.words).encode("utf-8", "surrogatepass"), np.uint8)
+    with writing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, places=places, words=words, **{name: getattr(part, name) for name in ARRAYS})
+
+
+def _read(index: LocalIndex, number: int) -> tuple[Ids, Part] | None:
+    """What a file holds; None where it is missing or damaged."""
+    try:
+        with np.load(_path(index, number), allow_pickle=False) as held:
+            words = held["words"].tobytes().decode("utf-8", "surrogatepass").split("\n")
+            return held["places"], Part(words if words != [""] else [], *(held[name] for name in ARRAYS))
+    except (OSError, ValueError, KeyError, BadZipFile):
+        return None

@@ -1,0 +1,205 @@
+"""Captions searched by their words: scores, fusion with the codes, an index that grows, what is said."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import crossbit
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.index.local import LocalIndex
+from crossbit.model import Model
+from crossbit.search.bm25 import Bm25, part_of
+from crossbit.search.build import add_data, index_data, index_path
+from crossbit.search.captions import Captions
+from crossbit.search.fusion import fused
+from crossbit.search.items import items_of
+from crossbit.search.results import SearchHit
+from crossbit.search.searcher import Searcher
+from crossbit.storage.words import words_of
+from tiny import arrays
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def slow_scores(texts: list[str], query: set[str]) -> list[float]:
+    """BM25 with loops, as in its definition."""
+    split = [text.split() for text in texts]
+    mean = sum(map(len, split)) / len(split)
+    scores = []
+    for words in split:
+        score = 0.0
+        for word in query:
+            holding = sum(word in other for other in split)
+            rarity = math.log(1 + (len(split) - holding + 0.5) / (holding + 0.5))
+            often = words.count(word)
+            score += rarity * often * 2.2 / (often + 1.2 * (0.25 + 0.75 * len(words) / mean))
+        scores.append(score)
+    return scores
+
+
+texts = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
+
+
+@given(texts, st.sets(st.sampled_from("abcde"), min_size=1), st.integers(0, 12), st.data())
+def test_scores_are_those_of_the_definition_in_parts_and_with_texts_gone(
+    texts: list[str], query: set[str], cut: int, data: st.DataObject
+) -> None:
+    alive = np.array(data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts))))
+    alive[0] = True
+    expected = np.zeros(len(texts))
+    expected[alive] = slow_scores([text for text, there in zip(texts, alive, strict=True) if there], query)
+    found, scores = Bm25([part_of(texts[:cut]), part_of(texts[cut:])], alive).search(sorted(query), len(texts))
+    assert set(found.tolist()) == set(np.flatnonzero(expected).tolist())
+    np.testing.assert_allclose(scores, expected[found], rtol=1e-12)
+    assert (np.diff(scores) <= 0).all()
+
+
+def test_the_best_are_found_and_equals_are_in_their_order() -> None:
+    bm25 = Bm25([part_of(["a b", "a", "a", "c", "a"])])
+    assert bm25.search(["a"], 2)[0].tolist() == [1, 2]
+    assert bm25.search(["a"], 2, np.array([True, False, False, True, True]))[0].tolist() == [4, 0]
+    assert bm25.search(["z"])[0].tolist() == [] and not bm25.knows("z")
+
+
+# --- fusion -----------------------------------------------------------------------------------------------------------
+
+
+def hits(*ids: int, **item: object) -> list[SearchHit]:
+    return [SearchHit(id_, "image", 0, None, dict(item)) for id_ in ids]
+
+
+@given(st.permutations(range(12)), st.permutations(range(6, 18)))
+def test_hits_are_fused_by_reciprocal_rank(codes: list[int], captions: list[int]) -> None:
+    expected = {id_: sum(1 / (3 + way.index(id_)) for way in (codes, captions) if id_ in way) for id_ in range(18)}
+    found = [hit.id for hit in fused({"codes": hits(*codes), "captions": hits(*captions)})]
+    np.testing.assert_allclose([expected[id_] for id_ in found], sorted(expected.values(), reverse=True))
+    assert max(found.index(codes[0]), found.index(captions[0])) < 8
+
+
+def test_hits_of_one_thing_are_one() -> None:
+    merged = fused({"codes": [*hits(1, 2, path="a.png"), *hits(3)], "captions": hits(2, 4, path="a.png")})
+    assert [(hit.id, hit.by, hit.more) for hit in merged] == [(1, ("codes", "captions"), 2), (3, ("codes",), 0)]
+
+
+def test_groups_have_names_that_they_keep_when_data_grow(data: PairedData) -> None:
+    numbers = np.arange(90)
+    numbers[[30, 40]] = 20
+    grouped = items_of(data.replace(group=numbers), np.array([20, 30, 31]))["group"]
+    assert grouped == ["20.png", "20.png", None]
+    assert items_of(data.replace(group=(numbers + 7) % 97), np.array([20, 30, 31]))["group"] == grouped
+    assert items_of(data.replace(group=numbers, path=None), np.array([20, 31]))["group"] == [20, 31]
+
+
+# --- in an index ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> PairedData:
+    folder = tmp_path_factory.mktemp("captions")
+    np.savez(folder / "toy.npz", **arrays(), path=[f"{row}.png" for row in range(90)])
+    return crossbit.load_data(folder / "toy.npz")
+
+
+@pytest.fixture(scope="module")
+def model(data: PairedData) -> Model:
+    return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
+
+
+@pytest.fixture
+def uri(model: Model, data: PairedData, tmp_path: Path) -> Path:
+    index_data(model, data, tmp_path / "index", rows=np.arange(15, 60))
+    return tmp_path / "index"
+
+
+def rows(search: Searcher, words: str, **options: object) -> list[int]:
+    return [hit.item["row"] for hit in search(words, **options).image]  # type: ignore[arg-type]
+
+
+def test_a_caption_is_found_by_its_words(model: Model, data: PairedData, uri: Path) -> None:
+    with Searcher(model, uri) as search:
+        for row in (20, 33, 59):
+            caption = str(data["text"][row])
+            same = [other for other in range(15, 60) if set(words_of(data["text"][other])) == set(words_of(caption))]
+            assert rows(search, caption, by="captions")[: len(same)] == same
+            assert rows(search, caption, by="captions", where=f"row = {row}") == [row]
+            hit = search(caption, by="captions").image[0]
+            assert hit.by == ("captions",) and hit.cosine is not None
+            coded = {hit.id: hit for hit in search(caption, by="codes", k=45).image}[hit.id]
+            assert hit.distance == coded.distance and hit.cosine == pytest.approx(coded.cosine)
+
+
+def test_what_is_added_changed_or_removed_later_is_found_as_it_is_then(
+    model: Model, data: PairedData, uri: Path
+) -> None:
+    texts = data["text"].astype("<U30")
+    texts[[20, 70]] = ["a zebu alone", "one more zebu"]
+    later = data.replace(modalities={**data.modalities, "text": texts})
+    add_data(model, later, uri, rows=np.arange(15, 80))
+    with Searcher(model, uri) as search:
+        assert sorted(rows(search, "zebu", by="captions")) == [20, 70]
+        assert 20 not in rows(search, str(data["text"][20]), by="captions", k=80)
+    with LocalIndex(index_path(uri, "image")) as index:
+        gone = [id_ for id_, item in index.items(index.keys()).items() if item["row"] == 70]
+        index.remove(gone)
+        index.add([5], index.codes_of(index.keys()[:1]), items=[{"caption": "a yak", "row": 500}])
+        assert Captions(index).knows("yak")
+    with Searcher(model, uri) as search:
+        assert rows(search, "zebu", by="captions") == [20]
+        assert rows(search, "yak", by="captions", rerank=False) == [500]
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "another file"])
+def test_captions_without_their_file_are_read_from_the_items(
+    model: Model, data: PairedData, uri: Path, damage: str
+) -> None:
+    with Searcher(model, uri) as search:
+        expected = rows(search, "a level bar", by="captions", k=45)
+    (file,) = (uri / "image.captions").iterdir()
+    content = {"cut off": file.read_bytes()[:200], "another file": b"no captions"}
+    file.unlink() if damage == "missing" else file.write_bytes(content[damage])
+    with Searcher(model, uri) as search:
+        assert rows(search, "a level bar", by="captions", k=45) == expected
+
+
+def test_a_word_of_captions_alone_is_known(model: Model, data: PairedData, uri: Path) -> None:
+    texts = data["text"].astype("<U30")
+    texts[20] = "ǃxóõ"
+    add_data(model, data.replace(modalities={**data.modalities, "text": texts}), uri, rows=np.arange(15, 60))
+    with Searcher(model, uri) as search:
+        found = search("ǃxóõ")
+        assert [(hit.item["row"], hit.by, hit.distance) for hit in found.image] == [(20, ("captions",), None)]
+        assert found.notes[0].endswith("found by captions alone") and found.image[0].to_dict()["distance"] is None
+        both = search("level ǃxóõ")
+        assert not both.notes and 20 in [hit.item["row"] for hit in both.image[:8]]
+        with pytest.raises(UserError, match="knows no word of 'ǃǃwq'"):
+            search("ǃǃwq")
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"words": "a bar", "by": "words"}, "unknown by 'words'"),
+        ({"picture": arrays()["image"][3], "by": "captions"}, "captions are searched by words"),
+    ],
+)
+def test_ways_that_cannot_be_searched_are_told(model: Model, uri: Path, query: dict[str, object], words: str) -> None:
+    with Searcher(model, uri) as search, pytest.raises(UserError, match=words):
+        search(**query)  # type: ignore[arg-type]
+
+
+def test_an_index_without_captions_says_so(model: Model, data: PairedData, uri: Path) -> None:
+    for modality in ("image", "text"):
+        with LocalIndex(index_path(uri, modality)) as index:
+            keys = index.keys()
+            index.add(keys, index.codes_of(keys), replace=True, embeddings=index.embeddings.of(keys))  # type: ignore[union-attr]
+    with Searcher(model, uri) as search:
+        with pytest.raises(UserError, match=r"have no captions, so by=captions finds none; take by=codes$"):
+            search("a level bar", by="captions")
+        assert {hit.by for hit in search("a level bar").image} == {("codes",)}
