@@ -72,3 +72,10 @@ def test_an_open_searcher() -> None:
     printed = results("searcher", "--codes", "3000", "--rounds", "2")["results"]
     assert printed["searcher"]["search"] > 0 and printed["searcher"]["beside a slow filter"]["searches"] > 0
     assert printed["shell"].keys() == {"crossbit search", "import torch"}
+
+
+@pytest.mark.slow
+def test_an_own_collection_from_a_folder_to_a_search() -> None:
+    printed = results("collection", "--pictures", "64", "--side", "32")
+    assert list(printed["commands"]) == ["data show", "data show, again", "train", "index", "search"]
+    assert all(held["gigabytes"] > 0 for held in printed["commands"].values())

@@ -72,7 +72,8 @@ def show_collection(data: str, columns: Columns, as_json: bool) -> None:
     say_table(["", found.name], _lines(described))
     _say_skipped(found)
     if described["problem"] is None:
-        say_next(["train", data, "--out", "run"])
+        named = [(f"--{option.replace('_', '-')}", value) for option, value in columns.asked.items()]
+        say_next(["train", data, *(word for pair in named for word in pair), "--out", "run"])
     return None
 
 
@@ -161,9 +162,8 @@ def _duplicates(found: dict[str, Any]) -> str:
         return "none"
     pictures = found["same_bytes"] + found["look_alike"]
     why = f"{found['same_bytes']:,} have the same bytes as another, {found['look_alike']:,} look alike"
-    return (
-        f"{pictures:,} pictures in {found['groups']:,} groups: {why}; a group is never split between queries and others"
-    )
+    groups = f"{found['groups']:,} group{'' if found['groups'] == 1 else 's'}"
+    return f"{pictures:,} pictures in {groups}: {why}; no split tears a group apart"
 
 
 def _say_skipped(found: Collection) -> None:

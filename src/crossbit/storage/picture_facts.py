@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossbit.storage.file_cache import FileCache
-from crossbit.storage.pictures import LIMIT_NAME, PictureError, look
+from crossbit.storage.pictures import HINT, LIMIT_NAME, PictureError, look
 from crossbit.storage.threads import in_threads
 
 BLOCK = 1000  # files between two writes to the cache
@@ -78,8 +78,13 @@ def facts_of_file(path: str) -> PictureFacts:
     try:
         height, width, seen = look(held)
     except PictureError as error:
-        return PictureFacts(content, problem=error.kind, said=str(error).removeprefix("the picture "))
+        return PictureFacts(content, problem=error.kind, said=_said(error))
     return PictureFacts(content, height, width, seen)
+
+
+def _said(error: PictureError) -> str:
+    """What is wrong, without the name and without advice for one who asked for this one file."""
+    return str(error).removeprefix("the picture ").removesuffix(f"; {HINT}")
 
 
 def _packed(facts: PictureFacts) -> bytes:

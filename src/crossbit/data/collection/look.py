@@ -171,7 +171,8 @@ def look_through(
     )
     pictures, unsound = _pictures(table, roles, labels, files, facts)
     duplicates = find_duplicates([facts[picture.path] for picture in pictures])
-    return Collection(place, table, roles, written, pictures, duplicates, [*table.skipped, *skipped, *unsound], asked)
+    left_out = sorted([*table.skipped, *skipped, *unsound], key=_order)
+    return Collection(place, table, roles, written, pictures, duplicates, left_out, asked)
 
 
 def _files(table: Table, roles: Roles) -> tuple[dict[int, str], list[Skipped]]:
@@ -219,6 +220,12 @@ def _captions(table: Table, roles: Roles, row: int) -> list[str]:
     cells = [one for value in values for one in (value if isinstance(value, list) else [value]) if one is not None]
     texts = (unicodedata.normalize("NFC", " ".join(str(cell).split()))[:LONGEST] for cell in cells)
     return [text for text in texts if text]
+
+
+def _order(one: Skipped) -> tuple[str, int]:
+    """As they stand in the table: line 9 before line 10."""
+    words, _, number = one.place.rpartition(" ")
+    return words, int(number) if number.isdecimal() else 0
 
 
 def _is_text(path: str) -> bool:
