@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import shutil
+import sys
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -188,6 +189,37 @@ def test_a_flat_folder_of_pictures_says_what_it_lacks(tmp_path: Path) -> None:
     assert "pictures without captions or labels; put a table beside them" in refused(
         pictures(tmp_path, "a.png", "b.png")
     )
+
+
+def test_a_saved_data_set_needs_its_package(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "state.json").write_text("{}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "datasets", None)
+        assert "type: pip install datasets" in refused(tmp_path / "c")
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_a_saved_data_set_is_read(splits: bool, tmp_path: Path) -> None:
+    datasets: Any = pytest.importorskip("datasets")
+    pictures(tmp_path, "a.png", "b.png", "c.png")
+    columns = {
+        "image": [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")],
+        "text": ["one", "two", "three"],
+        "label": [1, 0, 1],
+        "year": [1, None, 3],
+    }
+    kinds = {"image": datasets.Image(), "text": datasets.Value("string")}
+    kinds |= {"label": datasets.ClassLabel(names=["tree", "river"]), "year": datasets.Value("int64")}
+    made = datasets.Dataset.from_dict(columns, datasets.Features(kinds))
+    (datasets.DatasetDict({"train": made}) if splits else made).save_to_disk(tmp_path / "c")
+    data = load_data(tmp_path / "c")
+    assert [(text, labels) for _, text, labels in shown(data)] == [
+        ("one", ["river"]),
+        ("two", ["tree"]),
+        ("three", ["river"]),
+    ]
+    assert data.columns["year"].tolist() == [1, None, 3] and data["image"].read(16).shape == (3, 16, 16, 3)  # type: ignore[attr-defined]
 
 
 # --- columns, captions, labels --------------------------------------------------------------------------------------

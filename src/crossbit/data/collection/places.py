@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from crossbit.data.collection.hub import is_dataset, read_dataset
 from crossbit.data.collection.skipped import Skipped
 from crossbit.data.collection.tables import READERS, Table, read_table, together
 from crossbit.errors import UserError
@@ -37,10 +38,14 @@ def is_place(path: Path) -> bool:
         return path.suffix.lower() in READERS
     if not path.is_dir() or any(path.glob("*.npy")):
         return False
-    return has_table(path) or any(
-        has_picture_name(name) or Path(name).suffix.lower() in READERS
-        for _, _, names in os.walk(path)
-        for name in names
+    return (
+        is_dataset(path)
+        or has_table(path)
+        or any(
+            has_picture_name(name) or Path(name).suffix.lower() in READERS
+            for _, _, names in os.walk(path)
+            for name in names
+        )
     )
 
 
@@ -57,6 +62,8 @@ def read_place(path: Path) -> Table:
     """
     if path.is_file():
         return read_table(path)
+    if is_dataset(path):
+        return read_dataset(path)
     if (file := _table_in(path)) is not None:
         return read_table(file)
     folders = _folders(path)
