@@ -374,7 +374,7 @@ def test_bf16_is_close_to_float32():
         ({"noise": "swap-one:1.5"}, "1.5"),
         ({"settings": {"pictures": "cnn"}}, "has none"),
         ({"settings": {"pictures": "resnet"}}, "unknown pictures"),
-        ({"settings": {"weights": "vgg.mat"}}, "need the setting pictures=cnn-f"),
+        ({"settings": {"weights": "vgg.mat"}}, "set pictures=cnn-f, or one of torchvision"),
         ({"settings": {"preset": "flickr"}}, "unknown preset"),
         ({"seed": -1}, "whole number"),
         ({"epochs": 0}, "at least 1"),

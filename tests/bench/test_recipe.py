@@ -221,7 +221,7 @@ def test_settings_that_hold_only_beside_others() -> None:
     assert mistakes_of(settings={"ssah": {"pictures": "cnn-f"}}, **below) == []
     for alone in ({"settings": {"ssah": {"weights": "cnn-f.mat"}}, "methods": "ssah"}, below):
         (line,) = mistakes_of(**alone)
-        assert "weights 'cnn-f.mat' are CNN-F's; they need the setting pictures=cnn-f" in line
+        assert "weights 'cnn-f.mat' need a network that takes them: set pictures=cnn-f" in line
 
 
 def test_common_settings_are_tried_without_the_data() -> None:

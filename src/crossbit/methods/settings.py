@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from crossbit.errors import UserError, unknown
+from crossbit.networks.pictures import BACKBONES
+from crossbit.networks.torchvision_networks import check_network
+from crossbit.storage.packages import is_installed
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,12 @@ class PictureSettings(Settings):
     """How a method takes pictures; the settings of every method with networks inherit these."""
 
     pictures: Annotated[
-        Literal["vectors", "cnn", "cnn-f"],
-        'pictures go in as "vectors", or as pixels into a small "cnn" or the paper\'s "cnn-f"',
+        str,
+        'pictures go in as "vectors", or as pixels into a small "cnn", the paper\'s "cnn-f", or a network of '
+        'torchvision\'s: "vgg16", "resnet18" ...',
     ] = "vectors"
     weights: Annotated[
-        str, "file with CNN-F's weights, .safetensors or MatConvNet's imagenet-vgg-f.mat; else random ones"
+        str, "file with that network's weights, .pth or .safetensors, or imagenet-vgg-f.mat; else random ones"
     ] = ""
 
     def __post_init__(self) -> None:
@@ -166,6 +170,12 @@ class PictureSettings(Settings):
         return self.pictures != "vectors"
 
     def check_pictures(self) -> None:
-        """Raise UserError for weights without a network that takes them."""
-        if self.weights and self.pictures != "cnn-f":
-            raise UserError(f"weights '{self.weights}' are CNN-F's; they need the setting pictures=cnn-f")
+        """Raise UserError for an unknown network, and for weights without one that takes them."""
+        if self.pictures not in (known := ("vectors", *BACKBONES)):
+            if not is_installed("torchvision"):
+                more = 'for networks of torchvision\'s, such as vgg16, type: pip install "crossbit[torchvision]"'
+                raise UserError(f"unknown pictures '{self.pictures}'; known: {', '.join(known)}; {more}")
+            check_network(self.pictures)
+        if self.weights and self.pictures in ("vectors", "cnn"):
+            right = "pictures=cnn-f, or one of torchvision's, such as pictures=vgg16"
+            raise UserError(f"weights '{self.weights}' need a network that takes them: set {right}")

@@ -386,6 +386,13 @@ def draw_weights(network: nn.Module, deviation: float) -> None:
             nn.init.normal_(parameter, std=deviation)
 
 
+def without_dropout(network: nn.Module) -> None:
+    """Nothing is dropped while it is trained, as published."""
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Gradients go through the network and not into it."""
@@ -437,6 +444,7 @@ class Ssah(Method):
             make = make if isinstance(dim, int) else partial(image_network, rescale=False)
             networks[modality] = with_backbone(settings.pictures, dim, partial(make, settings=settings, task=task))
             draw_weights(networks[modality], settings.init)
+            without_dropout(networks[modality])
         return networks
 
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:

@@ -1,4 +1,4 @@
-"""Pictures as pixels: convolutional networks in front of an encoder, and CNN-F's weights from a file.
+"""Pictures as pixels: image networks in front of an encoder, and CNN-F's weights from a file.
 
 CNN-F is the "fast" network of Chatfield et al., Return of the Devil in the Details, BMVC 2014, which SSAH fine-tunes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.errors import UserError
+from crossbit.networks.torchvision_networks import TorchvisionNetwork
 from crossbit.storage.tensors import read_tensors
 
 Dim: TypeAlias = int | tuple[int, int, int]  # width of vectors, or (h, w, 3) of pictures
@@ -75,6 +76,10 @@ class CnnF(nn.Module):
         x = self.pool(F.relu(self.conv5(x))).flatten(1)
         return F.relu(self.fc7(F.relu(self.fc6(x))))
 
+    def load_file(self, path: Path) -> None:
+        """Put in the weights of a file; see `read_cnn_f`."""
+        self.load_state_dict(read_cnn_f(path))
+
 
 BACKBONES: dict[str, Callable[[tuple[int, int, int]], nn.Module]] = {"cnn": SmallCnn, "cnn-f": CnnF}
 
@@ -84,19 +89,29 @@ class PictureEncoder(nn.Module):
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.frozen = backbone, head, False
 
     def forward(self, pixels: Tensor) -> Tensor:
         outputs: Tensor = self.head(self.backbone(pixels))
         return outputs
 
     def freeze(self, frozen: bool) -> None:
-        """Stop training the backbone, or go on with it."""
+        """Stop training the backbone, or go on with it; meanwhile it computes as after training."""
+        self.frozen = frozen
         self.backbone.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module; a frozen backbone keeps its running means, and drops nothing."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
 
 
 def with_backbone(network: str, dim: Dim, head: Callable[[int], nn.Module]) -> nn.Module:
-    """`head(width)` for vectors of that width; for pixels, the named network ("cnn", "cnn-f") in front of it.
+    """`head(width)` for vectors of that width; for pixels, the named network in front of it: "cnn", "cnn-f", or one of
+    torchvision's.
 
     >>> with_backbone("vectors", 8, lambda width: nn.Linear(width, 4))
     Linear(in_features=8, out_features=4, bias=True)
@@ -106,20 +121,20 @@ def with_backbone(network: str, dim: Dim, head: Callable[[int], nn.Module]) -> n
     """
     if isinstance(dim, int):
         return head(dim)
-    backbone: Any = BACKBONES[network](dim)
+    backbone: Any = BACKBONES[network](dim) if network in BACKBONES else TorchvisionNetwork(network)
     return PictureEncoder(backbone, head(backbone.dim))
 
 
 def load_weights(networks: Mapping[str, nn.Module] | nn.ModuleDict, path: str) -> None:
-    """Put the weights of a file into every CNN-F of these encoders.
+    """Put the weights of a file into every CNN-F, or network of torchvision's, of these encoders.
 
     Raises:
-        UserError: no such file, or not CNN-F's weights.
+        UserError: no such file, or not that network's weights.
     """
-    state = read_cnn_f(Path(path))
     for network in networks.values():
         if isinstance(network, PictureEncoder):
-            network.backbone.load_state_dict(state)
+            backbone: Any = network.backbone
+            backbone.load_file(Path(path))
 
 
 def read_cnn_f(path: Path) -> dict[str, Tensor]:
