@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crossbit.cli import audit, bench, data, demo, evaluate, features, methods, search, train
+from crossbit.cli import add, audit, bench, data, demo, evaluate, features, methods, search, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
@@ -41,6 +41,7 @@ app.command()(audit.audit)
 app.command()(bench.bench)
 app.command()(search.encode)
 app.command()(search.index)
+app.command()(add.add)
 app.command()(search.search)
 app.command()(methods.methods)
 app.command()(features.features)

@@ -69,14 +69,19 @@ def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     try:
         yield temporary
-        for folder, _, names in os.walk(temporary):
-            for name in names:
-                _sync(Path(folder, name))
-            sync_folder(Path(folder))
+        synced(temporary)
         os.rename(temporary, refuse_existing(target))
         sync_folder(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def synced(folder: Path) -> None:
+    """Make a folder and all below it survive a power cut."""
+    for below, _, names in os.walk(folder):
+        for name in names:
+            _sync(Path(below, name))
+        sync_folder(Path(below))
 
 
 def leftovers(path: str | os.PathLike[str]) -> list[Path]:

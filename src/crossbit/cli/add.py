@@ -1,0 +1,47 @@
+"""`crossbit add`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crossbit.cli.output import note, say, say_next, with_notes
+from crossbit.cli.search import Uri
+from crossbit.cli.train import Run
+from crossbit.runs.folder import RunFolder
+
+
+def add(
+    run: Run,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="The data as they are now: those of the run, or others.")],
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Removes from the index what is not in DATA any more.")
+    ] = False,
+    uri: Uri = None,
+) -> None:
+    """Index what is new or has changed, and nothing else.
+
+    All rows of DATA are looked at, queries too. Rows are known by their paths and compared by content. If it is killed,
+    the index is the old one or the new one.
+
+    \b
+    Examples:
+      crossbit add run photos/
+      crossbit add run photos/ --drop-missing
+    """
+    import crossbit
+    from crossbit.search.adding import add as add_rows
+
+    target = uri or str(RunFolder(run).index)
+    model = crossbit.load_model(run)
+    loaded = with_notes(crossbit.load_data(data))
+    done = add_rows(model, loaded, target, drop_missing=drop_missing, progress=note)
+    for modality, counts in done.counts.items():
+        say(f"{modality}: {counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged")
+    if done.gone:
+        fate = "removed" if done.dropped else "kept; --drop-missing removes them"
+        say(f"{done.gone:,} items of the index are not in {loaded.name}: {fate}")
+    for line in done.warnings:
+        note(f"{line}; a new training would pay: crossbit train {data} --out NEW")
+    say_next(["search", run, "some words", *(["--uri", uri] if uri else [])])

@@ -1,0 +1,94 @@
+"""Tomorrow's rows: what is new or changed comes into an index, and how much it looks like what is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.index import open_index
+from crossbit.model import Model
+from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
+from crossbit.search.items import ids_of
+from crossbit.search.unlike import unlike
+from crossbit.storage.exchange import copy_beside, take_place
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add` did.
+
+    Attributes:
+        counts: per modality how many rows were added, changed and unchanged.
+        gone: how many indexed items are not in the data.
+        dropped: whether these were removed.
+        warnings: a sentence for each way in which the new rows look unlike those that were there.
+    """
+
+    counts: Mapping[str, Counts]
+    gone: int
+    dropped: bool
+    warnings: list[str] = field(default_factory=list)
+
+
+def add(
+    model: Model,
+    data: PairedData,
+    uri: str | os.PathLike[str],
+    *,
+    drop_missing: bool = False,
+    progress: Progress = lambda line: None,
+) -> Added:
+    """Encode and index all rows of data that are new or have changed by their content.
+
+    The index of every modality changes at once: a copy is changed and takes the index's place, so that a process that
+    is killed leaves the old state or the new one.
+
+    Args:
+        model: the one that encoded what is there.
+        data: rows are known by their paths, see `add_data`; its queries are indexed, too.
+        uri: the folder that `index_data` made.
+        drop_missing: remove items of the index that are not in the data.
+        progress: called with a line now and then.
+
+    Raises:
+        UserError: no index there, or one of another model; another process adds to it; see `add_data`.
+    """
+    folder, rows = Path(uri), np.arange(data.n)
+    if not folder.is_dir():
+        raise UserError(f"no index at {folder}; make it with: crossbit index RUN")
+    ids = ids_of(data, rows)
+    known = _known(model, folder)  # refuses another model's before anything is copied
+    with copy_beside(folder, linked=".npy") as copy:
+        counts = add_data(model, data, copy, rows=rows, progress=progress)
+        gone = np.setdiff1d(known, ids)
+        dropping = drop_missing and len(gone) > 0
+        if dropping:
+            _drop(model, copy, gone)
+        if dropping or any(each.added or each.changed for each in counts.values()):
+            take_place(copy, folder)
+    there = np.isin(ids, known)
+    return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
+
+
+def _known(model: Model, folder: Path) -> np.ndarray:
+    """All ids of the index, of whatever modality."""
+    found = []
+    for modality in model.modalities:
+        path = index_path(folder, modality)
+        if not Path(path).exists():
+            raise UserError(f"no index at {path}; make it with: crossbit index RUN")
+        with open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model)) as index:
+            found.append(index.keys())
+    return np.unique(np.concatenate(found))
+
+
+def _drop(model: Model, folder: Path, ids: np.ndarray) -> None:
+    for modality in model.modalities:
+        with open_index(index_path(folder, modality), encoder=encoder_of(model)) as index:
+            index.remove(ids, missing_ok=True)

@@ -1,0 +1,91 @@
+"""A folder changed as a whole: a copy beside it is changed, and takes its place in one step."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from crossbit.errors import UserError
+from crossbit.storage.files import sync_folder, synced
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
+_HIDDEN = "[0-9a-f]" * 8
+
+
+@contextmanager
+def copy_beside(folder: Path, linked: str) -> Iterator[Path]:
+    """Give a copy of a folder, to be changed and put in its place by `take_place`; what is left of it is removed.
+
+    A process that is killed leaves the folder as it was; the next call removes its copy.
+
+    Args:
+        folder: it is held until the end, so that no two processes change it.
+        linked: the ending of files that are never changed in place: they are linked where the disk can.
+
+    Raises:
+        UserError: another process changes the folder, or nothing can be written beside it.
+    """
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process changes {folder}; wait until it ends") from None
+    try:
+        for left in folder.parent.glob(f".{escape(folder.name)}.{_HIDDEN}"):
+            _restore(left, folder)
+            shutil.rmtree(left, ignore_errors=True)
+        copy = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        try:
+            shutil.copytree(folder, copy, copy_function=lambda a, b: _link(a, b) if a.endswith(linked) else _copy(a, b))
+            yield copy
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+def take_place(copy: Path, folder: Path) -> None:
+    """Put a copy in the place of a folder; the folder is where the copy was.
+
+    On Linux this is one step. Elsewhere there are two, and what is killed between them is mended by the next
+    `copy_beside`.
+    """
+    synced(copy)
+    if not _exchanged(copy, folder):
+        old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        os.rename(folder, old)
+        os.rename(copy, folder)
+        os.rename(old, copy)
+    sync_folder(folder.parent)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system could exchange two names in one step."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+
+
+def _restore(left: Path, folder: Path) -> None:
+    """Put back what was moved away by a process that was killed before it put another in its place."""
+    if not folder.exists():
+        os.rename(left, folder)
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _copy(source: str, target: str) -> str:
+    return str(shutil.copy2(source, target))
