@@ -34,6 +34,7 @@ VERBS = [
     ["audit"],
     ["encode"],
     ["index"],
+    ["add"],
     ["search"],
     ["features"],
     ["methods"],

@@ -167,7 +167,7 @@ def test_a_second_training_in_the_folder_is_refused_while_the_first_goes_on(tmp_
     out, original, told = tmp_path / "run", get("nrch").train_epoch, []
 
     def beside_another(self, view):
-        with pytest.raises(UserError, match="another training works in .*pid") as refused:
+        with pytest.raises(UserError, match=r"another training works in .*pid") as refused:
             small(toy(), out=out, resume=True)
         told.append(str(refused.value))
         return original(self, view)
