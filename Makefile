@@ -21,8 +21,9 @@ demo: .venv/.made ## install, then train, evaluate and search the built-in set; 
 test: check ## everything that is checked before a change goes in
 	$(PYTEST)
 
+# --dist loadfile: what the tests of a file share is made once.
 fast: .venv/.made-dev ## the tests that take less than a minute together
-	$(PYTEST) -m "not slow" --dist loadfile # what a file's tests share is made once
+	$(PYTEST) -m "not slow" --dist loadfile
 
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(PYTHON) -m venv .venv-lowest

@@ -122,7 +122,7 @@ def test_progress_is_a_line_for_each_run_where_there_is_no_terminal(capsys: pyte
     with BenchProgress(2, 200.0) as bar:
         bar.tell(done(RUN, 100.0), 1, 100.0)
         bar.tell(done(RUN, 0.0, status="failed", reason="no [memory]"), 0, 0.0)
-    first, second = capsys.readouterr().err.splitlines()
+    first, second = capsys.readouterr().err.rstrip().splitlines()
     assert first == f"1/2  {RUN.id}  mAP a->b 0.5000  b->a 0.5000  2 min  about 2 min left"
     assert second == f"2/2  {RUN.id}  failed: no [memory]"
 

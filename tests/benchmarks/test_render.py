@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 from benchmarks import render
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _faiss(need: Callable[[str], ModuleType]) -> None:
+    """What the scripts import that are asked for their sections."""
+    need("faiss")
 
 
 def test_the_pages_are_what_render_makes_of_the_results() -> None:

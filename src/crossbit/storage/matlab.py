@@ -114,11 +114,14 @@ def open_container(path: Path) -> Container | None:
     with open(path, "rb") as file:
         matlab = file.read(10) == b"MATLAB 5.0"
     try:
-        return _open_mat(path)
+        held = _open_mat(path)
     except UserError:
         if matlab:
             raise
-    return None  # scipy takes any bytes for MATLAB's version 4
+        return None  # scipy takes any bytes for MATLAB's version 4
+    return (
+        None if "" in held.entries or "" in held.others else held
+    )  # its older versions name what they find in zeros ""
 
 
 def _sorted(path: Path, hdf5: bool, found: dict[str, MatArray | str]) -> Container:
