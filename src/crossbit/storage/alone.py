@@ -15,8 +15,9 @@ from crossbit.errors import UserError
 
 @contextmanager
 def alone_in(out: Path, work: str) -> Iterator[None]:
-    """Hold a folder, which is made if it is not there. What is written for it is hidden, and removed at the end; a folder
-    that was made and holds nothing then, too.
+    """Hold a folder, which is made if it is not there.
+
+    What is written for it is hidden, and removed at the end; so is a folder that was made and holds nothing then.
 
     Args:
         out: the folder.
