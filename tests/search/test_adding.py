@@ -18,7 +18,7 @@ from crossbit.model import Model
 from crossbit.search.adding import add
 from crossbit.search.build import Counts, check_index, index_data, index_path
 from crossbit.search.unlike import unlike
-from crossbit.storage.exchange import copy_beside, take_place
+from crossbit.storage.exchange import alone_with, copy_beside, take_place
 from tiny import Command, arrays, runner
 
 N, HELD = 90, 40
@@ -131,10 +131,10 @@ def test_a_folder_is_exchanged(one_step: bool, tmp_path: Path, monkeypatch: pyte
     folder.mkdir()
     for name in ("a.npy", "b.txt"):
         (folder / name).write_text("old")
-    with copy_beside(folder, linked=".npy") as copy:
+    with alone_with(folder), copy_beside(folder, ".npy") as copy:
         (copy / "b.txt").write_text("new")
         assert (folder / "b.txt").read_text() == "old"
-        with pytest.raises(UserError, match="another process changes"), copy_beside(folder, linked=".npy"):
+        with pytest.raises(UserError, match="another process changes"), alone_with(folder):
             pass
         take_place(copy, folder)
     assert [(folder / name).read_text() for name in ("a.npy", "b.txt")] == ["old", "new"]
@@ -144,9 +144,9 @@ def test_a_folder_is_exchanged(one_step: bool, tmp_path: Path, monkeypatch: pyte
 def test_what_was_moved_away_by_a_killed_process_is_put_back(tmp_path: Path) -> None:
     (tmp_path / ".x.0123abcd").mkdir()
     (tmp_path / ".x.0123abcd" / "a.txt").write_text("old")
-    with copy_beside(tmp_path / "x", linked=".npy") as copy:
-        assert (copy / "a.txt").read_text() == "old"
-    assert (tmp_path / "x" / "a.txt").read_text() == "old"
+    with alone_with(tmp_path / "x"):
+        assert (tmp_path / "x" / "a.txt").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".x.lock", "x"]
 
 
 def test_another_model_is_refused(data: PairedData, uri: Path) -> None:

@@ -16,7 +16,7 @@ from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
 from crossbit.search.items import ids_of
 from crossbit.search.unlike import unlike
-from crossbit.storage.exchange import copy_beside, take_place
+from crossbit.storage.exchange import alone_with, copy_beside, take_place
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,35 @@ def add(
         UserError: no index there, or one of another model; another process adds to it; see `add_data`.
     """
     folder, rows = Path(uri), np.arange(data.n)
-    if not folder.is_dir():
+    if not folder.parent.is_dir():
         raise UserError(f"no index at {folder}; make it with: crossbit index RUN")
     ids = ids_of(data, rows)
-    known = _known(model, folder)  # refuses another model's before anything is copied
-    with copy_beside(folder, linked=".npy") as copy:
-        counts = add_data(model, data, copy, rows=rows, progress=progress)
+    with alone_with(folder):
+        known = _known(model, folder)  # refuses another model's before anything is copied
+        counts, gone, dropping = _changed(model, data, folder, ids, known, drop_missing, progress)
+    there = np.isin(ids, known)
+    return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
+
+
+def _changed(
+    model: Model,
+    data: PairedData,
+    folder: Path,
+    ids: np.ndarray,
+    known: np.ndarray,
+    drop_missing: bool,
+    progress: Progress,
+) -> tuple[dict[str, Counts], np.ndarray, bool]:
+    """Change a copy and put it in the folder's place; the counts, ids that are gone, and whether they are dropped."""
+    with copy_beside(folder, ".npy", ".npz") as copy:
+        counts = add_data(model, data, copy, rows=np.arange(data.n), progress=progress)
         gone = np.setdiff1d(known, ids)
         dropping = drop_missing and len(gone) > 0
         if dropping:
             _drop(model, copy, gone)
         if dropping or any(each.added or each.changed for each in counts.values()):
             take_place(copy, folder)
-    there = np.isin(ids, known)
-    return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
+    return counts, gone, dropping
 
 
 def _known(model: Model, folder: Path) -> np.ndarray:

@@ -21,17 +21,11 @@ _HIDDEN = "[0-9a-f]" * 8
 
 
 @contextmanager
-def copy_beside(folder: Path, linked: str) -> Iterator[Path]:
-    """Give a copy of a folder, to be changed and put in its place by `take_place`; what is left of it is removed.
-
-    A process that is killed leaves the folder as it was; the next call removes its copy.
-
-    Args:
-        folder: it is held until the end, so that no two processes change it.
-        linked: the ending of files that are never changed in place: they are linked where the disk can.
+def alone_with(folder: Path) -> Iterator[None]:
+    """Hold a folder that is to be changed, after clearing up what a killed process left beside it.
 
     Raises:
-        UserError: another process changes the folder, or nothing can be written beside it.
+        UserError: another process holds it.
     """
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
@@ -42,21 +36,34 @@ def copy_beside(folder: Path, linked: str) -> Iterator[Path]:
         for left in folder.parent.glob(f".{escape(folder.name)}.{_HIDDEN}"):
             _restore(left, folder)
             shutil.rmtree(left, ignore_errors=True)
-        copy = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        try:
-            shutil.copytree(folder, copy, copy_function=lambda a, b: _link(a, b) if a.endswith(linked) else _copy(a, b))
-            yield copy
-        finally:
-            shutil.rmtree(copy, ignore_errors=True)
+        yield
     finally:
         lock.release()
+
+
+@contextmanager
+def copy_beside(folder: Path, *linked: str) -> Iterator[Path]:
+    """Give a copy of a folder, to be changed and put in its place by `take_place`; what is left of it is removed.
+
+    A process that is killed leaves the folder as it was, and its copy to the next `alone_with`.
+
+    Args:
+        folder: held by `alone_with`.
+        linked: endings of files that are never changed in place: they are linked where the disk can.
+    """
+    copy = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        shutil.copytree(folder, copy, copy_function=lambda a, b: _link(a, b) if a.endswith(linked) else _copy(a, b))
+        yield copy
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
 
 
 def take_place(copy: Path, folder: Path) -> None:
     """Put a copy in the place of a folder; the folder is where the copy was.
 
     On Linux this is one step. Elsewhere there are two, and what is killed between them is mended by the next
-    `copy_beside`.
+    `alone_with`.
     """
     synced(copy)
     if not _exchanged(copy, folder):
