@@ -96,16 +96,19 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "missing input": (["encode", "run", "gone.npy", "--modality", "text", "--out", "new.npy"], ["gone.npy"]),
     "data gone since": (["evaluate", "moved"], ["gone.npz", "does not exist", "name it: --data DATA"]),
     # not a data file
-    "text file as data": (train("text.npz"), ["text.npz is not a data file", "give a neutral", "and a CSV"]),
-    "cut data": (["data", "show", "cut.npz"], ["cut.npz is not a data file", "give a neutral"]),
+    "text file as data": (
+        train("text.npz"),
+        ["text.npz is not a data file", "give a table with pictures", "or a folder of .npy"],
+    ),
+    "cut data": (["data", "show", "cut.npz"], ["cut.npz is not a data file", "give a table with pictures"]),
     "picture as data": (
         ["data", "convert", "photo.png", "new.npz"],
-        ["photo.png is not a data file", "give a neutral"],
+        ["photo.png is not a data file", "give a table with pictures"],
     ),
-    "folder without data": (["data", "show", "empty"], ["empty is a folder without .npy", "from pictures and a CSV"]),
+    "folder without data": (["data", "show", "empty"], ["empty is a folder without .npy", "your-own-collection.md"]),
     "text file as codes": (["score", "text.npz"], ["text.npz is not a file of codes"]),
     "data as codes": (["score", "good.npz"], ["lacks query_image", "query_label"]),
-    "run as data": (train("run"), ["run is a folder without .npy"]),
+    "run as data": (train("run"), ["run is a run folder", "crossbit evaluate run"]),
     "data as run": (["evaluate", "good.npz"], ["no run folder at good.npz"]),
     "folder as run": (["evaluate", "empty"], ["empty is not a run folder"]),
     "picture as array": (

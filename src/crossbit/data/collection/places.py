@@ -62,6 +62,8 @@ def read_place(path: Path) -> Table:
     """
     if path.is_file():
         return read_table(path)
+    if (path / "history.jsonl").is_file() and (path / "config.json").is_file():
+        raise UserError(f"{path} is a run folder, not data; for example: crossbit evaluate {path}")
     if is_dataset(path):
         return read_dataset(path)
     if (file := _table_in(path)) is not None:
