@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from crossbit.data.types import PairedData
 from crossbit.features import fit_featuriser
 from crossbit.features.base import squares
 from crossbit.storage import picture_facts
+from crossbit.storage.file_cache import SETTLED
+from crossbit.storage.look_ahead import looking_ahead
 from crossbit.storage.picture_facts import facts_of
 from crossbit.storage.picture_files import PictureFiles
 from crossbit.storage.pictures import PictureError, read_picture, to_square
@@ -107,3 +110,18 @@ def test_a_run_on_files_finds_and_encodes_them(paths: list[Path], tmp_path: Path
         model.encode("image", data["image"]), crossbit.load_model(tmp_path / "run").encode("image", paths)
     )
     assert crossbit.evaluate(model, data).map.keys() == {"image->text", "text->image"}
+
+
+@pytest.mark.slow
+def test_other_processes_look_ahead_and_find_the_same(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    time.sleep(SETTLED / 1e9 + 0.1)  # the other process keeps nothing of files that were written just now
+    alone = [picture_facts.facts_of_file(str(path)) for path in paths]
+    monkeypatch.setattr("crossbit.storage.look_ahead.MANY", 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with looking_ahead([str(path) for path in paths]):
+        deadline = time.monotonic() + 60
+        while picture_facts._new([str(path) for path in paths]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert not picture_facts._new([str(path) for path in paths])
+    monkeypatch.setattr(picture_facts, "facts_of_file", lambda path: pytest.fail("it is in the cache"))
+    assert facts_of(paths) == alone

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crossbit.storage.file_cache import FileCache
+from crossbit.storage.look_ahead import MANY, looking_ahead
 from crossbit.storage.pictures import HINT, LIMIT_NAME, PictureError, look
 from crossbit.storage.threads import in_threads
 
@@ -47,12 +48,31 @@ def facts_of(
 
     `progress` is called with how many are done, of how many.
     """
-    with FileCache(f"pictures {VERSION} {os.environ.get(LIMIT_NAME, '')}") as cache:
-        asked, found = [os.fspath(path) for path in paths], list[PictureFacts]()
-        for start in range(0, len(asked), BLOCK):
-            found += _facts_of_some(asked[start : start + BLOCK], cache)
-            progress(len(found), len(asked))
+    asked = [os.fspath(path) for path in paths]
+    if len(asked) < MANY or not _new(asked[-BLOCK:]):
+        return look_into(asked, progress)
+    with looking_ahead(asked):
+        return look_into(asked, progress)
+
+
+def look_into(paths: Sequence[str], progress: Callable[[int, int], Any] = lambda done, of: None) -> list[PictureFacts]:
+    """As `facts_of`, in this process alone."""
+    with _cache() as cache:
+        found: list[PictureFacts] = []
+        for start in range(0, len(paths), BLOCK):
+            found += _facts_of_some(paths[start : start + BLOCK], cache)
+            progress(len(found), len(paths))
         return found
+
+
+def _cache() -> FileCache:
+    return FileCache(f"pictures {VERSION} {os.environ.get(LIMIT_NAME, '')}")
+
+
+def _new(paths: Sequence[str]) -> bool:
+    """Whether most of these files have not been looked into."""
+    with _cache() as cache:
+        return len(cache.get(cache.stamps(paths))) < len(paths) / 2
 
 
 def _facts_of_some(paths: Sequence[str], cache: FileCache) -> list[PictureFacts]:
