@@ -19,6 +19,7 @@ from PIL import Image
 
 from crossbit.data import Columns, PairedData, load_data, look_through
 from crossbit.data.collection import extras, labels
+from crossbit.data.collection.alike import group_alike
 from crossbit.data.collection.duplicates import find_duplicates
 from crossbit.data.collection.split import split_rows
 from crossbit.errors import UserError
@@ -329,6 +330,19 @@ def test_near_duplicates_are_one_group(tmp_path: Path) -> None:
     found = find_duplicates(facts_of(tmp_path / name for name in order))
     assert found.group.tolist() == [0, 1, 0, 0, 0, 2] and (found.same, found.alike) == (2, 2)
     assert [group.tolist() for group in found.groups()] == [[0, 2, 3, 4]]
+
+
+@given(st.integers(0, 6), st.integers(1, 12), st.data())
+def test_alike_is_who_differs_little_everywhere_from_one_of_a_group(limit: int, n: int, data: st.DataObject) -> None:
+    row = st.lists(st.integers(0, 30), min_size=10, max_size=10)
+    values = np.array(data.draw(st.lists(row, min_size=n, max_size=n)), np.uint8) // 3 * 3
+    number = list(range(n))
+    for _ in range(n):  # until nothing changes
+        for i in range(n):
+            for j in range(n):
+                if np.abs(values[i].astype(int) - values[j]).max() <= limit:
+                    number[i] = number[j] = min(number[i], number[j])
+    assert group_alike(values, limit).tolist() == number
 
 
 def test_shapes_of_other_colours_or_places_are_no_duplicates(tmp_path: Path) -> None:

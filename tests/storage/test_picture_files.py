@@ -117,7 +117,7 @@ def test_other_processes_look_ahead_and_find_the_same(paths: list[Path], monkeyp
     time.sleep(SETTLED / 1e9 + 0.1)  # the other process keeps nothing of files that were written just now
     alone = [picture_facts.facts_of_file(str(path)) for path in paths]
     monkeypatch.setattr("crossbit.storage.look_ahead.MANY", 3)
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("crossbit.storage.look_ahead.usable_cores", lambda: 2)
     with looking_ahead([str(path) for path in paths]):
         deadline = time.monotonic() + 60
         while picture_facts._new([str(path) for path in paths]) and time.monotonic() < deadline:

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from crossbit.storage.cores import usable_cores
+
 MANY = 4000  # files for which another process is worth its start
 MOST = 8  # processes
 
@@ -21,7 +23,7 @@ MOST = 8  # processes
 @contextmanager
 def looking_ahead(paths: Sequence[str]) -> Iterator[None]:
     """Look into these files from other places of the list, as long as the block runs."""
-    count = min(os.cpu_count() or 1, MOST, 1 + len(paths) // MANY)
+    count = min(usable_cores(), MOST, 1 + len(paths) // MANY)
     helpers = []
     for number in range(1, count):
         start = len(paths) * number // count

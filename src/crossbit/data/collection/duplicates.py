@@ -6,11 +6,13 @@ another is in the database.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from crossbit.data.collection.alike import group_alike
 from crossbit.storage.picture_facts import PictureFacts
 
 ALIKE = 6  # grey or colour values of 255 by which no part of two small pictures may differ: what a re-encoding changes
@@ -42,31 +44,14 @@ def find_duplicates(facts: Sequence[PictureFacts]) -> Duplicates:
 
     Each of the 304 values may differ by 6 of 255. Alike is who is alike with one of a group.
     """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     if not facts:
         return Duplicates(np.empty(0, np.int64), 0, 0)
-    _, first, content = np.unique([one.content for one in facts], return_index=True, return_inverse=True)
-    shared = np.bincount(content)[content] > 1
-    pairs = first[_alike([facts[row].look for row in first])]
-    left, right = np.concatenate([np.arange(len(facts)), pairs[:, 0]]), np.concatenate([first[content], pairs[:, 1]])
-    edges = coo_matrix((np.ones(len(left), bool), (left, right)), shape=(len(facts), len(facts)))
-    _, found = connected_components(edges, directed=False)
-    _, at, number = np.unique(found, return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(at))[number]
+    contents = Counter(one.content for one in facts)
+    shared = np.array([contents[one.content] > 1 for one in facts])
+    number = {look: row for row, look in enumerate(dict.fromkeys(one.look for one in facts))}
+    values = np.frombuffer(b"".join(number), np.uint8).reshape(len(number), -1)
+    alike = group_alike(values, ALIKE)[[number[one.look] for one in facts]]
+    _, at, back = np.unique(alike, return_index=True, return_inverse=True)
+    group = np.argsort(np.argsort(at))[back]
     together = np.bincount(group)[group] > 1
     return Duplicates(group, int(shared.sum()), int((together & ~shared).sum()))
-
-
-def _alike(looks: Sequence[bytes]) -> np.ndarray:
-    """Pairs (m, 2) of rows whose values differ by no more than `ALIKE` anywhere."""
-    from scipy.spatial import cKDTree
-
-    values = np.frombuffer(b"".join(looks), np.uint8).reshape(len(looks), -1)
-    distinct, number = np.unique(values, axis=0, return_inverse=True)
-    first = np.full(len(distinct), -1)
-    first[number[::-1]] = np.arange(len(looks))[::-1]
-    same = np.column_stack([np.arange(len(looks)), first[number]])
-    found = cKDTree(distinct, balanced_tree=False).query_pairs(ALIKE, p=np.inf, output_type="ndarray")
-    return np.concatenate([same, first[found.reshape(-1, 2)]])
