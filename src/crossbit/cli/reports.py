@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from crossbit.data import PairedData
     from crossbit.evaluation import Measure, Report
     from crossbit.model import Model
+    from crossbit.training.held_out import HeldOut
 
 Figures = dict[str, dict[str, float]]  # measure -> direction -> value
 _UNDEFINED = "not defined"  # in closed form: first-k-relevant's expected value and level of chance
@@ -38,6 +39,20 @@ def say_report(report: Report, as_json: bool) -> None:
         say_table(["", "mAP of the codes"], [[way, f"{value:.4f}"] for way, value in report.codes_map.items()])
         _say_figures(report.codes_figures)
     return _say_rest(report)
+
+
+def say_held_out(figures: HeldOut) -> None:
+    """Each figure beside the untrained floor and chance."""
+    columns = {"run": figures.run, "floor": figures.floor, "chance": figures.chance}
+    shown = {title: of for title, of in columns.items() if of}
+    rows = [
+        [name, way, *(f"{of[name][way]:.4f}" for of in shown.values())]
+        for name, ways in figures.run.items()
+        for way in ways
+    ]
+    say()
+    say_table(["held out", "", *shown], rows, right=list(shown))
+    say(figures.protocol)
 
 
 def warn_of_collapse(model: Model, data: PairedData, report: Report | None = None) -> None:

@@ -9,15 +9,16 @@ import typer
 
 from crossbit.cli.collection import CaptionColumn, LabelColumn, PictureColumn, columns_of, looked_at
 from crossbit.cli.output import Stopped, note, say_next, with_notes
-from crossbit.cli.reports import say_report
+from crossbit.cli.reports import say_held_out, say_report
 from crossbit.errors import UserError
-from crossbit.runs.folder import RunFolder
+from crossbit.runs.folder import HELD_OUT, RunFolder
 from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
     from crossbit.data import PairedData
     from crossbit.evaluation import Report
     from crossbit.model import Model
+    from crossbit.training.held_out import HeldOut
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by `crossbit train`.")]
 
@@ -150,9 +151,10 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     from crossbit.data.observed import unlabelled
     from crossbit.model.collapse import at_chance
 
-    report = _evaluated(model, data)
+    report, closing = _evaluated(model, data), _held_out(model, data)
     if report is not None:
-        RunFolder(out).write_report(report.to_dict())
+        more = {} if closing is None else {HELD_OUT: closing.to_dict()}
+        RunFolder(out).write_report(report.to_dict() | more)
     if quiet:
         return
     following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
@@ -161,6 +163,8 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
         for line in at_chance(model, report):
             note(line)
         following.insert(0, ["evaluate", out, "--ties", "index"])
+    if closing is not None:
+        say_held_out(closing)
     if not unlabelled(data):
         following.append(["audit", out])
     say_next(*following)
@@ -178,3 +182,10 @@ def _evaluated(model: Model, data: PairedData) -> Report | None:
         except UserError as error:
             note(f"not evaluated: {error}")
     return None
+
+
+def _held_out(model: Model, data: PairedData) -> HeldOut | None:
+    """Figures beside floor and chance; None where there is nothing to measure."""
+    from crossbit.training.held_out import held_out
+
+    return held_out(model, data) if len(data.query) and len(data.retrieval) else None

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from crossbit.data.types import PairedData
 
 FORMAT = 2
+HELD_OUT = "held_out"  # the figures of the end of training, in report.json
 State = Literal["not a run", "of another version", "unfinished", "whole"]
 NEEDED = (
     "method",
@@ -146,8 +148,11 @@ class RunFolder:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in history), encoding="utf-8")
 
     def write_report(self, report: Mapping[str, Any]) -> None:
-        """report.json: the last evaluation."""
-        write_json(self.report_file, report)
+        """report.json: the last evaluation, and with it the figures of the end of training, where they are there."""
+        kept: dict[str, Any] = {}
+        with suppress(UserError, KeyError, TypeError):  # no report yet, or a damaged one
+            kept = {HELD_OUT: read_json(self.report_file)[HELD_OUT]}
+        write_json(self.report_file, kept | dict(report))
 
     def remove_leftovers(self) -> None:
         """Remove what crossbit itself left half written here when it was killed, and no other file."""
