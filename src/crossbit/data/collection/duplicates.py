@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossbit.data.collection.alike import group_alike
 from crossbit.storage.picture_facts import PictureFacts
 
 ALIKE = 6  # grey or colour values of 255 by which no part of two small pictures may differ: what a re-encoding changes
@@ -50,6 +49,8 @@ def find_duplicates(facts: Sequence[PictureFacts]) -> Duplicates:
     shared = np.array([contents[one.content] > 1 for one in facts])
     number = {look: row for row, look in enumerate(dict.fromkeys(one.look for one in facts))}
     values = np.frombuffer(b"".join(number), np.uint8).reshape(len(number), -1)
+    from crossbit.data.collection.alike import group_alike  # here: loading the compiler takes half a second
+
     alike = group_alike(values, ALIKE)[[number[one.look] for one in facts]]
     _, at, back = np.unique(alike, return_index=True, return_inverse=True)
     group = np.argsort(np.argsort(at))[back]
