@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from crossbit.errors import UserError
 from crossbit.runs.building import building_from
-from crossbit.storage.files import leftovers, read_json, write_json, writing
+from crossbit.storage.files import leftovers, link_or_copy, read_json, write_json, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +170,7 @@ class RunFolder:
         for old in (beside, target):
             shutil.rmtree(old, ignore_errors=True)
         left_out = shutil.ignore_patterns(self.config_file.name, self.index.name, *without)
-        shutil.copytree(self.path, beside, copy_function=_link, ignore=left_out)
+        shutil.copytree(self.path, beside, copy_function=link_or_copy, ignore=left_out)
         write_json(RunFolder(beside).config_file, {**self.config, **changes})
         os.replace(beside, target)
 
@@ -295,12 +295,3 @@ def named(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
 
 def _format(config: Any) -> Any:
     return config.get("format") if isinstance(config, dict) else None
-
-
-def _link(source: str, target: str) -> str:
-    """The same file under a second name, or a copy where the disk knows none."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target

@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from crossbit.errors import UserError
-from crossbit.storage.files import sync_folder, synced
+from crossbit.storage.files import link_or_copy, sync_folder, synced
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 _HIDDEN = "[0-9a-f]" * 8
@@ -53,7 +53,9 @@ def copy_beside(folder: Path, *linked: str) -> Iterator[Path]:
     """
     copy = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
-        shutil.copytree(folder, copy, copy_function=lambda a, b: _link(a, b) if a.endswith(linked) else _copy(a, b))
+        shutil.copytree(
+            folder, copy, copy_function=lambda a, b: (link_or_copy if a.endswith(linked) else shutil.copy2)(a, b)
+        )
         yield copy
     finally:
         shutil.rmtree(copy, ignore_errors=True)
@@ -84,15 +86,3 @@ def _restore(left: Path, folder: Path) -> None:
     """Put back what was moved away by a process that was killed before it put another in its place."""
     if not folder.exists():
         os.rename(left, folder)
-
-
-def _link(source: str, target: str) -> str:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
-
-
-def _copy(source: str, target: str) -> str:
-    return str(shutil.copy2(source, target))

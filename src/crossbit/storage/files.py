@@ -84,6 +84,15 @@ def synced(folder: Path) -> None:
         sync_folder(Path(below))
 
 
+def link_or_copy(source: str, target: str) -> str:
+    """Give a file a second name, or copy it where the disk knows none; returns the target, as `copytree` asks."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
 def leftovers(path: str | os.PathLike[str]) -> list[Path]:
     """The temporary files that `writing(path)` left beside it when the process was killed.
 
