@@ -97,7 +97,8 @@ class Collection:
         label, names, rare = matrix([picture.labels for picture in of])
         columns = {name: [self.table.columns[name][row] for _, _, row in pairs] for name in self.roles.rest}
         if rare:
-            columns["other_labels"] = [[name for name in picture.labels if name not in names] for picture in of]
+            others = set(rare)
+            columns["other_labels"] = [[name for name in picture.labels if name in others] for picture in of]
         return PairedData(
             self.name,
             {"image": PictureFiles(p.path for p in of), "text": np.array([text for _, text, _ in pairs])},  # type: ignore[dict-item]
