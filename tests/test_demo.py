@@ -8,6 +8,7 @@ import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,6 +238,24 @@ def test_nothing_is_done_where_something_is(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"method": "nrhc"}, "did you mean 'nrch'"),
+        ({"noise": "swap-on:0.5"}, "did you mean 'swap-one'"),
+        ({"noise": "swap-one:1.5"}, "1.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"settings": {"widht": 8}}, "did you mean 'width'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run_demo(tmp_path / "demo", **wrong)
+    assert not list(tmp_path.iterdir()) and not capsys.readouterr().err
+
+
 def test_interrupted_it_keeps_what_was_done(data: PairedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*given: object, **named: object) -> None:
         raise KeyboardInterrupt

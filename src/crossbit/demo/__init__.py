@@ -13,11 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from crossbit.data import load_data
+from crossbit.data.noise import parse_noise
 from crossbit.data.types import PairedData
 from crossbit.demo.page import build_page
 from crossbit.demo.queries import modality_of
 from crossbit.demo.work import Stages, Story, make_story
+from crossbit.methods import get, make_settings
 from crossbit.storage.files import check_new, read_json, write_json, writing
+from crossbit.training.plan import check_seed
 
 __all__ = ["next_commands", "run_demo"]
 
@@ -56,6 +59,9 @@ def run_demo(
         KeyboardInterrupt: interrupted; what was finished is in `out`.
     """
     folder = check_new(out)
+    make_settings(get(method), settings or {})
+    parse_noise(noise)
+    check_seed(seed)
     console = Console(stderr=True, quiet=not progress, highlight=False, markup=False)
     stage = Stages(console.print)
     with stage("data", "the built-in glyphs" if data is None else data.name):

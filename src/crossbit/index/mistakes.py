@@ -11,6 +11,7 @@ from crossbit.errors import UserError, unknown
 
 BEFORE = "SELECT id FROM items WHERE (\n"  # what DuckDB reads before the expression
 QUOTES = ('"{}"', "“{}”", "„{}“", "‘{}’", "`{}`")  # that people put around text
+TEXT = re.compile(r"'(?:[^']|'')*'")
 
 
 def no_column(where: str, name: str, columns: Iterable[str]) -> UserError:
@@ -48,6 +49,8 @@ def wrong(where: str, message: str, columns: Iterable[str]) -> UserError:
     """The error for an expression with DuckDB's reason why it cannot be read or run."""
     if "expression depth" in message:
         return UserError(f"the filter {short(where)} is nested too deeply")
+    if "VARCHAR[]" in message:
+        return UserError(f"the filter {short(where)} takes a list for a text; {_in_list(where, columns)}")
     first = message.strip().splitlines()[0] if message.strip() else "it cannot be read"
     reason = re.sub(r"^(\w+ )?Error: ", "", first)
     return UserError(f"the filter {short(where)} is wrong: {reason}; known columns: {', '.join(columns)}")
@@ -57,6 +60,16 @@ def short(where: str) -> str:
     """The expression quoted, cut to a line."""
     text = repr(where)
     return text if len(text) <= 80 else text[:77] + "...'"
+
+
+def _in_list(where: str, columns: Iterable[str]) -> str:
+    """How a list is searched, by the column and the text of an expression."""
+    outside = TEXT.sub("", where)
+    named = [name for name in columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", outside, re.IGNORECASE)]
+    column = named[0] if len(named) == 1 else "COLUMN"
+    text = TEXT.search(where)
+    value = text[0].replace("%", "") if text else "'text'"
+    return f"for a column of lists: list_contains({column}, {value})"
 
 
 def _reserved(name: str, connection: duckdb.DuckDBPyConnection) -> bool:

@@ -121,6 +121,11 @@ def _check_numbers(bits: int, precision: str, seed: int) -> None:
     check_bits(bits)
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
+    check_seed(seed)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no seed: UserError."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:  # what PyTorch takes
         raise UserError(f"seed is {seed!r}; it must be a whole number from 0 to 2^63 - 1")
 
