@@ -106,9 +106,35 @@ def test_a_query_is_told_of_unknown_words(query: str, lines: list[str]) -> None:
     assert WordsFeaturiser.fit(TEXTS).check_query(query) == lines
 
 
-def test_a_word_of_a_single_text_is_unknown() -> None:
-    lines = WordsFeaturiser.fit([*TEXTS, "a zebu"]).check_query("a zebu")
-    assert lines == ["'zebu' is not a word that this model knows"]
+def test_a_word_of_a_single_text_is_known_by_that_text() -> None:
+    texts = [*TEXTS, "the green zebu"]
+    featuriser = WordsFeaturiser.fit(texts)
+    assert featuriser.knows("zebu") and featuriser.check_query("zebu") == []
+    with pytest.raises(UserError, match="knows no word of 'zebus'; nearest: zebu"):
+        featuriser.check_query("zebus")
+    similar = featuriser.transform(texts) @ featuriser.transform(["zebu"])[0]
+    np.testing.assert_allclose(similar[-1], 2, atol=1e-6)  # both parts are those of its text
+    assert similar[:-1].max() < 1.9
+
+
+def test_rare_words_with_loops() -> None:
+    texts = [*TEXTS, "green fox zebu", "red car yak"]
+    featuriser = WordsFeaturiser.fit(texts)
+    words = len(featuriser.vocabularies["words"])
+    plain = WordsFeaturiser(featuriser.vocabularies, featuriser.state()[1])  # the same without rare words
+    of_query, of_zebu, of_yak = plain.transform(["old car zebu yak", *texts[-2:]])
+    expected = of_query / 2**3 + (of_zebu + of_yak) / 2 / 2**3  # two words are frequent, two rare
+    made = featuriser.transform(["old car zebu yak"])[0]
+    for part in (slice(words), slice(words, None)):
+        np.testing.assert_allclose(made[part], expected[part] / np.linalg.norm(expected[part]), atol=1e-6)
+    frequent = TEXTS[:5]  # texts without a rare word stay as they are, to the bit
+    np.testing.assert_array_equal(featuriser.transform(frequent), plain.transform(frequent))
+
+
+def test_rare_words_are_saved() -> None:
+    featuriser = WordsFeaturiser.fit([*TEXTS, "green fox zebu"])
+    again = WordsFeaturiser.from_state(*featuriser.state())
+    np.testing.assert_array_equal(again.transform(["zebu"]), featuriser.transform(["zebu"]))
 
 
 def test_a_pair_of_known_characters_is_not_called_unknown() -> None:

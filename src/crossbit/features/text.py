@@ -1,10 +1,12 @@
 """Texts to vectors with nothing downloaded: tf-idf over words and over character n-grams, side by side.
 
-Both are of the texts' normal form (`crossbit.storage.words`), so that a text means the same however it is encoded.
+Frequent words and pieces have a column each; rare words stand for the texts that hold them (`company`). All are of the
+texts' normal form (`crossbit.storage.words`), so that a text means the same however it is encoded.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 from typing import Any, Self
@@ -15,6 +17,7 @@ from scipy import sparse
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, State
+from crossbit.features.company import Company
 from crossbit.features.tfidf import Tfidf, pieces_of
 from crossbit.storage.nearest import nearest
 from crossbit.storage.words import normal_form, words_of
@@ -26,16 +29,20 @@ PARTS: dict[str, Callable[[str], list[str]]] = {  # words for meaning, pieces of
     "pieces": lambda text: pieces_of(normal_form(text)),
 }
 LIMITS = {"words": 1500, "pieces": 450}  # columns at most, the most frequent first
-RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, is left out
+RARE = 0.002  # a word or piece in a smaller share of the texts, or in one text only, has no column
+RARE_WORDS = 50_000  # words without a column that are kept, the most frequent first
 NAMED = 5  # unknown words of a query that are named, at most
 
 
 class WordsFeaturiser(Featuriser):
     """Two tf-idf parts, each row of length 1 (0 where nothing is known), joined.
 
+    A rare word, which has no column, brings the mean row of the texts that hold it.
+
     Args:
         vocabularies: per part, its words or pieces in column order.
         tensors: per part, `<part>_idf` (columns,).
+        company: the rare words; None where there are none.
 
     >>> texts = ["a red fox", "a red car", "the old car", "the old fox"]
     >>> featuriser = WordsFeaturiser.fit(texts)
@@ -48,11 +55,17 @@ class WordsFeaturiser(Featuriser):
     name = "words"
     reads = "words"
 
-    def __init__(self, vocabularies: dict[str, list[str]], tensors: dict[str, NDArray[np.float32]]) -> None:
+    def __init__(
+        self,
+        vocabularies: dict[str, list[str]],
+        tensors: dict[str, NDArray[np.float32]],
+        company: Company | None = None,
+    ) -> None:
         self.vocabularies = vocabularies
         self.parts = {
             part: Tfidf(vocabulary, tensors[f"{part}_idf"], PARTS[part]) for part, vocabulary in vocabularies.items()
         }
+        self.company = company
 
     @classmethod
     def fit(cls, rows: Texts, *, seed: int = 0) -> Self:
@@ -74,7 +87,10 @@ class WordsFeaturiser(Featuriser):
             tensors[f"{part}_idf"] = chosen.idf_.astype(np.float32)
         if not vocabularies:
             raise UserError(f"no word occurs in {least} of the {len(texts)} texts; give more texts, or vectors")
-        return cls(vocabularies, tensors)
+        made = cls(vocabularies, tensors)
+        if rare := _rare_words(texts, vocabularies.get("words", [])):
+            made.company = Company.fit(texts, rare, made._known(texts)[0])
+        return made
 
     @property
     def dim(self) -> int:
@@ -90,26 +106,45 @@ class WordsFeaturiser(Featuriser):
         texts = as_texts(rows)
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        joined = sparse.hstack([tfidf.transform(texts) for tfidf in self.parts.values()])
-        return np.asarray(joined.toarray(), dtype=np.float32)
+        known, frequent = self._known(texts)
+        made = np.asarray(known.toarray(), dtype=np.float32)
+        if company := self.company:
+            some = np.flatnonzero([any(word in company for word in words_of(text)) for text in texts])
+            made[some] = self._scaled(company.blended(made[some], [texts[row] for row in some], frequent[some]))
+        return made
+
+    def _known(self, texts: list[str]) -> tuple[sparse.csr_array, NDArray[np.int64]]:
+        """Rows (n, dim) of the frequent words and pieces, and how many frequent words each text has, (n,)."""
+        made = {part: tfidf.transform(texts) for part, tfidf in self.parts.items()}
+        frequent = np.diff(made["words"].indptr) if "words" in made else np.zeros(len(texts))
+        return sparse.csr_array(sparse.hstack(list(made.values()))), frequent.astype(np.int64)
+
+    def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows with each part of length 1, or 0."""
+        ends = np.cumsum([len(vocabulary) for vocabulary in self.vocabularies.values()])
+        parts = np.split(rows, ends[:-1], axis=1)
+        lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
+        return np.hstack([part / np.where(size == 0, 1, size) for part, size in zip(parts, lengths, strict=True)])
 
     def knows(self, row: str) -> bool:
         """Whether a text holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
         return bool(self.transform([row]).any())
 
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
-        """A line for each word that has no column and is not `found` otherwise, with the nearest that have one.
+        """A line for each unknown word that is not `found` otherwise, with the nearest known ones.
 
         Raises:
-            UserError: no word or piece of a word is known.
+            UserError: an empty text, or one of which no word or piece of a word is known.
         """
-        known = self.vocabularies.get("words", [])
+        if not row.strip():
+            raise UserError('the text is empty; give words, such as "red fox"')
+        known = self.vocabularies.get("words", []) + (self.company.words if self.company else [])
         columns = {*known, *found}
         unknown = [word for word in dict.fromkeys(words_of(row, pairs=False)) if word not in columns]
         near = {word: nearest(word, known) for word in unknown[:NAMED]}
         if not self.knows(row):
-            found = ", ".join(dict.fromkeys(chain(*near.values())))
-            advice = f"nearest: {found}" if found else "try other words"
+            alike = ", ".join(dict.fromkeys(chain(*near.values())))
+            advice = f"nearest: {alike}" if alike else "try other words"
             raise UserError(f"this model knows no word of {row!r:.60}; {advice}")
         lines = [
             f"{word!r} is not a word that this model knows" + (f"; nearest: {', '.join(alike)}" if alike else "")
@@ -119,12 +154,29 @@ class WordsFeaturiser(Featuriser):
         return [*lines, f"{more} further words are not known either"] if more else lines
 
     def state(self) -> State:
-        weights = {f"{part}_idf": tfidf.weights for part, tfidf in self.parts.items()}
-        return {"name": self.name, "vocabularies": self.vocabularies}, weights
+        config: dict[str, Any] = {"name": self.name, "vocabularies": self.vocabularies}
+        tensors = {f"{part}_idf": tfidf.weights for part, tfidf in self.parts.items()}
+        if self.company:
+            config["rare"] = self.company.words
+            means = self.company.means
+            tensors |= {"rare_data": means.data, "rare_indices": means.indices, "rare_indptr": means.indptr}
+        return config, tensors
 
     @classmethod
     def from_state(cls, config: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
-        return cls(config["vocabularies"], tensors)
+        made = cls(config["vocabularies"], tensors)
+        if rare := config.get("rare"):
+            arrays = tensors["rare_data"], tensors["rare_indices"], tensors["rare_indptr"]
+            made.company = Company(rare, sparse.csr_array(arrays, (len(rare), made.dim)))
+        return made
+
+
+def _rare_words(texts: list[str], known: list[str]) -> list[str]:
+    """The words that have no column, the most frequent first."""
+    counts = Counter(chain.from_iterable(words_of(text) for text in texts))
+    columns = set(known)
+    ordered = sorted((-count, word) for word, count in counts.items() if word not in columns)
+    return [word for _, word in ordered[:RARE_WORDS]]
 
 
 def as_texts(x: Texts) -> list[str]:

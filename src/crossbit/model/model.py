@@ -129,11 +129,14 @@ class Model:
             float32 (n, bits); n is 1 for a single text, picture or vector.
 
         Raises:
-            UserError: an unknown modality, rows of another kind or width, a picture that cannot be read.
+            UserError: an unknown modality, rows of another kind or width, a picture that cannot be read, or a single
+                text without a known word.
         """
         if modality not in self.encoders:
             raise unknown("modality", modality, self.encoders)
         encoder, featuriser, device = self.encoders[modality], self.featurisers[modality], self.device
+        if isinstance(rows, str) and not featuriser.knows(rows):
+            featuriser.check_query(rows)  # refuses it: the code of no known word would mean nothing
         given, size = as_rows(rows, featuriser.reads), _checked(batch_size, featuriser)
         chunks = [np.empty((0, self.bits), np.float32)]
         for start in range(0, len(given), size):
