@@ -536,6 +536,19 @@ def test_search_says_which_way_found_what(place: Path, command: Command) -> None
     assert refused.code == 2 and "captions are searched by words" in refused.errors[-1]
 
 
+def test_search_writes_a_sheet_and_opens_it(
+    place: Path, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    sheet = tmp_path / "found it.html"
+    ran = command("search", place / "run", "bar", "-k", "3", "--html", sheet, "--open", "--json")
+    assert len(one_json(ran.out)["hits"]["image"]) == 3
+    assert sheet.read_text().count("data:image/png") == 3 and opened == [sheet.resolve().as_uri()]
+    assert command("search", place / "run", "bar", "--html", sheet).code == 2
+    assert "--html found.html --open" in command("search", place / "run", "bar", "--open").errors[-1]
+
+
 def test_a_hit_fits_its_line_and_keeps_room_for_more_than_its_caption(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.cells import cell_len
 

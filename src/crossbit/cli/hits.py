@@ -22,7 +22,7 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
     ranked = any(hit.cosine is not None for hit in hits)
     say(f"{modality}: {found}" + ("; codes are re-ranked by cosine of the embeddings" if ranked else ""))
     wide = max(len("id"), *(len(str(hit.id)) for hit in hits))
-    say(f"{'rank':>4}  {'id':>{wide}}  dist  cosine  {'by':8}")
+    say(f"{'rank':>4}  {'id':>{wide}}  dist  cosine  by")
     for rank, hit in enumerate(hits, start=1):
         distance = "-" if hit.distance is None else hit.distance
         cosine = "-" if hit.cosine is None else f"{hit.cosine:.3f}"
@@ -36,7 +36,7 @@ def _way(hit: SearchHit) -> str:
 
 
 def _about(hit: SearchHit, room: int) -> str:
-    """A hit's caption, cut so that its labels, what it shares with the query, and its path have half of the room."""
+    """A hit's caption, cut so that labels, path and what it shares with the query have two fifths of the room."""
     from rich.cells import cell_len, set_cell_size
 
     from crossbit.search.query import labels_of
@@ -46,7 +46,7 @@ def _about(hit: SearchHit, room: int) -> str:
     said += [f"[{', '.join(map(str, labels))}]" if labels else "", str(hit.item.get("path") or "")]
     rest = "  ".join(each for each in said if each)
     caption = "".join(letter if letter.isprintable() else " " for letter in str(hit.item.get("caption") or ""))
-    most = max(room // 2, room - cell_len(rest) - 2)
+    most = max(3 * room // 5, room - cell_len(rest) - 2)
     if cell_len(caption) > most > 3:
         caption = set_cell_size(caption, most - 3) + "..."
     return "  ".join(each for each in (caption, rest) if each)

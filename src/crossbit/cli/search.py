@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from crossbit.model import Model
+    from crossbit.search.results import SearchResults
 
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
 
@@ -163,6 +164,11 @@ def search(
             "Words are searched for by both, if not given, and pictures by codes.",
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Writes a sheet of what was found, with pictures, one HTML file."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Opens that sheet in the browser. Needs --html.")] = False,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
@@ -179,13 +185,20 @@ def search(
       crossbit search run "arrow" --where "list_contains(labels, 'leftward')" -k 20
       crossbit search run "in red" --image some.png
       crossbit search run --item 7 --modality image --json
+      crossbit search run "arrow" --html found.html --open
     """
     if words is None and image is None and item is None:
         raise UserError('give words, --image FILE or --item ID, such as: crossbit search RUN "some words"')
+    if show and html is None:
+        raise UserError("--open shows a sheet; name its file, such as: --html found.html --open")
+    if html is not None:
+        check_new(html)
     from crossbit.search.searcher import open_for_one
 
     with open_for_one(run, uri=uri) as searcher:
         found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank, by=by)
+    if html is not None:
+        _write_html(html, found, run, image, show)
     if as_json:
         return say_json(found.to_dict())
     for line in found.notes:
@@ -193,6 +206,23 @@ def search(
     for name, hits in found.hits.items():
         say_hits(name, hits)
     return None
+
+
+def _write_html(html: Path, found: SearchResults, run: Path, image: Path | None, show: bool) -> None:
+    """Write a sheet of what was found, with the pictures of the run's data, and open it if asked to."""
+    import webbrowser
+
+    from crossbit.search.sheet import write_results
+
+    try:
+        data = RunFolder(run).data()
+    except UserError as error:
+        data = None
+        note(f"the sheet has no pictures: {error}")
+    write_results(html, found, data, image)
+    note(f"a sheet of what was found is in {html}")
+    if show and not webbrowser.open(html.resolve().as_uri()):
+        note(f"no browser was found; open {html} by hand")
 
 
 def _is_pictures(source: str) -> bool:

@@ -150,11 +150,13 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
     """Evaluate, write report.json, and say what to do next."""
     from crossbit.data.observed import unlabelled
     from crossbit.model.collapse import at_chance
+    from crossbit.search.sheet import write_sheet
 
     report, closing = _evaluated(model, data), _held_out(model, data)
     if report is not None:
         more = {} if closing is None else {HELD_OUT: closing.to_dict()}
         RunFolder(out).write_report(report.to_dict() | more)
+    sheet = write_sheet(out, data, model)
     if quiet:
         return
     following: list[list[str | Path]] = [["index", out], ["search", out, "some words"]]
@@ -165,6 +167,8 @@ def _report(model: Model, data: PairedData, out: Path, quiet: bool) -> None:
         following.insert(0, ["evaluate", out, "--ties", "index"])
     if closing is not None:
         say_held_out(closing)
+    if sheet is not None:
+        note(f"held-out queries and what they find, with pictures: {sheet}")
     if not unlabelled(data):
         following.append(["audit", out])
     say_next(*following)

@@ -54,10 +54,10 @@ class OpenIndex:
         depth = max(depth, DEPTH) if len(ways) > 1 else depth
         while True:
             depth, found = min(depth, max(1, self.size)), {}
+            if "captions" in ways:  # first, so that of equal scores theirs is before
+                found["captions"] = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 found["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            if "captions" in ways:
-                found["captions"] = self._by_captions(query, depth, rerank, limits)
             hits = [hit for hit in fused(found) if thing_of(hit.id, hit.item) != query.left_out]
             if len(hits) >= k or all(len(each) < depth for each in found.values()) or depth == self.size:
                 return tuple(hits[:k]), compared
