@@ -46,6 +46,12 @@ def train(
             "modality, or :group for each group.",
         ),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A table of corrected labels for the training rows, as `crossbit audit` writes it."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws noise, first weights and batches.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="How many epochs. The method's own number, if not given.")] = None,
     settings: Annotated[
@@ -92,6 +98,7 @@ def train(
       crossbit train photos/ --out run
       crossbit train photos/list.csv --caption-column Beschreibung --out run
       crossbit train glyphs --noise swap-one:0.5 --method nrch --out run
+      crossbit train photos/ --labels labels.csv --out run2
       crossbit train mine.npz --validation 0.1 --out run
       crossbit train mine.npz --validation 0.1 --out run --resume
     """
@@ -108,6 +115,7 @@ def train(
         "method": method,
         "bits": bits,
         "noise": noise,
+        "labels": labels,
         "seed": seed,
         "epochs": epochs,
         "settings": given,

@@ -45,8 +45,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    mark = next((mark for mark in MARKS if data.startswith(mark)), b"")
-    encoding = MARKS.get(mark, "utf-8")
+    mark, encoding = mark_of(data)
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
@@ -57,6 +56,16 @@ def read_text(path: str | os.PathLike[str]) -> str:
         line = len(split_lines(text[:place] + "."))
         raise UserError(f"{path}: line {line} holds a zero byte, so it is not UTF-8 text; save it as UTF-8")
     return text
+
+
+def mark_of(data: bytes) -> tuple[bytes, str]:
+    """The mark (BOM) with which a text file begins, empty for none, and its encoding.
+
+    >>> mark_of("\ufeffa".encode("utf-16-le")), mark_of(b"a")
+    ((b'\\xff\\xfe', 'utf-16-le'), (b'', 'utf-8'))
+    """
+    mark = next((mark for mark in MARKS if data.startswith(mark)), b"")
+    return mark, MARKS.get(mark, "utf-8")
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:

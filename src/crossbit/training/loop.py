@@ -38,6 +38,7 @@ def train(
     method: str | None = None,
     bits: int = 64,
     noise: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
     seed: int = 0,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -58,6 +59,8 @@ def train(
         bits: code length, a multiple of 8 up to 1,024.
         noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
             it draws once per modality, `:group` once per group of the data.
+        labels: a table whose labels are taken in the place of those of the data, as `crossbit audit --out` writes it.
+            Training rows alone change; evaluation goes by the labels of the data.
         seed: of noise, weights and batches; same seed, machine, thread count and versions: same weights.
         epochs: the method's own number if None.
         settings: the method's settings by name.
@@ -97,6 +100,7 @@ def train(
         validation=validation,
         precision=precision,
         device=device,
+        labels=labels,
     )
     if out is None:
         return _Run(plan, None, progress).go(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from crossbit.bits import check_bits
 from crossbit.data.described import fingerprint
 from crossbit.data.observed import has_labels, observed_labels, unlabelled
 from crossbit.data.prepared import Prepared, prepared
+from crossbit.data.relabelled import Relabelled, relabelled
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 from crossbit.features.auto import AUTO, reason
@@ -24,7 +26,19 @@ from crossbit.networks.device import PRECISIONS
 from crossbit.runs.folder import FORMAT
 
 # What a resumed run must share with the run that it continues.
-SAME = ("method", "settings", "features", "bits", "noise", "seed", "validation", "precision", "device", "fingerprint")
+SAME = (
+    "method",
+    "settings",
+    "features",
+    "bits",
+    "noise",
+    "seed",
+    "validation",
+    "precision",
+    "device",
+    "fingerprint",
+    "labels",
+)
 VERSIONED = ("crossbit", "torch", "numpy", "scikit-learn")
 
 
@@ -59,6 +73,7 @@ def make_plan(
     validation: float | None,
     precision: str,
     device: str,
+    labels: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Check the arguments of `crossbit.train` and draw the noise; touches no file."""
     epochs, settings = _plain(epochs), {name: _plain(value) for name, value in settings.items()}
@@ -79,8 +94,15 @@ def make_plan(
     sees_labels = cls.sees_labels and (cls.needs_labels or has_labels(data))
     if sees_labels:
         _check_labels(data, cls, modalities)
+    corrected = None if labels is None else _corrected(data, cls, labels)
     ready = prepared(
-        data, modalities, rows=cls.rows, noise=noise, seed=seed, hold_out=validation, sees_labels=sees_labels
+        corrected.data if corrected else data,
+        modalities,
+        rows=cls.rows,
+        noise=noise,
+        seed=seed,
+        hold_out=validation,
+        sees_labels=sees_labels,
     )
     if len(ready.validation_rows) and not has_labels(data):
         raise UserError(f"data '{data.name}' has no labels, and validation chooses the epoch by labels; leave it out")
@@ -90,6 +112,10 @@ def make_plan(
     config |= {"noise": None if ready.noise is None else str(ready.noise), "seed": seed, "validation": validation}
     config |= {"precision": precision, "device": device, "selection": _selection(ready.validation_rows, validation)}
     config |= {"noise_changes": ready.noise_changes, **_describe(ready.data, ready.reads_labels)}
+    config["labels"] = None if corrected is None else {"changed": corrected.changed, "hash": corrected.hash}
+    if corrected is not None:
+        told = f"{corrected.changed:,} of {corrected.told:,} training rows in {labels} have other labels than the data"
+        note = "; ".join(filter(None, (note, told)))
     # of the data as given, and of the modalities trained on: others may be there
     config["fingerprint"] = fingerprint(data, modalities, labels=ready.reads_labels)
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
@@ -110,6 +136,13 @@ def _features(
         held = ", ".join(f"{modality}: {kind}" for modality, kind in kinds.items())
         raise UserError(f"pictures={settings.pictures} takes pictures, and data '{data.name}' has none ({held})")
     return choose_features(data, modalities, given, scale_vectors=cls.scale_vectors, pixels=pixels)
+
+
+def _corrected(data: PairedData, cls: type[Method], labels: str | os.PathLike[str]) -> Relabelled:
+    """The data with the labels of a table; not for a method that would not look at them."""
+    if not cls.sees_labels:
+        raise UserError(f"method {cls.name} sees no labels, so {os.fspath(labels)} would change nothing; leave it out")
+    return relabelled(data, labels)
 
 
 def _plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ def label_lists(table: Table, roles: Roles) -> tuple[list[list[str]], str]:
     if not roles.labels:
         return [[] for _ in range(len(table))], ""
     if roles.bits:
-        held = [(_bit_name(name), table.columns[name]) for name in roles.labels]
+        held = [(bit_name(name), table.columns[name]) for name in roles.labels]
         rows = [[name for name, values in held if _hashable(values[row]) in YES] for row in range(len(table))]
         return rows, f"{len(held)} columns of 0 and 1"
     parts = [_lists(table.columns[name]) for name in roles.labels]
@@ -85,7 +85,7 @@ def _json(text: str) -> Any:
         return None
 
 
-def _bit_name(column: str) -> str:
+def bit_name(column: str) -> str:
     """A label's name of its column: `label_tree` and `label: tree` are tree."""
     for prefix in ("label_", "labels_", "label:", "is_"):
         if column.casefold().startswith(prefix) and len(column) > len(prefix):

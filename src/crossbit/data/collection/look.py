@@ -166,7 +166,7 @@ def look_through(
     table = read_place(place)
     roles = choose_columns(table, asked)
     labels, written = label_lists(table, roles)
-    files, skipped = _files(table, roles)
+    files, skipped = find_files(table, roles)
     facts = dict(
         zip(distinct := list(dict.fromkeys(files.values())), facts_of(distinct, progress=progress), strict=True)
     )
@@ -176,7 +176,7 @@ def look_through(
     return Collection(place, table, roles, written, pictures, duplicates, left_out, asked)
 
 
-def _files(table: Table, roles: Roles) -> tuple[dict[int, str], list[Skipped]]:
+def find_files(table: Table, roles: Roles) -> tuple[dict[int, str], list[Skipped]]:
     """The file of each row that names one, and the rows that name none."""
     places, found, skipped = Places(table.folder), {}, []
     for row, value in enumerate(table.columns[roles.picture]):

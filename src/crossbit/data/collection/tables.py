@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -57,11 +58,10 @@ def read_table(path: Path) -> Table:
 
 def _read_csv(path: Path) -> Table:
     text = read_text(path)
-    told = re.match(r'"?sep=(.)"?\r?\n', text)  # what Excel writes before a table
-    separator = told[1] if told else "\t" if path.suffix.lower() == ".tsv" else _separator(text)
+    separator, before = csv_form(path, text)
     csv.field_size_limit(LONGEST)
-    reader = csv.reader(io.StringIO(text[told.end() :] if told else text, newline=""), delimiter=separator)
-    before, rows, places, skipped = int(told is not None), [], list[str](), list[Skipped]()
+    reader = csv.reader(itertools.islice(io.StringIO(text, newline=""), before, None), delimiter=separator)
+    rows, places, skipped = [], list[str](), list[Skipped]()
     try:
         names = [name.strip() for name in next(reader, [])]
         start = reader.line_num
@@ -79,6 +79,14 @@ def _read_csv(path: Path) -> Table:
     columns = _named(path, names, rows)
     shown = {"\t": "tabs"}.get(separator, f"'{separator}'")
     return Table(path, path.parent, columns, places, skipped, f"columns separated by {shown}")
+
+
+def csv_form(path: Path, text: str) -> tuple[str, int]:
+    """What separates the columns of a CSV file, and how many lines stand before its header."""
+    told = re.match(r'"?sep=(.)"?\r?\n', text)  # what Excel writes before a table
+    if told:
+        return told[1], 1
+    return "\t" if path.suffix.lower() == ".tsv" else _separator(text), 0
 
 
 def _separator(text: str) -> str:
@@ -121,15 +129,19 @@ def _read_lines(path: Path) -> Table:
 def _read_parquet(path: Path) -> Table:
     import duckdb
 
-    literal = re.sub(r"([*?\[])", r"[\1]", str(path))  # else DuckDB takes it for a pattern
     try:
         with duckdb.connect() as base:
-            found = base.execute("FROM read_parquet($1)", [literal])
+            found = base.execute("FROM read_parquet($1)", [parquet_pattern(path)])
             names = [name for name, *_ in found.description or []]
             rows = [[_plain(value) for value in row] for row in found.fetchall()]
     except duckdb.Error as error:
         raise UserError(f"{path} is no Parquet file that can be read: {str(error).splitlines()[0]}") from error
     return Table(path, path.parent, _named(path, names, rows), rows_named(len(rows)), said="Parquet")
+
+
+def parquet_pattern(path: Path) -> str:
+    """The pattern by which DuckDB reads this file and no other."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def rows_named(n: int) -> list[str]:

@@ -1,0 +1,204 @@
+"""Labels of a collection read from a table like its own, and written into a copy of its table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from crossbit.data.collection.columns import Columns, Roles, choose_columns
+from crossbit.data.collection.labels import JOINED, bit_name, label_lists
+from crossbit.data.collection.look import find_files
+from crossbit.data.collection.places import LABEL, PICTURE, read_place
+from crossbit.data.collection.tables import Table, csv_form, read_table
+from crossbit.storage.files import writing
+from crossbit.storage.lines import mark_of, read_text, split_lines
+
+Cells = dict[str, Any]  # new values by column
+
+
+def labels_by_picture(path: Path, place: Path, asked: Columns) -> dict[str, list[str]]:
+    """The labels of each picture, by its path, as a table has them.
+
+    Args:
+        path: the table, whose file names are those of the collection's.
+        place: of the collection.
+        asked: the columns that the user named.
+    """
+    table = read_table(path)
+    table.folder = read_place(place).folder
+    roles = choose_columns(table, asked)
+    names, _ = label_lists(table, roles)
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for row, picture in find_files(table, roles)[0].items():
+        found[picture] += [name for name in names[row] if name not in found[picture]]
+    return dict(found)
+
+
+def write_corrected(place: Path, asked: Columns, labels: Mapping[str, list[str]], out: Path) -> int:
+    """Write a copy of a collection's table in which some pictures have other labels, and return how many rows differ.
+
+    It has the columns, the separator and the encoding of the table; all but the labels stays as it is. A collection
+    that is folders gets a table of its files and their labels.
+
+    Args:
+        place: of the collection, a table or a folder.
+        asked: the columns that the user named.
+        labels: by path of a picture.
+        out: the new file.
+    """
+    table = read_place(place)
+    roles = choose_columns(table, asked)
+    names, _ = label_lists(table, roles)
+    rows_of: defaultdict[str, list[int]] = defaultdict(list)
+    for row, picture in find_files(table, roles)[0].items():
+        rows_of[picture].append(row)
+    after = dict[int, list[str]]()
+    for picture, wanted in labels.items():
+        after |= _shared(wanted, {row: names[row] for row in rows_of.get(picture, ())})
+    if not table.path.is_file():
+        _write_plain(table, roles, names, after, out)
+        return len(after)
+    cells = {row: _cells(table, roles, names[row], wanted) for row, wanted in after.items()}
+    WRITERS[table.path.suffix.lower()](table, cells, out)
+    return len(cells)
+
+
+def table_ending(place: Path) -> str:
+    """The ending that a corrected table has: that of the collection's table, or `.csv`."""
+    path = read_place(place).path
+    return path.suffix.lower() if path.is_file() else ".csv"
+
+
+def _shared(wanted: Sequence[str], before: Mapping[int, list[str]]) -> dict[int, list[str]]:
+    """New labels of the rows of one picture: each keeps what is still wanted, and gets what none of them has."""
+    held = {name for names in before.values() for name in names}
+    new = [name for name in wanted if name not in held]
+    after = {row: [name for name in names if name in wanted] + new for row, names in before.items()}
+    return {row: names for row, names in after.items() if names != before[row]}
+
+
+def _cells(table: Table, roles: Roles, before: Sequence[str], wanted: Sequence[str]) -> Cells:
+    """The cells of one row that change."""
+    if roles.bits:
+        changed = {column: bit_name(column) in wanted for column in roles.labels}
+        return {
+            column: (
+                str(int(on)) if isinstance(next(v for v in table.columns[column] if v is not None), str) else int(on)
+            )
+            for column, on in changed.items()
+            if on != (bit_name(column) in before)
+        }
+    first, *others = roles.labels
+    if not others:
+        return {first: _as_written(table.columns[first], wanted)}
+    elsewhere = {column: [n for n in wanted if n in _parts(table, column, before)] for column in others}
+    kept = [name for name in wanted if not any(name in names for names in elsewhere.values())]
+    return {column: _as_written(table.columns[column], names) for column, names in {first: kept, **elsewhere}.items()}
+
+
+def _parts(table: Table, column: str, before: Sequence[str]) -> list[str]:
+    """Labels among `before` that some cell of a column has."""
+    roles = Roles("", [], [column], False, "")
+    return [name for name in before if name in {n for names in label_lists(table, roles)[0] for n in names}]
+
+
+def _as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
+    """Labels in the form in which a column has them."""
+    if any(isinstance(value, list) for value in values):
+        return list(names)
+    texts = [value for value in values if isinstance(value, str)]
+    if texts and all(text.startswith("[") for text in texts):
+        return json.dumps(list(names), ensure_ascii=False)
+    if not texts and len(names) == 1 and names[0].isdecimal():
+        return int(names[0])
+    mark = next((mark for mark in JOINED if any(mark in text for text in texts)), JOINED[0])
+    space = " " if any(f"{mark} " in text for text in texts) else ""
+    return f"{mark}{space}".join(names)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _write_csv(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
+    """Rows that do not change keep every byte."""
+    text = read_text(table.path)
+    separator, skipped = csv_form(table.path, text)
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines[skipped:], delimiter=separator)
+    names = [name.strip() for name in next(reader)]
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if lines[skipped].startswith('"') else csv.QUOTE_MINIMAL
+    ending = "\r\n" if lines[0].endswith("\r\n") else "\n"
+    row_at = {place: row for row, place in enumerate(table.places)}
+    parts = lines[: skipped + reader.line_num]
+    start = skipped + reader.line_num
+    for values in reader:
+        end = skipped + reader.line_num
+        new = cells.get(row_at.get(f"line {start + 1}", -1))
+        if new is None:
+            parts += lines[start:end]
+        else:
+            values += [""] * (len(names) - len(values))
+            made = io.StringIO(newline="")
+            csv.writer(made, delimiter=separator, quoting=quoting, lineterminator=ending).writerow(
+                [new.get(name, value) for name, value in zip(names, values, strict=False)]
+            )
+            parts.append(made.getvalue())
+        start = end
+    _write_text(table.path, "".join(parts), out)
+
+
+def _write_lines(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
+    """Lines that do not change stay as they are."""
+    row_at = {place: row for row, place in enumerate(table.places)}
+    parts = []
+    for number, line in enumerate(split_lines(read_text(table.path)), start=1):
+        new = cells.get(row_at.get(f"line {number}", -1))
+        parts.append(line if new is None else json.dumps(json.loads(line) | new, ensure_ascii=line.isascii()))
+    _write_text(table.path, "".join(f"{line}\n" for line in parts), out)
+
+
+def _write_text(like: Path, text: str, out: Path) -> None:
+    mark, encoding = mark_of(like.read_bytes())
+    with writing(out) as temporary:
+        temporary.write_bytes(mark + text.encode(encoding))
+
+
+def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
+    import duckdb
+
+    from crossbit.data.collection.tables import parquet_pattern
+
+    with writing(out) as temporary, duckdb.connect() as base:
+        base.execute(
+            "CREATE TABLE t AS SELECT *, row_number() OVER () - 1 AS _at FROM read_parquet($1)",
+            [parquet_pattern(table.path)],
+        )
+        for row, new in cells.items():
+            for column, value in new.items():
+                quoted = column.replace('"', '""')
+                base.execute(f'UPDATE t SET "{quoted}" = $1 WHERE _at = $2', [value, row])
+        ordered = base.sql("SELECT * EXCLUDE (_at) FROM t ORDER BY _at")
+        ordered.write_parquet(str(temporary))
+
+
+def _write_plain(table: Table, roles: Roles, names: list[list[str]], after: Mapping[int, list[str]], out: Path) -> None:
+    """Files and labels; for folders, which have no table."""
+    with writing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([PICTURE, LABEL])
+        for row, picture in enumerate(table.columns[roles.picture]):
+            writer.writerow([os.fspath(picture), ";".join(after.get(row, names[row]))])
+
+
+WRITERS: dict[str, Callable[[Table, Mapping[int, Cells], Path], None]] = {
+    ".csv": _write_csv,
+    ".tsv": _write_csv,
+    ".jsonl": _write_lines,
+    ".parquet": _write_parquet,
+}
