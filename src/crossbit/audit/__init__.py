@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ import torch
 from crossbit.audit.entries import WORTH, Judged, SuspectRow, rank
 from crossbit.audit.kept import kept_posterior
 from crossbit.audit.seen import Seen, read_seen
+from crossbit.audit.sheet import build_sheet
 from crossbit.audit.table import COLUMNS, as_rows, write_csv, write_parquet
 from crossbit.data.types import PairedData
 from crossbit.posterior import Posterior, estimate_posterior, labelled_alike
 from crossbit.posterior.words import in_words, noise_kind, wrong_shares
+from crossbit.storage.files import writing
 
 __all__ = ["COLUMNS", "Audit", "ClassShare", "SuspectRow", "audit_run"]
 
@@ -57,7 +59,11 @@ class Audit:
         wrong_pairs: estimated share of rows whose modalities do not belong together.
         words: the same, as lines for the reader.
         classes: of every class how many labels look wrong, the largest share first.
-        entries: all labelled rows, the likeliest wrong first; then rows without labels whose pair looks wrong.
+        entries: all labelled rows, the strongest evidence first and near-duplicates together; then rows without labels
+            whose pair looks wrong.
+        fingerprint: of the data.
+        single: whether every labelled row has one label.
+        seen: what the run saw.
     """
 
     run: str
@@ -70,11 +76,27 @@ class Audit:
     words: list[str]
     classes: list[ClassShare]
     entries: list[SuspectRow]
+    fingerprint: str
+    single: bool
+    seen: Seen = field(repr=False)
 
     @property
     def suspects(self) -> list[SuspectRow]:
         """Entries whose labels are worth a look, ranked."""
         return [entry for entry in self.entries if entry.suspect]
+
+    @property
+    def families(self) -> list[list[SuspectRow]]:
+        """The suspects, those that show the same thing together."""
+        held: dict[int, list[SuspectRow]] = {}
+        for entry in self.suspects:
+            held.setdefault(entry.family, []).append(entry)
+        return list(held.values())
+
+    def of_class(self, one: ClassShare) -> list[SuspectRow]:
+        """Suspects that probably have a class wrongly, or lack it."""
+        of = (entry for entry in self.suspects if one.modality in (None, entry.modality))
+        return [entry for entry in of if one.label in {name for name, _ in (*entry.wrong, *entry.missing)}]
 
     @property
     def pairs(self) -> list[SuspectRow]:
@@ -92,6 +114,11 @@ class Audit:
     def write_parquet(self, path: str | os.PathLike[str]) -> None:
         """Write all entries as Parquet, a row each, over what was there; `COLUMNS` are its columns."""
         write_parquet(Path(path), as_rows(self.entries))
+
+    def write_html(self, path: str | os.PathLike[str], top: int | None = None) -> None:
+        """Write a sheet of the first `top` suspects (200 if None) with their pictures, to decide about in a browser."""
+        with writing(path) as temporary:
+            temporary.write_text(build_sheet(self, top), encoding="utf-8")
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write all entries as CSV, with the same columns."""
@@ -154,6 +181,9 @@ def audit_run(
         words=in_words(posterior, observed, seen.names),
         classes=_classes(judged),
         entries=entries,
+        fingerprint=str(seen.model.config["fingerprint"]),
+        single=posterior.single,
+        seen=seen,
     )
 
 

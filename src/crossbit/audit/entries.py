@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.audit.alike import Neighbour, heaviest
+from crossbit.audit.families import families, together
 from crossbit.audit.neighbours import Counts, count_neighbours, label_reason, pair_reason
 from crossbit.audit.seen import Seen
 from crossbit.posterior import Posterior
 
+TINY = 1e-12  # probabilities are kept this far from 0 and 1 before their odds are taken
 WORTH = 0.1  # probability from which a row is worth a look, and has its reason told
 
 
@@ -25,6 +28,8 @@ class SuspectRow:
         row: its number in the data.
         modality: whose labels these are, where each modality has its own; else None.
         probability: that its observed labels are not the true ones; None where it has none.
+        evidence: log-odds of that, by which rows are ranked.
+        family: the first row, in this order, of those that show the same thing; it stands for all of them.
         observed: names of its labels.
         suggested: what they probably are.
         wrong: labels that it has and probably should not, with the probability of that.
@@ -34,6 +39,7 @@ class SuspectRow:
         pair_reason: why the pair looks wrong, in words; empty where it does not.
         partner: the row that its other modalities came from: itself, unless the run shuffled pairs.
         injected: whether the run's own noise changed its label; None where the run changed none.
+        neighbours: the labelled rows that weigh most in the prediction; empty where it is not worth a look.
         caption, path: of the data, where it has them.
     """
 
@@ -41,6 +47,8 @@ class SuspectRow:
     row: int
     modality: str | None
     probability: float | None
+    evidence: float | None
+    family: int
     observed: list[str]
     suggested: list[str]
     wrong: list[tuple[str, float]]
@@ -50,6 +58,7 @@ class SuspectRow:
     pair_reason: str
     partner: int
     injected: bool | None
+    neighbours: list[Neighbour]
     caption: str | None
     path: str | None
 
@@ -68,11 +77,14 @@ class Judged:
     alike: np.ndarray | None  # groups that are not counted as each other's neighbours
     p: np.ndarray = field(init=False)  # (n, c)
     wrong_pair: np.ndarray = field(init=False)  # (n,)
+    family: np.ndarray = field(init=False)  # (n,)
 
     def __post_init__(self) -> None:
         self.p = self.posterior.labels.cpu().numpy()
         right = self.posterior.right
         self.wrong_pair = np.zeros(len(self.p)) if right is None else 1 - right.cpu().numpy()
+        view = self.seen.view
+        self.family = families({m: x.numpy() for m, x in view.features.items()}, view.groups)
 
     @property
     def witnesses(self) -> dict[str | None, tuple[np.ndarray, np.ndarray]]:
@@ -95,6 +107,35 @@ class Judged:
             for modality, x in view.features.items()
         }
 
+    def evidence(self, modality: str | None, corrupted: np.ndarray) -> np.ndarray:
+        """Log-odds (n,) that the labels of these modalities are wrong."""
+        held = self.posterior.evidence
+        if held:
+            return (
+                next(iter(held.values()) if modality is None else iter([held[modality.split(", ")[0]]])).cpu().numpy()
+            )
+        p = np.clip(corrupted, TINY, 1 - TINY)
+        return np.log(p / (1 - p))
+
+    def neighbours(self, positions: np.ndarray) -> list[list[Neighbour]]:
+        """Of each of these positions the rows that weigh most."""
+        if self.posterior.kernel is None or not len(positions):
+            return [[] for _ in positions]
+        view = self.seen.view
+        observed = view.observed().numpy() > 0
+        labelled = np.flatnonzero(observed.any(1))
+        near, weight = heaviest(view.features, labelled, self.posterior.kernel, positions, self.family)
+        return [
+            [self._neighbour(other, observed[other], value) for other, value in zip(*one, strict=True) if other >= 0]
+            for one in zip(near, weight, strict=True)
+        ]
+
+    def _neighbour(self, position: int, observed: np.ndarray, weight: float) -> Neighbour:
+        item = _item(self.seen, None, position)
+        row = int(self.seen.view.rows[position])
+        labels = [self.seen.names[c] for c in np.flatnonzero(observed)]
+        return Neighbour(row, item["caption"] or item["path"] or f"row {row}", labels, float(weight))
+
 
 def rank(judged: Judged) -> list[SuspectRow]:
     """All labelled rows, the likeliest wrong first; then rows without labels whose pair is worth a look."""
@@ -102,13 +143,26 @@ def rank(judged: Judged) -> list[SuspectRow]:
     for modality, (observed, corrupted) in judged.witnesses.items():
         labelled = np.flatnonzero(observed.any(1))
         entries += _entries(judged, modality, observed, corrupted, labelled)
-    entries.sort(key=lambda e: (-(e.probability or 0.0), e.row, e.modality or ""))
+    entries = _together(entries)
     labelled = judged.seen.view.observed().any(1).numpy()
     others = np.flatnonzero(~labelled & (judged.wrong_pair >= WORTH))
     nothing = np.zeros_like(judged.p)
     more = _entries(judged, None, nothing, np.full(len(nothing), np.nan), others)
     entries += sorted(more, key=lambda e: (-e.wrong_pair, e.row))
     return [dataclasses.replace(entry, rank=number) for number, entry in enumerate(entries, start=1)]
+
+
+def _together(entries: list[SuspectRow]) -> list[SuspectRow]:
+    """By evidence, the strongest first; suspects of one family follow the first of them, which names the family."""
+    entries = sorted(entries, key=lambda e: (-(e.evidence or 0.0), e.row, e.modality or ""))
+    suspects = [number for number, entry in enumerate(entries) if entry.suspect]
+    others = [number for number, entry in enumerate(entries) if not entry.suspect]
+    order = together(np.array(suspects, np.int64), np.array([entry.family for entry in entries], np.int64))
+    first: dict[int, int] = {}
+    for number in order:
+        first.setdefault(entries[number].family, entries[number].row)
+    ranked = [dataclasses.replace(entries[n], family=first[entries[n].family]) for n in order]
+    return ranked + [dataclasses.replace(entries[n], family=entries[n].row) for n in others]
 
 
 def _entries(
@@ -123,6 +177,8 @@ def _entries(
     counts = judged.counts(rows[told]) if len(told) else {}
     place = np.full(len(rows), -1)
     place[told] = np.arange(len(told))
+    near = judged.neighbours(rows[told])
+    evidence = judged.evidence(modality, corrupted)
     for k, row in enumerate(rows):
         wrong_pair = float(judged.wrong_pair[row])
         reason = _reason(judged, counts, place[k], p[k], given[k]) if place[k] >= 0 and labelled[k] else ""
@@ -132,11 +188,14 @@ def _entries(
             row=int(judged.seen.view.rows[row]),
             modality=modality,
             probability=float(corrupted[row]) if labelled[k] else None,
+            evidence=float(evidence[row]) if labelled[k] else None,
+            family=int(judged.family[row]) if labelled[k] else int(judged.seen.view.rows[row]),
             **_labels(judged, p[k], given[k]),
             wrong_pair=wrong_pair,
             reason=reason,
             pair_reason=why,
             partner=int(judged.seen.partner[row]),
+            neighbours=near[place[k]] if place[k] >= 0 else [],
             **_item(judged.seen, modality, row),
         )
 

@@ -20,7 +20,7 @@ def kept_posterior(seen: Seen) -> Posterior | None:
     rows, config = seen.model.rows, seen.model.config
     figures = seen.model.history[0] if seen.model.history else {}
     same = all(config["settings"].get(name, value) == value for name, value in OWN.items())
-    if not same or not {"probability", "corrupted"} <= rows.keys() or "noise_shares" not in figures:
+    if not same or not {"probability", "corrupted", "evidence"} <= rows.keys() or "noise_shares" not in figures:
         return None
     if not np.array_equal(rows["row"], seen.view.rows):
         return None
@@ -36,5 +36,6 @@ def kept_posterior(seen: Seen) -> Posterior | None:
         noise=dict.fromkeys(seen.view.features, model),
         kernel=RbfKernel(figures["kernel"], figures["gamma"], {}),
         ridge=figures["ridge"],
+        evidence=dict.fromkeys(seen.view.features, torch.from_numpy(rows["evidence"]).double()),
         right=torch.from_numpy(rows["right_pair"]).double() if "right_pair" in rows else None,
     )

@@ -9,15 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from crossbit.audit.alike import Neighbour
 from crossbit.audit.entries import SuspectRow
 from crossbit.storage.files import writing
 
+NEIGHBOURS = "STRUCT(row BIGINT, name VARCHAR, labels VARCHAR[], weight DOUBLE)[]"
 LABELS = "STRUCT(label VARCHAR, probability DOUBLE)[]"
 COLUMNS = {  # of audit.parquet and of the CSV file; `SuspectRow` says what they mean
     **{"rank": "BIGINT", "row": "BIGINT", "modality": "VARCHAR", "probability": "DOUBLE"},
+    **{"evidence": "DOUBLE", "family": "BIGINT"},
     **{"observed": "VARCHAR[]", "suggested": "VARCHAR[]", "wrong": LABELS, "missing": LABELS},
     **{"wrong_pair": "DOUBLE", "reason": "VARCHAR", "pair_reason": "VARCHAR", "partner": "BIGINT"},
-    **{"injected": "BOOLEAN", "caption": "VARCHAR", "path": "VARCHAR"},
+    **{"injected": "BOOLEAN", "neighbours": NEIGHBOURS, "caption": "VARCHAR", "path": "VARCHAR"},
 }
 
 
@@ -28,6 +31,7 @@ def as_rows(entries: Iterable[SuspectRow]) -> list[dict[str, Any]]:
         row = {name: getattr(entry, name) for name in COLUMNS}
         for name in ("wrong", "missing"):
             row[name] = [{"label": label, "probability": p} for label, p in row[name]]
+        row["neighbours"] = [vars(one) for one in row["neighbours"]]
         rows.append(row)
     return rows
 
@@ -53,7 +57,7 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     >>> row = {"rank": 1, "observed": ["a", "b"], "wrong": [{"label": "a", "probability": 0.9}]}
     >>> write_csv(file, [dict.fromkeys(COLUMNS) | row])
     >>> file.read_text().splitlines()[1]
-    '1,,,,a; b,,a 0.9000,,,,,,,,'
+    '1,,,,,,a; b,,a 0.9000,,,,,,,,,'
     """
     with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS)
@@ -63,5 +67,11 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def _text(value: Any) -> Any:
     if isinstance(value, list):
-        return "; ".join(one if isinstance(one, str) else f"{one['label']} {one['probability']:.4f}" for one in value)
+        return "; ".join(map(_part, value))
     return value
+
+
+def _part(one: Any) -> str:
+    if isinstance(one, str):
+        return one
+    return str(Neighbour(**one)) if "weight" in one else f"{one['label']} {one['probability']:.4f}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossbit.cli.output import Json, note, say, say_json, say_table, with_notes
+from crossbit.cli.output import Json, calling, note, say, say_json, say_table, with_notes
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
@@ -18,52 +18,122 @@ if TYPE_CHECKING:
 
 CLASSES = 10  # shown, at most
 CAPTION = 40  # characters of it that are shown
+TOP, TOP_OF_CLASS = 20, 3
 
 
 def audit(
     run: Run,
-    top: Annotated[int, typer.Option(metavar="N", help="How many rows and pairs to show.")] = 20,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"How many rows and pairs to show: {TOP}, if not given; {TOP_OF_CLASS} of each class; 200 on a sheet.",
+            show_default=False,
+        ),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="The data that the run was trained on, if they moved.")
     ] = None,
+    by_class: Annotated[bool, typer.Option("--by-class", help="Shows the first rows of each class.")] = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Writes all rows to this CSV file, which must not exist.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Writes a sheet with the pictures, to decide about by keyboard in a browser."
+        ),
+    ] = None,
+    apply: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Decisions that the sheet saved; goes with --out.")
+    ] = None,
+    accept_above: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Also accepts each undecided change of a label that is right with this probability; goes with --out.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The corrected labels, for `crossbit train --labels`.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find training rows whose labels look wrong, the most likely first.
+    """Find training rows whose labels look wrong, the strongest evidence first.
 
     Works on the run of any method. Each row is compared with all others. Shown
     are the probability that its labels are wrong, the labels it should have,
-    and the labels of its ten nearest neighbours. All rows are written to
-    RUN/audit.parquet; docs/audit.md explains its columns.
+    the labels of its ten nearest neighbours, and the rows that weigh most. All
+    rows are written to RUN/audit.parquet; docs/audit.md explains its columns.
 
     \b
     Examples:
       crossbit audit run
       crossbit audit run --top 100 --csv suspects.csv
-      crossbit audit run --json > audit.json
+      crossbit audit run --html sheet.html
+      crossbit audit run --apply decisions.jsonl --out labels.csv
+      crossbit audit run --accept-above 0.9 --out labels.csv
     """
-    if top < 1:
-        raise UserError(f"--top is {top}; it must be at least 1")
-    if csv is not None and as_json:
-        raise UserError("give --json or --csv FILE, one of them; RUN/audit.parquet has all rows either way")
-    if csv is not None:
-        check_new(csv)
+    repairs = apply is not None or accept_above is not None
+    _check(top, csv, html, out, as_json, repairs)
     from crossbit.audit import audit_run
+    from crossbit.audit.decisions import check_labels_file
 
-    found = audit_run(run, None if data is None else with_notes(RunFolder(run).data(data)), progress=note)
+    given = RunFolder(run).data(data)
+    if out is not None:
+        check_labels_file(given, out)
+    found = audit_run(run, given if data is None else with_notes(given), progress=note)
+    if out is not None:
+        return _repair(found, apply, accept_above, out)
     target = RunFolder(run).audit_file
     found.write_parquet(target)
     if csv is not None:
         found.write_csv(csv)
+    if html is not None:
+        found.write_html(html, top)
     if as_json:
-        return say_json(found.to_dict(top) | {"file": str(target)})
+        return say_json(found.to_dict(top or TOP) | {"file": str(target)})
     _say_summary(found)
-    _say_suspects(found, top)
-    _say_pairs(found, top)
-    say(f"\nall {len(found.entries):,} rows: {target}" + ("" if csv is None else f" and {csv}"))
+    if by_class:
+        _say_classes(found, top or TOP_OF_CLASS)
+    else:
+        _say_suspects(found, top or TOP)
+        _say_pairs(found, top or TOP)
+    written = " and ".join(str(file) for file in (target, csv) if file is not None)
+    say(f"\nall {len(found.entries):,} rows: {written}" + ("" if html is None else f"\nto decide about them: {html}"))
     return None
+
+
+def _check(
+    top: int | None, csv: Path | None, html: Path | None, out: Path | None, as_json: bool, repairs: bool
+) -> None:
+    """Options that do not go together, and files that exist."""
+    if top is not None and top < 1:
+        raise UserError(f"--top is {top}; it must be at least 1")
+    if csv is not None and as_json:
+        raise UserError("give --json or --csv FILE, one of them; RUN/audit.parquet has all rows either way")
+    if repairs != (out is not None):
+        right = "--apply decisions.jsonl --out labels.csv, or --accept-above 0.9 --out labels.csv"
+        raise UserError(f"corrected labels take both what to apply and where to write them, such as {right}")
+    if repairs and (csv is not None or html is not None or as_json):
+        raise UserError("--out writes corrected labels and nothing else; give --json, --csv and --html without it")
+    for file in (csv, html):
+        if file is not None:
+            check_new(file)
+
+
+def _repair(found: Audit, apply: Path | None, above: float | None, out: Path) -> None:
+    """Write corrected labels, and say what they are."""
+    from crossbit.audit.decisions import read_decisions, repair, write_labels
+
+    made = repair(found, [] if apply is None else read_decisions(apply, found), above)
+    write_labels(found, made, out)
+    if apply is not None:
+        say("decisions: " + ", ".join(f"{many:,} {kind}" for kind, many in made.decided.items()))
+    if above is not None:
+        say(f"proposals taken without a decision, from p {above:g} on: {made.taken:,}")
+    say(f"{made.changed:,} of {found.labelled:,} labelled rows have other labels now: {out}")
+    say(f"\nnext:\n  {calling()} train {found.seen.model.config['data']} --labels {out} --out RUN2")
 
 
 def _say_summary(found: Audit) -> None:
@@ -82,25 +152,44 @@ def _say_summary(found: Audit) -> None:
     say()
     say_table(head, rows, right=["rows", "wrong", "missing"])
     if len(found.classes) > CLASSES:
-        say(f"{len(found.classes) - CLASSES} more labels are in --json")
+        say(f"{len(found.classes) - CLASSES} more labels are in --json; --by-class shows rows of each")
 
 
 def _say_suspects(found: Audit, top: int) -> None:
-    suspects = found.suspects
-    if not suspects:
+    families = found.families
+    if not families:
         return say("\nno row's labels are worth a look")
-    say(f"\n{len(suspects):,} rows' labels are worth a look" + (f"; the first {top}" if len(suspects) > top else ""))
+    several = len(found.suspects) - len(families)
+    alike = f"; {several:,} of them are near-duplicates of another" if several else ""
+    say(
+        f"\n{len(found.suspects):,} rows' labels are worth a look{alike}"
+        + (f"; the first {top}" * (len(families) > top))
+    )
     say()
-    head = ["p", "row", "given", "suggested", "why"]
-    say_table(head, [_cells(entry) for entry in suspects[:top]], right=["p", "row"])
+    _say_rows([(family[0], len(family) - 1) for family in families[:top]])
     return None
 
 
-def _cells(entry: SuspectRow) -> list[str]:
+def _say_rows(entries: list[tuple[SuspectRow, int]]) -> None:
+    """Rows, each with how many others of its family there are."""
+    say_table(["p", "row", "given", "suggested", "why"], [_cells(*entry) for entry in entries], right=["p", "row"])
+
+
+def _say_classes(found: Audit, top: int) -> None:
+    """The first suspects of each class that has any, the class with the largest share of wrong labels first."""
+    for one in found.classes:
+        if suspects := found.of_class(one):
+            of = f" of {one.modality}" if one.modality else ""
+            share = "" if one.wrong is None else f"{100 * one.wrong:.0f} % of {one.given:,} look wrong, "
+            say(f"\n{one.label}{of}: {share}about {one.missing:.0f} rows lack it\n")
+            _say_rows([(entry, 0) for entry in suspects[:top]])
+
+
+def _cells(entry: SuspectRow, others: int) -> list[str]:
     """Probability, row and item, labels, suggested labels, reason."""
-    row = f"{entry.row}" + (f" {entry.modality}" if entry.modality else "")
-    item = _item(entry)
-    why = entry.reason + (f"\n{item}" if item else "")
+    row = f"{entry.row}" + (f" {entry.modality}" if entry.modality else "") + (f"\n+{others} alike" if others else "")
+    near = "; ".join(f"{_short(one.name)} [{', '.join(one.labels)}]" for one in entry.neighbours)
+    why = "\n".join(part for part in (entry.reason, _item(entry), near and f"most alike: {near}") if part)
     return [f"{entry.probability:.2f}", row, ", ".join(entry.observed), ", ".join(entry.suggested), why]
 
 
@@ -119,6 +208,9 @@ def _say_pairs(found: Audit, top: int) -> None:
 
 def _item(entry: SuspectRow) -> str:
     """What the row is, as far as the data say: its caption and its path."""
-    caption = " ".join((entry.caption or "").split())
-    short = caption if len(caption) <= CAPTION else f"{caption[: CAPTION - 1]}…"
-    return "  ".join(part for part in (short, entry.path) if part)
+    return "  ".join(part for part in (_short(entry.caption or ""), entry.path) if part)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CAPTION else f"{line[: CAPTION - 1]}…"

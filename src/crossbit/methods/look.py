@@ -32,7 +32,7 @@ from crossbit.posterior.words import in_words, summary
 
 FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
 ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
-KEPT = "corrupted", "probability", "right_pair"  # what the run folder keeps of each row
+KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
 COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
 
@@ -249,6 +249,8 @@ class Look(Method):
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
+            if not apart and modality in posterior.evidence:
+                self.buffers["evidence"] = posterior.evidence[modality].float()
         return {**summary(posterior, observed), "note": in_words(posterior, observed)[0]}
 
     def set_apart(self, posterior: Posterior) -> None:

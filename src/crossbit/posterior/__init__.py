@@ -38,6 +38,7 @@ class Posterior:
         prior: (n, c) the same before the row's own labels were looked at.
         corrupted: by modality (n,), the probability that the labels observed there are not the true ones; NaN for a row
             without labels. The modalities share one array unless each has its own labels.
+        evidence: by modality (n,), log-odds of the same; empty where too few rows have labels.
         single: every labelled row has one label, so probabilities of a row sum to 1.
         noise: by modality, how labels went wrong; empty where too few rows have labels.
         kernel, ridge: what was chosen; None where too few rows have labels.
@@ -57,6 +58,7 @@ class Posterior:
     right: Tensor | None = None
     alone: dict[str, Tensor] = field(default_factory=dict)
     of_modality: dict[str, Tensor] = field(default_factory=dict)
+    evidence: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def wrong_pairs(self) -> float:
@@ -121,9 +123,9 @@ def estimate_posterior(
         model = fit_noise(predicted[rows], y[rows], single=single, seed=seed)
         noise |= dict.fromkeys(modalities, model)
         z += model.logits(predicted) / len(witnesses)
-    labels, corrupted = _judge(z, witnesses, counted, noise)
+    labels, corrupted, evidence = _judge(z, witnesses, counted, noise)
     prior = next(iter(noise.values())).prior(z)
-    found = Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge)
+    found = Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge, evidence=evidence)
     if len(features) > 1:
         _judge_pairs(found, features, observed, mean, labelled, seed, together_out)
     return found
@@ -217,19 +219,22 @@ def _as_observed(
 
 def _judge(
     z: Tensor, witnesses: list[tuple[Tensor, list[str]]], counted: Tensor, noise: Mapping[str, NoiseModel]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The posterior after all witnesses (n, c), and of each of them whether it is wrong, given the others."""
+) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """The posterior after all witnesses (n, c), and of each of them whether it is wrong, given the others, and the
+    log-odds of that."""
     corrupted: dict[str, Tensor] = {}
+    evidence: dict[str, Tensor] = {}
     for number, (_, modalities) in enumerate(witnesses):
         others = [k for k in range(len(witnesses)) if k != number]
-        after, wrong = z, z.new_full((len(z),), torch.nan)
+        after, wrong, odds = z, *(z.new_full((len(z),), torch.nan) for _ in range(2))
         for k in [*others, number]:
             model = noise[witnesses[k][1][0]]
             y = witnesses[k][0].double()
             for rows in counted[k].nonzero().squeeze(1).split(CHUNK):
                 labels, changed = model.posterior(after[rows], y[rows])
                 if k == number:
-                    wrong[rows] = changed
+                    wrong[rows], odds[rows] = changed, model.evidence(after[rows], y[rows])
                 after = after.index_copy(0, rows, model.to_logits(labels))
         corrupted |= dict.fromkeys(modalities, wrong)
-    return model.prior(after), corrupted
+        evidence |= dict.fromkeys(modalities, odds)
+    return model.prior(after), corrupted, evidence

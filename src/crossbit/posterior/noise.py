@@ -176,8 +176,16 @@ class NoiseModel:
             (gradient,) = torch.autograd.grad(likelihood.sum(), z)
         z, likelihood = z.detach(), likelihood.detach()
         labels = (self.prior(z) + gradient).clamp(0, 1)
-        same = self.kinds["none"](z, y) + self._stays(y)
-        return labels, -torch.expm1((same - likelihood).clamp(max=0))
+        return labels, -torch.expm1(self._kept(z, y, likelihood))
+
+    def evidence(self, z: Tensor, y: Tensor) -> Tensor:
+        """Log-odds (n,) that labels y are not the true ones; they tell rows apart whose probability is 1 in digits."""
+        kept = self._kept(z, y, self.log_likelihood(z, y)).clamp(max=-TINY)
+        return torch.log(-torch.expm1(kept)) - kept
+
+    def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
+        """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
+        return (self.kinds["none"](z, y) + self._stays(y) - likelihood).clamp(max=0)
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
