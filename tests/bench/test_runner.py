@@ -573,14 +573,14 @@ def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
 def test_a_run_is_copied_while_another_process_drops_its_weights(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = ONE.replace('"nrch"', '"infonce"').replace("seeds = 1", "seeds = 1\nkeep_models = false")
     (place / "one.toml").write_text(text)
-    link = crossbit.runs.folder._link
+    link = crossbit.runs.folder.link_or_copy
 
     def gone(source: str, target: str) -> str:
         if Path(source).name in ("model.safetensors", "featurisers.json", "rows.npz"):
             raise FileNotFoundError(2, "removed after the folder was listed", source)
         return link(source, target)
 
-    monkeypatch.setattr("crossbit.runs.folder._link", gone)
+    monkeypatch.setattr("crossbit.runs.folder.link_or_copy", gone)
     monkeypatch.setattr("crossbit.bench.work.runner.drop_weights", lambda *_: None)
     results = run(prepare(place / "one.toml", place / "out", data_root=place))
     assert [result.status for result in results] == ["done", "done"], results
