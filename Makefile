@@ -52,6 +52,7 @@ bench: .venv/.made-dev ## measure again what needs no published code, and write 
 	$(RECORD) search -- -m benchmarks.speed.search
 	$(RECORD) mean-average-precision -- -m benchmarks.speed.mean_average_precision
 	$(RECORD) index -- -m benchmarks.speed.index
+	$(RECORD) searcher -- -m benchmarks.speed.searcher
 	$(RECORD) demo -- -m benchmarks.speed.demo
 	$(RECORD) nrch-speed -- -m benchmarks.published nrch speed
 	.venv/bin/python -m benchmarks.render

@@ -10,12 +10,17 @@ PAIRS, WORDS, NUMBERS = 4000, 3000, 256
 SYLLABLES = [first + vowel for first in "bdfgklmnprstvz" for vowel in "aeiou"]
 
 
-def captions() -> tuple[list[str], list[str]]:
-    """Captions of two to five common words, each as likely as another, and rare ones, half of all words; and these."""
+def captions(common_words: str) -> tuple[list[str], list[str]]:
+    """Captions of two to five common words, and rare ones, half of all words; and these.
+
+    The common words are "alike", each as frequent as another, or "zipf": that of rank r has chance 1 / (r + 1).
+    """
     random = np.random.default_rng(0)
     words = random.permutation([a + b + c for a in SYLLABLES for b in SYLLABLES for c in SYLLABLES])[:WORDS].tolist()
     common, rare = words[: WORDS // 2], words[WORDS // 2 :]
-    texts = [random.choice(common, random.integers(2, 6), replace=False).tolist() for _ in range(PAIRS)]
+    chances = np.ones(len(common)) if common_words == "alike" else 1 / np.arange(2, len(common) + 2)
+    chances /= chances.sum()
+    texts = [random.choice(common, random.integers(2, 6), replace=False, p=chances).tolist() for _ in range(PAIRS)]
     for word in rare:
         for row in random.choice(PAIRS, random.integers(1, 3), replace=False):
             texts[row].append(word)
@@ -30,11 +35,22 @@ def pictures(texts: list[str]) -> np.ndarray:
     return (sums + random.normal(size=sums.shape)).astype(np.float32)
 
 
+HALF = "cca-itq favours what is frequent: about half are found, and not many more by whole captions (known gaps)"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [64, 128])
-@pytest.mark.parametrize("method", ["cca-itq", "infonce"])
-def test_a_rare_word_finds_its_own_picture_among_ten(method: str, bits: int) -> None:
-    texts, rare = captions()
+@pytest.mark.parametrize(
+    ("method", "common_words"),
+    [
+        ("cca-itq", "alike"),
+        ("infonce", "alike"),
+        ("infonce", "zipf"),
+        pytest.param("cca-itq", "zipf", marks=pytest.mark.xfail(strict=True, reason=HALF)),
+    ],
+)
+def test_a_rare_word_finds_its_own_picture_among_ten(method: str, common_words: str, bits: int) -> None:
+    texts, rare = captions(common_words)
     rows, image = np.arange(PAIRS), pictures(texts)
     splits = {"train": rows, "query": rows[:0], "retrieval": rows}
     data = crossbit.PairedData("captions", {"image": image, "text": np.array(texts)}, None, splits)

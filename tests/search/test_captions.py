@@ -61,6 +61,17 @@ def test_scores_are_those_of_the_definition_in_parts_and_with_texts_gone(
     assert (np.diff(scores) <= 0).all()
 
 
+@pytest.mark.parametrize("query", [{"a"}, {"zebu"}, {"zebu", "a"}, {"zebu", "yak"}])
+def test_words_of_few_and_of_many_texts_are_scored_alike(query: set[str]) -> None:
+    texts = ["a zebu and a zebu", *["a b"] * 99, "zebu yak", *["c"] * 99]
+    expected = np.array(slow_scores(texts, query))
+    found, scores = Bm25([part_of(texts[:70]), part_of(texts[70:])]).search(query, len(texts))
+    assert found.tolist() == np.argsort(-expected.round(9), kind="stable")[: np.count_nonzero(expected)].tolist()
+    np.testing.assert_allclose(scores, expected[found], rtol=1e-12)
+    limited = Bm25([part_of(texts)]).search(query, 5, np.arange(len(texts)) > 50)[0]
+    assert limited.tolist() == [row for row in found.tolist() if row > 50][:5]
+
+
 def test_the_best_are_found_and_equals_are_in_their_order() -> None:
     bm25 = Bm25([part_of(["a b", "a", "a", "c", "a"])])
     assert bm25.search(["a"], 2)[0].tolist() == [1, 2]

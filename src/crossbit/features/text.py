@@ -128,7 +128,8 @@ class WordsFeaturiser(Featuriser):
 
     def knows(self, row: str) -> bool:
         """Whether a text holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
-        return bool(self.transform([row]).any())
+        words = self.company or ()
+        return any(part.knows(row) for part in self.parts.values()) or any(word in words for word in words_of(row))
 
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
         """A line for each unknown word that is not `found` otherwise, with the nearest known ones.

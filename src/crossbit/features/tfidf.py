@@ -34,6 +34,10 @@ class Tfidf:
         self.weights = np.ascontiguousarray(weights, dtype=np.float32)
         self._analyze = analyze
 
+    def knows(self, text: str) -> bool:
+        """Whether any word of a text has a column."""
+        return any(word in self.columns for word in self._analyze(text))
+
     def transform(self, texts: Sequence[str]) -> sparse.csr_array:
         """Texts (n,) to float32 (n, words)."""
         counted = [self._counts(text) for text in texts]

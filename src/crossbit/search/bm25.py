@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -98,6 +99,8 @@ class Bm25:
 
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word."""
+        if self.count == len(self.alive):
+            return any(word in part.at for part in self.parts)
         return len(self._entries(word)[0]) > 0
 
     def search(
@@ -110,17 +113,20 @@ class Bm25:
             k: how many, at most.
             among: bool (texts,), those that may be found.
         """
-        scores = np.zeros(len(self.alive))
+        rows, gains = [np.empty(0, np.int64)], [np.empty(0)]
         for word in dict.fromkeys(words):
-            rows, counts = self._entries(word)
-            rarity = np.log1p((self.count - len(rows) + 0.5) / (len(rows) + 0.5))
-            scores[rows] += rarity * counts * (K1 + 1) / (counts + self._damping[rows])
-        found = np.flatnonzero(scores if among is None else scores * among)
+            texts, counts = self._entries(word)
+            rarity = np.log1p((self.count - len(texts) + 0.5) / (len(texts) + 0.5))
+            rows.append(texts)
+            gains.append(rarity * counts * (K1 + 1) / (counts + self._damping[texts]))
+        found, scores = _summed(np.concatenate(rows), np.concatenate(gains), len(self.alive))
+        if among is not None:
+            found, scores = found[among[found]], scores[among[found]]
         if len(found) > k:
-            least = np.partition(scores[found], len(found) - k)[len(found) - k]
-            found = found[scores[found] >= least]
-        best = found[np.argsort(-scores[found], kind="stable")][:k]
-        return best, scores[best]
+            least = np.partition(scores, len(found) - k)[len(found) - k]
+            found, scores = found[scores >= least], scores[scores >= least]
+        best = np.argsort(-scores, kind="stable")[:k]
+        return found[best], scores[best]
 
     def _entries(self, word: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """The texts that are there and hold a word, and how often."""
@@ -133,3 +139,13 @@ class Bm25:
             return rows, counts
         there = self.alive[rows]
         return rows[there], counts[there]
+
+
+def _summed(rows: npt.NDArray[np.int64], gains: npt.NDArray[np.float64], of: int) -> tuple[Any, Any]:
+    """The rows that occur, of so many, ascending, and the sum of each one's gains."""
+    if len(rows) < of // 16:  # sorting them is quicker than looking at every row
+        found, place = np.unique(rows, return_inverse=True)
+        return found, np.bincount(place, gains)
+    sums = np.bincount(rows, gains, minlength=of)
+    found = np.flatnonzero(sums)
+    return found, sums[found]

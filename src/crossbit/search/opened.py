@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import pack, unpack
-from crossbit.index import Hits
 from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.search.build import index_path
@@ -20,7 +20,8 @@ from crossbit.search.fusion import fused, thing_of
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 
-DEPTH = 100  # hits of each way that are fused, or more where many are of few things
+DEPTH = 40  # hits of each way that are fused, or more where many are of few things
+Found = tuple[int, int | None, float | None]  # id, distance, cosine
 
 
 class OpenIndex:
@@ -53,14 +54,14 @@ class OpenIndex:
         depth, compared = k + (query.left_out is not None), 0
         depth = max(depth, DEPTH) if len(ways) > 1 else depth
         while True:
-            depth, found = min(depth, max(1, self.size)), {}
+            depth, ranked = min(depth, max(1, self.size)), {}
             if "captions" in ways:  # first, so that of equal scores theirs is before
-                found["captions"] = self._by_captions(query, depth, rerank, limits)
+                ranked["captions"] = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
-                found["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            hits = [hit for hit in fused(found) if thing_of(hit.id, hit.item) != query.left_out]
-            if len(hits) >= k or all(len(each) < depth for each in found.values()) or depth == self.size:
-                return tuple(hits[:k]), compared
+                ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
+            hits = [hit for hit in fused(self._hits(ranked)) if thing_of(hit.id, hit.item) != query.left_out]
+            if len(hits) >= k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
+                return tuple(replace(hit, why=query.in_common(hit.item)) for hit in hits[:k]), compared
             depth *= 4
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
@@ -76,21 +77,20 @@ class OpenIndex:
         """Close the index."""
         self.index.close()
 
-    def _by_codes(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[SearchHit], int]:
+    def _by_codes(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], int]:
         code = pack(query.embedding[None])
         if rerank and self.index.embeddings is not None:
             hits = self.index.embeddings.search(query.embedding, code, k, **limits)
         else:
             hits = self.index.search(code, k, **limits)
-        return [self._hit(query, *one) for one in _with_cosines(hits)], hits.compared
+        near = [None] * k if hits.cosines is None else hits.cosines[0].tolist()
+        found = zip(hits.ids[0].tolist(), hits.distances[0].tolist(), near, strict=False)
+        return [one for one in found if one[1] >= 0], hits.compared
 
-    def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> list[SearchHit]:
+    def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> list[Found]:
         among = None if limits["where"] is None else self.index.matching(**limits)
         ids = self.captions.search(query.words, k, among)
-        items = self.index.items(ids)
-        distances, near = self._compared(query, ids, rerank)
-        found = zip(ids.tolist(), distances, near, strict=True)
-        return [self._hit(query, id_, distance, items[id_], cosine) for id_, distance, cosine in found]
+        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True))
 
     def _compared(
         self, query: Query, ids: npt.NDArray[np.int64], rerank: bool
@@ -105,14 +105,12 @@ class OpenIndex:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
 
-    def _hit(
-        self, query: Query, id_: int, distance: int | None, item: Mapping[str, Any] | None, cosine: float | None
-    ) -> SearchHit:
-        known = dict(item or {})
-        return SearchHit(id_, self.modality, distance, cosine, known, query.in_common(known))
-
-
-def _with_cosines(hits: Hits) -> list[tuple[Any, ...]]:
-    found = hits[0]
-    near = [None] * len(found) if hits.cosines is None else hits.cosines[0].tolist()
-    return [(*hit, cosine) for hit, cosine in zip(found, near, strict=False)]
+    def _hits(self, ranked: Mapping[str, Sequence[Found]]) -> dict[str, list[SearchHit]]:
+        """With their items, which are fetched together."""
+        items = self.index.items(np.unique([id_ for found in ranked.values() for id_, _, _ in found]))
+        return {
+            way: [
+                SearchHit(id_, self.modality, distance, cosine, items.get(id_) or {}) for id_, distance, cosine in found
+            ]
+            for way, found in ranked.items()
+        }
