@@ -159,7 +159,7 @@ def hit_card(hit: SearchHit, picture: str, right: bool = False) -> Card:
     more = [", ".join(labels[:LABELS]) + (", ..." if len(labels) > LABELS else "")]
     more += [f"in common: {', '.join(hit.why)}" if hit.why else ""]
     more += [f"distance {hit.distance}" if hit.distance is not None else "", f"by {' and '.join(hit.by)}"]
-    more += [f"{hit.more} more" if hit.more else "", str(hit.item.get("path") or "")]
+    more += [f"{hit.more} more" if hit.more else "", Path(str(hit.item.get("path") or "")).name]
     return Card(picture, said, [line for line in more if line and line != said], right)
 
 
