@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +13,6 @@ from crossbit.bench.report.cells import Cell, Runs, cell_of, is_floor, row_of
 from crossbit.bench.report.table import Table, TableCell
 from crossbit.bench.work.store import Result
 from crossbit.evaluation.stats import summary
-
-PARTS = {"train": "training", "epoch": "an epoch", "encode": "encoding", "search": "search"}
 
 
 def times_tables(runs: Runs) -> list[Table]:
@@ -38,7 +37,7 @@ def _table(runs: Runs, bits: int, done: Sequence[Result]) -> Table:
         title=f"{runs.data}, times at {bits} bits",
         protocol=[_protocol(common, measure), f"machine: {machine_text(done)}"],
         first="method",
-        columns=[("", "runs"), ("", "epochs"), *(("seconds of a run", name) for name in PARTS.values()),
+        columns=[*((column.group, column.name) for column in COLUMNS),
                  *((f"{measure.partition('(')[0]}, database", database) for database in runs.databases)],
         rows=[line for line, floor in zip(body, low, strict=True) if not floor],
         floors=[line for line, floor in zip(body, low, strict=True) if floor],
@@ -48,15 +47,7 @@ def _table(runs: Runs, bits: int, done: Sequence[Result]) -> Table:
 
 def _entries(results: Sequence[Result], databases: Sequence[str], measure: str) -> list[TableCell]:
     trained = trainings(results)
-    epochs = sorted({result.epochs for result in trained if result.epochs is not None})
-    entries = [
-        TableCell(str(len(trained))),
-        TableCell(" to ".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]]))) or "–"),
-    ]
-    for part in PARTS:
-        values = [value for result in trained if (value := seconds_of(result, part)) is not None]
-        over = summary(values)
-        entries.append(TableCell(seconds_text(over.mean, over.sd) if over.n else "–"))
+    entries = [TableCell(column.text(trained) or "–") for column in COLUMNS]
     for database in databases:
         values = [value for result in results if (value := accuracy(result, database, measure)) is not None]
         entries.append(TableCell(figure_text(summary(values).mean, np.nan) if values else "–"))
@@ -75,6 +66,35 @@ def trainings(results: Iterable[Result]) -> list[Result]:
     for result in results:
         found.setdefault(result.same_training_as or result.id, result)
     return list(found.values())
+
+
+def _epochs(trained: Sequence[Result]) -> str:
+    epochs = sorted({result.epochs for result in trained if result.epochs is not None})
+    return " to ".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]])))
+
+
+def _seconds(part: str, trained: Sequence[Result]) -> str:
+    over = summary([value for result in trained if (value := seconds_of(result, part)) is not None])
+    return seconds_text(over.mean, over.sd) if over.n else ""
+
+
+class Column(NamedTuple):
+    """A column of the table, under the heading of its group."""
+
+    group: str
+    name: str
+    text: Callable[[Sequence[Result]], str]  # of a method's trainings; empty where nothing is known
+
+
+# A new column is a line here.
+COLUMNS = [
+    Column("", "runs", lambda trained: str(len(trained))),
+    Column("", "epochs", _epochs),
+    Column("seconds of a run", "training", partial(_seconds, "train")),
+    Column("seconds of a run", "an epoch", partial(_seconds, "epoch")),
+    Column("seconds of a run", "encoding", partial(_seconds, "encode")),
+    Column("seconds of a run", "search", partial(_seconds, "search")),
+]
 
 
 def seconds_of(result: Result, part: str) -> float | None:
