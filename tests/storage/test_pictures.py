@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from crossbit.errors import UserError
-from crossbit.storage.pictures import PictureError, picture_size, read_picture
+from crossbit.storage.pictures import PictureError, look, picture_size, read_picture
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)  # every grey value once
@@ -120,11 +120,32 @@ def test_grey_values_of_every_type_become_those_of_eight_bits(values: np.ndarray
         np.testing.assert_array_equal(read_picture(source), np.stack([RAMP] * 3, axis=2))
 
 
-def test_a_tiff_stored_the_other_way_round() -> None:
-    data = b"MM\0*" + struct.pack(">I", 8 + 2 * RAMP.size) + (RAMP.astype(">u2") * 257).tobytes()
-    tags = {256: 16, 257: 16, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: 2 * RAMP.size}
-    data += struct.pack(">H", len(tags)) + b"".join(struct.pack(">HHII", tag, 4, 1, tags[tag]) for tag in tags)
-    np.testing.assert_array_equal(read_picture(data + b"\0\0\0\0")[..., 0], RAMP)
+def tiff(values: np.ndarray, order: str) -> bytes:
+    """An uncompressed TIFF of these numbers (16, 16), as the format's description has it."""
+    size, kind = values.nbytes, {"u": 1, "i": 2}[values.dtype.kind]
+    tags = {256: 16, 257: 16, 258: values.itemsize * 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 16, 279: size, 339: kind}
+    data = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8 + size)
+    data += values.astype(values.dtype.newbyteorder(order)).tobytes() + struct.pack(order + "H", len(tags))
+    return data + b"".join(struct.pack(order + "HHII", tag, 4, 1, tags[tag]) for tag in tags) + b"\0\0\0\0"
+
+
+@pytest.mark.parametrize(
+    ("values", "order"),
+    [
+        (RAMP.astype(np.uint16) * 257, ">"),
+        (RAMP.astype(np.uint32) * 16_843_009, "<"),  # beyond what 32 bits with a sign hold
+        ((RAMP.astype(np.int16) - 128).astype(np.int8), "<"),
+        ((RAMP.astype(np.int16) - 128).astype(np.int8), ">"),
+        (RAMP.astype(np.int16) * 200 - 30_000, "<"),
+        (RAMP.astype(np.int16) * 200 - 30_000, ">"),
+        (RAMP.astype(np.int32) * 16_000_000 - 2_040_000_000, ">"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.dtype.str[1:],
+)
+def test_a_tiff_of_any_width_sign_and_byte_order(values: np.ndarray, order: str) -> None:
+    np.testing.assert_array_equal(read_picture(tiff(values, order))[..., 0], RAMP)
+    small = np.frombuffer(look(tiff(values, order))[2][: 16 * 16], np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(small, RAMP)
 
 
 def test_real_numbers_that_are_none() -> None:

@@ -24,6 +24,7 @@ LIMIT_NAME = "CROSSBIT_MAX_PIXELS"
 LOOK_SIDE, LOOK_COLOURS = 16, 4  # of how a picture looks: grey values, colours
 HINT = "give a picture file such as .png or .jpg"
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that exchange width and height
+_SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2  # the TIFF tag, and two of its values
 _pillow_limit = threading.Lock()
 
 
@@ -56,7 +57,7 @@ def read_picture(source: Source, *, limit: int | None = None) -> np.ndarray:
         return _of_array(source)
     with _opened(source, limit) as picture:
         picture.load()  # a PNG may keep its EXIF behind its pixels
-        return _colours(ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture)
+        return _colours(_upright(picture))
 
 
 def picture_size(source: Source, *, limit: int | None = None) -> tuple[int, int]:
@@ -84,7 +85,7 @@ def look(source: Source) -> tuple[int, int, bytes]:
         width, height = picture.size
         picture.draft(picture.mode, (LOOK_SIDE * 4, LOOK_SIDE * 4))
         picture.load()
-        upright = ImageOps.exif_transpose(picture) if turned > 1 else picture
+        upright = _upright(picture)
         if upright.mode not in ("RGB", "L") or upright.has_transparency_data:
             upright = Image.fromarray(_colours(upright))
         small = upright.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
@@ -218,6 +219,17 @@ def _orientation(picture: Image.Image) -> int:
         return int(picture.getexif().get(_ORIENTATION, 1))
     except Exception:  # a broken note beside sound pixels
         return 1
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """A loaded picture turned by its EXIF, its numbers with the sign that a TIFF gives them."""
+    kind = getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, (0,))[0]
+    upright = ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture
+    if kind == _SIGNED and upright.mode == "L":  # Pillow reads 8 bits as unsigned
+        return Image.fromarray(np.asarray(upright).view(np.int8).astype(np.int32))
+    if kind == _UNSIGNED and upright.mode == "I" and (np.asarray(upright) < 0).any():  # and 32 bits as signed
+        return Image.fromarray(np.asarray(upright).view(np.uint32).astype(np.float32))
+    return upright
 
 
 def _colours(picture: Image.Image) -> np.ndarray:
