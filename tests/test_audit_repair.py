@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from crossbit.audit import Audit, audit_run
 from crossbit.audit.alike import heaviest
@@ -268,13 +269,24 @@ def test_a_spreadsheets_encoding_and_quotes_stay(tmp_path: Path) -> None:
     assert data[:2] == b"\xff\xfe" and data[2:].decode("utf-16-le") == "".join(lines)
 
 
-def test_columns_of_bits(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("no", "yes"), [("0", "1"), ("FALSE", "TRUE"), ("0.0", "1.0")])
+def test_columns_of_bits(tmp_path: Path, no: str, yes: str) -> None:
     rows = make_collection(tmp_path, 6, table="csv")
     text = "file_name,caption,is_red,is_green\n"
-    text += "".join(f"{row['file_name']},c {n},{n % 2},0\n" for n, row in enumerate(rows))
+    text += "".join(f"{row['file_name']},c {n},{[no, yes][n % 2]},{[no, yes][n == 5]}\n" for n, row in enumerate(rows))
     (tmp_path / "table.csv").write_text(text)
     write_corrected(tmp_path, Columns(), {str(tmp_path / rows[0]["file_name"]): ["green"]}, tmp_path / "new.csv")
-    assert (tmp_path / "new.csv").read_text() == text.replace("c 0,0,0", "c 0,0,1")
+    assert (tmp_path / "new.csv").read_text() == text.replace(f"c 0,{no},{no}", f"c 0,{no},{yes}")
+
+
+def test_folders_whose_names_hold_what_parts_labels(tmp_path: Path) -> None:
+    names = ["black, white", "a;b", "[red]"]
+    for number, name in enumerate([*names, names[0]]):
+        (tmp_path / "c" / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "c" / name / f"{number}.png")
+    wanted = labels_of(tmp_path / "c") | {str(tmp_path / "c" / names[0] / "3.png"): [names[1]]}
+    write_corrected(tmp_path / "c", Columns(), wanted, tmp_path / "new.csv")
+    assert labels_by_picture(tmp_path / "new.csv", tmp_path / "c", Columns()) == wanted
 
 
 def test_from_a_collection_to_its_table_and_back(

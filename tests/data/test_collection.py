@@ -190,6 +190,8 @@ def test_a_flat_folder_of_pictures_says_what_it_lacks(tmp_path: Path) -> None:
     assert "pictures without captions or labels; put a table beside them" in refused(
         pictures(tmp_path, "a.png", "b.png")
     )
+    (tmp_path / "captions.xlsx").write_bytes(b"PK")
+    assert "as a table one of .csv, .tsv, .jsonl, .parquet is read, and not captions.xlsx" in refused(tmp_path)
 
 
 def test_a_saved_data_set_needs_its_package(tmp_path: Path) -> None:
@@ -257,10 +259,23 @@ def test_a_column_of_items_is_of_one_type(values: list[Any]) -> None:
         ([3, 1.0, None, 3], [["3"], ["1"], [], ["3"]]),
         ([["tree", "tree"], [], None], [["tree"], [], []]),
         (["tree; ;tree;"], [["tree"]]),
+        (["tree；river", "sky;tree"], [["tree", "river"], ["sky", "tree"]]),  # the same mark in two widths
+        (["猫、犬", "猫"], [["猫", "犬"], ["猫"]]),
+        (["قط، كلب"], [["قط", "كلب"]]),
+        (["tree\nbig river", "sky"], [["tree", "big river"], ["sky"]]),
+        (["tree,\nriver"], [["tree", "river"]]),
+        (["['tree', \"d'or\"]", "[]", "sky"], [["tree", "d'or"], [], ["sky"]]),  # as pandas writes a list
+        (["['tree' 'big river']", "['sky']"], [["tree", "big river"], ["sky"]]),  # and an array
+        (["[ 1 12]", "[3]"], [["1", "12"], ["3"]]),
+        (["('tree', 'sky')", "(unknown)"], [["tree", "sky"], ["(unknown)"]]),
+        (["[tree], [river]"], [["[tree]", "[river]"]]),  # no list
     ],
 )
 def test_labels_are_read_as_they_are_written(cells: list[Any], expected: list[list[str]]) -> None:
     assert labels._lists(cells)[0] == expected
+    for number, names in enumerate(expected):  # and written so that they are read again
+        again = [*cells[:number], labels.as_written(cells, names), *cells[number + 1 :]]
+        assert labels._lists(again)[0] == expected
 
 
 def test_columns_of_0_and_1_are_a_label_each(tmp_path: Path) -> None:
@@ -271,6 +286,21 @@ def test_columns_of_0_and_1_are_a_label_each(tmp_path: Path) -> None:
     assert [labels for _, _, labels in shown(load_data(table))] == [["tree"], ["river", "tree"], []]
     assert load_data(table, label_column="none").label is None
     assert load_data(table, label_column="label_tree,n").label_names == ["0", "1", "5", "6", "7"]  # 5 is no bit
+
+
+@pytest.mark.parametrize(("no", "yes"), [("FALSE", "TRUE"), ("false", "true"), ("0.0", "1.0"), ("False", "True")])
+def test_columns_of_0_and_1_as_programs_write_them(no: str, yes: str, tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    table = written(tmp_path / "c", f"file,caption,tree,river\na.png,one,{yes},{no}\nb.png,two,,{yes}\n")
+    assert [labels for _, _, labels in shown(load_data(table))] == [["tree"], ["river"]]
+
+
+def test_columns_of_lists_are_no_columns_of_0_and_1(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    rows = [{"file": name, "caption": "x", "parts": ["leaf"], "colours": ["red"]} for name in ("a.png", "b.png")]
+    table = tmp_path / "c" / "table.jsonl"
+    table.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert load_data(table).label is None
 
 
 def test_captions_of_one_picture_are_pairs_of_one_group(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ LABELS = ("labels", "label", "tags", "category", "categories", "class", "classes
 SPLIT = "split"
 NUMBERED = re.compile(rf"({'|'.join(CAPTIONS)})_?[0-9]+")
 NONE = "none"  # asked for in place of a column: there is none
-BITS = {0, 1, "0", "1"}  # True and False are 1 and 0
+BITS = {0: False, "0": False, "0.0": False, "false": False, 1: True, "1": True, "1.0": True, "true": True}
 
 
 @dataclass(frozen=True)
@@ -112,5 +112,15 @@ def _bits(table: Table, taken: set[str]) -> list[str]:
 
 
 def _is_bits(table: Table, name: str) -> bool:
-    values = {value if not isinstance(value, list | dict) else None for value in table.columns[name]}
-    return values - {None} <= BITS
+    return all(value is None or bit(value) is not None for value in table.columns[name])
+
+
+def bit(value: Any) -> bool | None:
+    """What a cell of a column of 0 and 1 says; None where it is neither.
+
+    >>> bit("TRUE"), bit(0.0), bit("2")
+    (True, False, None)
+    """
+    if isinstance(value, list | dict):
+        return None
+    return BITS.get(value.casefold() if isinstance(value, str) else value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.data.collection.columns import Roles
+from crossbit.data.collection.columns import Roles, bit
 from crossbit.data.collection.tables import Table
 
-JOINED = ";|,"  # the first that occurs in a column parts its cells
+# The first of these groups of which a character occurs in a column parts its cells: also as other scripts write it.
+JOINED = (";；؛", "|｜", ",，、،", "\n", "\t")
 MOST = 1000  # labels that are trained on: each is a column of the label matrix
-YES = {1, "1"}
+APART = re.compile(r"""(['"])\s+(?=['"])|(?<=\d)\s+(?=[-\d])""")  # NumPy's arrays as text have no commas
 
 
 def label_lists(table: Table, roles: Roles) -> tuple[list[list[str]], str]:
@@ -24,7 +27,7 @@ def label_lists(table: Table, roles: Roles) -> tuple[list[list[str]], str]:
         return [[] for _ in range(len(table))], ""
     if roles.bits:
         held = [(bit_name(name), table.columns[name]) for name in roles.labels]
-        rows = [[name for name, values in held if _hashable(values[row]) in YES] for row in range(len(table))]
+        rows = [[name for name, values in held if bit(values[row])] for row in range(len(table))]
         return rows, f"{len(held)} columns of 0 and 1"
     parts = [_lists(table.columns[name]) for name in roles.labels]
     rows = [_distinct(name for lists, _ in parts for name in lists[row]) for row in range(len(table))]
@@ -52,14 +55,33 @@ def _lists(values: Sequence[Any]) -> tuple[list[list[str]], str]:
     texts = [value for value in values if isinstance(value, str)]
     if any(isinstance(value, list) for value in values):
         return [_distinct(_names(value)) for value in values], "lists"
-    lists = {text: _json(text) for text in set(texts) if text.startswith("[")}
-    if lists and all(isinstance(each, list) for each in lists.values()):
-        return [_distinct(_names(lists.get(v, v) if isinstance(v, str) else v)) for v in values], "JSON lists"
-    mark = next((mark for mark in JOINED if any(mark in text for text in texts)), None)
-    if mark is None:
+    if lists := _lists_in(texts):
+        return [_distinct(_names(lists.get(v, v) if isinstance(v, str) else v)) for v in values], "lists"
+    marks = next((marks for marks in JOINED if any(mark in text for mark in marks for text in texts)), "")
+    if not marks:
         return [_distinct(_names(value)) for value in values], "one a row"
-    cut = [value.split(mark) if isinstance(value, str) else value for value in values]
-    return [_distinct(_names(value)) for value in cut], f"joined by '{mark}'"
+    cut = [re.split(f"[{marks}]", value) if isinstance(value, str) else value for value in values]
+    shown = {"\n": "line breaks", "\t": "tabs"}.get(marks, f"'{marks[0]}'")
+    return [_distinct(_names(value)) for value in cut], f"joined by {shown}"
+
+
+def as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
+    """Labels in the form in which a column has them.
+
+    >>> as_written(["tree; river", "fox"], ["fox", "tree"]), as_written(["['tree']"], ["fox", "tree"])
+    ('fox; tree', '["fox", "tree"]')
+    """
+    if any(isinstance(value, list) for value in values):
+        return list(names)
+    texts = [value for value in values if isinstance(value, str)]
+    if _lists_in(texts):
+        return json.dumps(list(names), ensure_ascii=False)
+    if not texts and len(names) == 1 and names[0].isdecimal():
+        return int(names[0])
+    marks = (mark for marks in JOINED for mark in marks)
+    mark = next((mark for mark in marks if any(mark in text for text in texts)), ";")
+    space = " " if any(f"{mark} " in text for text in texts) else ""
+    return f"{mark}{space}".join(names)
 
 
 def _names(value: Any) -> list[str]:
@@ -78,11 +100,22 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for one in names for name in _names(one)))
 
 
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
+def _lists_in(texts: Iterable[str]) -> dict[str, list[Any]]:
+    """The texts that are lists, as JSON, Python or NumPy write them; none where one in square brackets is no list."""
+    read = {text: _list(text) for text in set(texts) if text.startswith(("[", "(", "{"))}
+    if any(found is None for text, found in read.items() if text.startswith("[")):
+        return {}
+    return {text: found for text, found in read.items() if found is not None}
+
+
+def _list(text: str) -> list[Any] | None:
+    for parsed, form in ((json.loads, text), (ast.literal_eval, APART.sub(r"\1, ", text))):
+        try:
+            found = parsed(form)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        return list(found) if isinstance(found, list | tuple | set) else None
+    return None
 
 
 def bit_name(column: str) -> str:
@@ -91,7 +124,3 @@ def bit_name(column: str) -> str:
         if column.casefold().startswith(prefix) and len(column) > len(prefix):
             return column[len(prefix) :].strip()
     return column
-
-
-def _hashable(value: Any) -> Any:
-    return value if not isinstance(value, list | dict) else None

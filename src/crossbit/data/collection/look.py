@@ -139,7 +139,7 @@ class Collection:
             first = f", such as {self.skipped[0]}" if self.skipped else ""
             raise UserError(
                 f"{self.path}: {len(self.pictures)} of {len(self.table):,} pictures can be read, and "
-                f"{len(self.skipped):,} are left out{first}"
+                f"{len(self.skipped):,} are left out{first}; {FEWEST} are the fewest that can be trained on"
             )
         if not any(picture.captions or picture.labels for picture in self.pictures):
             held = ", ".join(self.table.columns)

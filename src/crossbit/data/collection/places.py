@@ -113,9 +113,12 @@ def _classes(folder: Path) -> Table:
     files = [file.relative_to(folder) for file in files_below(folder, left_out)]
     labels = [list(file.parts[:-1]) for file in files]
     if not any(labels):
+        other = [file.name for file in files if not has_picture_name(file) and not file.name.startswith(".")]
+        known = ", ".join(READERS)
+        beside = f" (as a table one of {known} is read, and not {other[0]})" if other else ""
         raise UserError(
             f"{folder} holds pictures without captions or labels; put a table beside them with the columns "
-            "file_name and caption, or the pictures into a folder for each class"
+            f"file_name and caption{beside}, or the pictures into a folder for each class"
         )
     skipped = [
         Skipped("", name, reason, f"is left out: {reason}") for reason, all_ in left_out.names.items() for name in all_

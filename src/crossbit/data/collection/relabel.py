@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from crossbit.data.collection.columns import Columns, Roles, choose_columns
-from crossbit.data.collection.labels import JOINED, bit_name, label_lists
+from crossbit.data.collection.columns import Columns, Roles, bit, choose_columns
+from crossbit.data.collection.labels import JOINED, as_written, bit_name, label_lists
 from crossbit.data.collection.look import find_files
 from crossbit.data.collection.places import LABEL, PICTURE, read_place
 from crossbit.data.collection.tables import Table, csv_form, read_table
@@ -88,18 +88,16 @@ def _cells(table: Table, roles: Roles, before: Sequence[str], wanted: Sequence[s
     if roles.bits:
         changed = {column: bit_name(column) in wanted for column in roles.labels}
         return {
-            column: (
-                str(int(on)) if isinstance(next(v for v in table.columns[column] if v is not None), str) else int(on)
-            )
+            column: _bit_as_written(table.columns[column], on)
             for column, on in changed.items()
             if on != (bit_name(column) in before)
         }
     first, *others = roles.labels
     if not others:
-        return {first: _as_written(table.columns[first], wanted)}
+        return {first: as_written(table.columns[first], wanted)}
     elsewhere = {column: [n for n in wanted if n in _parts(table, column, before)] for column in others}
     kept = [name for name in wanted if not any(name in names for names in elsewhere.values())]
-    return {column: _as_written(table.columns[column], names) for column, names in {first: kept, **elsewhere}.items()}
+    return {column: as_written(table.columns[column], names) for column, names in {first: kept, **elsewhere}.items()}
 
 
 def _parts(table: Table, column: str, before: Sequence[str]) -> list[str]:
@@ -108,18 +106,10 @@ def _parts(table: Table, column: str, before: Sequence[str]) -> list[str]:
     return [name for name in before if name in {n for names in label_lists(table, roles)[0] for n in names}]
 
 
-def _as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
-    """Labels in the form in which a column has them."""
-    if any(isinstance(value, list) for value in values):
-        return list(names)
-    texts = [value for value in values if isinstance(value, str)]
-    if texts and all(text.startswith("[") for text in texts):
-        return json.dumps(list(names), ensure_ascii=False)
-    if not texts and len(names) == 1 and names[0].isdecimal():
-        return int(names[0])
-    mark = next((mark for mark in JOINED if any(mark in text for text in texts)), JOINED[0])
-    space = " " if any(f"{mark} " in text for text in texts) else ""
-    return f"{mark}{space}".join(names)
+def _bit_as_written(values: Sequence[Any], on: bool) -> Any:
+    """0 or 1 as a column has it: `TRUE`, `1.0` or a number."""
+    plain = str(int(on)) if any(isinstance(value, str) for value in values) else int(on)
+    return next((value for value in values if value is not None and bit(value) == on), plain)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -188,12 +178,14 @@ def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
 
 
 def _write_plain(table: Table, roles: Roles, names: list[list[str]], after: Mapping[int, list[str]], out: Path) -> None:
-    """Files and labels; for folders, which have no table."""
+    """Files and labels; for folders, which have no table. Lists, where a name holds what would part it."""
+    lists = [after.get(row, held) for row, held in enumerate(names)]
+    apart = any(name.startswith(("[", "(", "{")) or set(name) & set("".join(JOINED)) for held in lists for name in held)
     with writing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([PICTURE, LABEL])
-        for row, picture in enumerate(table.columns[roles.picture]):
-            writer.writerow([os.fspath(picture), ";".join(after.get(row, names[row]))])
+        for picture, held in zip(table.columns[roles.picture], lists, strict=True):
+            writer.writerow([os.fspath(picture), json.dumps(held, ensure_ascii=False) if apart else ";".join(held)])
 
 
 WRITERS: dict[str, Callable[[Table, Mapping[int, Cells], Path], None]] = {
