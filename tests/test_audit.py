@@ -341,6 +341,6 @@ def test_without_labels_there_is_nothing_to_audit(tmp_path: Path, command: Comma
     label = np.zeros((240, 3), np.uint8)
     label[:QUERIES, 0] = 1
     data = toy(label=label, label_names=None)
-    refused(command("audit", run_of(tmp_path, "bare", data, UCCH)), "nothing to audit")
+    refused(command("audit", run_of(tmp_path, "bare", data, UCCH)), "no labels in its training rows")
     (tmp_path / "bare.npz").unlink()
     refused(command("audit", tmp_path / "bare"), "--data DATA")

@@ -348,3 +348,24 @@ def test_the_connection_itself_reaches_nothing_beyond_the_file(index: LocalIndex
             connection.execute(statement)
     assert os.listdir(tmp_path) == ["secret.csv"]
     assert len(numbers) == 3
+
+
+@pytest.mark.parametrize(
+    ("held", "where", "right"),
+    [
+        ("labels", "label = 'fox'", "list_contains(labels, 'fox')"),
+        ("labels", "'fox' = Label", "list_contains(labels, 'fox')"),
+        ("labels", "size < 3 AND name <> 'x' AND label LIKE '%fox%'", "list_contains(labels, 'fox')"),
+        ("labels", "label IS NULL", "list_contains(labels, 'text')"),
+        ("label", "list_contains(labels, 'fox')", "label = 'fox'"),
+    ],
+)
+def test_one_label_or_several_the_right_filter_is_told(tmp_path: Path, held: str, where: str, right: str) -> None:
+    values = [["fox", "forest"], ["car"]] if held == "labels" else ["fox", "car"]
+    items = [{"name": "a", "size": 1, held: one} for one in values]
+    with LocalIndex(tmp_path / "x.index", bits=8) as index:
+        index.add([1, 2], np.zeros((2, 1), np.uint8), items=items)
+        told = refused(index, where)
+        assert f"take {right}" in told
+        if "text" not in right:
+            assert index.search(np.zeros((1, 1), np.uint8), where=right).ids[0].tolist()[0] == 1

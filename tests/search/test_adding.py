@@ -142,8 +142,9 @@ def test_a_folder_is_exchanged(one_step: bool, tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_was_moved_away_by_a_killed_process_is_put_back(tmp_path: Path) -> None:
-    (tmp_path / ".x.0123abcd").mkdir()
-    (tmp_path / ".x.0123abcd" / "a.txt").write_text("old")
+    for name in (".x.0123abcd", ".x.4567cdef.old"):  # the one that was to be put there, and the one that was there
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("old" if name.endswith("old") else "new")
     with alone_with(tmp_path / "x"):
         assert (tmp_path / "x" / "a.txt").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".x.lock", "x"]

@@ -161,8 +161,7 @@ def audit_run(
     >>> first.row, first.observed, first.suggested, first.reason
     (20, ['1'], ['0'], 'given `1`; of its 10 nearest by image 0 have it, 10 have `0`; by text 0 and 10')
     """
-    progress("reading the run and its data")
-    seen = read_seen(run, data)
+    seen = read_seen(run, data, progress)
     labelled = seen.view.observed().any(1)
     progress(f"estimating the labels of {int(labelled.sum()):,} rows from one another")
     posterior, alike = judge(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.data.observed import training_labels
+from crossbit.data.observed import training_labels, unlabelled
 from crossbit.data.split import group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
@@ -48,12 +49,17 @@ class Seen:
         return self.data.label_names or [str(c) for c in range(self.data.classes)]
 
 
-def read_seen(run: str | os.PathLike[str], data: str | os.PathLike[str] | PairedData | None = None) -> Seen:
+def read_seen(
+    run: str | os.PathLike[str],
+    data: str | os.PathLike[str] | PairedData | None = None,
+    progress: Callable[[str], Any] = lambda line: None,
+) -> Seen:
     """Find out what a run saw.
 
     Args:
         run: the folder of a finished run.
         data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
+        progress: called with a line before what takes time.
 
     Raises:
         UserError: no run folder, an unfinished one, or a model saved alone; data that are not there, that are others
@@ -62,12 +68,15 @@ def read_seen(run: str | os.PathLike[str], data: str | os.PathLike[str] | Paired
     folder = RunFolder(run)
     model, held = load_model(folder), folder.arrays()
     data = _with_seen_labels(folder.data(data), folder)
+    if without := unlabelled(data):
+        some = "" if len(without) == len(model.modalities) else f" of {' and '.join(without)}"
+        compared = "an audit compares labels with those of their neighbours"
+        raise UserError(f"data '{data.name}' has no labels{some} in its training rows; {compared}, so give it some")
+    progress("computing the features of the run's rows")
     rows = np.concatenate([held["rows"], np.setdiff1d(data.splits["train"], held["rows"])])
     partner = rows.copy()
     partner[: len(held["rows"])] = held["rows"][held["pairing"]]
     view = _view(model, data, rows, partner)
-    if not view.observed().any():
-        raise UserError(f"no training row of data '{data.name}' has a label; there is nothing to audit")
     return Seen(folder.path, model, data, view, partner, named(held, "changed_label"))
 
 
@@ -94,8 +103,5 @@ def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray)
 
 def _labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
     """Observed labels (rows, classes) by modality, zeros for rows outside the training split."""
-    try:
-        labels = training_labels(data, modalities, rows)
-    except UserError as error:
-        raise UserError(f"{error}; an audit compares labels with those of their neighbours") from error
+    labels = training_labels(data, modalities, rows)
     return {modality: torch.from_numpy(array) for modality, array in labels.items()}

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import duckdb
 
 from crossbit.errors import UserError, unknown
 
 BEFORE = "SELECT id FROM items WHERE (\n"  # what DuckDB reads before the expression
+FORMS = {"label": ("labels", "list_contains(labels, {})"), "labels": ("label", "label = {}")}  # items have one or other
 QUOTES = ('"{}"', "“{}”", "„{}“", "‘{}’", "`{}`")  # that people put around text
 TEXT = re.compile(r"'(?:[^']|'')*'")
 
 
-def no_column(where: str, name: str, columns: Iterable[str]) -> UserError:
-    """The error for a name that is no column: it may be text in the wrong quotes."""
+def no_column(where: str, name: str, columns: Collection[str]) -> UserError:
+    """The error for a name that is no column: text in the wrong quotes, or one label where there are lists."""
     text = name.strip("“”„‘’`").replace("'", "''")
     if any(quote.format(name) in where or quote.format(text) == name for quote in QUOTES):
         return UserError(
             f"unknown column '{name}'; double quotes name a column, text goes in single quotes: '{text}'; "
             f"known columns: {', '.join(columns)}"
         )
+    other, form = FORMS.get(name.casefold(), ("", ""))
+    if other in columns:
+        right = form.format(_text_in(where, where.casefold().find(name.casefold())))
+        return UserError(f"unknown column '{name}'; take {right}; known columns: {', '.join(columns)}")
     return UserError(f"{unknown('column', name, columns)}; text goes in single quotes: '{text}'")
 
 
@@ -67,9 +72,13 @@ def _in_list(where: str, columns: Iterable[str]) -> str:
     outside = TEXT.sub("", where)
     named = [name for name in columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", outside, re.IGNORECASE)]
     column = named[0] if len(named) == 1 else "COLUMN"
-    text = TEXT.search(where)
-    value = text[0].replace("%", "") if text else "'text'"
-    return f"for a column of lists: list_contains({column}, {value})"
+    return f"for a column of lists: list_contains({column}, {_text_in(where)})"
+
+
+def _text_in(where: str, after: int = 0) -> str:
+    """The first text of an expression behind a place, or else the first, without the marks of LIKE."""
+    text = TEXT.search(where, after) or TEXT.search(where)
+    return text[0].replace("%", "") if text else "'text'"
 
 
 def _reserved(name: str, connection: duckdb.DuckDBPyConnection) -> bool:

@@ -161,15 +161,15 @@ class RunFolder:
                 left.unlink(missing_ok=True)
 
     def copy_to(self, target: Path, *, without: Sequence[str] = (), **changes: Any) -> None:
-        """A run folder with the same files, but those `without` and the index, and another config.json: this one with
-        `changes`.
+        """A run folder with the same files, but those `without`, hidden ones and the index, and another config.json:
+        this one with `changes`.
 
         Files are linked where the disk can: none of them is ever changed in place, as those of an index are.
         """
         beside = target.with_name(f".{target.name}.copy")
         for old in (beside, target):
             shutil.rmtree(old, ignore_errors=True)
-        left_out = shutil.ignore_patterns(self.config_file.name, self.index.name, *without)
+        left_out = shutil.ignore_patterns(self.config_file.name, self.index.name, ".*", *without)
         shutil.copytree(self.path, beside, copy_function=link_or_copy, ignore=left_out)
         write_json(RunFolder(beside).config_file, {**self.config, **changes})
         os.replace(beside, target)

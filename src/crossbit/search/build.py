@@ -24,6 +24,7 @@ from crossbit.index.paths import check_path
 from crossbit.model import Model
 from crossbit.search.captions import write_captions
 from crossbit.search.items import hashes_of, ids_of, items_of
+from crossbit.storage.exchange import alone_with
 from crossbit.storage.files import check_new, writing_folder
 
 CHUNK = 16_384  # rows encoded and added at a time; a search reads few segments sooner than many
@@ -58,7 +59,8 @@ def index_data(
     progress: Progress = lambda line: None,
 ) -> dict[str, int]:
     """Encode rows of data and write an index per modality, with its embeddings, into a new folder, whole or not at all.
-    Ids are made of the data's paths, and are row numbers where it has none.
+    Ids are made of the data's paths, and are row numbers where it has none. What a killed process left half made beside
+    the folder is removed.
 
     Args:
         model: encodes; modalities that the data lacks are an error.
@@ -73,13 +75,15 @@ def index_data(
         How many codes each modality's index holds.
 
     Raises:
-        UserError: `uri` is there already or cannot be written; the data does not fit the model.
+        UserError: `uri` is there already or cannot be written; another process makes it; the data does not fit the
+            model.
     """
     _check_place(uri, model, data)
     target = check_new(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     ids, made_by = ids_of(data, rows), encoder_of(model) if encoder is None else encoder
-    with writing_folder(target) as folder:
+    with alone_with(target), writing_folder(target) as folder:
         for modality in model.modalities:
             with LocalIndex(index_path(folder, modality), bits=model.bits, encoder=made_by) as index:
                 for done, some, named in _chunks(rows, ids):

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from crossbit.errors import UserError
-from crossbit.storage.files import link_or_copy, sync_folder, synced
+from crossbit.storage.files import beside, leftovers, link_or_copy, sync_folder, synced
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
-_HIDDEN = "[0-9a-f]" * 8
 
 
 @contextmanager
 def alone_with(folder: Path) -> Iterator[None]:
-    """Hold a folder that is to be changed, after clearing up what a killed process left beside it.
+    """Hold a folder that is to be made or changed, after clearing up what a killed process left beside it.
 
     Raises:
         UserError: another process holds it.
@@ -33,9 +30,7 @@ def alone_with(folder: Path) -> Iterator[None]:
     except Timeout:
         raise UserError(f"another process changes {folder}; wait until it ends") from None
     try:
-        for left in folder.parent.glob(f".{escape(folder.name)}.{_HIDDEN}"):
-            _restore(left, folder)
-            shutil.rmtree(left, ignore_errors=True)
+        _clear_up(folder)
         yield
     finally:
         lock.release()
@@ -51,7 +46,7 @@ def copy_beside(folder: Path, *linked: str) -> Iterator[Path]:
         folder: held by `alone_with`.
         linked: endings of files that are never changed in place: they are linked where the disk can.
     """
-    copy = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    copy = beside(folder)
     try:
         shutil.copytree(
             folder, copy, copy_function=lambda a, b: (link_or_copy if a.endswith(linked) else shutil.copy2)(a, b)
@@ -69,7 +64,7 @@ def take_place(copy: Path, folder: Path) -> None:
     """
     synced(copy)
     if not _exchanged(copy, folder):
-        old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        old = beside(_moved(folder))
         os.rename(folder, old)
         os.rename(copy, folder)
         os.rename(old, copy)
@@ -82,7 +77,16 @@ def _exchanged(one: Path, other: Path) -> bool:
     return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
-def _restore(left: Path, folder: Path) -> None:
-    """Put back what was moved away by a process that was killed before it put another in its place."""
-    if not folder.exists():
-        os.rename(left, folder)
+def _moved(folder: Path) -> Path:
+    """The name from which that of a folder is made while it is moved away, unlike that of one half made."""
+    return folder.with_name(f"{folder.name}.old")
+
+
+def _clear_up(folder: Path) -> None:
+    """Put back what was moved away by a process that was killed before it put another in its place; remove the rest."""
+    for left in leftovers(_moved(folder), folders=True):
+        if not folder.exists():
+            os.rename(left, folder)
+        shutil.rmtree(left, ignore_errors=True)
+    for left in leftovers(folder, folders=True):
+        shutil.rmtree(left, ignore_errors=True)

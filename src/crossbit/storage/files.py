@@ -32,7 +32,7 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(path)
-    temporary = _beside(target)
+    temporary = beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)  # made now, so that a place that cannot be written is told before the work
@@ -62,7 +62,7 @@ def writing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     ['y.txt']
     """
     target = refuse_existing(path)
-    temporary = _beside(target)
+    temporary = beside(target)
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
@@ -93,8 +93,9 @@ def link_or_copy(source: str, target: str) -> str:
     return target
 
 
-def leftovers(path: str | os.PathLike[str]) -> list[Path]:
-    """The temporary files that `writing(path)` left beside it when the process was killed.
+def leftovers(path: str | os.PathLike[str], *, folders: bool = False) -> list[Path]:
+    """The temporary files that `writing(path)` left beside it when the process was killed; or folders, as
+    `writing_folder(path)` leaves them.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -104,12 +105,12 @@ def leftovers(path: str | os.PathLike[str]) -> list[Path]:
     ['.x.0123abcd.txt']
     """
     target = Path(path)
-    name = re.compile(rf"\.{re.escape(target.stem)}\.[0-9a-f]{{8}}{re.escape(target.suffix)}")  # as `_beside` makes it
-    beside = target.parent.iterdir() if target.parent.is_dir() else []
-    return [file for file in beside if name.fullmatch(file.name) and file.is_file()]
+    name = re.compile(rf"\.{re.escape(target.stem)}\.[0-9a-f]{{8}}{re.escape(target.suffix)}")  # as `beside` makes it
+    held = target.parent.iterdir() if target.parent.is_dir() else []
+    return [each for each in held if name.fullmatch(each.name) and (each.is_dir() if folders else each.is_file())]
 
 
-def _beside(target: Path) -> Path:
+def beside(target: Path) -> Path:
     """A hidden path in the same folder that nobody else uses."""
     return target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
 
