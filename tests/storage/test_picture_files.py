@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from crossbit.data.described import fingerprint
 from crossbit.data.types import PairedData
 from crossbit.features import fit_featuriser
 from crossbit.features.base import squares
-from crossbit.storage import picture_facts
+from crossbit.features.cached import clear_features, kept_features
+from crossbit.storage import file_cache, picture_facts
+from crossbit.storage import squares as squares_module
 from crossbit.storage.file_cache import SETTLED
 from crossbit.storage.look_ahead import looking_ahead
 from crossbit.storage.picture_facts import facts_of
@@ -45,6 +49,55 @@ def test_a_block_is_each_picture_as_the_one_reader_gives_it(paths: list[Path]) -
     assert np.array_equal(files.read(24), expected)
     assert np.array_equal(squares(files[np.array([4, 1])], 24), expected[[4, 1]])
     assert files.shape == (6,) and len(files[:0].read(24)) == 0
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are decoded, in the order in which that is done."""
+    names: list[str] = []
+    monkeypatch.setattr(
+        squares_module, "read_picture", lambda path: names.append(Path(path).name) or read_picture(path)
+    )
+    return names
+
+
+def test_a_file_is_decoded_once_until_it_changes(
+    paths: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_cache, "SETTLED", 0)
+    first = PictureFiles(paths).read(24)
+    assert len(decoded) == len(paths)
+    assert np.array_equal(PictureFiles(paths[::-1]).read(24), first[::-1]) and len(decoded) == len(paths)
+    Image.new("RGB", (30, 22), "red").save(paths[2])
+    again = PictureFiles(paths).read(24)
+    assert decoded[len(paths) :] == [paths[2].name] and (again[2] == [255, 0, 0]).all()
+    PictureFiles(paths).read(16)  # another size is another picture
+    assert len(decoded) == 2 * len(paths) + 1
+    large = len(decoded) + 2 * len(paths)
+    for _ in range(2):
+        PictureFiles(paths).read(squares_module.LARGEST + 1)  # large ones are not kept
+    assert len(decoded) == large
+
+
+def test_small_pictures_damaged_in_the_cache_are_decoded_again(
+    paths: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_cache, "SETTLED", 0)
+    first = PictureFiles(paths).read(24)
+    with contextlib.closing(sqlite3.connect(squares_module.squares_file())) as base, base:
+        base.execute("UPDATE found SET value = ?", (b"no zlib",))
+    assert np.array_equal(PictureFiles(paths).read(24), first) and len(decoded) == 2 * len(paths)
+    squares_module.squares_file().write_bytes(b"no SQLite")
+    assert np.array_equal(PictureFiles(paths).read(24), first)
+
+
+def test_small_pictures_are_shown_and_cleared(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_cache, "SETTLED", 0)
+    PictureFiles(paths).read(24)
+    (kept,) = kept_features()
+    assert kept.rows == len(paths) and kept.size == kept.folder.stat().st_size > 0
+    clear_features()
+    assert kept_features() == [] and not kept.folder.exists()
 
 
 def test_files_are_never_taken_for_an_array(paths: list[Path]) -> None:

@@ -8,6 +8,7 @@ processes do not get in one another's way.
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import threading
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from crossbit.errors import UserError
 from crossbit.storage.cache import cache_folder
 from crossbit.storage.files import read_json, write_json
+from crossbit.storage.squares import kept_squares, squares_file
 
 KEY = 16  # bytes of a row's key
 RECORD = np.dtype([("key", f"V{KEY}"), ("check", "<u4")])
@@ -102,7 +104,7 @@ def features_folder() -> Path:
 
 
 def kept_features() -> list[KeptFeatures]:
-    """What is kept of every network, by name."""
+    """What is kept of every network, by name; and the small pictures that built-in features are made of."""
     found = []
     for about in sorted(features_folder().glob("*/about.json")):
         files = [file for file in about.parent.iterdir() if file.is_file()]
@@ -111,17 +113,22 @@ def kept_features() -> list[KeptFeatures]:
         with contextlib.suppress(UserError, KeyError, TypeError):
             name = str(read_json(about)["features"])
         found.append(KeptFeatures(name, rows, sum(file.stat().st_size for file in files), about.parent))
-    return sorted(found, key=lambda kept: kept.features)
+    found.sort(key=lambda kept: kept.features)
+    small = kept_squares()
+    return (
+        [*found, KeptFeatures("pictures, made small", small.rows, small.size, squares_file())] if small.rows else found
+    )
 
 
 def clear_features() -> None:
-    """Remove all that is kept; a process that goes on computing keeps what it has.
+    """Remove all that `kept_features` names; a process that goes on computing keeps what it has.
 
     Raises:
         UserError: it cannot be removed.
     """
-    if features_folder().exists():
+    for path, remove in ((features_folder(), shutil.rmtree), (squares_file(), os.unlink)):
         try:
-            shutil.rmtree(features_folder())
+            if path.exists():
+                remove(path)
         except OSError as error:
             raise UserError(f"cannot remove {error.filename}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from crossbit.storage.cache import cache_folder
 
 SETTLED = 2_000_000_000  # nanoseconds: a file written less than this ago may be written again within one tick of mtime
 ASKED = 500  # paths in one question: SQLite takes 999
-_TABLE = "CREATE TABLE IF NOT EXISTS found (path BLOB PRIMARY KEY, stamp TEXT, value BLOB) WITHOUT ROWID"
+_TABLE = "CREATE TABLE IF NOT EXISTS found (path BLOB PRIMARY KEY, stamp TEXT, value BLOB)"
 
 
 class FileCache:
@@ -22,6 +22,7 @@ class FileCache:
 
     Args:
         kind: what the values are and depend on, but for the file itself; a value of another kind is not given.
+        name: of the SQLite file; it keeps one value for each path.
 
     >>> import tempfile; file = os.path.join(tempfile.mkdtemp(), "a"); _ = open(file, "w").write("x")
     >>> os.utime(file, (0, 0))
@@ -31,13 +32,13 @@ class FileCache:
     ...     before = cache.get(stamps)
     """
 
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, name: str = "files.sqlite") -> None:
+        self.kind, self.name = kind, name
 
     def __enter__(self) -> Self:
         try:
             cache_folder().mkdir(parents=True, exist_ok=True)
-            self.base = sqlite3.connect(cache_folder() / "files.sqlite", timeout=10)
+            self.base = sqlite3.connect(cache_folder() / self.name, timeout=10)
             self.base.execute(_TABLE)
         except (OSError, sqlite3.Error):
             self.base = sqlite3.connect(":memory:")
@@ -69,6 +70,12 @@ class FileCache:
                 rows = self.base.execute(question, some)
                 found |= {keys[key]: value for key, stamp, value in rows if stamp == stamps[keys[key]]}
         return found
+
+    def __len__(self) -> int:
+        """How many values are kept, of any kind."""
+        with contextlib.suppress(sqlite3.Error):
+            return int(self.base.execute("SELECT count(*) FROM found").fetchone()[0])
+        return 0
 
     def put(self, stamps: Mapping[str, str], values: Mapping[str, bytes]) -> None:
         """Keep the values of files that have a stamp."""

@@ -9,8 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from crossbit.storage.lazy import Lazy, rows_per_block
-from crossbit.storage.pictures import read_picture, to_square
-from crossbit.storage.threads import in_threads
+from crossbit.storage.squares import squares_of_files
 
 
 class PictureFiles:
@@ -66,9 +65,7 @@ class PictureFiles:
             PictureError: one cannot be read.
         """
         place = {path: number for number, path in enumerate(dict.fromkeys(self))}  # each is decoded once
-        out = np.empty((len(place), side, side, 3), np.uint8)
-        for number, picture in enumerate(in_threads(lambda path: to_square(read_picture(path), side), place)):
-            out[number] = picture
+        out = squares_of_files(list(place), side)
         return out if len(place) == len(self) else out[[place[path] for path in self]]
 
     def lazy(self, side: int) -> Lazy:
