@@ -15,6 +15,7 @@ from crossbit.posterior.choice import choose, simplex
 from crossbit.posterior.noise import SEVERAL, SINGLE, NoiseModel, fit_noise
 from crossbit.posterior.pairs import right_pairs
 from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
+from crossbit.posterior.sharing import share_probability
 from crossbit.posterior.words import in_words, noise_kind, summary, wrong_shares
 
 
@@ -425,3 +426,17 @@ def test_nothing_to_learn_from_is_no_error(features):
     found = estimate_posterior(held, of(label))
     assert found.labels.isfinite().all()
     assert found.corrupted["image"].isfinite().all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.6])
+@pytest.mark.parametrize("classes", [3, 64, 65, 300])
+def test_sharing_a_label_is_one_less_the_product_over_classes(classes: int, share: float) -> None:
+    """Few classes and many, unlikely labels and labels that are certain."""
+    random = torch.Generator().manual_seed(classes)
+    p, q = (torch.rand(n, classes, generator=random).pow(8) for n in (7, 5))
+    for rows in (p, q):
+        certain = torch.rand(rows.shape, generator=random) < share
+        rows[certain] = torch.rand(int(certain.sum()), generator=random).round(decimals=1)
+    expected = 1 - (1 - p.double().unsqueeze(1) * q.double()).prod(2)
+    assert torch.allclose(share_probability(p, q).double(), expected, atol=2e-6, rtol=0)
+    assert torch.allclose(share_probability(p.double(), q.double()), expected, atol=1e-6, rtol=0)

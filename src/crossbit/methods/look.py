@@ -28,6 +28,7 @@ from crossbit.networks import linear_layers
 from crossbit.networks.pictures import with_backbone
 from crossbit.posterior import LEAST as ESTIMATED
 from crossbit.posterior import Posterior, estimate_posterior
+from crossbit.posterior.sharing import share_probability
 from crossbit.posterior.words import in_words, summary
 
 FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
@@ -70,29 +71,6 @@ class LookSettings(PictureSettings):
 
 
 # --- losses -----------------------------------------------------------------------------------------------------------
-
-
-def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
-    """S (m, n): probability that two rows have a label in common.
-
-    Args:
-        p, q: (m, c) and (n, c) probabilities of their labels.
-        single: a row has one label: sum_c p_c q_c; else labels are independent: 1 - prod_c (1 - p_c q_c).
-
-    >>> p = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
-    >>> share_probability(p, p)
-    tensor([[0.4375, 0.5000],
-            [0.5000, 1.0000]])
-    >>> share_probability(p, p, single=True)
-    tensor([[0.5000, 0.5000],
-            [0.5000, 1.0000]])
-    """
-    if single:
-        return (p @ q.t()).clamp(0, 1)
-    none = torch.ones(len(p), len(q), dtype=p.dtype, device=p.device)
-    for a, b in zip(p.t(), q.t(), strict=True):
-        none.addcmul_(none, torch.outer(a, b), value=-1)
-    return 1 - none
 
 
 def similarity_loss(u: Tensor, v: Tensor, target: Tensor, *, sharpness: float = 4.0, offset: float = 0.0) -> Tensor:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,40 +20,78 @@ from torch.nn import functional as F
 
 TINY = 1e-9  # probabilities are kept this far from 0 and 1
 NEVER = -1e30  # log of nothing, with finite gradients
-Likelihood = Callable[[Tensor, Tensor], Tensor]  # z, y -> log-likelihood (n,)
+NOTHING = 1e-300
+
+
+class Seen:
+    """Logits z and observed labels y of rows, and the parts (n,) that the likelihoods of several kinds share.
+
+    Each part goes over all classes, and is computed once.
+    """
+
+    def __init__(self, z: Tensor, y: Tensor) -> None:
+        self.z, self.y = z, y
+
+    @cached_property
+    def odds(self) -> Tensor:
+        """P(label) / P(no label) (n, c): no number is too large, as logits are kept within `SURE`."""
+        return self.z.exp()
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """log P(y), labels independent given the features: sum over classes of log P(y_c)."""
+        return (self.z * self.y - self.odds.log1p()).sum(1)
+
+    @cached_property
+    def out(self) -> Tensor:
+        """log of the sum over the labels j in y of P(y - j) / P(y)."""
+        return ((self.y > 0) / self.odds).sum(1).clamp(min=NOTHING).log()
+
+    @cached_property
+    def into(self) -> Tensor:
+        """log of the sum over the labels k not in y of P(y + k) / P(y)."""
+        return ((self.y == 0) * self.odds).sum(1).clamp(min=NOTHING).log()
+
+    @cached_property
+    def log_class(self) -> Tensor:
+        """log P(class) (n, c) of rows with one label."""
+        return self.z.log_softmax(1)
+
+
+Likelihood = Callable[[Seen], Tensor]  # -> log-likelihood (n,)
 
 
 # --- kinds of noise, several labels a row -----------------------------------------------------------------------------
 
 
-def _as_they_are(z: Tensor, y: Tensor) -> Tensor:
-    """Nothing was changed: sum over classes of log P(y_c), independent given the features."""
-    return (z * y - F.softplus(z)).sum(1)
+def _as_they_are(seen: Seen) -> Tensor:
+    """Nothing was changed."""
+    return seen.kept
 
 
-def swap_one(z: Tensor, y: Tensor) -> Tensor:
+def swap_one(seen: Seen) -> Tensor:
     """One label was taken for another: the truth is y without j and with k, for some j in y and k not in y.
 
     P(y - j + k) = P(y) exp(z_k - z_j), and each such swap has probability 1 / (|y| (c - |y|)).
     """
-    size = y.sum(1)
-    ways = (size * (y.shape[1] - size)).clamp(min=1).log()
-    return _as_they_are(z, y) + _over(-z, y > 0) + _over(z, y == 0) - ways
+    size = seen.y.sum(1)
+    ways = (size * (seen.y.shape[1] - size)).clamp(min=1).log()
+    return seen.kept + seen.out + seen.into - ways
 
 
-def omit_one(z: Tensor, y: Tensor) -> Tensor:
+def omit_one(seen: Seen) -> Tensor:
     """One label is missing: the truth is y with k, and had |y| + 1 labels to lose."""
-    return _as_they_are(z, y) + _over(z, y == 0) - y.sum(1).add(1).log()
+    return seen.kept + seen.into - seen.y.sum(1).add(1).log()
 
 
-def add_one(z: Tensor, y: Tensor) -> Tensor:
+def add_one(seen: Seen) -> Tensor:
     """One label is too many: the truth is y without j, and had c - |y| + 1 labels to gain."""
-    return _as_they_are(z, y) + _over(-z, y > 0) - (y.shape[1] - y.sum(1)).add(1).log()
+    return seen.kept + seen.out - (seen.y.shape[1] - seen.y.sum(1)).add(1).log()
 
 
-def resample(z: Tensor, y: Tensor) -> Tensor:
+def resample(seen: Seen) -> Tensor:
     """A random set of the true one's size, as likely as any other of that size: P(size) / (c choose size)."""
-    return log_size(z, y.sum(1).long()) - log_ways(y)
+    return log_size(seen.z, seen.y.sum(1).long()) - log_ways(seen.y)
 
 
 def log_ways(y: Tensor) -> Tensor:
@@ -88,14 +127,14 @@ def _over(z: Tensor, where: Tensor) -> Tensor:
 # --- one label a row --------------------------------------------------------------------------------------------------
 
 
-def _right_class(z: Tensor, y: Tensor) -> Tensor:
-    return (z.log_softmax(1) * y).sum(1)
+def _right_class(seen: Seen) -> Tensor:
+    return (seen.log_class * seen.y).sum(1)
 
 
-def flip(z: Tensor, y: Tensor) -> Tensor:
+def flip(seen: Seen) -> Tensor:
     """Another class, any of them alike: (1 - P(y)) / (c - 1)."""
-    others = _over(z.log_softmax(1), y == 0)
-    return others - math.log(max(1, y.shape[1] - 1))
+    others = _over(seen.log_class, seen.y == 0)
+    return others - math.log(max(1, seen.y.shape[1] - 1))
 
 
 SEVERAL: dict[str, Likelihood] = {
@@ -185,7 +224,7 @@ class NoiseModel:
 
     def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
         """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
-        return (self.kinds["none"](z, y) + self._stays(y) - likelihood).clamp(max=0)
+        return (self.kinds["none"](Seen(z, y)) + self._stays(y) - likelihood).clamp(max=0)
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
@@ -193,7 +232,8 @@ class NoiseModel:
 
 
 def _mixed(z: Tensor, y: Tensor, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:
-    parts = torch.stack([kind(z, y) for kind in kinds.values()], dim=1)
+    seen = Seen(z, y)
+    parts = torch.stack([kind(seen) for kind in kinds.values()], dim=1)
     return (parts + log_shares).logsumexp(1)
 
 
@@ -227,7 +267,7 @@ def fit_noise(
 
 def _still(known: Tensor) -> Likelihood:
     """A likelihood (n,) that does not depend on z."""
-    return lambda z, y: known
+    return lambda seen: known
 
 
 def _fewest(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> NoiseModel:
@@ -266,7 +306,7 @@ def _fitted(
     steepness = f.new_tensor(steep).log().requires_grad_()
     frequency = y.mean(0).clamp(1e-4, 1 - 1e-4)
     centre, mean = frequency.log() if single else frequency.logit(), f.mean(0)
-    shrunk = shrinkage(f, y)
+    apart, shrunk = f - mean, shrinkage(f, y)
     offset = torch.zeros_like(centre).requires_grad_()
     odds = torch.full((len(kinds) - 1,), log_odds).to(f).requires_grad_()
     optimizer = torch.optim.LBFGS([steepness, offset, odds], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
@@ -279,7 +319,7 @@ def _fitted(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        z = (slope() * (f - mean) + centre + offset).clamp(-SURE, SURE)
+        z = (slope() * apart + centre + offset).clamp(-SURE, SURE)
         penalty = TIED * offset.square().sum() - FEW * log_shares().mean()
         penalty = penalty + STEEP[1] * (steepness - math.log(STEEP[0])).square()
         loss = (penalty - _mixed(z, y, kinds, log_shares()).sum()) / len(y)
