@@ -35,20 +35,10 @@ def pictures(texts: list[str]) -> np.ndarray:
     return (sums + random.normal(size=sums.shape)).astype(np.float32)
 
 
-HALF = "cca-itq favours what is frequent: about half are found, and not many more by whole captions (known gaps)"
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [64, 128])
-@pytest.mark.parametrize(
-    ("method", "common_words"),
-    [
-        ("cca-itq", "alike"),
-        ("infonce", "alike"),
-        ("infonce", "zipf"),
-        pytest.param("cca-itq", "zipf", marks=pytest.mark.xfail(strict=True, reason=HALF)),
-    ],
-)
+@pytest.mark.parametrize("common_words", ["alike", "zipf"])
+@pytest.mark.parametrize("method", ["cca-itq", "infonce"])
 def test_a_rare_word_finds_its_own_picture_among_ten(method: str, common_words: str, bits: int) -> None:
     texts, rare = captions(common_words)
     rows, image = np.arange(PAIRS), pictures(texts)

@@ -1,5 +1,7 @@
 """The shared CCA space against scikit-learn's and a slow version, ITQ's promises, and the methods on awkward data."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -10,7 +12,7 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
 from crossbit.methods import Task, View, get, make_settings
-from crossbit.methods.cca import canonical_correlation, iterative_quantisation
+from crossbit.methods.cca import canonical_correlation, iterative_quantisation, own_first
 from crossbit.methods.linear import random_rotation
 from crossbit.training import train
 
@@ -179,6 +181,63 @@ def test_constant_features_and_hardly_any_rows(name, n):
         assert torch.isfinite(method.networks[modality](features)).all()
     codes = method.networks["image"](x)
     assert (codes == codes[0]).all()
+
+
+def test_own_first_with_loops():
+    rng = np.random.default_rng(0)
+    x, y, groups = rng.normal(size=(40, 3)), rng.normal(size=(40, 3)), rng.integers(15, size=40)
+    y[:20] += 2 * x[:20]
+    y[5] = y[6]  # a tie: neither is first, unless they are of one group
+    cosine = (x / np.linalg.norm(x, axis=1, keepdims=True)) @ (y / np.linalg.norm(y, axis=1, keepdims=True)).T
+    first = []
+    for similar in (cosine, cosine.T):
+        for i in range(40):
+            first.append(all(similar[i, i] > similar[i, j] for j in range(40) if groups[j] != groups[i]))
+    assert 0 < np.mean(first) < 1
+    assert own_first(torch.tensor(x), torch.tensor(y), groups) == pytest.approx(np.mean(first))
+
+
+def items(n=600, seed=0):
+    """Two modalities that show twelve hidden numbers, a few of them much more than the others."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.normal(size=(n, 12)) * np.geomspace(1, 0.1, 12)
+    x, y = (hidden @ rng.normal(size=(12, width)) + 0.02 * rng.normal(size=(n, width)) for width in (20, 16))
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
+
+
+def chosen(x, y, groups=None, **settings):
+    """The regularisation that is used, and what was said of it."""
+    cls, said = get("cca-sign"), []
+    made = cls(make_settings(cls, settings), Task({"image": x.shape[1], "text": y.shape[1]}, 0, 16))
+    view = View({"image": x, "text": y}, None, np.arange(len(x)), epochs=1, seed=0, groups=groups, say=said.append)
+    return made.train_epoch(view)["regularisation"], said
+
+
+def test_regularisation_is_weak_where_held_out_pairs_are_told_apart():
+    x, y = items()
+    used, said = chosen(x, y)
+    assert used == 0.01
+    assert re.fullmatch("regularisation 0.01 in place of 3: with it .*% of 120 held-out pairs find .* first", said[0])
+    assert chosen(x, y, weak=3.0) == (3.0, [])
+    assert chosen(x, y, regularisation=0.001) == (0.001, [])
+
+
+def test_regularisation_stays_where_they_are_not():
+    x, y = items()
+    mixed = y.clone()
+    mixed[:300] = y[torch.randperm(300, generator=torch.Generator().manual_seed(0))]  # half of the pairs are wrong
+    assert chosen(x, mixed) == (3.0, [])
+    assert chosen(x[:400], y[:400]) == (3.0, [])  # too few to say
+    data = toy()
+    assert chosen(*(torch.tensor(data[m], dtype=torch.float32) for m in ("image", "text"))) == (3.0, [])  # kinds only
+
+
+def test_pairs_of_one_group_are_no_rivals_and_are_held_out_together():
+    x, y = (one.repeat(5, 1) for one in items())  # five pairs show the same thing
+    things = np.tile(np.arange(600), 5)
+    assert chosen(x, y)[0] == 3.0
+    assert chosen(x, y, groups=things)[0] == 0.01
+    assert chosen(x, y, groups=things % 300)[0] == 3.0  # 60 groups are too few
 
 
 def test_wrong_pairs_are_not_related():

@@ -12,12 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from crossbit.methods.base import Task, View
 from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, mean_of, random_rotation
 from crossbit.methods.settings import Count, Settings, Weight
+
+ROWS = 20_000  # that the choice between strong and weak regularisation looks at, at most
+LEAST, MOST = 100, 1000  # pairs held out for it: fewer say too little, more are not compared
+OWN_FIRST = 0.75  # the share of them whose own partner has to come first
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,9 @@ class CcaSettings(Settings):
     regularisation: Annotated[
         Weight, "added to each variance, in mean variances of the modality; chosen on held-out rows"
     ] = 3.0
+    weak: Annotated[
+        Weight, "regularisation in its place where most held-out pairs then find their own partner first"
+    ] = 0.01
     power: Annotated[Weight, "directions are weighted by their correlation to this power; chosen on held-out rows"] = (
         2.0
     )
@@ -55,6 +64,11 @@ class SharedSpace:
     means: tuple[Tensor, Tensor]
     maps: tuple[Tensor, Tensor]
     correlations: Tensor
+
+    def of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Both modalities' rows in the space, (n, k) each."""
+        first, second = ((z.double() - m) @ w for z, m, w in zip((x, y), self.means, self.maps, strict=True))
+        return first, second
 
 
 def canonical_correlation(
@@ -103,6 +117,22 @@ def _inverse_root(covariance: Tensor, regularisation: float) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance + ridge)
     varies = values > 1e-12 * values[-1].clamp(min=0)
     return vectors * torch.where(varies, values, torch.inf).rsqrt()
+
+
+def own_first(x: Tensor, y: Tensor, groups: np.ndarray) -> float:
+    """The share of pairs whose own partner is more similar, by cosine, than every row of another group; both ways.
+
+    Args:
+        x, y: embeddings (n, k), row i of both is pair i.
+        groups: (n,) the number of each pair's group.
+
+    >>> own_first(torch.eye(3), torch.eye(3)[[0, 2, 1]], np.arange(3))
+    0.3333333333333333
+    """
+    similar, group = F.normalize(x) @ F.normalize(y).t(), torch.from_numpy(groups).to(x.device)
+    others = similar.masked_fill(group[:, None] == group, -torch.inf)
+    first = [similar.diagonal() > others.amax(side) for side in (0, 1)]
+    return torch.stack(first).double().mean().item()
 
 
 # --- iterative quantisation -------------------------------------------------------------------------------------------
@@ -157,14 +187,23 @@ class CcaSign(ClosedForm):
     title = "Signs of a shared CCA space (Hotelling 1936)"
     Settings: ClassVar[type] = CcaSettings
 
+    def __init__(self, settings: Any, task: Task) -> None:
+        super().__init__(settings, task)
+        self.buffers["regularisation"] = torch.tensor(settings.regularisation, dtype=torch.float64)  # that is used
+
     @classmethod
     def build_encoders(cls, settings: CcaSettings, task: Task) -> Mapping[str, nn.Module]:
         return {modality: LinearEncoder(dim, task.bits) for modality, dim in task.widths.items()}
 
+    def train_epoch(self, view: View) -> dict[str, Any]:
+        return {**super().train_epoch(view), "regularisation": self.buffers["regularisation"].item()}
+
     def fit(self, view: View) -> float:
         settings, features = self.settings, [view.features[modality] for modality in self.task.dims]
         directions = min(self.task.bits, *self.task.widths.values())
-        options = {"regularisation": settings.regularisation, "power": settings.power}
+        regularisation = self.regularisation(view, directions)
+        self.buffers["regularisation"] = torch.tensor(regularisation, dtype=torch.float64)
+        options = {"regularisation": regularisation, "power": settings.power}
         space = canonical_correlation(features[0], features[1], directions, **options)
         rotation, loss = self.rotate(view, space)
         for modality, mean, weight in zip(self.task.dims, space.means, space.maps, strict=True):
@@ -172,6 +211,26 @@ class CcaSign(ClosedForm):
             encoder.mean.copy_(mean)
             encoder.weight.copy_(weight @ rotation)
         return loss
+
+    def regularisation(self, view: View, directions: int) -> float:
+        """The weak one if it tells held-out pairs apart, else the strong one, which keeps what many pairs share."""
+        settings, rng = self.settings, np.random.default_rng(view.random_seed(1))
+        rows = rng.permutation(len(view))[:ROWS]
+        groups = rows if view.groups is None else view.groups[rows]
+        names = rng.permutation(np.unique(groups))
+        held = np.isin(groups, names[: len(names) // 5])
+        if settings.weak >= settings.regularisation or len(names) // 5 < LEAST:
+            return settings.regularisation
+        x, y = (view.features[modality] for modality in self.task.dims)
+        fitted, judged = torch.from_numpy(rows[~held]), torch.from_numpy(rows[held][:MOST])
+        options = {"regularisation": settings.weak, "power": settings.power}
+        space = canonical_correlation(x[fitted], y[fitted], directions, **options)
+        share = own_first(*space.of(x[judged], y[judged]), groups[held][:MOST])
+        if share <= OWN_FIRST:
+            return settings.regularisation
+        found = f"with it {share:.0%} of {len(judged):,} held-out pairs find their own partner first"
+        view.say(f"regularisation {settings.weak:g} in place of {settings.regularisation:g}: {found}")
+        return settings.weak
 
     def rotate(self, view: View, space: SharedSpace) -> tuple[Tensor, float]:
         """What the shared space is multiplied by before the sign, (k, bits), and the loss to report."""
