@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 from collections.abc import Callable
@@ -11,6 +13,8 @@ from typing import NoReturn
 
 import pytest
 from hypothesis import settings
+
+gc.disable()  # until all is collected: what is imported stays
 
 IN_CI = os.environ.get("CI", "").lower() == "true"
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,7 +26,15 @@ for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 settings.register_profile("local", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("fast", max_examples=15, deadline=None)
 settings.load_profile("ci" if IN_CI else "local")
+
+
+def pytest_collection_finish() -> None:
+    """From here on the garbage collector runs, and looks only at what the tests make."""
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # DuckDB complains of what is not collected in the end
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

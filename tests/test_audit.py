@@ -184,6 +184,7 @@ def test_another_posterior_is_not_taken_for_it(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_method_without_labels_is_audited_by_those_of_the_data(tmp_path: Path) -> None:
     data = toy()
     observed, mask = corrupt(np.asarray(data.label), "flip:0.3", 3)

@@ -87,6 +87,7 @@ def test_evidence_tells_rows_apart_that_are_certain(found: Audit) -> None:
     assert len(certain) > 20 and len(set(certain)) == len(certain)
 
 
+@pytest.mark.slow
 def test_near_duplicates_stand_together_and_count_once(tmp_path: Path) -> None:
     data = toy(200)
     x = {modality: array.copy() for modality, array in data.modalities.items()}
@@ -179,6 +180,7 @@ def test_a_single_label_is_only_exchanged() -> None:
     assert proposal(entry, 0.9, single=False) == []
 
 
+@pytest.mark.slow
 def test_corrected_labels_are_trained_on(place: Path, found: Audit, tmp_path: Path, command: Command) -> None:
     out = tmp_path / "labels.csv"
     before = (place / "several.npz").read_bytes()
@@ -289,6 +291,7 @@ def test_folders_whose_names_hold_what_parts_labels(tmp_path: Path) -> None:
     assert labels_by_picture(tmp_path / "new.csv", tmp_path / "c", Columns()) == wanted
 
 
+@pytest.mark.slow
 def test_from_a_collection_to_its_table_and_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
@@ -399,6 +402,7 @@ class Sheet(HTMLParser):
             self.scripts.append(data)
 
 
+@pytest.mark.slow
 def test_a_sheet_holds_all_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     monkeypatch.chdir(tmp_path)
     make_collection(Path("photos"), 80)

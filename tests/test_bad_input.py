@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 from crossbit.cli import main
 from tiny import TRAIN, Command, arrays, runner, vectors
 
+Held = tuple[int, int, int] | None  # of a file its number, size and last change; None of a folder
 NOBODY = os.geteuid() != 0 if hasattr(os, "geteuid") else False  # root may write everywhere
 
 
@@ -34,6 +33,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing of the kind")
     (folder / "codes.npy").touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def before(place: Path) -> dict[str, Held]:
+    return contents(place)
 
 
 def data_files(folder: Path) -> None:
@@ -242,31 +246,29 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_told_in_one_line_and_changes_nothing(
-    name: str, place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    name: str, place: Path, before: dict[str, Held], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, said = MISTAKES[name]
     monkeypatch.chdir(place)
-    before = dict(contents(place))
     ran = command(*words)
     assert ran.code == 2
     assert ran.out == ""
     assert len(ran.errors) == 1, ran.errors
     assert ran.errors[0].startswith("crossbit: error: ")
     assert [part for part in said if part not in ran.errors[0]] == [], ran.errors[0]
-    assert dict(contents(place)) == before
+    assert contents(place) == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["missing data", "unknown command", "incomplete run"])
-def test_the_same_from_a_shell(name: str, place: Path) -> None:
+def test_the_same_from_a_shell(name: str, place: Path, before: dict[str, Held]) -> None:
     words, said = MISTAKES[name]
-    before = dict(contents(place))
     called = [sys.executable, "-m", "crossbit", *words]
     ran = subprocess.run(called, cwd=place, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert len(ran.stderr.splitlines()) == 1, ran.stderr
     assert [part for part in said if part not in ran.stderr] == [], ran.stderr
-    assert dict(contents(place)) == before
+    assert contents(place) == before
 
 
 @pytest.mark.skipif(not NOBODY, reason="root may write everywhere")
@@ -299,8 +301,12 @@ def test_a_bug_is_not_taken_for_a_mistake(place: Path, monkeypatch: pytest.Monke
         main(["data", "show", str(place / "good.npz")])
 
 
-def contents(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every path below `folder`, with the hash of each file."""
-    for path in sorted(folder.rglob("*")):
-        held = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
-        yield str(path.relative_to(folder)), held
+def contents(folder: Path) -> dict[str, Held]:
+    """Every path below `folder`, with what tells that a file was written again."""
+    held: dict[str, Held] = {}
+    for at, folders, files in os.walk(folder):
+        held |= {os.path.join(at, name): None for name in folders}
+        for path in (os.path.join(at, name) for name in files):
+            found = os.stat(path)
+            held[path] = found.st_ino, found.st_size, found.st_mtime_ns
+    return held

@@ -359,6 +359,7 @@ threading.Thread(target=late).start()
 """
 
 
+@pytest.mark.slow
 def test_the_pools_threads_start_late_and_end_with_the_process() -> None:
     ran = subprocess.run([sys.executable, "-c", AT_EXIT], check=True, timeout=120, capture_output=True, text=True)
     assert ran.stdout == "10\n"

@@ -228,6 +228,7 @@ def test_evaluate_keeps_the_split_of_the_run(place: Path, tmp_path: Path, comman
     assert command("evaluate", tmp_path / "run", "--data", tmp_path / "mine.npz").code == 0
 
 
+@pytest.mark.slow
 def test_without_a_method_the_data_decide(place: Path, tmp_path: Path, command: Command) -> None:
     np.savez(tmp_path / "bare.npz", **vectors(label=None))
     np.savez(tmp_path / "half.npz", **vectors(label=None, label_image=vectors()["label"]))
@@ -426,6 +427,7 @@ def test_encode_writes_the_real_vectors_if_asked(place: Path, tmp_path: Path, co
     assert (np.load(tmp_path / "image.npy").dtype, np.load(tmp_path / "image.npy").shape) == (np.float32, (1, 16))
 
 
+@pytest.mark.slow
 def test_a_method_of_real_vectors_says_so(place: Path, tmp_path: Path, command: Command) -> None:
     run = tmp_path / "mrl"
     small = ["--method", "mrl", "--bits", "16", "--epochs", "1", "--set", "width=16"]
@@ -439,6 +441,7 @@ def test_a_method_of_real_vectors_says_so(place: Path, tmp_path: Path, command: 
     assert "their signs are indexed" in command("index", run).errors[0]
 
 
+@pytest.mark.slow
 def test_encode_of_a_folder_says_what_it_leaves_out(place: Path, tmp_path: Path, command: Command) -> None:
     photos = tmp_path / "photos"
     (photos / "sub").mkdir(parents=True)

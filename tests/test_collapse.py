@@ -26,6 +26,7 @@ def codes_of(which: np.ndarray, bits: int = 32) -> np.ndarray:
     return table[which]
 
 
+@pytest.mark.slow
 @given(classes=st.integers(2, 50), bits=st.sampled_from([16, 64]), seed=st.integers(0, 99))
 def test_one_code_a_class_is_sound(classes: int, bits: int, seed: int) -> None:
     label = np.random.default_rng(seed).permutation(np.arange(20 * classes) % classes)
@@ -105,6 +106,7 @@ def test_no_method_is_called_collapsed_on_sound_data(name: str) -> None:
     assert lines(toy(), method=name, epochs=4, settings=settings) == []
 
 
+@pytest.mark.slow
 def test_the_commands_say_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command, file = runner(capsys), tmp_path / "far.npz"
     held = vectors(offset=None)

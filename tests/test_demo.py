@@ -108,6 +108,7 @@ def test_the_page_asks_nothing_of_anyone(page: Page, story: Story, folder: Path)
     assert not re.search(r"https?:|//\w|@import|url\((?!#)", re.sub(r"base64,[\w+/=]+", "", text))
 
 
+@pytest.mark.slow
 def test_pictures_have_alternatives_and_tables_headers(page: Page) -> None:
     attributes = [name for name, _ in page.attributes]
     assert attributes.count("alt") == attributes.count("src")
@@ -115,6 +116,7 @@ def test_pictures_have_alternatives_and_tables_headers(page: Page) -> None:
     assert "caption" in page.tags
 
 
+@pytest.mark.slow
 def test_what_comes_from_data_is_escaped(page: Page, story: Story) -> None:
     """The markup in every name arrives as text, in headings and in lists."""
     assert "script" not in page.tags
@@ -123,6 +125,7 @@ def test_what_comes_from_data_is_escaped(page: Page, story: Story) -> None:
     assert name in page.texts["h3"]
 
 
+@pytest.mark.slow
 def test_figures_on_the_page_are_the_reports(page: Page, story: Story, folder: Path) -> None:
     reports = json.loads((folder / "report.json").read_text(encoding="utf-8"))["reports"]
     assert set(reports) == {"run", "no noise separator", "random codes"}
@@ -144,6 +147,7 @@ def test_the_verdict_follows_the_numbers(story: Story) -> None:
     assert [text.count("changed nothing") for text in said] == [0, 0, 2]
 
 
+@pytest.mark.slow
 def test_the_floor_is_the_same_network_on_the_same_noise(story: Story) -> None:
     """In the warm-up both trust everything, so the losses are equal to the bit; afterwards they are not."""
     assert story.without is not None
@@ -152,11 +156,13 @@ def test_the_floor_is_the_same_network_on_the_same_noise(story: Story) -> None:
     assert ours[-1] != other[-1]
 
 
+@pytest.mark.slow
 def test_codes_beat_random_ones(story: Story) -> None:
     for direction, value in story.report.map.items():
         assert value > story.random.spread[direction]["best"]
 
 
+@pytest.mark.slow
 def test_queries_are_queries(story: Story, data: PairedData) -> None:
     asked = [search.row for search in [*story.words, *story.pictures]]
     assert len(set(asked)) == len(asked)
@@ -173,6 +179,7 @@ def test_queries_are_queries(story: Story, data: PairedData) -> None:
         assert search.right == labels.any(axis=1).tolist()
 
 
+@pytest.mark.slow
 def test_the_best_pictures_are_those_of_the_highest_cosine(story: Story, data: PairedData) -> None:
     """So few pairs that the shortlist holds at least a hundred of them, and the best of those come first."""
     rows = data.splits["retrieval"]
@@ -186,6 +193,7 @@ def test_the_best_pictures_are_those_of_the_highest_cosine(story: Story, data: P
         np.testing.assert_allclose(shown, np.sort(cosine[near])[::-1][: len(shown)], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_method_without_a_separator_has_no_words_about_one(story: Story) -> None:
     held = story.model
     history = [{"epoch": line["epoch"], "loss": line["loss"]} for line in held.history]
@@ -211,6 +219,7 @@ def test_the_page_calls_crossbit_as_it_was_called(story: Story, tmp_path: Path) 
     assert lines == [["my tools/crossbit", *words] for words in next_commands(tmp_path)]
 
 
+@pytest.mark.slow
 def test_the_picture_to_search_with_is_the_first_that_is_shown(story: Story, data: PairedData, folder: Path) -> None:
     with Image.open(folder / "query.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), data["image"][story.pictures[0].row])
@@ -256,6 +265,7 @@ def test_what_is_wrong_is_said_before_anything_is_done(
     assert not list(tmp_path.iterdir()) and not capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_interrupted_it_keeps_what_was_done(data: PairedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*given: object, **named: object) -> None:
         raise KeyboardInterrupt

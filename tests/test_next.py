@@ -24,6 +24,7 @@ def offered(said: str) -> list[str]:
     return [line.split("crossbit ", 1)[-1].partition(" ")[0] + (" --image" * ("--image" in line)) for line in after]
 
 
+@pytest.mark.slow
 def test_a_run_on_vectors_is_offered_no_search(tmp_path: Path, command: Command) -> None:
     np.savez(tmp_path / "vectors.npz", **vectors(label=np.zeros(60, np.int64)))  # a class each, if always the first
     ran = command("train", tmp_path / "vectors.npz", "--out", tmp_path / "run", *TRAIN)
@@ -33,6 +34,7 @@ def test_a_run_on_vectors_is_offered_no_search(tmp_path: Path, command: Command)
     assert (ran.code, "next:" in ran.out) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_run_on_pictures_and_words_is_offered_both(tmp_path: Path, command: Command) -> None:
     np.savez(tmp_path / "toy.npz", **arrays())
     ran = command("train", tmp_path / "toy.npz", "--out", tmp_path / "run", *TRAIN)

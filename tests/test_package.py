@@ -55,6 +55,7 @@ def test_pins_are_for_any_machine() -> None:
     assert [pin for pin in pins().values() if Version(pin).local] == []
 
 
+@pytest.mark.slow
 def test_every_imported_library_is_required() -> None:
     imported = set()
     for path in (ROOT / "src").rglob("*.py"):

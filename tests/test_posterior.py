@@ -116,6 +116,7 @@ def test_some_landmarks_are_close_to_exact():
     assert errors[1] < 0.02 < errors[0]
 
 
+@pytest.mark.slow
 def test_the_choice_prefers_the_modality_that_shows_the_labels():
     features, label = clusters(seed=2)
     rng = np.random.default_rng(0)
@@ -277,6 +278,7 @@ def test_without_noise_the_posterior_is_the_observed_labels(several):
     assert "look right" in in_words(found, of(label)["image"])[0]
 
 
+@pytest.mark.slow
 def test_rows_without_labels_are_predicted():
     features, label = clusters(400)
     observed, _ = corrupt(label, "flip:0.3", seed=1)

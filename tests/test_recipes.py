@@ -226,6 +226,7 @@ def result(told, value):
     )
 
 
+@pytest.mark.slow
 def test_a_bench_puts_the_published_figures_beside_its_own():
     asked = [told for told in PUBLISHED if told["method"] in available() and told["measure"].startswith("mAP")]
     alone = [told for told in asked if told["direction"] != "average"]

@@ -104,6 +104,7 @@ def test_save_load_encode_gives_the_same_bits(tmp_path):
     assert np.array_equal(loaded.rows["posterior"], model.rows["posterior"])
 
 
+@pytest.mark.slow
 def test_codes_learn_more_than_chance():
     data = toy()
     model = small(data, noise=None, epochs=30, bits=32)
@@ -140,6 +141,7 @@ def test_resume_after_an_end_between_epochs_gives_the_same_weights(tmp_path, mon
         assert all(np.array_equal(a[key], b[key]) for key in a.files)
 
 
+@pytest.mark.slow
 def test_interruption_keeps_the_last_finished_epoch_and_can_be_resumed(tmp_path, monkeypatch):
     small(toy(), out=tmp_path / "whole")
     cls, original = get("nrch"), get("nrch").step
@@ -163,6 +165,7 @@ def test_interruption_keeps_the_last_finished_epoch_and_can_be_resumed(tmp_path,
     assert_same_weights(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_second_training_in_the_folder_is_refused_while_the_first_goes_on(tmp_path, monkeypatch):
     out, original, told = tmp_path / "run", get("nrch").train_epoch, []
 

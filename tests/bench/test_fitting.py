@@ -80,6 +80,7 @@ def test_every_layout_leads_to_recipes_that_are_there(name: str) -> None:
         assert rule in layouts()[name].rules and set(recipes) <= set(shipped())
 
 
+@pytest.mark.slow
 def test_show_names_all_recipes_of_the_set_and_sizes_that_are_not_its_own(small: Path, command: Command) -> None:
     told = json.loads(command("data", "show", small, "--json").out)
     assert told["recipes"] == {"file": "nrch-main"}

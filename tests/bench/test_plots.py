@@ -69,6 +69,7 @@ def test_noise_has_a_panel_a_rule_that_begins_with_clean(tmp_path: Path) -> None
     assert "rate of swap-one" in text and MAP in text and "mean of 2 seeds" in text and "at 32 bits" in text
 
 
+@pytest.mark.slow
 def test_noise_per_group_has_a_panel_of_its_own(tmp_path: Path) -> None:
     noisy = [run("nrch", noise="swap-one", rate=r, grouped=g) for g in (False, True) for r in (0.2, 0.5)]
     draw(tmp_path, [run("nrch"), *noisy])
@@ -76,6 +77,7 @@ def test_noise_per_group_has_a_panel_of_its_own(tmp_path: Path) -> None:
     assert "rate of swap-one " in text and "rate of swap-one group" in text
 
 
+@pytest.mark.slow
 def test_bits_are_drawn_at_one_noise(tmp_path: Path) -> None:
     results = [run(method, bits=bits, noise="swap-one", rate=0.5) for bits in (16, 64) for method in ("nrch", "ucch")]
     assert names(draw(tmp_path, results)) == ["map-against-bits-toy-retrieval-swap-one_0.5"]
@@ -84,6 +86,7 @@ def test_bits_are_drawn_at_one_noise(tmp_path: Path) -> None:
     assert "one seed" in text
 
 
+@pytest.mark.slow
 def test_a_variant_at_one_noise_is_no_line(tmp_path: Path) -> None:
     results = [
         run("nrch"),
@@ -95,6 +98,7 @@ def test_a_variant_at_one_noise_is_no_line(tmp_path: Path) -> None:
     assert "no separator" not in words(tmp_path, "map-against-noise-toy-retrieval-32")
 
 
+@pytest.mark.slow
 def test_time_is_drawn_where_methods_took_different_times(tmp_path: Path) -> None:
     results = [run("nrch"), run("ucch", seconds={"train": 30.0}), run("random", seconds={"train": 0.1})]
     assert names(draw(tmp_path, results)) == ["map-against-time-toy-retrieval-32"]

@@ -570,6 +570,7 @@ def test_what_sees_no_labels_is_trained_once_for_all_noise_of_labels(
     assert all("same_training_as" not in names for names in unshared)
 
 
+@pytest.mark.slow
 def test_a_run_is_copied_while_another_process_drops_its_weights(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = ONE.replace('"nrch"', '"infonce"').replace("seeds = 1", "seeds = 1\nkeep_models = false")
     (place / "one.toml").write_text(text)
@@ -650,6 +651,7 @@ def test_threads_are_shared_among_processes(monkeypatch: pytest.MonkeyPatch) -> 
     assert workers.threads_for(2) == 3
 
 
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there(place: Path, need: Any, command: Command) -> None:
     need("ray")
     words = ["bench", place / "one.toml", "--out", place / "out", "--data-root", place]

@@ -34,6 +34,7 @@ def test_what_is_scored_are_training_rows_and_the_labels_they_were_given(file: P
     assert (trained.label[given] != data.label[given]).any() and trained.observed_label is None
 
 
+@pytest.mark.slow
 def test_runs_are_kept_once_and_averaged(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -408,6 +408,7 @@ class NAType:
     """What pandas has for a missing value, by its name."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [None, NAN, np.float32("nan"), np.datetime64("NaT"), np.ma.masked, NAType()])
 @pytest.mark.parametrize("value", ["x", True, ["x"], 2**53 + 1, -(2**62) - 1, 0.5])
 def test_missing_values_are_missing_in_every_kind_of_column(index: Index, value: Any, missing: Any) -> None:
@@ -429,6 +430,7 @@ def test_whole_numbers_are_never_rounded(index: Index, items: list[dict[str, Any
     assert index.keys().tolist() == [3]
 
 
+@pytest.mark.slow
 def test_threads_may_search_while_one_adds(index: Index) -> None:
     """Every search sees whole batches: ids 10 b ... 10 b + 9 are added together, all with the same code."""
     wrong: list[Any] = []

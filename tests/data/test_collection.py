@@ -336,6 +336,7 @@ def test_of_very_many_labels_the_most_frequent_are_trained_on(monkeypatch: pytes
 # --- pictures -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_damaged_files_of_twenty_kinds_are_each_listed_once(tmp_path: Path) -> None:
     reasons = make_damaged(tmp_path / "c" / "mixed")
     assert len(reasons) == 200
@@ -362,6 +363,7 @@ def test_near_duplicates_are_one_group(tmp_path: Path) -> None:
     assert [group.tolist() for group in found.groups()] == [[0, 2, 3, 4]]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 6), st.integers(1, 12), st.data())
 def test_alike_is_who_differs_little_everywhere_from_one_of_a_group(limit: int, n: int, data: st.DataObject) -> None:
     row = st.lists(st.integers(0, 30), min_size=10, max_size=10)

@@ -516,6 +516,7 @@ def test_mrl_mat_flat(write, tmp_path):
         np.testing.assert_array_equal(np.array(data.label_names, int)[rows.label], parts[f"{part}_img_lab"].ravel())
 
 
+@pytest.mark.slow
 @WRITERS
 def test_mrl_mat_views_of_several_sizes(write, tmp_path):
     widths, parts = (5, 3, 11, 2), {}

@@ -69,6 +69,7 @@ def test_asymmetric_is_one_map_from_half_the_classes_to_the_other_half(drawn, ra
     assert changed.sum() <= int(len(labels) * rate)
 
 
+@pytest.mark.slow
 @given(classes, rates, seeds, st.sampled_from(["flip", "asymmetric"]))
 def test_single_label_rules_take_one_hot_matrices_alike(drawn, rate, seed, name):
     labels, k = drawn
@@ -79,6 +80,7 @@ def test_single_label_rules_take_one_hot_matrices_alike(drawn, rate, seed, name)
     assert (changed == also_changed).all()
 
 
+@pytest.mark.slow
 @given(matrices, rates, seeds, st.sampled_from(["swap-one", "resample"]), st.data())
 def test_noise_per_group_on_label_sets(labels, rate, seed, name, data):
     groups = data.draw(arrays(np.int64, len(labels), elements=st.integers(-3, 3)))
@@ -96,6 +98,7 @@ def test_noise_per_group_on_label_sets(labels, rate, seed, name, data):
     assert (corrupt(labels, Noise(name, rate, grouped=True), seed, groups=groups + 9)[0] == observed).all()
 
 
+@pytest.mark.slow
 @given(classes, rates, seeds)
 def test_noise_per_group_hits_whole_groups(drawn, rate, seed):
     labels, k = drawn
@@ -121,6 +124,7 @@ def test_groups_are_drawn_apart_from_each_other(name):
     assert max(abs(share(each[:, 0], other) - 1 / len(wrong)) for other in wrong) < 5 * np.sqrt(0.25 / n)
 
 
+@pytest.mark.slow
 def test_large_groups_are_chosen_as_often_as_small_ones():
     groups = np.repeat(np.arange(10), [20, *[1] * 9])
     labels = np.arange(29) % 2

@@ -318,6 +318,7 @@ def test_order_of_real_vectors_does_not_matter_to_expected_values(tmp_path):
     assert stable != pytest.approx(score_file(saved(tmp_path, **shuffled), ties="index").map, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_equal_vectors_are_ties_to_the_last_bit(tmp_path):
     """A matrix product may round equal rows differently at different places."""
     classes = np.arange(1003) % 3

@@ -116,6 +116,7 @@ SQUARES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", WRITERS)
 @pytest.mark.parametrize("shape", SQUARES, ids=str)
 def test_a_mat_file_gives_the_figures_of_the_npz(

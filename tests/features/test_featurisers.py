@@ -92,6 +92,7 @@ def test_what_a_featuriser_reads_is_what_it_can_be_fitted_on(name, rows, reads) 
             fit_featuriser(name, other)
 
 
+@pytest.mark.slow
 def test_a_featuriser_for_vectors_is_found_without_scikit_learn() -> None:
     code = "import sys; from crossbit.features import get; get('as-is'), get('scaled'); print('sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -423,6 +423,7 @@ def test_names_of_columns_may_be_odd_but_not_ambiguous(path: Path) -> None:
             index.add([2], random_codes(1), items=[{"_word0": 2}])
 
 
+@pytest.mark.slow
 def test_batches_in_any_order_of_ids_are_searched_in_the_order_of_ids(path: Path) -> None:
     """Many batches of uneven sizes: every way in which the runs in memory can come to be merged."""
     rng = np.random.default_rng(0)
@@ -592,6 +593,7 @@ def test_killed_at_20_random_moments_nothing_acknowledged_is_lost(path: Path) ->
     kill_again_and_again(path, 20)
 
 
+@pytest.mark.slow
 def test_killed_while_it_is_made_an_index_is_whole_or_not_there(path: Path) -> None:
     """The file appears under its name only when it is complete."""
     code = f"""

@@ -212,6 +212,7 @@ def test_a_modality_learns_in_part_what_it_says_itself(settings, share):
     assert not torch.allclose(posterior.alone["image"], posterior.alone["text"], atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_row_labelled_in_one_modality_is_believed_in_both():
     features, posterior = judged(toy(), apart=True)
     method = method_of(features)
@@ -223,6 +224,7 @@ def test_a_row_labelled_in_one_modality_is_believed_in_both():
         assert torch.allclose(moved, weight * (posterior.alone[m] - posterior.labels)[50:60], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_modality_is_held_to_its_own_target():
     features, posterior = judged(toy())
     method = method_of(features, own=0.5, sharpness=5.0, head=2.0)
@@ -262,6 +264,7 @@ def test_without_labels_partners_are_all_there_is(how):
     assert not {"noise_rate", "note"} & set(model.history[0]) or model.history[0]["noise_rate"] == 0
 
 
+@pytest.mark.slow
 def test_three_modalities():
     data = toy(modalities=("sound", "image", "text"))
     model = small(data)

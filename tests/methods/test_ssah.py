@@ -300,6 +300,7 @@ def caught(method, view):
         return float(torch.cat([method.discriminator_of(m)(x) < 0.5 for m, x in features.items()]).float().mean())
 
 
+@pytest.mark.slow
 def test_networks_learn_to_fool_the_discriminators():
     method, view = toy(alpha=0.0, gamma=0.0, label=0.0, quantisation=1e-6, delta=1.0, passes="1/9/0/0", batch=8)
     method.train_epoch(view)
@@ -409,6 +410,7 @@ def test_the_first_buffers_are_untrained_outputs_or_the_codes_noise(form):
     assert not torch.equal(method.buffers["labnet.feature"], method.buffers["labnet.code"])
 
 
+@pytest.mark.slow
 def test_the_label_network_alone_learns_codes_of_the_labels():
     method, view = toy(n=200, classes=8, passes="15/0/0/0", width=64, label_lr=3e-3)
     method.train_epoch(view)
@@ -418,6 +420,7 @@ def test_the_label_network_alone_learns_codes_of_the_labels():
     assert found > 0.95
 
 
+@pytest.mark.slow
 def test_if_all_are_similar_all_codes_are_the_same():
     method, view = toy(passes="6/0/6/6", image_lr=1e-2, text_lr=1e-2, label_lr=1e-2, delta=0.0)
     view = replace(view, labels=torch.ones(60, 3))
@@ -426,6 +429,7 @@ def test_if_all_are_similar_all_codes_are_the_same():
     assert (torch.cat(codes) == codes[0][0]).float().mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["paper", "official"])
 def test_more_classes_than_bits_and_batches_of_one(form):
     method, view = toy(n=7, classes=20, bits=8, batch=1, form=form)
@@ -453,6 +457,7 @@ def test_nobody_labelled():
     assert not moved(before, weights(method))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_continues_to_the_bit():
     whole, view = toy()
     for view.epoch in (0, 1):
@@ -467,6 +472,7 @@ def test_a_resumed_run_continues_to_the_bit():
         assert torch.equal(resumed.state()[0][name], value), name
 
 
+@pytest.mark.slow
 def test_ablations_do_what_they_say():
     ablations = get("ssah").ablations
     without = {name.split(":")[0]: toy(**settings)[0] for name, settings in ablations.items()}

@@ -58,6 +58,7 @@ def test_data_that_differ_in_one_value_are_others(
         assert (ran.code, "are not those that" in ran.errors[-1], "other content" in ran.errors[-1]) == (2, True, True)
 
 
+@pytest.mark.slow
 def test_another_set_is_evaluated_and_said_to_be_one_but_not_audited(place: Path, command: Command) -> None:
     np.savez(place / "other.npz", **changed("text", 0, 0))
     ran = command("evaluate", place / "run", "--data", place / "other.npz")

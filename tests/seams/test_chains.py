@@ -60,7 +60,7 @@ def figures(command: Command, run: Path | str, *words: str) -> dict[str, float]:
     return dict(json.loads(done(command, "evaluate", run, *words, "--json"))["map"])
 
 
-@pytest.mark.parametrize("source", ["pairs.npz", pytest.param("vectors.npz", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("source", [pytest.param("pairs.npz", marks=pytest.mark.slow), "vectors.npz"])
 def test_converted_data_train_the_same_codes(source: str, place: Path, command: Command) -> None:
     """A file, a folder that is mapped into memory, and the file made of that."""
     done(command, "data", "convert", source, "folder")

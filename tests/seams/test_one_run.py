@@ -89,7 +89,7 @@ RUNS: dict[str, tuple[str, str, int, str]] = {
     "look-folder": ("folder", "look", 16, "--noise flip:0.3:each"),
     "infonce-stopped": ("folder", "infonce", 16, "--epochs 2"),  # after its first epoch; and evaluated as it stands
 }
-FAST = ("cca-sign-captions", "nrch-as-is")
+FAST = ("nrch-as-is",)
 COSINE = ("mrl", "cca-cosine")
 
 

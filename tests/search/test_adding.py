@@ -58,6 +58,7 @@ def state(model: Model, uri: Path) -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_what_is_new_comes_and_what_is_gone_goes_on_request(model: Model, tmp_path: Path, uri: Path) -> None:
     whole, part = load_data(saved(tmp_path)), load_data(saved(tmp_path, 60))
     done = add(model, whole, uri)
@@ -107,6 +108,7 @@ def test_a_kill_at_any_moment_leaves_the_old_state_or_the_new(
     assert state(model, trial) == new and not list(tmp_path.glob(".trial.[0-9a-f]*[0-9a-f]"))
 
 
+@pytest.mark.slow
 def test_an_error_leaves_the_old_state(
     model: Model, data: PairedData, uri: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +170,7 @@ def test_rows_that_look_unlike_are_told(model: Model, data: PairedData) -> None:
     assert len(said) == 2 and "100% of the new rows" in said[0] and "100% of the words" in said[1]
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command: Command = runner(capsys)
     first, later = saved(tmp_path, 60), saved(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,17 @@ def model(data: PairedData) -> Model:
     return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
 
 
+@pytest.fixture(scope="module")
+def indexed(model: Model, data: PairedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed") / "index"
+    index_data(model, data, folder, rows=np.arange(40))
+    return folder
+
+
 @pytest.fixture
-def uri(model: Model, data: PairedData, tmp_path: Path) -> Path:
-    index_data(model, data, tmp_path / "index", rows=np.arange(40))
-    return tmp_path / "index"
+def uri(indexed: Path, tmp_path: Path) -> Path:
+    """A copy, which a test may change."""
+    return Path(shutil.copytree(indexed, tmp_path / "index"))
 
 
 def changed(data: PairedData, **columns: Any) -> PairedData:
@@ -74,6 +82,7 @@ def test_only_what_is_new_is_encoded(
         assert content(uri, modality) == content(uri.with_name("anew"), modality)
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_replaced(model: Model, data: PairedData, uri: Path) -> None:
     images = data["image"].copy()
     images[7] = 255 - images[7]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def slow_scores(texts: list[str], query: set[str]) -> list[float]:
 texts = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=6).map(" ".join), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(texts, st.sets(st.sampled_from("abcde"), min_size=1), st.integers(0, 12), st.data())
 def test_scores_are_those_of_the_definition_in_parts_and_with_texts_gone(
     texts: list[str], query: set[str], cut: int, data: st.DataObject
@@ -123,10 +125,17 @@ def model(data: PairedData) -> Model:
     return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
 
 
+@pytest.fixture(scope="module")
+def indexed(model: Model, data: PairedData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("indexed") / "index"
+    index_data(model, data, folder, rows=np.arange(15, 60))
+    return folder
+
+
 @pytest.fixture
-def uri(model: Model, data: PairedData, tmp_path: Path) -> Path:
-    index_data(model, data, tmp_path / "index", rows=np.arange(15, 60))
-    return tmp_path / "index"
+def uri(indexed: Path, tmp_path: Path) -> Path:
+    """A copy, which a test may change."""
+    return Path(shutil.copytree(indexed, tmp_path / "index"))
 
 
 def rows(search: Searcher, words: str, **options: object) -> list[int]:
@@ -179,6 +188,7 @@ def test_captions_without_their_file_are_read_from_the_items(
         assert rows(search, "a level bar", by="captions", k=45) == expected
 
 
+@pytest.mark.slow
 def test_a_word_of_captions_alone_is_known(model: Model, data: PairedData, uri: Path) -> None:
     texts = data["text"].astype("<U30")
     texts[20] = "ǃxóõ"
@@ -205,6 +215,7 @@ def test_ways_that_cannot_be_searched_are_told(model: Model, uri: Path, query: d
         search(**query)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_an_index_without_captions_says_so(model: Model, data: PairedData, uri: Path) -> None:
     for modality in ("image", "text"):
         with LocalIndex(index_path(uri, modality)) as index:

@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def search(run: Path) -> Iterator[Searcher]:
     with crossbit.open_search(run) as searcher:
         yield searcher
@@ -335,6 +335,7 @@ def test_a_searcher_says_what_it_is(search: Searcher, run: Path) -> None:
 # --- several queries ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_many_queries_are_as_each_alone(search: Searcher) -> None:
     words, pictures = [str(text) for text in arrays()["text"][:4]], list(arrays()["image"][:4])
     assert search.many(words, k=3) == [search(text, k=3) for text in words]

@@ -73,6 +73,7 @@ def test_pictures_in_files_are_read_and_one_that_is_gone_is_left_out(data: Paire
     assert pixels(pictures.at(0)).shape == (10, 20, 3) and pictures.at(1) == ""
 
 
+@pytest.mark.slow
 def test_a_runs_sheet_shows_held_out_queries_and_marks_what_shares_a_label(
     data: PairedData, model: Model, tmp_path: Path
 ) -> None:

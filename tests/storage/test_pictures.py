@@ -281,6 +281,7 @@ def test_memory_that_does_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
 SOUND = [encoded(NOISE.resize((6, 6)), kind) for kind in ("png", "jpeg", "gif", "tiff", "webp", "bmp", "ppm", "ico")]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SOUND), st.data())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import typer
 
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(args, prog_name="crossbit", standalone_mode=False)
+        code = _commands()(args, prog_name="crossbit", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:  # a usage error: unknown command or option, missing argument, no number
         return _refuse(f"{error.format_message().rstrip('.')}{_example(error)} (see: {_command(error)} --help)")
@@ -75,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:
         note("crossbit: interrupted; nothing was written")
     return code if isinstance(code, int) else 0
+
+
+@functools.cache
+def _commands() -> Callable[..., Any]:
+    """What Typer makes of the functions; a process that runs many command lines waits for it once."""
+    return typer.main.get_command(app)
 
 
 def _refuse(message: str) -> int:
