@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,9 @@ import crossbit
 from benchmarks.common.page import Section, mean_text, table
 from benchmarks.common.runs import read_runs, spread
 from crossbit.data import PairedData
+from crossbit.errors import UserError
 from crossbit.search.build import index_data
+from crossbit.search.searcher import Searcher
 from crossbit.training.held_out import held_out
 
 METHODS = "look", "nrch", "ucch", "infonce", "cca-itq"
@@ -79,6 +82,7 @@ def cells(seeds: int) -> Iterator[dict[str, Any]]:
 def measured(cell: dict[str, Any], data: PairedData, runs: Path) -> dict[str, Any]:
     """A run, its index, its figures on held-out drawings beside the floor, and how often a name finds its own."""
     out, start = runs / "-".join(map(str, cell.values())), time.perf_counter()
+    shutil.rmtree(out, ignore_errors=True)  # of a cell that was interrupted
     features, seed = FEATURES[cell["features"]], cell["seed"]
     model = crossbit.train(data, method=cell["method"], features=features, seed=seed, out=out, progress=False)
     trained = time.perf_counter() - start
@@ -94,9 +98,16 @@ def typed(run: Path, data: PairedData, seed: int) -> dict[str, float]:
     found = {}
     with crossbit.open_search(run) as search:
         for by in ("codes", "captions", "both"):
-            hits = {title: search(title, by=by).image for title in chosen}
-            found[by] = float(np.mean([any(hit.item["caption"] == title for hit in hits[title]) for title in chosen]))
+            found[by] = float(np.mean([_finds(search, title, by) for title in chosen]))
     return found
+
+
+def _finds(search: Searcher, title: str, by: str) -> bool:
+    """Whether a drawing of that title is found; where the model knows none of its words, none is."""
+    try:
+        return any(hit.item["caption"] == title for hit in search(title, by=by).image)
+    except UserError:
+        return False
 
 
 def section(result: dict[str, Any]) -> str:

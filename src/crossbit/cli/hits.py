@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from crossbit.cli.output import fitted, say
 
 if TYPE_CHECKING:
     from crossbit.search.results import SearchHit
+
+WIDE, LONG = 100, 7  # columns from which long ids and cosines are shown; digits from which an id is long
 
 
 def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
@@ -21,14 +23,25 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
     found = ", ".join(f"{count} by {'codes and captions' if way == 'both' else way}" for way, count in ways.items())
     ranked = any(hit.cosine is not None for hit in hits)
     say(f"{modality}: {found}" + ("; codes are re-ranked by cosine of the embeddings" if ranked else ""))
-    wide = max(len("id"), *(len(str(hit.id)) for hit in hits))
-    say(f"{'rank':>4}  {'id':>{wide}}  dist  cosine  by")
+    columns = shutil.get_terminal_size((80, 24)).columns
+    shown = _shown(hits, columns)
+    widths = {name: max(len(name), *(len(name_of(hit)) for hit in hits)) for name, name_of in shown.items()}
+    say("  ".join(["rank", *(f"{name:>{wide}}" for name, wide in widths.items()), "by"]))
     for rank, hit in enumerate(hits, start=1):
-        distance = "-" if hit.distance is None else hit.distance
-        cosine = "-" if hit.cosine is None else f"{hit.cosine:.3f}"
-        start = f"{rank:4}  {hit.id:{wide}}  {distance:>4}  {cosine:>6}  {_way(hit):8}  "
-        say(fitted(start + _about(hit, shutil.get_terminal_size((80, 24)).columns - len(start))))
+        start = "  ".join([f"{rank:4}", *(f"{shown[name](hit):>{wide}}" for name, wide in widths.items())])
+        start += f"  {_way(hit):8}  "
+        say(fitted(start + _about(hit, columns - len(start))))
     return None
+
+
+def _shown(hits: Sequence[SearchHit], columns: int) -> dict[str, Callable[[SearchHit], str]]:
+    """What stands before a hit's caption: long ids and cosines only where the terminal is wide."""
+    shown: dict[str, Callable[[SearchHit], str]] = {"id": lambda hit: str(hit.id)}
+    shown["dist"] = lambda hit: "-" if hit.distance is None else str(hit.distance)
+    shown["cosine"] = lambda hit: "-" if hit.cosine is None else f"{hit.cosine:.3f}"
+    if columns < WIDE and max(len(str(hit.id)) for hit in hits) > LONG:
+        del shown["id"], shown["cosine"]
+    return shown
 
 
 def _way(hit: SearchHit) -> str:

@@ -1,0 +1,34 @@
+"""What a person sees of hits: a line each, in which the caption has most of the room."""
+
+import pytest
+
+from crossbit.cli.hits import say_hits
+from crossbit.search.results import SearchHit
+
+LONG = 8_123_456_789_012_345_678
+
+
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, first: int) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    hits = [
+        SearchHit(first, "image", 3, 0.25, {"caption": "a red fox in the snow " * 9}),
+        SearchHit(7, "image", None, None, {}),
+    ]
+    say_hits("image", hits)
+    return capsys.readouterr().out.splitlines()[1:]
+
+
+@pytest.mark.parametrize(("columns", "first", "head"), [
+    (80, LONG, ["rank", "dist", "by"]),
+    (100, LONG, ["rank", "id", "dist", "cosine", "by"]),
+    (80, 1_234_567, ["rank", "id", "dist", "cosine", "by"]),
+])  # fmt: skip
+def test_long_ids_give_way_to_captions(
+    columns: int, first: int, head: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    title, long, short = lines(capsys, monkeypatch, columns, first)
+    assert title.split() == head and max(map(len, (title, long, short))) <= columns
+    place = dict(zip(head, long.split(), strict=False))
+    assert place["dist"] == "3" and place.get("id", str(first)) == str(first)
+    assert len(long) - long.index("a red") >= 45
+    assert short.split() == ["2", "-", "codes"] if "id" not in head else ["2", "7", "-", "-", "codes"]
