@@ -123,6 +123,15 @@ def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
     assert data["text"].tolist() == ["eine Möwe", "no ending"]
 
 
+def test_names_of_columns_in_another_normal_form(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    apart = unicodedata.normalize("NFD", "datei,überschrift,größe,label_grün,label_weiß")
+    table = written(tmp_path / "c", f"{apart}\na.png,eins,3,1,0\nb.png,zwei,4,1,1\n")
+    data = load_data(table, picture_column="datei", caption_column="überschrift")
+    assert data["text"].tolist() == ["eins", "zwei"] and data.label_names == ["grün", "weiß"]
+    assert data.columns["größe"].tolist() == [3, 4]
+
+
 def test_pictures_may_lie_deeper_than_the_table_says(tmp_path: Path) -> None:
     pictures(tmp_path / "c", "2024/may/a.png", "2024/b.png", "x/twice.png", "y/twice.png")
     data = load_data(written(tmp_path / "c", "image,caption\na.png,one\n2024\\b.png,two\ntwice.png,which\n"))

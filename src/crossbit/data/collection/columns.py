@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +82,11 @@ def choose_columns(table: Table, asked: Columns) -> Roles:
 
 
 def _form(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.strip()).casefold()
+    return re.sub(r"[\s-]+", "_", _composed(name).strip()).casefold()
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)  # a table from a Mac may spell ö as o and a sign above it
 
 
 def _usual(by_form: dict[str, str], names: Sequence[str], taken: Container[str] = ()) -> list[str]:
@@ -98,11 +103,13 @@ def _captions(by_form: dict[str, str], taken: set[str]) -> list[str]:
 def _asked(table: Table, given: str | None, role: str) -> list[str]:
     if given is None or given.casefold() == NONE:
         return []
-    names = [given] if given in table.columns else [name.strip() for name in given.split(",")]
+    spelled = {_composed(name): name for name in table.columns}
+    given = _composed(given)
+    names = [given] if given in spelled else [name.strip() for name in given.split(",")]
     for name in names:
-        if name not in table.columns:
+        if name not in spelled:
             raise UserError(f"--{role}-column: {unknown('column', name, table.columns)} ({table.path})")
-    return names
+    return [spelled[name] for name in names]
 
 
 def _bits(table: Table, taken: set[str]) -> list[str]:

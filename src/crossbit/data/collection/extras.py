@@ -7,6 +7,7 @@ import decimal
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,8 @@ def item_columns(columns: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
 
 def item_name(name: str, others: Iterable[str] = ()) -> str:
     """What a column is called in items, where names are printable and differ by more than case."""
-    plain = "".join(character if character.isprintable() else " " for character in name).strip()
+    composed = unicodedata.normalize("NFC", name)  # as filters are typed
+    plain = "".join(character if character.isprintable() else " " for character in composed).strip()
     if plain.casefold() in OWN or plain.startswith("_"):
         plain = f"table_{plain.lstrip('_')}"
     taken = {other.casefold() for other in others}

@@ -120,6 +120,7 @@ def _list(text: str) -> list[Any] | None:
 
 def bit_name(column: str) -> str:
     """A label's name of its column: `label_tree` and `label: tree` are tree."""
+    column = unicodedata.normalize("NFC", column)
     for prefix in ("label_", "labels_", "label:", "is_"):
         if column.casefold().startswith(prefix) and len(column) > len(prefix):
             return column[len(prefix) :].strip()
