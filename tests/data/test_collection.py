@@ -132,6 +132,22 @@ def test_names_of_columns_in_another_normal_form(tmp_path: Path) -> None:
     assert data.columns["größe"].tolist() == [3, 4]
 
 
+def test_paths_are_the_same_however_the_folder_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = make_collection(tmp_path / "c", 6)
+    (tmp_path / "link").symlink_to(tmp_path / "c")
+    whole = [str((tmp_path / "c").resolve() / row["file_name"]) for row in rows]
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path / "c", "c", "./c/", "link", "c/table.csv", "../" + tmp_path.name + "/c"):
+        data = load_data(place)
+        assert data.path is not None and data.path.tolist() == whole  # what `add` knows a picture by
+    monkeypatch.chdir("c")
+    assert (data := load_data(".")).path is not None and data.path.tolist() == whole
+    folders = make_collection(tmp_path / "f", 6, table="folders")
+    monkeypatch.chdir(tmp_path / "f")
+    assert (data := load_data(".")).path is not None and len(folders) == 6
+    assert all(Path(path).is_absolute() and Path(path).is_file() for path in data.path.tolist())
+
+
 def test_pictures_may_lie_deeper_than_the_table_says(tmp_path: Path) -> None:
     pictures(tmp_path / "c", "2024/may/a.png", "2024/b.png", "x/twice.png", "y/twice.png")
     data = load_data(written(tmp_path / "c", "image,caption\na.png,one\n2024\\b.png,two\ntwice.png,which\n"))

@@ -105,11 +105,20 @@ def test_nothing_gives_no_codes(model: Model, on_vectors: Model) -> None:
         assert each.embed(modality, ()).shape == (0, 16)
 
 
-@pytest.mark.parametrize("wrong", [None, 3])
-@pytest.mark.parametrize(("modality", "reads"), [("image", "pictures"), ("text", "words")])
+@pytest.mark.parametrize(
+    ("modality", "reads", "wrong"),
+    [
+        *(("image", "pictures", wrong) for wrong in (None, 3, np.array(3))),
+        *(("text", "words", wrong) for wrong in (None, 3, b"red fox", np.array(3))),
+    ],
+)
 def test_what_is_neither_one_nor_many_is_refused(model: Model, modality: str, reads: str, wrong: Any) -> None:
     with pytest.raises(UserError, match=f"holds no {reads}; give one row"):
         model.encode(modality, wrong)
+
+
+def test_a_text_in_an_array_without_sides(model: Model) -> None:
+    np.testing.assert_array_equal(model.encode("text", np.array("red fox")), model.encode("text", "red fox"))
 
 
 def test_rows_without_an_order_of_their_own(model: Model) -> None:

@@ -30,11 +30,13 @@ def as_rows(given: Any, reads: Kind) -> Any:
     >>> as_rows("red fox", "words"), as_rows([1.0, 2.0], "vectors").shape
     (['red fox'], (1, 2))
     """
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given.item()
     if reads == "vectors" and (isinstance(given, list | tuple) or np.ndim(given) == 1):
         return _vectors(given)
     if (reads == "words" and isinstance(given, str)) or (reads == "pictures" and _is_picture(given)):
         return [given]
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
         raise UserError(f"a {type(given).__name__} holds no {reads}; give one row, or a list of rows")
     return given if hasattr(given, "__getitem__") and not isinstance(given, Mapping) else list(given)
 

@@ -177,8 +177,8 @@ def look_through(
 
 
 def find_files(table: Table, roles: Roles) -> tuple[dict[int, str], list[Skipped]]:
-    """The file of each row that names one, and the rows that name none."""
-    places, found, skipped = Places(table.folder), {}, []
+    """The file of each row that names one, by its whole path, however the folder was given; and the rows without."""
+    places, found, skipped = Places(table.folder.resolve()), {}, []
     for row, value in enumerate(table.columns[roles.picture]):
         name, place = "" if value is None else str(value), table.places[row]
         if not name:
