@@ -84,6 +84,15 @@ def test_convert_writes_pictures(out: str, place: Path, command: Command) -> Non
     assert made["image"].shape == (8, 224, 224, 3) and made["text"][0] == "a red circle number 0"
 
 
+def test_named_columns_are_taken_wherever_data_are_read(place: Path, command: Command) -> None:
+    for words in (["convert", "Fotos ä", "named.npz"], ["noise", "Fotos ä", "swap-one:0.3", "noisy.npz"]):
+        assert command("data", *words, *NAMED).code == 0
+        made = crossbit.load_data(place / words[-1])
+        assert made["text"][0] == "a red circle number 0" and made.label_names is not None and "red" in made.label_names
+    ran = command("data", "convert", "named.npz", "x.npz", *NAMED)
+    assert ran.code == 2 and "is no own collection" in ran.errors[-1]
+
+
 def test_python_trains_on_a_path(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSBIT_CACHE", str(tmp_path))
     make_collection(tmp_path / "c", 20, labels=None)

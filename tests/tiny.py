@@ -79,3 +79,18 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Command:
         return Ran(code, captured.out, captured.err.splitlines())
 
     return command
+
+
+def done(command: Command, *words: str | Path) -> str:
+    """Standard output of a command that must succeed."""
+    ran = command(*words)
+    assert ran.code == 0, (words, ran.errors)
+    return ran.out
+
+
+def refused(command: Command, *words: str | Path) -> str:
+    """The one line of a command that must be refused."""
+    ran = command(*words)
+    assert (ran.code, ran.out, len(ran.errors)) == (2, "", 1), (words, ran)
+    assert ran.errors[0].startswith("crossbit: error: ")
+    return ran.errors[0]

@@ -236,6 +236,8 @@ def test_features_by_modality(place: Path) -> None:
         ({"sound": "scaled"}, "[data.toy]: unknown modality 'sound'"),
         ({"text": "words"}, "text=words are of words, and text holds vectors; take one of: as-is, scaled"),
         ({"image": 3}, "[data.toy]: features: image: must be text, got 3"),
+        ({"image": "clip"}, "[data.toy]: features: image: features clip need a folder or a hub's name behind a colon"),
+        ({"image": "clip:b32"}, "grid 1, toy: features image=clip:b32 are of pictures, and image holds vectors"),
         ("scaled", "[data.toy]: features: it is 'scaled'; it must be a table"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from crossbit.bench.recipe.parse import parse_recipe, read_recipe, setting_names
 from crossbit.bench.recipe.recipe import BenchProtocol, Source
+from crossbit.data import Columns
 from crossbit.errors import UserError
 from crossbit.methods import get
 
@@ -44,6 +45,7 @@ def test_the_documented_recipe_is_right() -> None:
             features=(("image", "as-is"),),
         ),
         "flickr": Source("flickr", "mirflickr25k-iall-vgg.mat", split="nrch:2000:10000"),
+        "photos": Source("photos", "photos/", columns=Columns(caption="Titel")),
     }
     (grid,) = recipe.grids
     assert (grid.data, grid.methods, grid.bits) == (("glyphs", "wikipedia"), ("nrch", "ucch"), (16, 64))

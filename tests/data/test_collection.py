@@ -464,6 +464,15 @@ def test_a_collection_is_found_again_by_its_source_and_options(tmp_path: Path) -
     assert "caption" in again.columns or "table_caption" in again.columns
 
 
+def test_a_link_to_a_table_elsewhere_is_read_from_where_the_link_is(tmp_path: Path) -> None:
+    make_collection(tmp_path / "c", 12)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "c" / "table.csv").rename(tmp_path / "tables" / "v2.csv")
+    (tmp_path / "c" / "now.csv").symlink_to(tmp_path / "tables" / "v2.csv")
+    data = load_data(tmp_path / "c" / "now.csv")
+    assert load_data(data.source).n == data.n == 12
+
+
 def test_a_mark_of_bytes_in_a_parquet_name_is_no_pattern(tmp_path: Path) -> None:
     make_collection(tmp_path / "c", 8, table="parquet")
     (tmp_path / "c" / "table.parquet").rename(tmp_path / "c" / "t[1]*?.parquet")

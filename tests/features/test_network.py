@@ -16,6 +16,7 @@ from crossbit.errors import UserError
 from crossbit.features import auto, cached, fit_featuriser, parsed
 from crossbit.features.network import PictureNetwork, TextNetwork
 from crossbit.features.paired import choose_features, features_of, fit_featurisers
+from crossbit.features.torchvision import TorchvisionFeaturiser
 from crossbit.storage.picture_files import PictureFiles
 from tiny import runner
 
@@ -125,6 +126,14 @@ def test_other_weights_are_refused_in_one_line(place: Path) -> None:
     Letters.seen.clear()
     Letters.fit(TEXTS)
     assert len(Letters.seen) == len(set(TEXTS))  # vectors of other weights are not taken
+
+
+def test_a_model_is_found_again_from_another_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    config, _ = Letters.fit(TEXTS, argument="weights").state()
+    assert config["argument"] == str(place / "weights")
+    assert TorchvisionFeaturiser.from_anywhere("vgg19:weights") == f"vgg19:{place / 'weights'}"
+    assert Letters.opened("a/hub-name").argument == "a/hub-name" and Letters.opened().argument == ""
 
 
 def test_pictures_in_files_and_arrays_of_any_size(place: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from crossbit.methods import get
 from crossbit.runs.folder import RunFolder
-from tiny import TRAIN, Command, arrays, runner, vectors
+from tiny import TRAIN, Command, arrays, done, runner, vectors
 
 RECIPE = """
 [protocol]
@@ -48,12 +48,6 @@ LABEL = vectors()["label"]
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
     return runner(capsys)
-
-
-def done(command: Command, *words: str | Path) -> str:
-    ran = command(*words)
-    assert ran.code == 0, (words, ran.errors)
-    return ran.out
 
 
 def figures(command: Command, run: Path | str, *words: str) -> dict[str, float]:

@@ -27,7 +27,7 @@ from crossbit.methods import available, get
 from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import index_path
-from tiny import Command, arrays, runner, vectors
+from tiny import Command, arrays, done, refused, runner, vectors
 
 WIDE = {"width": 16}
 SOME = np.arange(60)
@@ -156,21 +156,6 @@ def data_of(run: Path) -> PairedData:
 
 def is_labelled(run: Path) -> bool:
     return RUNS[run.name][0] != "unlabelled"
-
-
-def done(command: Command, *words: str | Path) -> str:
-    """Standard output of a command that must succeed."""
-    ran = command(*words)
-    assert ran.code == 0, (words, ran.errors)
-    return ran.out
-
-
-def refused(command: Command, *words: str | Path) -> str:
-    """The one line of a command that must be refused."""
-    ran = command(*words)
-    assert (ran.code, ran.out, len(ran.errors)) == (2, "", 1), (words, ran)
-    assert ran.errors[0].startswith("crossbit: error: ")
-    return ran.errors[0]
 
 
 def evaluated(command: Command, run: Path, *words: str | Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def add(
 ) -> None:
     """Index what is new or has changed, and nothing else.
 
+    The columns of a table are taken for what the run was told they are.
     All rows of DATA are looked at, queries too. Rows are known by their paths and compared by content. If it is killed,
     the index is the old one or the new one.
 
@@ -33,9 +34,10 @@ def add(
     import crossbit
     from crossbit.search.adding import add as add_rows
 
-    target = uri or str(RunFolder(run).index)
+    folder = RunFolder(run)
+    target = uri or str(folder.index)
     model = crossbit.load_model(run)
-    loaded = with_notes(crossbit.load_data(data))
+    loaded = with_notes(folder.load(data))
     done = add_rows(model, loaded, target, drop_missing=drop_missing, progress=note)
     for modality, counts in done.counts.items():
         say(f"{modality}: {counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged")

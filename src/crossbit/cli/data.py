@@ -125,6 +125,9 @@ def convert(
     ] = False,
     split: Split = None,
     transposed: Transposed = None,
+    picture_column: PictureColumn = None,
+    caption_column: CaptionColumn = None,
+    label_column: LabelColumn = None,
 ) -> None:
     """Write a data set as one .npz file, or as a folder of .npy files.
 
@@ -139,11 +142,11 @@ def convert(
     _check_out(out)
     from crossbit.data import find_data, load_data, save_neutral
 
-    found = find_data(data)
-    if found is not None and not vectors:
+    found, columns = find_data(data), columns_of(picture_column, caption_column, label_column)
+    if found is not None and not vectors and not columns.asked:
         pairs = _stream(found, out, split, transposed)
     else:
-        loaded = with_notes(load_data(data, split=split, transposed=transposed))
+        loaded = with_notes(load_data(data, split=split, transposed=transposed, **columns.asked))
         save_neutral(_as_vectors(loaded) if vectors else loaded, out)
         pairs = loaded.n
     say(f"{pairs:,} pairs in {out}")
@@ -161,6 +164,9 @@ def noise(
     ],
     out: Out,
     seed: Annotated[int, typer.Option(help="The same seed gives the same noise.")] = 0,
+    picture_column: PictureColumn = None,
+    caption_column: CaptionColumn = None,
+    label_column: LabelColumn = None,
 ) -> None:
     """Write a copy in which labels of training rows are wrong. Evaluation still uses the true ones.
 
@@ -177,7 +183,7 @@ def noise(
     parsed = parse_noise(rule)
     if parsed.of_pairs:
         raise UserError(f"shuffle-pairs makes wrong pairs, not labels: apply it with `crossbit train --noise {rule}`")
-    loaded = with_notes(load_data(data))
+    loaded = with_notes(load_data(data, **columns_of(picture_column, caption_column, label_column).asked))
     noisy, changed = corrupt_data(loaded, parsed, seed)
     save_neutral(noisy, out)
     counts = {"": changed} if not isinstance(changed, dict) else {f" of {m}": mask for m, mask in changed.items()}

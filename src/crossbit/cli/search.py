@@ -57,13 +57,13 @@ def encode(
     if out.suffix != ".npy":
         raise UserError(f"--out is {out}; codes are written as .npy")
     import crossbit
-    from crossbit.data.collection.places import has_table
+    from crossbit.data.collection.places import has_words
     from crossbit.search.inputs import check_takes, takes
     from crossbit.storage.lines import write_names
 
     model = crossbit.load_model(run)
     takes(model, modality)  # refuses an unknown one before anything is read
-    pictures = _is_pictures(source) and (takes(model, modality) == "pictures" or not has_table(Path(source)))
+    pictures = _is_pictures(source) and (takes(model, modality) == "pictures" or not has_words(Path(source)))
     names_file = check_new(out.with_suffix(".txt")) if pictures else None
     if names_file is None:
         rows = _rows(run, source, modality)
@@ -218,7 +218,8 @@ def _write_html(html: Path, found: SearchResults, run: Path, image: Path | None,
         data = RunFolder(run).data()
     except UserError as error:
         data = None
-        note(f"the sheet has no pictures: {error}")
+        if not any(Path(str(hit.item.get("path"))).is_file() for hit in found):
+            note(f"the sheet has no pictures: {error}")
     write_results(html, found, data, image)
     note(f"a sheet of what was found is in {html}")
     if show and not webbrowser.open(html.resolve().as_uri()):

@@ -81,7 +81,7 @@ def load_data(
         collected = look_through(name, columns, progress=progress).data()
         for note in collected.notes:
             _LOG.info("%s: %s", collected.name, note)
-        return collected.replace(source=_absolute(name))
+        return collected.replace(source=_of_collection(Path(name)))
     _refuse(name, "no own collection", **columns.asked)
     if found is not None:
         reading = found.read(split, transposed)
@@ -110,6 +110,11 @@ def _refuse(name: str, what: str, **options: object) -> None:
     if given := [option for option, value in options.items() if value is not None]:
         of = "public layouts (docs/layouts.md)" if given[0] in ("split", "transposed") else "own collections"
         raise UserError(f"{name} is {what}; '{given[0]}' is for {of}")
+
+
+def _of_collection(path: Path) -> str:
+    """As `_absolute`, but for a table that is a link: its pictures are found from the link's folder."""
+    return _absolute(path) if path.is_dir() else str(path.parent.resolve() / path.name)
 
 
 def _absolute(path: str | Path) -> str:

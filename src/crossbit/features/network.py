@@ -86,7 +86,13 @@ class NetworkFeaturiser(Featuriser):
     @classmethod
     def opened(cls, argument: str = "", *, fetch: bool = False) -> Self:
         """The network's own vectors, not scaled."""
-        return cls(argument, hash_of_files(cls.files(argument, fetch=fetch)))
+        return cls(cls.from_anywhere(argument), hash_of_files(cls.files(argument, fetch=fetch)))
+
+    @classmethod
+    def from_anywhere(cls, argument: str) -> str:
+        """The argument with its path made absolute, so that a model is the same wherever it is opened."""
+        path = Path(argument).expanduser()
+        return str(path.resolve()) if argument and path.exists() else argument
 
     @classmethod
     def fit(cls, rows: Any, *, seed: int = 0, argument: str = "") -> Self:

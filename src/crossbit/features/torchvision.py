@@ -31,6 +31,11 @@ class TorchvisionFeaturiser(PictureNetwork):
             raise UserError(f"weights {file or 'of ' + network} do not exist; give features {network}:FILE.pth")
         return [Path(file).expanduser().resolve()]
 
+    @classmethod
+    def from_anywhere(cls, argument: str) -> str:
+        network, _, file = argument.partition(":")
+        return f"{network}:{super().from_anywhere(file)}"
+
     @property
     def argument_decides(self) -> str:
         return self.argument.partition(":")[0]

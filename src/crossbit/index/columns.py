@@ -68,7 +68,8 @@ def fit(name: str, column: Column, kind: str) -> Column:
     if (kind, column.kind) == (REAL, INTEGER):
         _check_exact(name, column.values.tolist())
         return Column(REAL, np.ma.filled(column.values.astype(np.float64), np.nan))
-    raise UserError(f"column '{name}' holds {WORDS[kind]}, got {WORDS[column.kind]}: {_example(column.values)}")
+    told = f"column '{name}' holds {WORDS[kind]}, got {WORDS[column.kind]}: {_example(column.values)}"
+    raise UserError(f"{told}; a column keeps its type: mend the value, or make the index anew")
 
 
 def fit_all(columns: dict[str, Column], kinds: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Column]]:
@@ -225,7 +226,9 @@ def _check_text(name: str, values: Iterable[str | None]) -> None:
 
 
 def _example(values: npt.NDArray[Any]) -> str:
-    return _short(next(value for value in values.tolist() if value is not None))
+    """A value; of texts one that is no number, as it is why the others are texts."""
+    held = [value for value in values.tolist() if value is not None]
+    return _short(next((value for value in held if not str(value).lstrip("+-").isdecimal()), held[0]))
 
 
 def _short(value: Any) -> str:

@@ -253,7 +253,9 @@ class RunFolder:
             return ""
         before = self.splits if self.arrays_file.exists() else {}
         same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)
-        return "other content" if same else "other splits"
+        counts = [len(np.unique(np.concatenate(list(splits.values())))) for splits in (data.splits, before) if splits]
+        many = f" ({counts[0]:,} pairs, not {counts[1]:,})" if len({*counts}) > 1 else ""
+        return "other content" if same else f"other splits{many}"
 
     def _as_split(self, data: PairedData) -> PairedData | None:
         """The data with the run's own splits, where that makes them those that it was trained on: a layout's other

@@ -61,7 +61,8 @@ def _groups_of(data: PairedData, group: np.ndarray, rows: np.ndarray) -> list[An
 
 
 def hashes_of(data: PairedData, modality: str, rows: np.ndarray) -> list[str]:
-    """A hash for each row of all that is encoded and remembered of it, but for its row number, which may change."""
+    """A hash for each row of all that is encoded and remembered of it, but for its row number, which may change; a
+    column that has no value there is as one that is not."""
     columns = {name: values for name, values in items_of(data, rows).items() if name != "row"}
     content: Any = data[modality][rows]
     if isinstance(content, PictureFiles):
@@ -70,7 +71,7 @@ def hashes_of(data: PairedData, modality: str, rows: np.ndarray) -> list[str]:
     form = f"{content.dtype.kind} {content.shape[1:]}"
     hashes = []
     for at, one in enumerate(content):
-        said = json.dumps([form, {name: values[at] for name, values in columns.items()}])
+        said = json.dumps([form, {name: values[at] for name, values in columns.items() if values[at] is not None}])
         state = blake2b(said.encode(), digest_size=16)
         state.update(str(one).encode("utf-8", "surrogatepass") if content.dtype.kind == "U" else one.tobytes())
         hashes.append(state.hexdigest())

@@ -164,7 +164,7 @@ def hit_card(hit: SearchHit, picture: str, right: bool = False) -> Card:
 
 
 class Pictures:
-    """The pictures of data, found by items."""
+    """The pictures of data, found by items; of items that the data do not hold, those at their paths."""
 
     def __init__(self, data: PairedData | None) -> None:
         self.data = data
@@ -175,23 +175,29 @@ class Pictures:
             self._rows = {path: row for row, path in enumerate(data.path.tolist())}
 
     def of(self, item: Mapping[str, Any]) -> str:
-        """The thumbnail of an item; empty where the data has no picture of it."""
-        if self.data is None or self.modality is None:
-            return ""
-        row = self._rows.get(item["path"]) if item.get("path") is not None else item.get("row")
-        return "" if row is None or not 0 <= row < self.data.n else self.at(row)
+        """The thumbnail of an item; empty where there is no picture of it."""
+        path = item.get("path")
+        row = item.get("row") if path is None else self._rows.get(path)
+        if self.data is not None and row is not None and 0 <= row < self.data.n:
+            return self.at(row)
+        return "" if path is None or not Path(path).is_file() else _thumbnail_of(path)
 
     def at(self, row: int) -> str:
         """The thumbnail of a row; empty where its file cannot be read any more."""
-        from crossbit.storage.pictures import PictureError, read_picture
-
         if self.data is None or self.modality is None:
             return ""
         rows: Any = self.data[self.modality]
-        try:
-            return thumbnail(read_picture(rows[row]) if isinstance(rows, PictureFiles) else np.asarray(rows[row]))
-        except PictureError:
-            return ""
+        return _thumbnail_of(rows[row]) if isinstance(rows, PictureFiles) else thumbnail(np.asarray(rows[row]))
+
+
+def _thumbnail_of(path: str) -> str:
+    """The thumbnail of a file; empty where it cannot be read."""
+    from crossbit.storage.pictures import PictureError, read_picture
+
+    try:
+        return thumbnail(read_picture(path))
+    except PictureError:
+        return ""
 
 
 def thumbnail(pixels: np.ndarray) -> str:

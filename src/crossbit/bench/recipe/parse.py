@@ -15,10 +15,12 @@ from crossbit import features
 from crossbit.bench.recipe.fields import Fields, flag, text, whole
 from crossbit.bench.recipe.recipe import NO_NOISE, BenchProtocol, Grid, Quick, Recipe, Settings, Source, Variant
 from crossbit.bits import check_bits
+from crossbit.data import Columns
 from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError, unknown
 from crossbit.evaluation import parse_measure
 from crossbit.evaluation.report import DATABASES
+from crossbit.features.auto import AUTO
 from crossbit.methods import Method, available, get, make_settings
 from crossbit.storage.lines import read_text
 
@@ -81,8 +83,9 @@ def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     split, kept = fields.one("split", text, "") or None, fields.many("modalities", text, ())
     named = Fields(fields.table_of("features"), f"{fields.where}: features", mistakes)
     kinds = {modality: named.one(modality, _features, "") for modality in named.table}
+    columns = Columns(*(fields.one(f"{role}_column", text, None) for role in ("picture", "caption", "label")))
     fields.close()
-    return Source(name, place, scaled, split, kept, tuple((m, kind) for m, kind in kinds.items() if kind))
+    return Source(name, place, scaled, split, kept, tuple((m, kind) for m, kind in kinds.items() if kind), columns)
 
 
 def _grid(table: Any, number: int, protocol: BenchProtocol, mistakes: list[str]) -> Grid:
@@ -294,7 +297,9 @@ def _method(value: Any) -> str:
 
 
 def _features(value: Any) -> str:
-    return features.get(text(value)).name
+    if value != AUTO:
+        features.parsed(text(value))
+    return str(value)
 
 
 def _noise(value: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from crossbit.data import Columns
 from crossbit.errors import UserError
 from crossbit.evaluation.report import DATABASES
 
@@ -20,7 +21,8 @@ class Source:
 
     `standardise` has the features of all vectors scaled, or taken as they are; None leaves them to the method. `split`
     says which rows of a public layout are queries, None for its default; `modalities` are those that are kept, in this
-    order, none named for all; `features` are pairs of a modality and its kind of features.
+    order, none named for all; `features` are pairs of a modality and its kind of features; `columns` are named ones of
+    an own collection.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Source:
     split: str | None = None
     modalities: tuple[str, ...] = ()
     features: tuple[tuple[str, str], ...] = ()
+    columns: Columns = field(default_factory=Columns)
 
 
 @dataclass(frozen=True)

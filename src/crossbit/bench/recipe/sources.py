@@ -38,7 +38,7 @@ def load_source(source: Source) -> PairedData:
     Raises:
         UserError: they cannot be read; or they lack a modality.
     """
-    data = load_data(source.source, split=source.split)
+    data = load_data(source.source, split=source.split, **source.columns.asked)
     return data.only(source.modalities) if source.modalities else data
 
 

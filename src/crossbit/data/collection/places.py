@@ -40,7 +40,7 @@ def is_place(path: Path) -> bool:
         return False
     return (
         is_dataset(path)
-        or has_table(path)
+        or bool(_tables(path))
         or any(
             has_picture_name(name) or Path(name).suffix.lower() in READERS
             for _, _, names in os.walk(path)
@@ -49,9 +49,9 @@ def is_place(path: Path) -> bool:
     )
 
 
-def has_table(folder: Path) -> bool:
-    """Whether a folder has a table in it."""
-    return bool(_tables(folder))
+def has_words(folder: Path) -> bool:
+    """Whether a folder of pictures has a table in it, or folders whose names are labels."""
+    return bool(_tables(folder) or _folders(folder))
 
 
 def read_place(path: Path) -> Table:
