@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,17 @@ def test_an_audit_is_made_again_over_the_old_one(place: Path, command: Command) 
     assert command("audit", place / "single").code == 0
     with duckdb.connect() as connection:
         assert connection.read_parquet(str(place / "single" / "audit.parquet")).columns == list(COLUMNS)
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_written_is_audited_all_the_same(place: Path, tmp_path: Path, command: Command) -> None:
+    shutil.copytree(place / "single", tmp_path / "run")
+    (tmp_path / "run" / "audit.parquet").unlink(missing_ok=True)
+    (tmp_path / "run" / "audit.parquet").mkdir()  # in the file's place, so that root cannot write it either
+    told = command("audit", tmp_path / "run", "--csv", tmp_path / "rows.csv")
+    assert told.code == 0 and "look wrong" in told.out and f"rows: {tmp_path / 'rows.csv'}" in told.out
+    assert any("audit.parquet" in line and "cannot write" in line for line in told.errors)
+    assert json.loads(command("audit", tmp_path / "run", "--json").out)["file"] is None
 
 
 def test_too_few_labels_are_taken_as_they_are(tmp_path: Path, command: Command) -> None:

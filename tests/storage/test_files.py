@@ -92,6 +92,8 @@ def test_a_folder_is_never_written_over(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="it is a folder"), writing(tmp_path):
+        pytest.fail("a folder is in the file's place")
     with pytest.raises(UserError, match="cannot write"), writing(tmp_path / "file" / "x"):
         pytest.fail("begun")
     with pytest.raises(UserError, match="cannot write"), writing_folder(tmp_path / "file" / "x"):

@@ -85,23 +85,32 @@ def audit(
     found = audit_run(run, given if data is None else with_notes(given), progress=note)
     if out is not None:
         return _repair(found, apply, accept_above, out)
-    target = RunFolder(run).audit_file
-    found.write_parquet(target)
+    target = _keep(found, RunFolder(run).audit_file)
     if csv is not None:
         found.write_csv(csv)
     if html is not None:
         found.write_html(html, top)
     if as_json:
-        return say_json(found.to_dict(top or TOP) | {"file": str(target)})
+        return say_json(found.to_dict(top or TOP) | {"file": target and str(target)})
     _say_summary(found)
     if by_class:
         _say_classes(found, top or TOP_OF_CLASS)
     else:
         _say_suspects(found, top or TOP)
         _say_pairs(found, top or TOP)
-    written = " and ".join(str(file) for file in (target, csv) if file is not None)
+    written = " and ".join(str(file) for file in (target, csv) if file is not None) or "--csv FILE writes them"
     say(f"\nall {len(found.entries):,} rows: {written}" + ("" if html is None else f"\nto decide about them: {html}"))
     return None
+
+
+def _keep(found: Audit, target: Path) -> Path | None:
+    """Write all rows into the run's folder; where nothing may be written there, only what is asked for is."""
+    try:
+        found.write_parquet(target)
+    except UserError as error:
+        note(str(error))
+        return None
+    return target
 
 
 def _check(

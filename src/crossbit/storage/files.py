@@ -33,6 +33,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     temporary = beside(target)
+    if target.is_dir():
+        raise UserError(f"cannot write {target}: it is a folder")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)  # made now, so that a place that cannot be written is told before the work
