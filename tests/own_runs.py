@@ -16,7 +16,7 @@ from crossbit.features.e5 import E5Featuriser
 from crossbit.features.efficientnet import EfficientNetFeaturiser
 from shape_collection import Row, make_collection, write_table
 
-PICTURES = 32  # of each collection; a fifth are queries
+PICTURES = 24  # of each collection; a fifth are queries
 FEW = ("--bits", "16", "--quiet")
 ITQ = ("--method", "cca-itq", *FEW)
 NAMED = ("--picture-column", "Datei", "--caption-column", "Titel", "--label-column", "Stichworte")

@@ -32,7 +32,6 @@ noise = ["{noise}"]
 """
 # (features of the recipe, those of the command line, method, noise)
 BENCHES = [
-    ("{}", (), "cca-itq", "none"),
     ('{ image = "auto", text = "e5" }', ("--features", "image=auto", "--features", "text=e5"), "cca-itq", "none"),
     ('{ text = "auto" }', ("--features", "text=auto"), "cca-cosine", "shuffle-pairs:0.3"),
 ]

@@ -24,8 +24,8 @@ from own_runs import FORMS, RUNS, chosen, columns_of, config, indexed, made, tin
 from tiny import Command, done, refused, runner
 
 UNLABELLED = ["unlabelled"]
-AUDITED = ["csv", "look", "tsv", "scaled", "networks"]
-REPAIRED = ["semicolons", "jsonl", "parquet", "folders", "named", "bits", "as-is", "auto"]
+AUDITED = ["csv", "look", "scaled", "networks"]
+REPAIRED = ["jsonl", "folders", "named", "as-is", "auto"]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from oracles import expected_average_precision, hamming, is_relevant, tie_groups
 from own_runs import indexed, tiny_networks, trained
 from tiny import Command, done, runner
 
-RUNS = ["jsonl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("named", "networks", "uncaptioned", "look"))]
+RUNS = ["jsonl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("named", "networks", "uncaptioned"))]
 ALL = ("-k", "1000000")
 
 
