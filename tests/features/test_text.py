@@ -131,6 +131,15 @@ def test_rare_words_with_loops() -> None:
     np.testing.assert_array_equal(featuriser.transform(frequent), plain.transform(frequent))
 
 
+def test_a_rare_pair_of_frequent_characters_says_more_than_these() -> None:
+    texts = ["红车在山上", "红马在水边", "狐在水上", "狸在山边", "红狐在山", "黑狸在水"] * 2 + ["红狐狸"]
+    featuriser = WordsFeaturiser.fit(texts)
+    assert "狐狸" in featuriser.company and {"狐", "狸"} <= set(featuriser.vocabularies["words"])
+    one, whole, fox = featuriser.transform(["狐狸", "红狐狸", "红狐在山"])
+    assert one @ whole > one @ fox
+    np.testing.assert_allclose(one @ whole, (whole**2).sum(), atol=1e-5)  # all that it says is the text that holds it
+
+
 def test_rare_words_are_saved() -> None:
     featuriser = WordsFeaturiser.fit([*TEXTS, "green fox zebu"])
     again = WordsFeaturiser.from_state(*featuriser.state())

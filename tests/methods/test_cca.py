@@ -213,13 +213,14 @@ def chosen(x, y, groups=None, **settings):
     return made.train_epoch(view)["regularisation"], said
 
 
-def test_regularisation_is_weak_where_held_out_pairs_are_told_apart():
+def test_regularisation_is_lighter_where_held_out_pairs_are_told_apart():
     x, y = items()
     used, said = chosen(x, y)
-    assert used == 0.01
-    assert re.fullmatch("regularisation 0.01 in place of 3: with it .*% of 120 held-out pairs find .* first", said[0])
-    assert chosen(x, y, weak=3.0) == (3.0, [])
-    assert chosen(x, y, regularisation=0.001) == (0.001, [])
+    assert used == 0.3
+    told = "of 120 held-out pairs .*% then find their own partner first, not .*%"
+    assert re.fullmatch(f"regularisation 0.3 in place of 3: {told}", said[0])
+    assert chosen(x, y, lighter=False) == (3.0, [])
+    assert chosen(x, y, regularisation=1e-4) == (1e-4, [])  # a lighter one is hardly better
 
 
 def test_regularisation_stays_where_they_are_not():
@@ -236,7 +237,7 @@ def test_pairs_of_one_group_are_no_rivals_and_are_held_out_together():
     x, y = (one.repeat(5, 1) for one in items())  # five pairs show the same thing
     things = np.tile(np.arange(600), 5)
     assert chosen(x, y)[0] == 3.0
-    assert chosen(x, y, groups=things)[0] == 0.01
+    assert chosen(x, y, groups=things)[0] == 0.03
     assert chosen(x, y, groups=things % 300)[0] == 3.0  # 60 groups are too few
 
 

@@ -89,7 +89,7 @@ class WordsFeaturiser(Featuriser):
             raise UserError(f"no word occurs in {least} of the {len(texts)} texts; give more texts, or vectors")
         made = cls(vocabularies, tensors)
         if rare := _rare_words(texts, vocabularies.get("words", [])):
-            made.company = Company.fit(texts, rare, made._known(texts)[0])
+            made.company = Company.fit(texts, rare, made._known(texts))
         return made
 
     @property
@@ -106,18 +106,23 @@ class WordsFeaturiser(Featuriser):
         texts = as_texts(rows)
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        known, frequent = self._known(texts)
-        made = np.asarray(known.toarray(), dtype=np.float32)
+        made = np.asarray(self._known(texts).toarray(), dtype=np.float32)
         if company := self.company:
-            some = np.flatnonzero([any(word in company for word in words_of(text)) for text in texts])
-            made[some] = self._scaled(company.blended(made[some], [texts[row] for row in some], frequent[some]))
+            words = [set(words_of(text)) for text in texts]
+            some = np.flatnonzero([any(word in company for word in each) for each in words])
+            frequent = np.array([self._frequent(words[row], company) for row in some], dtype=np.int64)
+            made[some] = self._scaled(company.blended(made[some], [texts[row] for row in some], frequent))
         return made
 
-    def _known(self, texts: list[str]) -> tuple[sparse.csr_array, NDArray[np.int64]]:
-        """Rows (n, dim) of the frequent words and pieces, and how many frequent words each text has, (n,)."""
-        made = {part: tfidf.transform(texts) for part, tfidf in self.parts.items()}
-        frequent = np.diff(made["words"].indptr) if "words" in made else np.zeros(len(texts))
-        return sparse.csr_array(sparse.hstack(list(made.values()))), frequent.astype(np.int64)
+    def _known(self, texts: list[str]) -> sparse.csr_array:
+        """Rows (n, dim) of the frequent words and pieces."""
+        return sparse.csr_array(sparse.hstack([tfidf.transform(texts) for tfidf in self.parts.values()]))
+
+    def _frequent(self, words: set[str], company: Company) -> int:
+        """How many of a text's words have a column; a character of a rare pair counts with its pair only."""
+        split = [words_of(word, pairs=False) for word in words if not word.isascii() and word in company]
+        paired = {character for characters in split if len(characters) > 1 for character in characters}
+        return sum(word in self.parts["words"].columns for word in words - paired) if "words" in self.parts else 0
 
     def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows with each part of length 1, or 0."""

@@ -21,9 +21,11 @@ from crossbit.methods.base import Task, View
 from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, mean_of, random_rotation
 from crossbit.methods.settings import Count, Settings, Weight
 
-ROWS = 20_000  # that the choice between strong and weak regularisation looks at, at most
+ROWS = 20_000  # that the choice of the regularisation looks at, at most
 LEAST, MOST = 100, 1000  # pairs held out for it: fewer say too little, more are not compared
-OWN_FIRST = 0.75  # the share of them whose own partner has to come first
+LIGHTER = 1, 10, 100  # what the regularisation is divided by
+OWN_FIRST = 0.75  # share of the held-out pairs that must find their own partner first with the lightest
+NEAR = 0.01  # how near to the best share the heaviest must come that is taken
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class CcaSettings(Settings):
     regularisation: Annotated[
         Weight, "added to each variance, in mean variances of the modality; chosen on held-out rows"
     ] = 3.0
-    weak: Annotated[
-        Weight, "regularisation in its place where most held-out pairs then find their own partner first"
-    ] = 0.01
+    lighter: Annotated[
+        bool, "a tenth or a hundredth of regularisation where most held-out pairs then find their own partner first"
+    ] = True
     power: Annotated[Weight, "directions are weighted by their correlation to this power; chosen on held-out rows"] = (
         2.0
     )
@@ -213,24 +215,29 @@ class CcaSign(ClosedForm):
         return loss
 
     def regularisation(self, view: View, directions: int) -> float:
-        """The weak one if it tells held-out pairs apart, else the strong one, which keeps what many pairs share."""
-        settings, rng = self.settings, np.random.default_rng(view.random_seed(1))
+        """A lighter one if it tells held-out pairs apart, else the given one, which keeps what many pairs share."""
+        given, rng = self.settings.regularisation, np.random.default_rng(view.random_seed(1))
         rows = rng.permutation(len(view))[:ROWS]
         groups = rows if view.groups is None else view.groups[rows]
         names = rng.permutation(np.unique(groups))
         held = np.isin(groups, names[: len(names) // 5])
-        if settings.weak >= settings.regularisation or len(names) // 5 < LEAST:
-            return settings.regularisation
-        x, y = (view.features[modality] for modality in self.task.dims)
-        fitted, judged = torch.from_numpy(rows[~held]), torch.from_numpy(rows[held][:MOST])
-        options = {"regularisation": settings.weak, "power": settings.power}
-        space = canonical_correlation(x[fitted], y[fitted], directions, **options)
-        share = own_first(*space.of(x[judged], y[judged]), groups[held][:MOST])
-        if share <= OWN_FIRST:
-            return settings.regularisation
-        found = f"with it {share:.0%} of {len(judged):,} held-out pairs find their own partner first"
-        view.say(f"regularisation {settings.weak:g} in place of {settings.regularisation:g}: {found}")
-        return settings.weak
+        if not self.settings.lighter or len(names) // 5 < LEAST:
+            return given
+        fitted, judged = ([view.features[m][some] for m in self.task.dims] for some in (rows[~held], rows[held][:MOST]))
+
+        def first(weight: float) -> float:
+            options = {"regularisation": weight, "power": self.settings.power}
+            space = canonical_correlation(fitted[0], fitted[1], directions, **options)
+            return own_first(*space.of(*judged), groups[held][:MOST])
+
+        if first(given / LIGHTER[-1]) <= OWN_FIRST:
+            return given
+        found = {given / divisor: first(given / divisor) for divisor in LIGHTER}
+        used = next(weight for weight, share in found.items() if share >= max(found.values()) - NEAR)
+        if used != given:
+            told = f"of {len(judged[0]):,} held-out pairs {found[used]:.0%} then find their own partner first"
+            view.say(f"regularisation {used:g} in place of {given:g}: {told}, not {found[given]:.0%}")
+        return used
 
     def rotate(self, view: View, space: SharedSpace) -> tuple[Tensor, float]:
         """What the shared space is multiplied by before the sign, (k, bits), and the loss to report."""
