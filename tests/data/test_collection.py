@@ -292,6 +292,7 @@ def test_a_column_of_items_is_of_one_type(values: list[Any]) -> None:
         (["['tree', \"d'or\"]", "[]", "sky"], [["tree", "d'or"], [], ["sky"]]),  # as pandas writes a list
         (["['tree' 'big river']", "['sky']"], [["tree", "big river"], ["sky"]]),  # and an array
         (["[ 1 12]", "[3]"], [["1", "12"], ["3"]]),
+        (["['Formula 1 - 2023' 'Route 66 1']", "['x 1 2', 'y']"], [["Formula 1 - 2023", "Route 66 1"], ["x 1 2", "y"]]),
         (["('tree', 'sky')", "(unknown)"], [["tree", "sky"], ["(unknown)"]]),
         (["[tree], [river]"], [["[tree]", "[river]"]]),  # no list
     ],

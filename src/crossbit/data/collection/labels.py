@@ -18,7 +18,8 @@ from crossbit.data.collection.tables import Table
 # The first of these groups of which a character occurs in a column parts its cells: also as other scripts write it.
 JOINED = (";；؛", "|｜", ",，、،", "\n", "\t")
 MOST = 1000  # labels that are trained on: each is a column of the label matrix
-APART = re.compile(r"""(['"])\s+(?=['"])|(?<=\d)\s+(?=[-\d])""")  # NumPy's arrays as text have no commas
+# NumPy's arrays as text have no commas: between texts, and between numbers where there is no text.
+TEXTS_APART, NUMBERS_APART = re.compile(r"""(['"])\s+(?=['"])"""), re.compile(r"(?<=\d)\s+(?=[-\d])")
 
 
 def label_lists(table: Table, roles: Roles) -> tuple[list[list[str]], str]:
@@ -109,7 +110,8 @@ def _lists_in(texts: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def _list(text: str) -> list[Any] | None:
-    for parsed, form in ((json.loads, text), (ast.literal_eval, APART.sub(r"\1, ", text))):
+    parted = TEXTS_APART.sub(r"\1, ", text) if "'" in text or '"' in text else NUMBERS_APART.sub(", ", text)
+    for parsed, form in ((json.loads, text), (ast.literal_eval, parted)):
         try:
             found = parsed(form)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
