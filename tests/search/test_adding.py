@@ -144,12 +144,22 @@ def test_a_folder_is_exchanged(one_step: bool, tmp_path: Path, monkeypatch: pyte
 
 
 def test_what_was_moved_away_by_a_killed_process_is_put_back(tmp_path: Path) -> None:
-    for name in (".x.0123abcd", ".x.4567cdef.old"):  # the one that was to be put there, and the one that was there
+    for name in (
+        ".x.0123abcd",
+        ".x.4567cdef.moved-away",
+    ):  # the one that was to be put there, and the one that was there
         (tmp_path / name).mkdir()
-        (tmp_path / name / "a.txt").write_text("old" if name.endswith("old") else "new")
+        (tmp_path / name / "a.txt").write_text("old" if name.endswith("away") else "new")
     with alone_with(tmp_path / "x"):
         assert (tmp_path / "x" / "a.txt").read_text() == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".x.lock", "x"]
+
+
+def test_a_copy_called_old_is_not_taken_for_what_was_moved_away(tmp_path: Path) -> None:
+    (tmp_path / "x.old").mkdir()
+    at_work = alone_with(tmp_path / "x.old"), copy_beside(tmp_path / "x.old")
+    with at_work[0], at_work[1] as copy, alone_with(tmp_path / "x"):
+        assert copy.is_dir() and not (tmp_path / "x").exists()
 
 
 def test_another_model_is_refused(data: PairedData, uri: Path) -> None:

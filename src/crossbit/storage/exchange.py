@@ -78,8 +78,9 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 
 def _moved(folder: Path) -> Path:
-    """The name from which that of a folder is made while it is moved away, unlike that of one half made."""
-    return folder.with_name(f"{folder.name}.old")
+    """The name from which that of a folder is made while it is moved away: unlike that of one half made, and such as
+    nobody gives a folder beside it, as `x.old` may be a copy of x that is being changed itself."""
+    return folder.with_name(f"{folder.name}.moved-away")
 
 
 def _clear_up(folder: Path) -> None:
