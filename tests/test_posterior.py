@@ -430,6 +430,15 @@ def test_nothing_to_learn_from_is_no_error(features):
     assert found.corrupted["image"].isfinite().all()
 
 
+@pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], [1, 0, 0]])
+def test_rows_with_no_label_and_with_all_of_them_in_either_precision(labels: list[int]) -> None:
+    z, y = torch.tensor([[3.0, -1, 0.5], [50, -50, 50]]), torch.tensor([labels, labels]).float()
+    model = NoiseModel(False, 1.0, torch.zeros(3), dict.fromkeys(SEVERAL, 1 / len(SEVERAL)))
+    found, exact = model.posterior(z, y), model.posterior(z.double(), y.double())
+    for one, other in zip(found, exact, strict=True):
+        assert torch.allclose(one.double(), other, atol=1e-5)  # and neither is NaN
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.6])
 @pytest.mark.parametrize("classes", [3, 64, 65, 300])
 def test_sharing_a_label_is_one_less_the_product_over_classes(classes: int, share: float) -> None:

@@ -20,10 +20,9 @@ from torch.nn import functional as F
 
 TINY = 1e-9  # probabilities are kept this far from 0 and 1
 NEVER = -1e30  # log of nothing, with finite gradients
-NOTHING = 1e-300
 
 
-class Seen:
+class Observed:
     """Logits z and observed labels y of rows, and the parts (n,) that the likelihoods of several kinds share.
 
     Each part goes over all classes, and is computed once.
@@ -45,12 +44,12 @@ class Seen:
     @cached_property
     def out(self) -> Tensor:
         """log of the sum over the labels j in y of P(y - j) / P(y)."""
-        return ((self.y > 0) / self.odds).sum(1).clamp(min=NOTHING).log()
+        return _log(((self.y > 0) / self.odds).sum(1))
 
     @cached_property
     def into(self) -> Tensor:
         """log of the sum over the labels k not in y of P(y + k) / P(y)."""
-        return ((self.y == 0) * self.odds).sum(1).clamp(min=NOTHING).log()
+        return _log(((self.y == 0) * self.odds).sum(1))
 
     @cached_property
     def log_class(self) -> Tensor:
@@ -58,40 +57,40 @@ class Seen:
         return self.z.log_softmax(1)
 
 
-Likelihood = Callable[[Seen], Tensor]  # -> log-likelihood (n,)
+Likelihood = Callable[[Observed], Tensor]  # -> log-likelihood (n,)
 
 
 # --- kinds of noise, several labels a row -----------------------------------------------------------------------------
 
 
-def _as_they_are(seen: Seen) -> Tensor:
+def _as_they_are(rows: Observed) -> Tensor:
     """Nothing was changed."""
-    return seen.kept
+    return rows.kept
 
 
-def swap_one(seen: Seen) -> Tensor:
+def swap_one(rows: Observed) -> Tensor:
     """One label was taken for another: the truth is y without j and with k, for some j in y and k not in y.
 
     P(y - j + k) = P(y) exp(z_k - z_j), and each such swap has probability 1 / (|y| (c - |y|)).
     """
-    size = seen.y.sum(1)
-    ways = (size * (seen.y.shape[1] - size)).clamp(min=1).log()
-    return seen.kept + seen.out + seen.into - ways
+    size = rows.y.sum(1)
+    ways = (size * (rows.y.shape[1] - size)).clamp(min=1).log()
+    return rows.kept + rows.out + rows.into - ways
 
 
-def omit_one(seen: Seen) -> Tensor:
+def omit_one(rows: Observed) -> Tensor:
     """One label is missing: the truth is y with k, and had |y| + 1 labels to lose."""
-    return seen.kept + seen.into - seen.y.sum(1).add(1).log()
+    return rows.kept + rows.into - rows.y.sum(1).add(1).log()
 
 
-def add_one(seen: Seen) -> Tensor:
+def add_one(rows: Observed) -> Tensor:
     """One label is too many: the truth is y without j, and had c - |y| + 1 labels to gain."""
-    return seen.kept + seen.out - (seen.y.shape[1] - seen.y.sum(1)).add(1).log()
+    return rows.kept + rows.out - (rows.y.shape[1] - rows.y.sum(1)).add(1).log()
 
 
-def resample(seen: Seen) -> Tensor:
+def resample(rows: Observed) -> Tensor:
     """A random set of the true one's size, as likely as any other of that size: P(size) / (c choose size)."""
-    return log_size(seen.z, seen.y.sum(1).long()) - log_ways(seen.y)
+    return log_size(rows.z, rows.y.sum(1).long()) - log_ways(rows.y)
 
 
 def log_ways(y: Tensor) -> Tensor:
@@ -116,7 +115,12 @@ def log_size(z: Tensor, size: Tensor) -> Tensor:
     table = torch.stack(counts, dim=1)  # (n, largest + 1): probability of each count so far
     for column in p.split(1, dim=1):
         table = table * (1 - column) + F.pad(table, (1, 0))[:, :-1] * column
-    return table.gather(1, size.unsqueeze(1)).squeeze(1).clamp(min=1e-300).log()
+    return _log(table.gather(1, size.unsqueeze(1)).squeeze(1))
+
+
+def _log(x: Tensor) -> Tensor:
+    """Logarithm of numbers that may be 0, with finite values and gradients in their own precision."""
+    return x.clamp(min=torch.finfo(x.dtype).tiny).log()
 
 
 def _over(z: Tensor, where: Tensor) -> Tensor:
@@ -127,14 +131,14 @@ def _over(z: Tensor, where: Tensor) -> Tensor:
 # --- one label a row --------------------------------------------------------------------------------------------------
 
 
-def _right_class(seen: Seen) -> Tensor:
-    return (seen.log_class * seen.y).sum(1)
+def _right_class(rows: Observed) -> Tensor:
+    return (rows.log_class * rows.y).sum(1)
 
 
-def flip(seen: Seen) -> Tensor:
+def flip(rows: Observed) -> Tensor:
     """Another class, any of them alike: (1 - P(y)) / (c - 1)."""
-    others = _over(seen.log_class, seen.y == 0)
-    return others - math.log(max(1, seen.y.shape[1] - 1))
+    others = _over(rows.log_class, rows.y == 0)
+    return others - math.log(max(1, rows.y.shape[1] - 1))
 
 
 SEVERAL: dict[str, Likelihood] = {
@@ -224,7 +228,7 @@ class NoiseModel:
 
     def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
         """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
-        return (self.kinds["none"](Seen(z, y)) + self._stays(y) - likelihood).clamp(max=0)
+        return (self.kinds["none"](Observed(z, y)) + self._stays(y) - likelihood).clamp(max=0)
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
@@ -232,8 +236,8 @@ class NoiseModel:
 
 
 def _mixed(z: Tensor, y: Tensor, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:
-    seen = Seen(z, y)
-    parts = torch.stack([kind(seen) for kind in kinds.values()], dim=1)
+    rows = Observed(z, y)
+    parts = torch.stack([kind(rows) for kind in kinds.values()], dim=1)
     return (parts + log_shares).logsumexp(1)
 
 
@@ -267,7 +271,7 @@ def fit_noise(
 
 def _still(known: Tensor) -> Likelihood:
     """A likelihood (n,) that does not depend on z."""
-    return lambda seen: known
+    return lambda rows: known
 
 
 def _fewest(f: Tensor, y: Tensor, kinds: dict[str, Likelihood], single: bool) -> NoiseModel:
