@@ -8,6 +8,7 @@ Shapes: x (n, d_x) and y (n, d_y) the features of n pairs, k directions.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -225,6 +226,7 @@ class CcaSign(ClosedForm):
             return given
         fitted, judged = ([view.features[m][some] for m in self.task.dims] for some in (rows[~held], rows[held][:MOST]))
 
+        @functools.cache
         def first(weight: float) -> float:
             options = {"regularisation": weight, "power": self.settings.power}
             space = canonical_correlation(fitted[0], fitted[1], directions, **options)
