@@ -348,6 +348,14 @@ def test_mistakes_end_in_one_line(place: Path, tmp_path: Path, command: Command)
     refused(command("audit", place / "single", "--data", tmp_path / "other.npz"), "other splits")
 
 
+def test_a_modality_that_the_run_does_not_take_needs_no_labels(tmp_path: Path) -> None:
+    data = toy()
+    data = data.replace(label=None, modality_label=dict.fromkeys(data.modalities, data.label))
+    train(data, **UCCH, bits=8, out=tmp_path / "run", progress=False)
+    more = data.replace(modalities=data.modalities | {"sound": np.zeros((data.n, 2), np.float32)})
+    assert len(audit_run(tmp_path / "run", more).entries) == len(audit_run(tmp_path / "run", data).entries)
+
+
 def test_without_labels_there_is_nothing_to_audit(tmp_path: Path, command: Command) -> None:
     data = toy(label=None, label_names=None)
     refused(command("audit", run_of(tmp_path, "none", data, UCCH)), "has no labels")

@@ -68,7 +68,7 @@ def read_seen(
     folder = RunFolder(run)
     model, held = load_model(folder), folder.arrays()
     data = _with_seen_labels(folder.data(data), folder)
-    if without := unlabelled(data):
+    if without := unlabelled(data.only(model.modalities)):
         some = "" if len(without) == len(model.modalities) else f" of {' and '.join(without)}"
         compared = "an audit compares labels with those of their neighbours"
         raise UserError(f"data '{data.name}' has no labels{some} in its training rows; {compared}, so give it some")
