@@ -32,3 +32,16 @@ def test_long_ids_give_way_to_captions(
     assert place["dist"] == "3" and place.get("id", str(first)) == str(first)
     assert long.index("a red") < columns - (58 if "id" not in head else 40) + 1
     assert short.split() == ["2", "-", "codes"] if "id" not in head else ["2", "7", "-", "-", "codes"]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 300])
+def test_a_picture_s_path_is_never_cut(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    path = "/home/me/Meine Sammlung/" + "природа/" * 12 + "图片 风景 0196.JPG"
+    item = {"caption": "three ridges " * 9, "labels": ["hills", "landscape"], "path": path}
+    say_hits("image", [SearchHit(LONG, "image", 3, 0.25, item), SearchHit(7, "image", 4, 0.2, item | {"path": None})])
+    hits = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in hits] == ["1", path.split()[0], "2"] and hits[1].strip() == path
+    assert "[hills" in hits[0] or columns == 40

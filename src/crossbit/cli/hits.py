@@ -1,4 +1,4 @@
-"""What a search found, for a person: a line for each hit, as wide as the terminal."""
+"""What a search found, for a person: a line for each hit, as wide as the terminal, and where its picture is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from crossbit.cli.output import fitted, say
+from crossbit.cli.output import fitted, printable, say
 
 if TYPE_CHECKING:
     from crossbit.search.results import SearchHit
@@ -31,6 +31,8 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
         start = "  ".join([f"{rank:4}", *(f"{shown[name](hit):>{wide}}" for name, wide in widths.items())])
         start += f"  {_way(hit):8}  "
         say(fitted(start + _about(hit, columns - len(start))))
+        if path := hit.item.get("path"):
+            say("      " + printable(str(path)))  # never cut: it is what was looked for
     return None
 
 
@@ -49,16 +51,16 @@ def _way(hit: SearchHit) -> str:
 
 
 def _about(hit: SearchHit, room: int) -> str:
-    """A hit's caption, cut so that labels, path and what it shares with the query have two fifths of the room."""
+    """A hit's caption, cut so that labels and what it shares with the query have two fifths of the room."""
     from rich.cells import cell_len, set_cell_size
 
     from crossbit.search.query import labels_of
 
     labels = labels_of(hit.item)
     said = [f"+{hit.more} more" if hit.more else "", f"= {', '.join(hit.why)}" if hit.why else ""]
-    said += [f"[{', '.join(map(str, labels))}]" if labels else "", str(hit.item.get("path") or "")]
+    said += [f"[{', '.join(map(str, labels))}]"] if labels else []
     rest = "  ".join(each for each in said if each)
-    caption = "".join(letter if letter.isprintable() else " " for letter in str(hit.item.get("caption") or ""))
+    caption = printable(str(hit.item.get("caption") or ""))
     most = max(3 * room // 5, room - cell_len(rest) - 2)
     if cell_len(caption) > most > 3:
         caption = set_cell_size(caption, most - 3) + "..."

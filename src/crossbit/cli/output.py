@@ -34,11 +34,16 @@ def note(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def printable(text: str) -> str:
+    """A text without what would move the terminal's cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def fitted(line: str) -> str:
     """A line cut to the terminal's width (80 where there is none), without what would move its cursor."""
     from rich.cells import cell_len, set_cell_size
 
-    shown = "".join(character if character.isprintable() else " " for character in line)
+    shown = printable(line)
     width = shutil.get_terminal_size((80, 24)).columns
     return shown if cell_len(shown) <= width else set_cell_size(shown, width - 3) + "..."
 

@@ -249,5 +249,5 @@ class Searcher:
             raise UserError("give words, picture=, or both; or item= alone")
         held = [self._open(modality).get(item, rerank) for modality in self.model.modalities]
         if not (found := [each for each in held if each is not None]):
-            raise UserError(f"no item {item!r} in {self.uri}; item= is an id that a search has found")
+            raise UserError(f"no item {item!r} in {self.uri}; take the `id` of a hit, as --json prints it")
         return query_of_item(item, *zip(*found, strict=True))
