@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,31 @@ def test_from_a_folder_to_a_search(place: Path, command: Command) -> None:
     for words in (["evaluate", "run"], ["evaluate", "run", "--data", "Fotos ä"], ["audit", "run"]):
         assert command(*words).code == 0, words
     assert command("evaluate", "run", "--data", "Fotos ä/table.csv").code == 0
+    assert any("queries, which" in line for line in command("add", "run", "Fotos ä").errors)
+
+
+@pytest.mark.slow
+def test_what_is_offered_after_an_audit_can_be_pasted(place: Path, command: Command) -> None:
+    assert command("train", "Fotos ä", *NAMED, "--out", "audited", *TRAIN).code == 0
+    offered = command("audit", "audited", "--accept-above", "0.9", "--out", "some labels.csv").out.splitlines()[-1]
+    words = shlex.split(offered)
+    assert command(*words[words.index("train") :], *TRAIN).code == 0 and (place / "RUN2" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_that_changed_is_said_and_can_be_named(place: Path, command: Command) -> None:
+    assert command("train", "Fotos ä", *NAMED, "--out", "before", *TRAIN).code == 0
+    table = place / "Fotos ä" / "table.csv"
+    held = table.read_text()
+    table.write_text("".join(held.splitlines(keepends=True)[:-4]))
+    try:
+        told = command("evaluate", "before")
+        assert told.code == 2 and "--data DATA; named, any data are taken" in told.errors[-1]
+        assert command("evaluate", "before", "--data", "Fotos ä").code == 0
+        told = command("audit", "before", "--data", "Fotos ä")
+        assert told.code == 2 and "train again" in told.errors[-1]
+    finally:
+        table.write_text(held)
 
 
 def test_encode_takes_captions_of_a_folder_and_pictures_of_a_table(place: Path, command: Command) -> None:

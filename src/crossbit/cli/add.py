@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
 
-from crossbit.cli.output import note, say, say_next, with_notes
+from crossbit.cli.output import calling, note, say, say_next, spelled, with_notes
 from crossbit.cli.search import Uri
 from crossbit.cli.train import Run
 from crossbit.runs.folder import RunFolder
@@ -38,12 +39,14 @@ def add(
     target = uri or str(folder.index)
     model = crossbit.load_model(run)
     loaded = with_notes(folder.load(data))
+    note("queries, which `crossbit index` leaves out, are added as all other rows")
     done = add_rows(model, loaded, target, drop_missing=drop_missing, progress=note)
     for modality, counts in done.counts.items():
         say(f"{modality}: {counts.added:,} added, {counts.changed:,} changed, {counts.unchanged:,} unchanged")
     if done.gone:
         fate = "removed" if done.dropped else "kept; --drop-missing removes them"
         say(f"{done.gone:,} items of the index are not in {loaded.name}: {fate}")
+    command = f"{calling()} {shlex.join(['train', data, *spelled(loaded.options), '--out', 'NEW'])}"
     for line in done.warnings:
-        note(f"{line}; a new training would pay: crossbit train {data} --out NEW")
+        note(f"{line}; a new training would pay: {command}")
     say_next(["search", run, "some words", *(["--uri", uri] if uri else [])])

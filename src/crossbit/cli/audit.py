@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossbit.cli.output import Json, calling, note, say, say_json, say_table, with_notes
+from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, spelled, with_notes
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
@@ -142,7 +142,8 @@ def _repair(found: Audit, apply: Path | None, above: float | None, out: Path) ->
     if above is not None:
         say(f"proposals taken without a decision, from p {above:g} on: {made.taken:,}")
     say(f"{made.changed:,} of {found.labelled:,} labelled rows have other labels now: {out}")
-    say(f"\nnext:\n  {calling()} train {found.seen.model.config['data']} --labels {out} --out RUN2")
+    config = found.seen.model.config
+    say_next(["train", config["data"], *spelled(config.get("data_options", {})), "--labels", out, "--out", "RUN2"])
 
 
 def _say_summary(found: Audit) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import note, say, say_json, say_next, say_table
+from crossbit.cli.output import note, say, say_json, say_next, say_table, spelled
 from crossbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def show_collection(data: str, columns: Columns, as_json: bool) -> None:
     say_table(["", found.name], _lines(described))
     _say_skipped(found)
     if described["problem"] is None:
-        named = [(f"--{option.replace('_', '-')}", value) for option, value in columns.asked.items()]
-        say_next(["train", data, *(word for pair in named for word in pair), "--out", "run"])
+        say_next(["train", data, *spelled(columns.asked), "--out", "run"])
     return None
 
 

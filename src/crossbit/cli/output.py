@@ -6,7 +6,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,6 +85,15 @@ def say_next(*commands: Sequence[str | Path]) -> None:
         say("\nnext:")
     for words in possible:
         say(f"  {calling()} {shlex.join(map(str, words))}")
+
+
+def spelled(options: Mapping[str, str]) -> list[str]:
+    """Options by their Python names as words of a command line.
+
+    >>> spelled({"caption_column": "what is seen"})
+    ['--caption-column', 'what is seen']
+    """
+    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def _can_search(words: Sequence[str | Path]) -> bool:

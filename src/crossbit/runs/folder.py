@@ -228,7 +228,8 @@ class RunFolder:
                 return own
             unlike = f"data '{data.name}' are not those that {self} was trained on: they have {why}"
             if given is None or other is None:
-                raise UserError(f"{unlike}; name the data it was trained on: {option}")
+                changed = "have they changed, train again" if other is None else "named, any data are taken as they are"
+                raise UserError(f"{unlike}; name the data it was trained on: {option}; {changed}")
             other(f"{unlike}; they are taken as another set")
         return data
 
