@@ -269,9 +269,33 @@ def test_other_columns_keep_their_types(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("separator", "cells", "expected"),
+    [
+        (";", ["1647,49", "0,5", "-12", ""], [1647.49, 0.5, -12.0, None]),
+        ("\t", ["1.234.567,8", "1 234,5", "1\u202f234,25", "1'000,0"], [1234567.8, 1234.5, 1234.25, 1000.0]),
+        (",", ["1,234", "2,5", "3", "4"], ["1,234", "2,5", "3", "4"]),  # thousands, or a list
+        (";", ["1,2,3", "4,5", "6", "7"], ["1,2,3", "4,5", "6", "7"]),
+        (";", ["00,5", "1,5", "2", "3"], ["00,5", "1,5", "2", "3"]),
+        (";", ["1.234", "2.5", "3", "4"], [1.234, 2.5, 3.0, 4.0]),  # points stay decimal points
+        (";", ["31.05.2024", "1.6.2024", "", "29.2.2024"], ["2024-05-31", "2024-06-01", None, "2024-02-29"]),
+        (";", ["31.05.2024", "31.02.2024", "1.1.2020", "1.1.2020"], ["31.05.2024", "31.02.2024"] + ["1.1.2020"] * 2),
+        (";", ["05/31/2024", "01/06/2024", "", ""], ["05/31/2024", "01/06/2024", None, None]),  # either may be the day
+    ],
+)
+def test_numbers_and_dates_as_spreadsheets_write_them(
+    separator: str, cells: list[str], expected: list[Any], tmp_path: Path
+) -> None:
+    pictures(tmp_path / "c", *(f"{row}.png" for row in range(4)))
+    rows = [["file", "caption", "cell"], *([f"{row}.png", "words", cell] for row, cell in enumerate(cells))]
+    table = "\n".join(separator.join(f'"{cell}"' for cell in row) for row in rows)
+    assert load_data(written(tmp_path / "c", table)).columns["cell"].tolist() == expected
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.booleans(), st.lists(st.text()))))
 def test_a_column_of_items_is_of_one_type(values: list[Any]) -> None:
-    assert len({type(value) for value in extras.typed(values) if value is not None}) <= 1
+    for comma in (False, True):
+        assert len({type(value) for value in extras.typed(values, decimal_comma=comma) if value is not None}) <= 1
 
 
 @pytest.mark.parametrize(

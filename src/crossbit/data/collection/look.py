@@ -107,7 +107,7 @@ class Collection:
             label_names=names or None,
             path=np.array([picture.path for picture in of]),
             group=group if len(np.unique(group)) < len(group) else None,
-            columns=item_columns(columns),
+            columns=item_columns(columns, decimal_comma=self.table.decimal_comma),
             notes=(*self.notes(), said, *([_too_many(rare, len(names))] if rare else [])),
             options=self.asked.asked,
         )

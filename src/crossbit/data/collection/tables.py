@@ -31,6 +31,7 @@ class Table:
         places: where each row stands, such as "line 7".
         skipped: rows that could not be read.
         said: what kind of table it is.
+        decimal_comma: whether its numbers may have one, as a table's that is separated by something else.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Table:
     places: list[str]
     skipped: list[Skipped] = field(default_factory=list)
     said: str = ""
+    decimal_comma: bool = False
 
     def __len__(self) -> int:
         return len(self.places)
@@ -78,7 +80,7 @@ def _read_csv(path: Path) -> Table:
         raise UserError(f"{path}: line {reader.line_num + before}: {error}") from error
     columns = _named(path, names, rows)
     shown = {"\t": "tabs"}.get(separator, f"'{separator}'")
-    return Table(path, path.parent, columns, places, skipped, f"columns separated by {shown}")
+    return Table(path, path.parent, columns, places, skipped, f"columns separated by {shown}", separator != ",")
 
 
 def csv_form(path: Path, text: str) -> tuple[str, int]:
