@@ -56,6 +56,12 @@ def wrong(where: str, message: str, columns: Iterable[str]) -> UserError:
         return UserError(f"the filter {short(where)} is nested too deeply")
     if "VARCHAR[]" in message:
         return UserError(f"the filter {short(where)} takes a list for a text; {_in_list(where, columns)}")
+    if "VARCHAR" in message and "explicit cast" in message:
+        number = f"a column of numbers written as text: TRY_CAST({_column_in(where, columns)} AS DOUBLE)"
+        return UserError(
+            f"the filter {short(where)} compares text with a number; text goes in single quotes, "
+            f"dates too: '2024-05-31'; {number}"
+        )
     first = message.strip().splitlines()[0] if message.strip() else "it cannot be read"
     reason = re.sub(r"^(\w+ )?Error: ", "", first)
     return UserError(f"the filter {short(where)} is wrong: {reason}; known columns: {', '.join(columns)}")
@@ -69,10 +75,14 @@ def short(where: str) -> str:
 
 def _in_list(where: str, columns: Iterable[str]) -> str:
     """How a list is searched, by the column and the text of an expression."""
+    return f"for a column of lists: list_contains({_column_in(where, columns)}, {_text_in(where)})"
+
+
+def _column_in(where: str, columns: Iterable[str]) -> str:
+    """The column that an expression names, or COLUMN where it names several."""
     outside = TEXT.sub("", where)
     named = [name for name in columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", outside, re.IGNORECASE)]
-    column = named[0] if len(named) == 1 else "COLUMN"
-    return f"for a column of lists: list_contains({column}, {_text_in(where)})"
+    return named[0] if len(named) == 1 else "COLUMN"
 
 
 def _text_in(where: str, after: int = 0) -> str:
