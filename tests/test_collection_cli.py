@@ -52,6 +52,7 @@ def test_show_as_json_lists_all(command: Command) -> None:
 def test_show_says_what_is_wrong_and_what_to_type(command: Command) -> None:
     ran = command("data", "show", "Fotos ä")
     assert ran.code == 0 and "neither captions nor labels" in ran.out and "next:" not in ran.out
+    assert "stand in as its" not in ran.out  # there are no labels that could
 
 
 @pytest.mark.slow

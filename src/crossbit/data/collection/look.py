@@ -118,7 +118,7 @@ class Collection:
             counts = Counter(one.reason for one in self.skipped)
             each = ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
             yield f"left out {len(self.skipped):,}: {each}; `crossbit data show` lists them"
-        if not self.has_captions:
+        if not self.has_captions and any(picture.labels for picture in self.pictures):
             yield "there are no captions: the labels of a picture stand in as its words"
         bare = sum(not picture.captions and not picture.labels for picture in self.pictures)
         if bare:
