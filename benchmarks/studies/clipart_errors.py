@@ -10,7 +10,8 @@ that has the tag "hash", which says nothing (of some program, a value of Perl wa
 that a folder is called by, and "hash". Told are, of the training rows:
 
 * added: tags that are proposed; precision is the share whose drawing lies in a folder of that name, recall the share of
-  drawings without their own folder's tag for which it is proposed.
+  drawings without their own folder's tag for which it is proposed. AUROC: how these rank, by probability, before tags
+  that the drawing lacks and that none of its folders is called by.
 * removed: tags that should go, as is proposed; precision is the share that is "hash", recall the share of "hash".
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
 
 from benchmarks.common.page import Section, table
 from benchmarks.studies.audit import out_of_fold
@@ -39,8 +41,10 @@ def folders(seen: Seen) -> list[list[str]]:
     return [str(folder).split("/") for folder in seen.data.columns["folder"][seen.view.rows]]
 
 
-def figures(changed: np.ndarray, observed: np.ndarray, own: np.ndarray, inside: np.ndarray, names: list[str]) -> Any:
-    """Counts, precision and recall of changed tags; all arrays bool (rows, tags)."""
+def figures(
+    changed: np.ndarray, p: np.ndarray, observed: np.ndarray, own: np.ndarray, inside: np.ndarray, names: list[str]
+) -> dict[str, float]:
+    """Counts, precision and recall of changed tags, bool (rows, tags) as all the others; p is their probability."""
     added, removed, rubbish = changed & ~observed, changed & observed, np.array(names) == RUBBISH
     lacking, having = own & ~observed, observed[:, rubbish]
     right = int((added & inside).sum())
@@ -49,6 +53,7 @@ def figures(changed: np.ndarray, observed: np.ndarray, own: np.ndarray, inside: 
         "added": int(added.sum()),
         "precision": right / max(1, int(added.sum())),
         "lacking": int(lacking.sum()),
+        "ranked": float(roc_auc_score(lacking[~observed & (lacking | ~inside)], p[~observed & (lacking | ~inside)])),
         "recall": int((added & lacking).sum()) / max(1, int(lacking.sum())),
         "removed": int(removed.sum()),
         "removed_precision": gone / max(1, int(removed.sum())),
@@ -57,8 +62,8 @@ def figures(changed: np.ndarray, observed: np.ndarray, own: np.ndarray, inside: 
     }
 
 
-def by_cleanlab(seen: Seen, observed: np.ndarray) -> np.ndarray | None:
-    """Tags (rows, tags) with an issue; None where cleanlab is not installed."""
+def by_cleanlab(seen: Seen, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Tags (rows, tags) with an issue, and probabilities out of fold; None where cleanlab is not installed."""
     try:
         from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class
     except ImportError:
@@ -67,7 +72,7 @@ def by_cleanlab(seen: Seen, observed: np.ndarray) -> np.ndarray | None:
     x = PCA(COMPONENTS, random_state=0).fit_transform(x)
     p = out_of_fold(x, observed.astype(np.float64), False, 0)
     given = [np.flatnonzero(row).tolist() for row in observed]
-    return np.asarray(find_multilabel_issues_per_class(given, p, n_jobs=1), dtype=bool)
+    return np.asarray(find_multilabel_issues_per_class(given, p, n_jobs=1), dtype=bool), p
 
 
 def found(run: Path, data: Path) -> dict[str, Any]:
@@ -80,10 +85,10 @@ def found(run: Path, data: Path) -> dict[str, Any]:
     own = np.array([[name == each[-1] for name in names] for each in of])
     inside = np.array([[name in each for name in names] for each in of])
     p = judge(seen)[0].labels.numpy()[:, tags]
-    ways = {"audit": (p > 0.5) != observed}
+    ways = {"audit": ((p > 0.5) != observed, p)}
     if (issues := by_cleanlab(seen, observed)) is not None:
         ways["cleanlab"] = issues
-    return {way: figures(changed, observed, own, inside, names) for way, changed in ways.items()}
+    return {way: figures(*told, observed, own, inside, names) for way, told in ways.items()}
 
 
 def section(result: dict[str, Any]) -> str:
@@ -91,10 +96,11 @@ def section(result: dict[str, Any]) -> str:
     rows = []
     for run, ways in result["runs"].items():
         for way, of in ways.items():
-            added = [f"{of['added']:,}", f"{of['precision']:.2f}", f"{of['recall']:.2f} of {of['lacking']:,}"]
+            added = [f"{of['added']:,}", f"{of['precision']:.2f}", f"{of['recall']:.3f} of {of['lacking']:,}"]
+            added += [f"{of['ranked']:.2f}"]
             gone = [f"{of['removed']:,}", f"{of['removed_precision']:.2f}"]
             rows.append([f"{run}, {way}", *added, *gone, f"{of['removed_recall']:.2f} of {of['rubbish']:,}"])
-    return table(["", "added", "right", "found", "removed", 'are "hash"', "found"], rows)
+    return table(["", "added", "right", "found", "AUROC", "removed", 'are "hash"', "found"], rows)
 
 
 ABOUT = (
