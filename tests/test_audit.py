@@ -348,6 +348,7 @@ def test_mistakes_end_in_one_line(place: Path, tmp_path: Path, command: Command)
     refused(command("audit", place / "single", "--data", tmp_path / "other.npz"), "other splits")
 
 
+@pytest.mark.slow
 def test_a_modality_that_the_run_does_not_take_needs_no_labels(tmp_path: Path) -> None:
     data = toy()
     data = data.replace(label=None, modality_label=dict.fromkeys(data.modalities, data.label))
