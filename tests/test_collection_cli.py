@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import crossbit
+from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
 from shape_collection import make_collection
 from tiny import TRAIN, Command, runner
 
@@ -125,3 +127,13 @@ def test_python_trains_on_a_path(place: Path, tmp_path: Path, monkeypatch: pytes
     make_collection(tmp_path / "c", 20, labels=None)
     model = crossbit.train(tmp_path / "c", method="cca-itq", bits=8, progress=False)
     assert model.encode("image", tmp_path / "c" / "pictures" / "0000 red.png").shape == (1, 1)
+
+
+def test_a_table_without_the_runs_columns_says_whose_names_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_collection(tmp_path / "c", 6)
+    monkeypatch.setattr(RunFolder, "config", {"data_options": {"caption_column": "Titel"}})
+    with pytest.raises(UserError, match=r"column 'Titel'.*; give the column the name .* when .*run was trained$"):
+        RunFolder(tmp_path / "run").load("c")

@@ -236,9 +236,14 @@ class RunFolder:
     def load(self, path: str | os.PathLike[str]) -> PairedData:
         """Any data by name or path; a collection's columns are taken for what the run was told they are."""
         from crossbit.data import is_collection, load_data
+        from crossbit.data.collection.columns import NoColumn
 
         options = self.config.get("data_options", {}) if is_collection(os.fspath(path)) else {}
-        return load_data(os.fspath(path), **options)
+        try:
+            return load_data(os.fspath(path), **options)
+        except NoColumn as error:
+            right = f"give the column the name that it had when {self} was trained"
+            raise UserError(f"{error}; {right}") from error
 
     def differing(self, data: PairedData) -> str:
         """What is different in `data` from those that the run was trained on; empty where nothing is."""

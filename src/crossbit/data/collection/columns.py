@@ -21,6 +21,10 @@ NONE = "none"  # asked for in place of a column: there is none
 BITS = {0: False, "0": False, "0.0": False, "false": False, 1: True, "1": True, "1.0": True, "true": True}
 
 
+class NoColumn(UserError):
+    """A column that was named is not in the table."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """What the user asks for, each a column's name or several with commas between; None takes the usual names."""
@@ -108,7 +112,7 @@ def _asked(table: Table, given: str | None, role: str) -> list[str]:
     names = [given] if given in spelled else [name.strip() for name in given.split(",")]
     for name in names:
         if name not in spelled:
-            raise UserError(f"--{role}-column: {unknown('column', name, table.columns)} ({table.path})")
+            raise NoColumn(f"--{role}-column: {unknown('column', name, table.columns)} ({table.path})")
     return [spelled[name] for name in names]
 
 
