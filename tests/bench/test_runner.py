@@ -613,6 +613,7 @@ def test_noise_may_be_drawn_per_group(place: Path) -> None:
     assert len({cell_of(result) for result in results}) == 2
 
 
+@pytest.mark.slow
 def test_data_that_changed_are_other_runs(place: Path) -> None:
     run(prepare(place / "one.toml", place / "out", data_root=place))
     label = arrays()["label"]

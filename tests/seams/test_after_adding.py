@@ -96,6 +96,7 @@ def test_what_was_added_is_searched_like_the_rest(place: Path, command: Command)
     assert Path(rows[0]["file_name"]).name not in names(found(command, "red circle"))
 
 
+@pytest.mark.slow
 def test_a_folder_that_grew(place: Path, command: Command) -> None:
     """Named columns are taken for the same; pictures of old and new rows are on the sheet; what is measured is said."""
     rows = make_collection(place / "c", OLD)
@@ -112,6 +113,7 @@ def test_a_folder_that_grew(place: Path, command: Command) -> None:
     assert json.loads(done(command, "evaluate", "run", "--data", "c", "--json"))["map"]
 
 
+@pytest.mark.slow
 def test_a_column_of_another_type_is_told_with_the_value_that_makes_it_so(place: Path, command: Command) -> None:
     rows = make_collection(place / "c", OLD)
     done(command, "train", "c", "--out", "run", *ITQ)

@@ -20,7 +20,7 @@ from crossbit.search.build import check_index, index_data
 from crossbit.storage.exchange import alone_with
 from tiny import arrays
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the child is a fork")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="the child is a fork")]
 
 # where a child ends itself: (what is called, the how many-th call, before or after it)
 MOMENTS = [
