@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,3 +166,12 @@ def indexed(place: Path, name: str) -> Path:
 def config(run: Path) -> dict[str, Any]:
     held: dict[str, Any] = json.loads((run / "config.json").read_text())
     return held
+
+
+@contextmanager
+def own_place(folder: Path) -> Iterator[Path]:
+    """The folder, with a cache of its own, and tiny networks in place of the pretrained ones."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CROSSBIT_CACHE", str(folder / "cache"))
+        tiny_networks(patched, folder / "weights")
+        yield folder

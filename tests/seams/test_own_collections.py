@@ -20,7 +20,7 @@ from crossbit.index import open_index
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import index_path
 from crossbit.search.items import ids_of
-from own_runs import FORMS, RUNS, chosen, columns_of, config, indexed, made, tiny_networks, trained
+from own_runs import FORMS, RUNS, chosen, columns_of, config, indexed, made, own_place, trained
 from tiny import Command, done, refused, runner
 
 UNLABELLED = ["unlabelled"]
@@ -30,10 +30,7 @@ REPAIRED = ["jsonl", "folders", "named", "as-is", "auto"]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("own")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CROSSBIT_CACHE", str(folder / "cache"))
-        tiny_networks(patched, folder / "weights")
+    with own_place(tmp_path_factory.mktemp("own")) as folder:
         yield folder
 
 

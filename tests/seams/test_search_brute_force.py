@@ -18,7 +18,7 @@ from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.items import ids_of
 from oracles import expected_average_precision, hamming, is_relevant, tie_groups
-from own_runs import indexed, tiny_networks, trained
+from own_runs import indexed, own_place, trained
 from tiny import Command, done, runner
 
 RUNS = ["jsonl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("named", "networks", "uncaptioned"))]
@@ -27,10 +27,7 @@ ALL = ("-k", "1000000")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("search")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("CROSSBIT_CACHE", str(folder / "cache"))
-        tiny_networks(patched, folder / "weights")
+    with own_place(tmp_path_factory.mktemp("search")) as folder:
         yield folder
 
 
