@@ -230,7 +230,7 @@ class RunFolder:
             if given is None or other is None:
                 changed = "have they changed, train again" if other is None else "named, any data are taken as they are"
                 raise UserError(f"{unlike}; name the data it was trained on: {option}; {changed}")
-            other(f"{unlike}; they are taken as another set")
+            other(f"{unlike}; they are taken as another set, whose queries it may have been trained on")
         return data
 
     def load(self, path: str | os.PathLike[str]) -> PairedData:
