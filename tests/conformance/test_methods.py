@@ -261,6 +261,7 @@ class Guarded:
         return self._data[modality]
 
 
+@pytest.mark.slow
 def test_a_method_without_labels_never_touches_one(name, tmp_path):
     if get(name).sees_labels:
         with pytest.raises(AssertionError, match="was read"):

@@ -23,6 +23,8 @@ from crossbit.search.items import ids_of
 from own_runs import FORMS, RUNS, chosen, columns_of, config, indexed, made, own_place, trained
 from tiny import Command, done, refused, runner
 
+pytestmark = pytest.mark.slow
+
 UNLABELLED = ["unlabelled"]
 AUDITED = ["csv", "look", "scaled", "networks"]
 REPAIRED = ["jsonl", "folders", "named", "as-is", "auto"]
@@ -67,7 +69,6 @@ def encoded(command: Command, run: Path, modality: str, out: Path, *words: str) 
     return np.asarray(made_of[[at[path] for path in data.path.tolist()]])  # type: ignore[union-attr]
 
 
-@pytest.mark.slow
 def test_every_form_and_kind_of_features_is_here(place: Path) -> None:
     assert {form for form, _ in RUNS.values()} == {*FORMS, "vectors"}
     held = {kind for name in RUNS for kind in config(trained(place, name))["features"].values()}
@@ -128,7 +129,6 @@ def test_without_labels_an_audit_is_refused_in_one_line(
         assert "no labels" in refused(command, "audit", run, *words)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", AUDITED)
 def test_an_audit_says_the_same_in_every_form(place: Path, name: str, tmp_path: Path, command: Command) -> None:
     run = trained(place, name)
@@ -143,7 +143,6 @@ def test_an_audit_says_the_same_in_every_form(place: Path, name: str, tmp_path: 
     assert (tmp_path / "sheet.html").read_text(encoding="utf-8").count('"pair_reason":') >= len(suspects)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", REPAIRED)
 def test_repaired_labels_are_trained_on(place: Path, name: str, tmp_path: Path, command: Command) -> None:
     """A decision on two rows, applied, written into a copy of the table, trained on, evaluated and audited."""

@@ -21,7 +21,9 @@ from oracles import expected_average_precision, hamming, is_relevant, tie_groups
 from own_runs import indexed, own_place, trained
 from tiny import Command, done, runner
 
-RUNS = ["jsonl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("named", "networks", "uncaptioned"))]
+pytestmark = pytest.mark.slow
+
+RUNS = ["jsonl", "named", "networks", "uncaptioned"]
 ALL = ("-k", "1000000")
 
 
@@ -142,7 +144,7 @@ def test_python_finds_the_same_to_the_last_digits(run: Path, tmp_path: Path, com
     assert [hit.id for hit in found] == [each[0] for each in expected]
 
 
-@pytest.mark.parametrize("name", ["jsonl", pytest.param("tsv", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["jsonl", "tsv"])
 def test_queries_that_search_one_another(place: Path, name: str, tmp_path: Path, command: Command) -> None:
     run = trained(place, name)
     model, data = load_model(run), RunFolder(run).data()
