@@ -21,9 +21,10 @@ demo: .venv/.made ## install, then train, evaluate and search the built-in set; 
 test: check ## everything that is checked before a change goes in
 	$(PYTEST)
 
+# Without the examples in docstrings and docs, which make test runs.
 # Each worker begins at its own half of the files, and who is done first takes from the rest of the other's.
 fast: .venv/.made-dev ## what to run on each change: tests that take less than a minute together
-	$(PYTEST) -m "not slow" --dist worksteal --hypothesis-profile fast
+	$(PYTEST) tests -m "not slow" --dist worksteal --hypothesis-profile fast
 
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(PYTHON) -m venv .venv-lowest
