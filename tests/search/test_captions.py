@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import crossbit
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
@@ -111,18 +110,6 @@ def test_groups_have_names_that_they_keep_when_data_grow(data: PairedData) -> No
 
 
 # --- in an index ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PairedData:
-    folder = tmp_path_factory.mktemp("captions")
-    np.savez(folder / "toy.npz", **arrays(), path=[f"{row}.png" for row in range(90)])
-    return crossbit.load_data(folder / "toy.npz")
-
-
-@pytest.fixture(scope="module")
-def model(data: PairedData) -> Model:
-    return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -11,25 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import crossbit
 from crossbit.data.types import PairedData
 from crossbit.model import Model
 from crossbit.search.results import SearchHit, SearchResults
 from crossbit.search.sheet import QUERIES, SHOWN, Pictures, thumbnail, write_results, write_sheet
 from crossbit.storage.picture_files import PictureFiles
-from tiny import arrays
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PairedData:
-    folder = tmp_path_factory.mktemp("sheets")
-    np.savez(folder / "toy.npz", **arrays(), path=[f"{row}.png" for row in range(90)])
-    return crossbit.load_data(folder / "toy.npz")
-
-
-@pytest.fixture(scope="module")
-def model(data: PairedData) -> Model:
-    return crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
 
 
 def pixels(address: str) -> np.ndarray:
