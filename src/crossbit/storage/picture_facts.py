@@ -14,7 +14,7 @@ from typing import Any
 from crossbit.storage.file_cache import FileCache
 from crossbit.storage.look_ahead import MANY, looking_ahead
 from crossbit.storage.pictures import HINT, LIMIT_NAME, PictureError, look
-from crossbit.storage.threads import in_threads
+from crossbit.storage.threads import over_files
 
 BLOCK = 1000  # files between two writes to the cache
 VERSION = 2  # of what is kept
@@ -79,7 +79,7 @@ def _facts_of_some(paths: Sequence[str], cache: FileCache) -> list[PictureFacts]
     stamps = cache.stamps(paths)  # before they are read: what changes meanwhile is looked at again
     kept = {path: _unpacked(value) for path, value in cache.get(stamps).items()}
     new = [path for path in dict.fromkeys(paths) if path not in kept]
-    looked = dict(zip(new, in_threads(facts_of_file, new), strict=True))
+    looked = dict(zip(new, over_files(facts_of_file, new), strict=True))
     cache.put(stamps, {path: _packed(facts) for path, facts in looked.items() if not facts.problem})
     return [kept.get(path) or looked[path] for path in paths]
 

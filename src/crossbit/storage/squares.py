@@ -15,7 +15,7 @@ from PIL import __version__ as pillow
 from crossbit.storage.cache import cache_folder
 from crossbit.storage.file_cache import FileCache
 from crossbit.storage.pictures import LIMIT_NAME, read_picture, to_square
-from crossbit.storage.threads import in_threads
+from crossbit.storage.threads import over_files
 
 LARGEST = 64  # side in pixels up to which squares are kept: 12 kB each before they are packed
 BLOCK = 500  # pictures between two writes
@@ -52,7 +52,7 @@ def _read_some(paths: Sequence[str], out: NDArray[np.uint8], cache: FileCache) -
 
 def _decode(paths: Sequence[str], numbers: Sequence[int], out: NDArray[np.uint8]) -> None:
     side = out.shape[1]
-    decoded = in_threads(lambda number: to_square(read_picture(paths[number]), side), numbers)
+    decoded = over_files(lambda path: to_square(read_picture(path), side), [paths[number] for number in numbers])
     for number, square in zip(numbers, decoded, strict=True):
         out[number] = square
 

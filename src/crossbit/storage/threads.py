@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import TypeVar
 
 MOST = 4  # threads: each may hold a big picture
-AHEAD = 256  # things begun before the first of them is taken
+AHEAD = 256  # files begun before the first of them is taken
+SMALL = 16_384  # bytes of a file up to which threads cost more than they bring: they wait for one another
 
-In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-def in_threads(work: Callable[[In], Out], things: Iterable[In]) -> Iterator[Out]:
-    """`work` of each thing, in their order; what it raises is raised when its turn comes.
+def over_files(work: Callable[[str], Out], paths: Sequence[str]) -> Iterator[Out]:
+    """`work` of each file, in their order; what it raises is raised when its turn comes.
 
-    >>> list(in_threads(str.upper, "abc"))
-    ['A', 'B', 'C']
+    >>> list(over_files(str.upper, ["a.png", "b.png"]))
+    ['A.PNG', 'B.PNG']
     """
-    waiting = iter(things)
     with ThreadPoolExecutor(MOST) as pool:
-        while some := list(islice(waiting, AHEAD)):
-            yield from pool.map(work, some)
+        for start in range(0, len(paths), AHEAD):
+            some = paths[start : start + AHEAD]
+            begun = {path: pool.submit(work, path) for path in some if not _is_small(path)}
+            yield from (begun[path].result() if path in begun else work(path) for path in some)
+
+
+def _is_small(path: str) -> bool:
+    try:
+        return os.path.getsize(path) <= SMALL
+    except (OSError, ValueError):  # work will say
+        return True

@@ -61,9 +61,9 @@ def _lists(values: Sequence[Any]) -> tuple[list[list[str]], str]:
     marks = next((marks for marks in JOINED if any(mark in text for mark in marks for text in texts)), "")
     if not marks:
         return [_distinct(_names(value)) for value in values], "one a row"
-    cut = [re.split(f"[{marks}]", value) if isinstance(value, str) else value for value in values]
+    cut = {text: _distinct(_names(re.split(f"[{marks}]", text))) for text in set(texts)}
     shown = {"\n": "line breaks", "\t": "tabs"}.get(marks, f"'{marks[0]}'")
-    return [_distinct(_names(value)) for value in cut], f"joined by {shown}"
+    return [cut[v] if isinstance(v, str) else _distinct(_names(v)) for v in values], f"joined by {shown}"
 
 
 def as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
@@ -98,7 +98,7 @@ def _names(value: Any) -> list[str]:
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(name for one in names for name in _names(one)))
+    return list(dict.fromkeys(names))
 
 
 def _lists_in(texts: Iterable[str]) -> dict[str, list[Any]]:
