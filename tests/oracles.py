@@ -84,6 +84,24 @@ def normalised_gain(shared: Sequence[int], k: int | None) -> float:
     return discounted_gain(shared, k) / ideal if ideal else float("nan")
 
 
+def normalised_overlap(alike: Sequence[float], k: int | None) -> float:
+    """NDCG of a ranking, given as the overlap of labels at each rank; NaN where there is none."""
+
+    def gain(ranked: Sequence[float]) -> float:
+        return sum(each / math.log2(rank + 1) for rank, each in enumerate(ranked[:k], start=1))
+
+    ideal = gain(sorted(alike, reverse=True))
+    return gain(alike) / ideal if ideal else float("nan")
+
+
+def reranked(distances: Sequence[int], cosines: Sequence[float], shortlist: int) -> list[int]:
+    """The place of each item: what is as near as the `shortlist`-th nearest by cosine, then distance; the rest by
+    distance alone. Items that no order is given to share a place."""
+    farthest = sorted(distances)[min(shortlist, len(distances)) - 1]
+    keys = [(0, -c, d) if d <= farthest else (1, 0.0, d) for d, c in zip(distances, cosines, strict=True)]
+    return [sorted(set(keys)).index(key) for key in keys]
+
+
 def item_orders(distances: Sequence[float]) -> Iterator[list[int]]:
     """Every order of the items that ties allow, each as likely as any other; for few items only."""
     groups = [[i for i, d in enumerate(distances) if d == near] for near in sorted(set(distances))]

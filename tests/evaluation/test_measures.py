@@ -116,6 +116,22 @@ def test_every_order_of_ties_is_enumerated(name: str, ties: str, seed: int, k: i
         np.testing.assert_allclose(filled, np.nan_to_num(oracle), atol=1e-13)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ties", TIES)
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), k=st.sampled_from([1, 2, 3, 5, 9, "all"]), classes=st.booleans())
+def test_a_gain_may_be_how_alike_labels_are(ties: str, seed: int, k: int | str, classes: bool) -> None:
+    codes = sides(seed, m=3, n=6, classes=classes)
+    oracle = []
+    for row, label in zip(oracles.hamming(*codes[:2]), codes[2], strict=True):
+        alike: list[Any] = [oracles.overlap(label, item) for item in codes[3]]
+        cut = None if k == "all" else k
+        oracle.append(oracles.over_items(row, alike, lambda r, cut=cut: oracles.normalised_overlap(r, cut), ties))
+    for given_codes in both_ways(codes):
+        found = values(f"NDCG@{k}(gain=overlap, ties={ties}, empty=skip)", *given_codes)
+        np.testing.assert_allclose(found, oracle, atol=1e-13, equal_nan=True)
+
+
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize("name", ["mAP@", "NDCG@"])
 def test_the_whole_ranking(name: str, ties: str) -> None:
@@ -129,7 +145,8 @@ def test_the_whole_ranking(name: str, ties: str) -> None:
 
 @pytest.mark.parametrize("ties", TIES)
 @pytest.mark.parametrize(
-    "name", ["mAP@{}", "mAP@{}(cutoff=topk)", "P@{}", "recall@{}", "hit@{}", "NDCG@{}", "overlap@{}"]
+    "name",
+    ["mAP@{}", "mAP@{}(cutoff=topk)", "P@{}", "recall@{}", "hit@{}", "NDCG@{}", "NDCG@{}(gain=overlap)", "overlap@{}"],
 )
 def test_a_cut_far_behind_the_end_is_at_the_end(name: str, ties: str) -> None:
     for given_codes in both_ways(sides(3)):

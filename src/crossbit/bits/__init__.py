@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crossbit.bits.packing import MAX_BITS, check_bits, check_codes, from_planes, pack, planes, sign, unpack
+from crossbit.bits.packing import (
+    MAX_BITS,
+    SHORTLIST,
+    check_bits,
+    check_codes,
+    from_planes,
+    pack,
+    planes,
+    sign,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from crossbit.bits.search import distance_histograms, top_k
 
 __all__ = [
     "MAX_BITS",
+    "SHORTLIST",
     "check_bits",
     "check_codes",
     "distance_histograms",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from crossbit.errors import UserError
 
 MAX_BITS = 1024
+SHORTLIST = 100  # what is ordered once more by real vectors: all codes that are as near as the hundredth nearest
 
 Array = npt.NDArray[Any]
 

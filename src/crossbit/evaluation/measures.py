@@ -17,6 +17,7 @@ from crossbit.errors import UserError
 from crossbit.evaluation.measure import MEASURES, Empty, Measure, RankMeasure, Uncut, check_choice
 from crossbit.evaluation.rankings import Array, Block
 from crossbit.evaluation.ties.counts import Cutoff, average_precision_of_counts
+from crossbit.evaluation.ties.grades import Gain
 from crossbit.evaluation.ties.hits import hit_chance_of_counts, hits_of_counts
 
 Correct = Literal["label", "pair"]
@@ -133,25 +134,36 @@ class Hit(RankMeasure):
 
 @dataclass(frozen=True, eq=False)
 class DiscountedGain(RankMeasure):
-    """Normalised discounted cumulative gain: with g labels shared with the query, sum of (2^g - 1) / log2(rank + 1).
+    """Normalised discounted cumulative gain: the sum of gain / log2(rank + 1), over that of the best possible ranking.
 
-    Divided by the same sum for the best possible ranking, both cut at k.
+    Both are cut at k. An item's gain is 2^g - 1 for the g labels that it shares with the query ("labels"), or how alike
+    its labels are to the query's, |A and B| / |A or B| ("overlap").
 
-    >>> str(DiscountedGain(50)), str(DiscountedGain())
-    ('NDCG@50(ties=expected, empty=zero)', 'NDCG@all(ties=expected, empty=zero)')
+    >>> str(DiscountedGain(50)), str(DiscountedGain(10, gain="overlap"))
+    ('NDCG@50(ties=expected, empty=zero)', 'NDCG@10(gain=overlap, ties=expected, empty=zero)')
     """
 
     name: ClassVar[str] = "NDCG@"
     also: ClassVar[tuple[str, ...]] = ("nDCG@", "DCG@")
     whole: ClassVar[bool] = True
 
+    gain: Gain = "labels"
     empty: Empty = field(default="zero", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("gain", self.gain, get_args(Gain))
+
+    def options(self) -> dict[str, str]:
+        """The usual gain is not told."""
+        return {name: choice for name, choice in super().options().items() if (name, choice) != ("gain", "labels")}
 
     def values(self, block: Block) -> Array:
         """Discounted gain over the ideal one."""
         ranks = np.arange(1, _items(block) + 1)
-        weight = np.where(ranks <= (self.k or len(ranks)), 1 / np.log2(ranks + 1), 0.0)
-        gain, ideal = block.gains(np.concatenate([[0.0], weight.cumsum()]), self.ties)
+        discount = np.where(ranks <= (self.k or len(ranks)), 1 / np.log2(ranks + 1), 0.0)
+        weight = np.concatenate([[0.0], discount.cumsum()])
+        gain, ideal = block.gains(self.gain, weight, self.ties), block.ideal(self.gain, weight)
         return np.divide(gain, ideal, out=np.full(len(ideal), np.nan), where=ideal > 0)
 
 
@@ -171,7 +183,9 @@ class Overlap(RankMeasure):
 
     def values(self, block: Block) -> Array:
         """The mean overlap of the first K."""
-        return _where_relevant(block, block.overlaps(_within(block, self.k), self.ties))
+        k = _within(block, self.k)
+        weight = np.minimum(np.arange(_items(block) + 1), k) / max(k, 1)
+        return _where_relevant(block, block.gains("overlap", weight, self.ties))
 
 
 @dataclass(frozen=True, eq=False)

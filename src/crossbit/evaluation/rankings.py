@@ -5,20 +5,23 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits import check_codes, distance_histograms, planes
+from crossbit.bits import check_codes, distance_histograms, planes, top_k
 from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
-from crossbit.evaluation.ties.gains import weighted_gains
+from crossbit.evaluation.ties.gains import weigh, weighted_gains
+from crossbit.evaluation.ties.grades import Gain, Grades
 from crossbit.evaluation.ties.order import hits_in_order
-from crossbit.evaluation.ties.overlap import mean_overlaps
+from crossbit.evaluation.ties.overlap import overlaps_by_distance
+from crossbit.evaluation.ties.written import Written, depths, groups_of, ranks_that_weigh, some_queries
 
 Array = npt.NDArray[Any]
-Metric = Literal["hamming", "cosine"]
+Metric = Literal["hamming", "cosine", "reranked"]
 NAMES = ("query_codes", "db_codes", "query_labels", "db_labels")  # of the arguments, for messages
 
 _COUNTS = 1 << 22  # counts held at a time, so that a million queries need no more memory than a few thousand
@@ -31,8 +34,8 @@ class Block:
     size: Array  # int64 (queries, groups): items in each tie group, nearest group first
     relevant: Array  # int64 (queries, groups): relevant ones among them
     in_order: Callable[[list[int], bool], tuple[Array, Array]]  # ties by position; `hits_in_order` of (k, of_relevant)
-    gains: Callable[[Array, str], tuple[Array, Array]]  # `weighted_gains` of (weight, ties)
-    overlaps: Callable[[int, str], Array]  # `mean_overlaps` of (k, ties)
+    gains: Callable[[Gain, Array, str], Array]  # (queries,): sum over ranks of gain times weight, by the rule for ties
+    ideal: Callable[[Gain, Array], Array]  # (queries,): the same of the best possible ranking
     by_radius: Callable[[], tuple[Array, Array]]  # size and relevant by Hamming radius 0..bits
 
 
@@ -108,22 +111,33 @@ class HammingRanking:
             yield self._block(slice(start, start + step))
 
     def _block(self, rows: slice) -> Block:
-        query, labels = self.query[rows], self.query_labels[rows]
-        size, relevant = distance_histograms(query, self.database, labels, self.database_labels)
-
-        def sides() -> tuple[Array, Array, Array, Array]:
-            return planes(query), self.database, labels, self.database_labels
+        query, grades = self.query[rows], Grades.over(self.query_labels[rows], self.database_labels)
+        sides = planes(query), self.database, grades.query_labels, grades.database_labels
+        size, relevant = distance_histograms(query, *sides[1:])
 
         def in_order(k: list[int], of_relevant: bool) -> tuple[Array, Array]:
-            return hits_in_order(*sides(), size, relevant, k=k, of_relevant=of_relevant)
+            return hits_in_order(*sides, size, relevant, k=k, of_relevant=of_relevant)
 
-        def gains(weight: Array, ties: str) -> tuple[Array, Array]:
-            return weighted_gains(*sides(), size, weight, ties)
+        @cache
+        def overlaps() -> Array:
+            return overlaps_by_distance(*sides, size.shape[1]) / np.maximum(size, 1)
 
-        def overlaps(k: int, ties: str) -> Array:
-            return mean_overlaps(*sides(), size, k, ties)
+        def gains(gain: Gain, weight: Array, ties: str) -> Array:
+            if gain == "labels":
+                return weighted_gains(*sides, size, weight, ties)
+            if ties == "expected":
+                return weigh(size, overlaps(), weight)
+            return self._gains(query, grades, size, (gain, weight, ties))
 
-        return Block(size, relevant, in_order, gains, overlaps, lambda: (size, relevant))
+        return Block(size, relevant, in_order, gains, grades.ideal, lambda: (size, relevant))
+
+    def _gains(self, query: Array, grades: Grades, size: Array, asked: tuple[Gain, Array, str]) -> Array:
+        """As `Block.gains`, from the rankings written out."""
+        depth, found = depths(size, ranks_that_weigh(asked[1])), [np.empty(0)]
+        for rows in some_queries(depth):
+            distance, items = top_k(query[rows], self.database, int(depth[rows].max()))
+            found.append(Written(items, groups_of(distance)).gains(grades.some(rows), *asked))
+        return np.concatenate(found)
 
 
 def check_both_labels(

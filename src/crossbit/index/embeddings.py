@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits import SHORTLIST
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, check_k
 from crossbit.index.filters import TIME_LIMIT_MS
@@ -15,7 +16,7 @@ from crossbit.index.segments import MEND, Segments
 if TYPE_CHECKING:
     from crossbit.index.local import LocalIndex
 
-AS_NEAR_AS = 100  # the shortlist: all that are as near as the hundredth nearest, or the k-th where more are asked for,
+AS_NEAR_AS = SHORTLIST  # the shortlist: all that are as near as this one, or as the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds
 FIRST = 1024  # are looked for first: seldom is the shortlist longer, and finding 8192 takes five times as long
 BLOCK = 1024  # rows read and looked at together, so that memory stays small however many are asked for

@@ -27,8 +27,8 @@ def weighted_gains(
     size: np.ndarray,
     weight: np.ndarray,
     ties: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sum over ranks of gain times weight, for the ranking by distance and for the best possible one; both (m,).
+) -> np.ndarray:
+    """Sum over ranks of gain times weight, for the ranking by distance: (m,).
 
     Args:
         query, database: `planes` of the codes, uint64 (words, m) and (words, n).
@@ -39,25 +39,24 @@ def weighted_gains(
 
     >>> from crossbit.bits import distance_histograms, planes
     >>> codes, labels = np.array([[0], [1]], np.uint8), np.array([[1, 0], [1, 1]], np.uint8)
-    >>> gain, ideal = weighted_gains(planes(codes[1:]), planes(codes[::-1]), labels[1:], labels[::-1],
-    ...                              distance_histograms(codes[1:], codes[::-1]), np.array([0, 1.0, 1.5]), "expected")
-    >>> (4 * gain).tolist(), (4 * ideal).tolist()  # 3 * 1 + 1 * .5
-    ([3.5], [3.5])
+    >>> gain = weighted_gains(planes(codes[1:]), planes(codes[::-1]), labels[1:], labels[::-1],
+    ...                       distance_histograms(codes[1:], codes[::-1]), np.array([0, 1.0, 1.5]), "expected")
+    >>> (4 * gain).tolist()  # 3 * 1 + 1 * .5
+    [3.5]
     """
     equal, words, other = query_labels.ndim == 1, label_words(query_labels), label_words(database_labels)
     gain = gain_levels(1 if equal else int(query_labels.sum(axis=1, dtype=np.int64).max(initial=0)))
-    values, ideal = np.zeros(len(size)), np.zeros(len(size))
-    for rows in _chunks(len(size), size.shape[1] * len(gain)):
-        counts = np.zeros((len(size[rows]), size.shape[1], len(gain)), np.int64)
-        _fill_counts(counts, query[:, rows], words[:, rows], database, other, equal)
-        ideal[rows] = weigh(counts.sum(axis=1)[:, ::-1], gain[::-1], weight)
-        if ties != "index":
-            values[rows] = weigh(*by_ties(counts, gain, ties), weight)
+    values = np.zeros(len(size))
     if ties == "index":
         before = size.cumsum(axis=1) - size
         side = database, other, equal, gain, weight
         _in_threads(_weigh, values, lambda part: (query[:, part], words[:, part], before[part], *side))
-    return values, ideal
+        return values
+    for rows in _chunks(len(size), size.shape[1] * len(gain)):
+        counts = np.zeros((len(size[rows]), size.shape[1], len(gain)), np.int64)
+        _fill_counts(counts, query[:, rows], words[:, rows], database, other, equal)
+        values[rows] = weigh(*by_ties(counts, gain, ties), weight)
+    return values
 
 
 def gain_levels(top: int) -> np.ndarray:
