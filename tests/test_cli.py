@@ -287,7 +287,7 @@ def test_ctrl_c_before_anything_was_finished(place: Path, command: Command, monk
     def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("crossbit.evaluation.models.score_codes", interrupted)
+    monkeypatch.setattr("crossbit.evaluation.encoded.score_codes", interrupted)
     ran = command("evaluate", place / "run", "--json")
     assert (ran.code, ran.out, ran.errors) == (130, "", ["crossbit: interrupted; nothing was written"])
 

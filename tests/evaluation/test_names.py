@@ -18,12 +18,14 @@ from crossbit.evaluation.measure import MEASURES, Empty, Measure, RankMeasure, U
 from crossbit.evaluation.measures import Correct
 from crossbit.evaluation.rankings import Metric
 from crossbit.evaluation.ties.counts import Cutoff, Ties
+from crossbit.evaluation.ties.grades import Gain
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "cutoff": get_args(Cutoff),
     "ties": get_args(Ties),
     "empty": get_args(Empty),
     "correct": get_args(Correct),
+    "gain": get_args(Gain),
     "metric": (None, *get_args(Metric)),
 }
 

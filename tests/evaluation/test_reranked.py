@@ -15,7 +15,7 @@ from crossbit.bits import SHORTLIST, pack
 from crossbit.errors import UserError
 from crossbit.evaluation import parse_measure
 from crossbit.evaluation.rankings import HammingRanking
-from crossbit.evaluation.reranked import RerankedRanking
+from crossbit.evaluation.reranked import Ordered, RerankedRanking
 from crossbit.index import embeddings
 
 TIES = ["expected", "index", "best", "worst"]
@@ -56,7 +56,7 @@ def toy(seed: int, classes: bool, m: int = 3, n: int = 6) -> dict[str, Any]:
 
 def ranking(toy: dict[str, Any]) -> RerankedRanking:
     m = toy["m"]
-    sides = [(pack(toy["codes"][some]), toy["vectors"][some]) for some in (slice(m), slice(m, None))]
+    sides = [Ordered(pack(toy["codes"][some]), toy["vectors"][some]) for some in (slice(m), slice(m, None))]
     return RerankedRanking.of(*sides, toy["labels"][:m], toy["labels"][m:])
 
 
@@ -118,7 +118,7 @@ def far(m: int = 20, n: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 def test_it_is_the_order_of_the_search() -> None:
     query, database, labels, other = far()
-    ranked = RerankedRanking.of((pack(query), query), (pack(database), database), labels, other)
+    ranked = RerankedRanking.of(Ordered(pack(query), query), Ordered(pack(database), database), labels, other)
     found = []
     for vector, label in zip(query, labels, strict=True):
         distances = ((database >= 0) != (vector >= 0)).sum(axis=1)
@@ -135,7 +135,7 @@ def test_what_orders_may_have_another_width_and_moves_nothing_behind_the_shortli
     query, database, labels, other = far()
     codes, wide = HammingRanking.of(pack(query), pack(database), labels, other), np.hstack([database, -database[:, :3]])
     asked = np.hstack([query, query[:, :3]])
-    ranked = RerankedRanking.of((pack(query), asked), (pack(database), wide), labels, other)
+    ranked = RerankedRanking.of(Ordered(pack(query), asked), Ordered(pack(database), wide), labels, other)
     assert (values("P@10", ranked) != values("P@10", codes)).any()
     for name in ("P@400", "recall@399", "P@radius3"):
         np.testing.assert_array_equal(values(name, ranked), values(name, codes))
@@ -144,7 +144,7 @@ def test_what_orders_may_have_another_width_and_moves_nothing_behind_the_shortli
 def test_equal_vectors_leave_the_order_of_the_codes() -> None:
     query, database, labels, other = far()
     same = np.ones((len(query), 1)), np.ones((len(database), 1))
-    ranked = RerankedRanking.of((pack(query), same[0]), (pack(database), same[1]), labels, other)
+    ranked = RerankedRanking.of(Ordered(pack(query), same[0]), Ordered(pack(database), same[1]), labels, other)
     codes = HammingRanking.of(pack(query), pack(database), labels, other)
     for name in ("mAP@all", "NDCG@10(gain=overlap)", "overlap@10(ties=index)", "mAP@50(ties=best)", "NDCG@200"):
         np.testing.assert_allclose(values(name, ranked), values(name, codes), atol=1e-12)
@@ -152,7 +152,7 @@ def test_equal_vectors_leave_the_order_of_the_codes() -> None:
 
 def test_queries_in_parts_have_the_same_values(monkeypatch: pytest.MonkeyPatch) -> None:
     query, database, labels, other = far()
-    ranked = RerankedRanking.of((pack(query), query), (pack(database), database), labels, other)
+    ranked = RerankedRanking.of(Ordered(pack(query), query), Ordered(pack(database), database), labels, other)
     whole = {name: values(name, ranked) for name in ("mAP@all", "NDCG@10", "overlap@200(ties=best)")}
     monkeypatch.setattr("crossbit.evaluation.reranked._PAIRS", 3 * len(database))
     monkeypatch.setattr("crossbit.evaluation.rankings._COUNTS", 7 * 17)
@@ -163,13 +163,13 @@ def test_queries_in_parts_have_the_same_values(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"query": (np.zeros((2, 1), np.uint8), np.ones((3, 4)))}, "query_codes has 2 codes but 3 vectors"),
-        ({"database": (np.zeros((2, 1), np.uint8), np.ones((2, 5)))}, "vectors of length 4 but db_codes of 5"),
-        ({"query": (np.zeros((2, 1), np.uint8), np.full((2, 4), np.nan))}, "query_codes holds NaN"),
+        ({"query": Ordered(np.zeros((2, 1), np.uint8), np.ones((3, 4)))}, "query_codes has 2 codes but 3 vectors"),
+        ({"database": Ordered(np.zeros((2, 1), np.uint8), np.ones((2, 5)))}, "vectors of length 4 but db_codes of 5"),
+        ({"query": Ordered(np.zeros((2, 1), np.uint8), np.full((2, 4), np.nan))}, "query_codes holds NaN"),
     ],
 )
 def test_vectors_that_do_not_fit_are_named(changes: dict[str, Any], message: str) -> None:
-    good = {"query": (np.zeros((2, 1), np.uint8), np.ones((2, 4)))}
+    good = {"query": Ordered(np.zeros((2, 1), np.uint8), np.ones((2, 4)))}
     sides = {**good, "database": good["query"], **changes}
     with pytest.raises(UserError, match=message):
         RerankedRanking.of(sides["query"], sides["database"], [0, 1], [0, 1])

@@ -77,8 +77,10 @@ def evaluate(
     per_query: PerQuery = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how good a run's codes are: mAP from images to texts and from texts to images.
+    """Measure how good a run's codes are, from images to texts and from texts to images.
 
+    Four figures say what a person asks, by codes alone and as a search shows its results: mAP@all, the label overlap of
+    the first ten, the share of them that is relevant, and how often the own pair is among them.
     Each number is printed with its protocol. Labels are the true ones. Without labels only a query's own pair is
     correct, among the queries themselves: hit@10(correct=pair) says how often it is among the ten first.
 

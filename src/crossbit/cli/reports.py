@@ -28,6 +28,7 @@ def say_report(report: Report, as_json: bool) -> None:
     if as_json:
         return say_json(report.to_dict())
     _say_head(report)
+    _say_questions(report)
     rows = [[way, f"{value:.4f}", _bounds(report, way), _chance(report, way)] for way, value in report.map.items()]
     if rows:
         say_table(["", report.measure, "by order inside ties", "chance"], rows, right=[report.measure, "chance"])
@@ -73,6 +74,7 @@ def say_score(report: Report, as_json: bool) -> None:
     if as_json:
         return say_json(report.to_dict())
     _say_head(report)
+    _say_questions(report)
     pairs, others = _by_ties(report.figures)
     say("ties=index: as the field's usual script sorts; ties=expected: tie-aware, the mean over all their orders\n")
     for name, of in pairs.items():
@@ -144,6 +146,31 @@ def _bounds(report: Report, way: str) -> str:
 
 def _chance(report: Report, way: str) -> str:
     return f"{report.chance[way]:.4f}" if way in report.chance else _UNDEFINED
+
+
+RANKED = {"cosine": "by vectors", "hamming": "by codes", "reranked": "re-ranked"}  # what a column says
+
+
+def _say_questions(report: Report) -> None:
+    """What a person asks, a table a direction; then what each measure asks."""
+    if not report.questions:
+        return
+    ranked = list(next(iter(report.questions.values()))["figures"])
+    columns = [*(RANKED[by] for by in ranked), "chance"]
+    for way in report.directions:
+        rows = []
+        for name, of in report.questions.items():
+            figures = [of["figures"][by][way] for by in ranked]
+            rows.append([name.partition("(")[0], *(f"{value:.4f}" for value in [*figures, of["chance"][way]])])
+        say_table([way, *columns], rows, right=columns)
+        say()
+    for name, of in report.questions.items():
+        apart = of["database"] == "query" != report.protocol["database"]
+        among = f" ({of['queries']:,} queries among themselves)" if apart else ""
+        say(f"{name}: {of['asks']}{among}")
+    if "reranked" in ranked:
+        say("re-ranked (metric=reranked): what is as near as the hundredth, by cosine, as a search shows it")
+    say()
 
 
 def _say_figures(figures: Figures) -> None:

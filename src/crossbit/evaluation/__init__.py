@@ -18,7 +18,7 @@ from crossbit.evaluation.models import evaluate, score_model
 from crossbit.evaluation.passes import figure
 from crossbit.evaluation.quality import code_quality
 from crossbit.evaluation.report import Protocol, Report
-from crossbit.evaluation.scoring import score_codes, score_vectors
+from crossbit.evaluation.scoring import score_codes, score_reranked, score_vectors
 
 __all__ = [
     "NDCG",
@@ -45,5 +45,6 @@ __all__ = [
     "score_codes",
     "score_file",
     "score_model",
+    "score_reranked",
     "score_vectors",
 ]

@@ -30,7 +30,8 @@ class Measure(ABC):
     Attributes:
         k: where the ranking is cut; None: all of it, where the measure allows that.
         empty: a query for which the measure is undefined is left out of the mean ("skip") or counts 0 ("zero").
-        metric: by what items must be ranked, "hamming" or "cosine"; None: by whatever the scored arrays call for.
+        metric: by what items must be ranked, "hamming", "cosine" or "reranked" (by Hamming distance, then the nearest
+            by cosine); None: by whatever the scored arrays call for.
     """
 
     name: ClassVar[str] = ""  # up to the cut, such as "mAP@"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.evaluation.encoded import Encoded, score_encoded
 from crossbit.evaluation.measure import Empty, Measure, check_choice
 from crossbit.evaluation.measures import Hit, MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure
 from crossbit.evaluation.quality import code_quality
-from crossbit.evaluation.rankings import Array, Metric
+from crossbit.evaluation.questions import questions
+from crossbit.evaluation.rankings import Array
 from crossbit.evaluation.report import DATABASES, Protocol, Report
-from crossbit.evaluation.scoring import Labels, score_codes, score_vectors
+from crossbit.evaluation.scoring import Labels
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 
@@ -29,6 +31,7 @@ def score_model(
     retrieval_labels: Labels,
     *,
     measures: Sequence[str | Measure] = (),
+    questions: Sequence[Measure] = (),
     curves: bool = False,
     per_query: bool = False,
     quality: bool = False,
@@ -42,32 +45,34 @@ def score_model(
         query_labels, retrieval_labels, options: as for `score_codes`.
         measures, curves, per_query: as for `score_codes`. Of a method that ranks by real vectors the curves and single
             queries are those of the vectors; a measure with a metric is taken of what is ranked by it.
+        questions: of `questions.questions`, those that the report is to answer.
         quality: whether the report is to have the `code_quality` of the database.
     """
-    options["database"] = "query" if retrieval is None else "retrieval"
-    further = [as_measure(measure) for measure in measures]
-    real = getattr(model, "metric", "hamming") == "cosine"
-    make: Callable[..., Array] = model.embed if real else model.encode
     start = time.perf_counter()
-    made = {modality: make(modality, rows) for modality, rows in query.items()}
-    other = made if retrieval is None else {modality: make(modality, rows) for modality, rows in retrieval.items()}
+    made = encoded(model, query)
+    other = None if retrieval is None else encoded(model, retrieval)
     seconds = time.perf_counter() - start
-    sides = query_labels, retrieval_labels
-    more: dict[str, Any] = {**options, "curves": curves, "per_query": per_query}
-    if real:
-        report = score_vectors(made, other, *sides, measures=_ranked_by(further, "cosine"), **more)
-        signs, others = ({modality: pack(vectors) for modality, vectors in of.items()} for of in (made, other))
-        codes = score_codes(signs, others, *sides, measures=_ranked_by(further, "hamming"), **options)
-        report = replace(report, bits=codes.bits, codes_map=codes.map, codes_figures=codes.figures)
-        report = replace(report, codes_figures_empty_queries=codes.figures_empty_queries)
-    else:
-        report = score_codes(made, other, *sides, measures=further, **more)
-    of_database = {modality: code_quality(codes) for modality, codes in other.items()} if quality else {}
+    options |= {"measures": [as_measure(measure) for measure in measures], "questions": questions}
+    options |= {"curves": curves, "per_query": per_query}
+    report = score_encoded(made, other, query_labels, retrieval_labels, **options)
+    database = other or made
+    held = database.vectors or database.codes
+    of_database = {modality: code_quality(codes) for modality, codes in held.items()} if quality else {}
     return replace(report, seconds={"encode": seconds, **report.seconds}, quality=of_database)
 
 
-def _ranked_by(measures: list[Measure], metric: Metric) -> list[Measure]:
-    return [measure for measure in measures if measure.metric in (None, metric)]
+def encoded(model: Any, rows: Mapping[str, Any]) -> Encoded:
+    """Rows by modality as a model gives them, each modality encoded once."""
+    if not hasattr(model, "embed"):
+        return Encoded({modality: model.encode(modality, given) for modality, given in rows.items()})
+    vectors = {modality: model.embed(modality, given) for modality, given in rows.items()}
+    codes = {modality: pack(signed) for modality, signed in vectors.items()}
+    order = (
+        {modality: model.order(modality, given) for modality, given in rows.items()}
+        if hasattr(model, "order")
+        else vectors
+    )
+    return Encoded(codes, vectors if getattr(model, "metric", "hamming") == "cosine" else {}, order)
 
 
 def evaluate(
@@ -87,8 +92,9 @@ def evaluate(
 
     Args:
         model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
-            knows other ones than the data, `selection` where it says how its epoch was chosen; `metric` "cosine"
-            and `embed(modality, rows) -> real vectors` where those are what it ranks by.
+            knows other ones than the data, `selection` where it says how its epoch was chosen; `embed(modality, rows)
+            -> real vectors` where codes are the signs of such, `metric` "cosine" where those are what it ranks by;
+            `order(modality, rows) -> real vectors` where others than those order a shortlist.
         data: PairedData. Evaluation uses its true labels, never the observed ones. Without labels the queries are
             searched themselves, only a query's own pair is correct, and `hit@10(correct=pair)` is measured if nothing
             else is asked for; the report's `map` is empty.
@@ -107,6 +113,7 @@ def evaluate(
     MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)  # refuses an unknown choice before the work
     options: dict[str, Any] = {"k": k, "cutoff": cutoff, "ties": ties, "empty": empty}
     wanted: dict[str, Any] = {"curves": curves, "per_query": per_query, "quality": True}
+    wanted["questions"] = questions(empty)
     wanted["measures"] = [as_measure(measure) for measure in measures]
     modalities = list(getattr(model, "modalities", data.modalities))  # it may know fewer than the data holds
     check_rows(data, "query", database)
@@ -114,6 +121,7 @@ def evaluate(
     options |= {"data": data.name, "method": model.method}
     if without := [modality for modality in modalities if modality not in _true_labels(data, "query")]:
         wanted["measures"] = _of_pairs(f"{data.name} has no labels for {', '.join(without)}", wanted, options)
+        wanted["questions"] = questions(empty, labels=False)
         own = np.arange(len(data.query))
         report = without_map(score_model(model, query, None, own, own, **wanted, **options))
     else:

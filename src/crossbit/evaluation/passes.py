@@ -57,11 +57,14 @@ def as_measure(measure: str | Measure) -> Measure:
 
 def check_metric(measure: Measure, metric: Metric) -> None:
     """Refuse a measure that names another metric than the one that the items are ranked by."""
-    if measure.metric not in (None, metric):
-        raise UserError(
-            f"{measure} ranks by {measure.metric}, but these are {'codes' if metric == 'hamming' else 'real vectors'}, "
-            f"ranked by {metric}; leave the metric out"
-        )
+    if measure.metric in (None, metric):
+        return
+    these = "real vectors" if metric == "cosine" else "codes"
+    if measure.metric == "reranked":
+        raise UserError(f"{measure} orders codes by vectors, but these are {these} alone; leave the metric out")
+    raise UserError(
+        f"{measure} ranks by {measure.metric}, but these are {these}, ranked by {metric}; leave the metric out"
+    )
 
 
 def figures_of(ranking: Ranking, measures: Mapping[str, Measure]) -> dict[str, float]:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from crossbit.bits import check_codes, distance_histograms, planes, top_k
 from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
-from crossbit.evaluation.ties.gains import weigh, weighted_gains
+from crossbit.evaluation.ties.gains import ranks_that_weigh, weigh, weighted_gains
 from crossbit.evaluation.ties.grades import Gain, Grades
 from crossbit.evaluation.ties.order import hits_in_order
 from crossbit.evaluation.ties.overlap import overlaps_by_distance
-from crossbit.evaluation.ties.written import Written, depths, groups_of, ranks_that_weigh, some_queries
+from crossbit.evaluation.ties.written import Written, depths, groups_of, some_queries
 
 Array = npt.NDArray[Any]
 Metric = Literal["hamming", "cosine", "reranked"]
@@ -119,14 +119,14 @@ class HammingRanking:
             return hits_in_order(*sides, size, relevant, k=k, of_relevant=of_relevant)
 
         @cache
-        def overlaps() -> Array:
-            return overlaps_by_distance(*sides, size.shape[1]) / np.maximum(size, 1)
+        def overlaps(k: int) -> Array:
+            return overlaps_by_distance(*sides, size, k) / np.maximum(size, 1)
 
         def gains(gain: Gain, weight: Array, ties: str) -> Array:
             if gain == "labels":
                 return weighted_gains(*sides, size, weight, ties)
             if ties == "expected":
-                return weigh(size, overlaps(), weight)
+                return weigh(size, overlaps(ranks_that_weigh(weight)), weight)
             return self._gains(query, grades, size, (gain, weight, ties))
 
         return Block(size, relevant, in_order, gains, grades.ideal, lambda: (size, relevant))

@@ -47,6 +47,8 @@ class Report:
         codes_map: where `map` ranks real vectors, the same of their signs as codes, by Hamming distance.
         figures: further measures: by their printed names, per direction.
         codes_figures: where `figures` ranks real vectors, the same of their signs as codes.
+        questions: what a person asks, by the measures' names (`crossbit.evaluation.questions`): what is asked, of
+            which "queries" and "database", and per ranking and direction the figures, with those of chance.
         curves: "PR by radius", "PR by rank" and others, per direction: the "name" that tells the protocol, and lists of
             "radius" or "n", "precision" and mostly "recall".
         quality: per modality what `code_quality` says of the database's codes or vectors.
@@ -69,6 +71,7 @@ class Report:
     codes_map: dict[str, float] = field(default_factory=dict)
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     codes_figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    questions: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, dict[str, Any]] = field(default_factory=dict)
     quality: dict[str, dict[str, float]] = field(default_factory=dict)
     empty_queries: dict[str, int] = field(default_factory=dict)

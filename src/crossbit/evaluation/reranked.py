@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +19,19 @@ from crossbit.bits.compiled import JitKernel
 from crossbit.errors import UserError
 from crossbit.evaluation.cosine import DECIMALS, unit
 from crossbit.evaluation.rankings import NAMES, Array, Block, HammingRanking
+from crossbit.evaluation.ties.gains import ranks_that_weigh
 from crossbit.evaluation.ties.grades import Gain, Grades
-from crossbit.evaluation.ties.written import Written, depths, groups_of, ranks_that_weigh
+from crossbit.evaluation.ties.written import Written, depths, groups_of
 
 _BEHIND = -2.0  # below any cosine: what is not on the shortlist
 _PAIRS = 1 << 21  # of a query and an item, looked at together
+
+
+class Ordered(NamedTuple):
+    """Codes, and what orders them where they are near: uint8 (rows, bytes) and real (rows, d)."""
+
+    codes: npt.ArrayLike
+    vectors: npt.ArrayLike
 
 
 @dataclass(frozen=True)
@@ -39,23 +48,23 @@ class RerankedRanking:
     @classmethod
     def of(
         cls,
-        query: tuple[npt.ArrayLike, npt.ArrayLike],
-        database: tuple[npt.ArrayLike, npt.ArrayLike],
+        query: Ordered,
+        database: Ordered,
         query_labels: npt.ArrayLike,
         database_labels: npt.ArrayLike,
         names: tuple[str, str, str, str] = NAMES,
     ) -> RerankedRanking:
-        """The ranking of (codes, vectors) of both sides: uint8 (rows, bytes) and real (rows, d).
+        """The ranking of codes by codes, with labels 0/1 (rows, classes) or classes (rows,).
 
         Raises:
             UserError: codes, vectors or labels that do not fit; NaN or infinite values.
 
         >>> codes, vectors = np.array([[1], [0]], np.uint8), [[1.0, 2.0], [1.0, 0.0]]
-        >>> RerankedRanking.of((codes[:1], vectors[:1]), (codes, vectors), [1], [1, 0]).items
+        >>> RerankedRanking.of(Ordered(codes[:1], vectors[:1]), Ordered(codes, vectors), [1], [1, 0]).items
         2
         """
-        codes = HammingRanking.of(query[0], database[0], query_labels, database_labels, names)
-        vectors, other = unit(query[1], names[0]), unit(database[1], names[1])
+        codes = HammingRanking.of(query.codes, database.codes, query_labels, database_labels, names)
+        vectors, other = unit(query.vectors, names[0]), unit(database.vectors, names[1])
         if vectors.shape[1] != other.shape[1]:
             raise UserError(
                 f"{names[0]} is ordered by vectors of length {vectors.shape[1]} but {names[1]} of {other.shape[1]}; "

@@ -19,6 +19,7 @@ from crossbit.evaluation.measures import MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure, check_metric, passed
 from crossbit.evaluation.rankings import Array, Block, HammingRanking, Metric, Ranking
 from crossbit.evaluation.report import DATABASES, Protocol, Report
+from crossbit.evaluation.reranked import Ordered, RerankedRanking
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 
 Labels: TypeAlias = "npt.ArrayLike | Mapping[str, npt.ArrayLike]"  # for all modalities, or each its own
@@ -101,10 +102,48 @@ def score_vectors(
     return score_rankings(CosineRanking.of, *sides, data=data, method=method, metric="cosine", **wanted)
 
 
-def score_rankings(
-    ranking: Callable[..., Ranking],
+def score_reranked(
     query: Mapping[str, npt.ArrayLike],
     retrieval: Mapping[str, npt.ArrayLike],
+    query_order: Mapping[str, npt.ArrayLike],
+    retrieval_order: Mapping[str, npt.ArrayLike],
+    query_labels: Labels,
+    retrieval_labels: Labels,
+    *,
+    k: int | None = None,
+    cutoff: Cutoff = "topk-R",
+    ties: Ties = "expected",
+    empty: Empty = "skip",
+    **options: Any,
+) -> Report:
+    """Score codes of which the nearest are ordered once more by real vectors, as a search does (`RerankedRanking`).
+
+    Args:
+        query_order, retrieval_order: by modality the vectors (rows, d) that order a shortlist, of any one d.
+        query, retrieval, query_labels, retrieval_labels, k, cutoff, ties, empty, options: as for `score_codes`, which
+            tells the errors, too.
+
+    >>> codes = {"image": np.zeros((2, 1), np.uint8), "text": np.zeros((2, 1), np.uint8)}
+    >>> vectors = {"image": [[1.0, 0.0], [0.0, 2.0]], "text": [[0.9, 0.1], [0.1, 0.9]]}
+    >>> score_reranked(codes, codes, vectors, vectors, [0, 1], [0, 1], database="query").map
+    {'image->text': 1.0, 'text->image': 1.0}
+    """
+    measure = MeanAveragePrecision(k, cutoff, ties=ties, empty=empty)
+    if missing := [name for name in query if name not in query_order or name not in retrieval_order]:
+        raise UserError(f"there are no vectors that order the codes of {', '.join(missing)}; give them for both sides")
+    made, other = (
+        {name: Ordered(array, order[name]) for name, array in codes.items()}
+        for codes, order in ((query, query_order), (retrieval, retrieval_order))
+    )
+    wanted: dict[str, Any] = {"data": "codes", "method": "codes", **options, "metric": "reranked"}
+    report = score_rankings(RerankedRanking.of, made, other, query_labels, retrieval_labels, measure, **wanted)
+    return replace(report, bits=8 * np.shape(next(iter(query.values())))[1])
+
+
+def score_rankings(
+    ranking: Callable[..., Ranking],
+    query: Mapping[str, npt.ArrayLike | Ordered],
+    retrieval: Mapping[str, npt.ArrayLike | Ordered],
     query_labels: Labels,
     retrieval_labels: Labels,
     measure: MeanAveragePrecision,
@@ -124,7 +163,7 @@ def score_rankings(
     further = _further(measures, metric, database)
     scores = {}
     for source, target in permutations(query, 2):
-        labels = _labels_of(query_labels, source), _labels_of(retrieval_labels, target)
+        labels = labels_of(query_labels, source), labels_of(retrieval_labels, target)
         names = f"query {source}", f"retrieval {target}", "query labels", "retrieval labels"
         ranked = ranking(query[source], retrieval[target], *labels, names)
         scores[f"{source}->{target}"] = _score(ranked, measure, further, curves)
@@ -218,7 +257,9 @@ def _by_title(curves: dict[str, dict[str, Points]]) -> dict[str, dict[str, Point
     return {title: {way: of[title] for way, of in curves.items()} for title in titles}
 
 
-def _check_sides(query: Mapping[str, npt.ArrayLike], retrieval: Mapping[str, npt.ArrayLike]) -> tuple[int, int]:
+def _check_sides(
+    query: Mapping[str, npt.ArrayLike | Ordered], retrieval: Mapping[str, npt.ArrayLike | Ordered]
+) -> tuple[int, int]:
     """Numbers of queries and of database rows, the same in all modalities; as is the length of a code."""
     if len(query) < 2 or set(query) != set(retrieval):
         raise UserError(
@@ -226,7 +267,7 @@ def _check_sides(query: Mapping[str, npt.ArrayLike], retrieval: Mapping[str, npt
             "scoring across modalities needs the same ones on both sides, at least two"
         )
     shapes = {
-        side: {f"{side} {modality}": np.shape(array) for modality, array in of.items()}
+        side: {f"{side} {modality}": np.shape(_codes_of(array)) for modality, array in of.items()}
         for side, of in (("query", query), ("retrieval", retrieval))
     }
     everything = shapes["query"] | shapes["retrieval"]
@@ -243,7 +284,12 @@ def _check_sides(query: Mapping[str, npt.ArrayLike], retrieval: Mapping[str, npt
     return queries, items
 
 
-def _labels_of(labels: Labels, modality: str) -> npt.ArrayLike:
+def _codes_of(array: npt.ArrayLike | Ordered) -> npt.ArrayLike:
+    return array.codes if isinstance(array, Ordered) else array
+
+
+def labels_of(labels: Labels, modality: str) -> npt.ArrayLike:
+    """The labels of a modality."""
     if not isinstance(labels, Mapping):
         return labels
     if modality not in labels:

@@ -14,15 +14,16 @@ import numpy as np
 
 from crossbit.bits import MAX_BITS, pack
 from crossbit.errors import UserError
+from crossbit.evaluation.encoded import Encoded, score_encoded
 from crossbit.evaluation.files.array_names import SIDES, is_wanted, modalities_of, renamings
 from crossbit.evaluation.files.upright import as_classes, upright
 from crossbit.evaluation.measure import Empty, Measure, RankMeasure
 from crossbit.evaluation.measures import MeanAveragePrecision
 from crossbit.evaluation.passes import as_measure
 from crossbit.evaluation.quality import code_quality
+from crossbit.evaluation.questions import questions
 from crossbit.evaluation.rankings import Array
 from crossbit.evaluation.report import Report
-from crossbit.evaluation.scoring import score_codes, score_vectors
 from crossbit.evaluation.ties.counts import Cutoff, Ties
 from crossbit.storage.matlab import Container, open_container
 from crossbit.storage.npz import read_npz
@@ -162,8 +163,9 @@ def _score(arrays: dict[str, Array], modalities: list[str], options: dict[str, A
     query, retrieval = ({modality: chosen[f"{side}_{modality}"] for modality in modalities} for side in SIDES)
     labels = arrays["query_label"], arrays["retrieval_label"]
     itself = np.array_equal(labels[0], labels[1]) and all(np.array_equal(query[m], retrieval[m]) for m in modalities)
-    options["database"] = "query" if itself else "retrieval"
-    report = (score_vectors if real else score_codes)(query, retrieval, *labels, **options)
+    options["questions"] = questions(options["empty"])
+    made, other = (Encoded(vectors=side) if real else Encoded(side) for side in (query, retrieval))
+    report = score_encoded(made, None if itself else other, *labels, **options)
     bits = None if real else features[names[0]].bits
     quality = {modality: code_quality(codes, bits=bits) for modality, codes in retrieval.items()}
     return replace(report, bits=bits, quality=quality, curves=_within(report.curves, bits))

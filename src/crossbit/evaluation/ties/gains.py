@@ -83,6 +83,15 @@ def weigh(count: np.ndarray, gain: np.ndarray, weight: np.ndarray) -> np.ndarray
     return ((weight[end] - weight[end - count]) * gain).sum(axis=1)
 
 
+def ranks_that_weigh(weight: np.ndarray) -> int:
+    """How many ranks have any weight, from the weight of the first r together.
+
+    >>> ranks_that_weigh(np.array([0, 1.0, 1.5, 1.5]))
+    2
+    """
+    return int(np.searchsorted(weight, weight[-1]))
+
+
 def _chunks(rows: int, width: int) -> Iterator[slice]:
     step = max(1, _COUNTS // max(width, 1))
     return (slice(start, start + step) for start in range(0, rows, step))

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.evaluation.ties.gains import gain_levels, weigh
+from crossbit.evaluation.ties.gains import gain_levels, ranks_that_weigh, weigh
 from crossbit.evaluation.ties.order import label_words
 
 Gain = Literal["labels", "overlap"]  # 2^g - 1 for g labels shared; or |A and B| / |A or B|
@@ -68,7 +68,9 @@ class Grades:
         for start in range(0, len(best), step):
             some = slice(start, start + step)
             grade = self._gains(gain, asked[:, some], held[:, None])
-            order = np.argsort(-grade, axis=1)
+            first = min(ranks_that_weigh(weight), grade.shape[1])  # as many sets hold all the items that weigh
+            order = np.argpartition(-grade, first - 1, axis=1)[:, :first] if first else np.empty((len(grade), 0), int)
+            order = np.take_along_axis(order, np.take_along_axis(-grade, order, axis=1).argsort(axis=1), axis=1)
             best[some] = weigh(count[order], np.take_along_axis(grade, order, axis=1), weight)
         return best[place.reshape(-1)]
 

@@ -14,26 +14,35 @@ _QUERIES = 16  # of one task
 
 
 def overlaps_by_distance(
-    query: np.ndarray, database: np.ndarray, query_labels: np.ndarray, database_labels: np.ndarray, levels: int
+    query: np.ndarray,
+    database: np.ndarray,
+    query_labels: np.ndarray,
+    database_labels: np.ndarray,
+    size: np.ndarray,
+    k: int,
 ) -> np.ndarray:
-    """The overlaps of all items at each Hamming distance, summed: float64 (m, levels).
+    """The overlaps of all items at each Hamming distance, summed: float64 (m, bits + 1).
+
+    Zero where nothing among the first k lies so far.
 
     Args:
         query, database: `planes` of the codes, uint64 (words, m) and (words, n).
         query_labels, database_labels: uint8 0/1 (m, c) and (n, c), or int64 (m,) and (n,): then an overlap is 0 or 1.
-        levels: how many distances there are, bits + 1.
+        size: the `distance_histograms` of the codes, int64 (m, bits + 1).
+        k: how many ranks are looked at.
 
-    >>> from crossbit.bits import planes
+    >>> from crossbit.bits import distance_histograms, planes
     >>> codes, labels = np.array([[0], [1]], np.uint8), np.array([[1, 0], [1, 1]], np.uint8)
-    >>> overlaps_by_distance(planes(codes[1:]), planes(codes), labels[1:], labels, 9)[:, :3].tolist()
+    >>> sides = planes(codes[1:]), planes(codes), labels[1:], labels
+    >>> overlaps_by_distance(*sides, distance_histograms(codes[1:], codes), 2)[:, :3].tolist()
     [[1.0, 0.5, 0.0]]
     """
     words, other, equal = label_words(query_labels), label_words(database_labels), query_labels.ndim == 1
-    sums = np.zeros((len(query_labels), levels))
+    sums, edge = np.zeros(size.shape), (size.cumsum(axis=1) < k).sum(axis=1).astype(np.uint64)
 
     def task(first: int) -> None:
         part = slice(first, first + _QUERIES)
-        _sum(query[:, part], words[:, part], database, other, equal, sums[part])
+        _sum(query[:, part], words[:, part], database, other, equal, edge[part], sums[part])
 
     run([partial(task, first) for first in range(0, len(sums), _QUERIES)], thread_count())
     return sums
@@ -47,17 +56,21 @@ def _overlap(label, labels, j, equal):  # type: ignore[no-untyped-def]
         if equal:
             return 1.0 if labels[w, j] == label[w] else 0.0
         shared += popcount(labels[w, j] & label[w])
+    if not shared:
+        return 0.0
+    for w in range(len(label)):
         either += popcount(labels[w, j] | label[w])
-    return shared / either if shared else 0.0
+    return shared / either
 
 
 @JitKernel
-def _sum(queries, query_labels, database, labels, equal, out):  # type: ignore[no-untyped-def]
-    """out (m, levels): the overlaps at each distance."""
+def _sum(queries, query_labels, database, labels, equal, edge, out):  # type: ignore[no-untyped-def]
+    """out (m, bits + 1): the overlaps at each distance, up to that of the `edge` (m,)."""
     for q in range(queries.shape[1]):
         query, label = queries[:, q].copy(), query_labels[:, q].copy()
         for j in range(database.shape[1]):
             distance = np.uint64(0)
             for w in range(len(query)):
                 distance += popcount(database[w, j] ^ query[w])
-            out[q, distance] += _overlap(label, labels, j, equal)
+            if distance <= edge[q]:
+                out[q, distance] += _overlap(label, labels, j, equal)

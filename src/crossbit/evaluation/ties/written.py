@@ -40,7 +40,8 @@ class Written:
     def gains(self, grades: Grades, gain: Gain, weight: np.ndarray, ties: str) -> np.ndarray:
         """Sum over ranks of gain times weight, (m,); `weight` (n + 1,) is what the first r ranks weigh together.
 
-        >>> written, grades = Written(np.array([[0, 1]]), np.array([[0, 0]])), Grades.over(np.array([5]), np.array([6, 5]))
+        >>> written = Written(np.array([[0, 1]]), np.array([[0, 0]]))
+        >>> grades = Grades.over(np.array([5]), np.array([6, 5]))
         >>> [written.gains(grades, "overlap", np.array([0, 1, 1]), ties).item() for ties in ("index", "expected")]
         [0.0, 0.5]
         """
@@ -91,15 +92,6 @@ def depths(size: np.ndarray, k: int) -> np.ndarray:
     end = size.cumsum(axis=1)
     edge = (end < np.minimum(k, end[:, -1:])).sum(axis=1)
     return np.take_along_axis(end, edge[:, None], axis=1)[:, 0]
-
-
-def ranks_that_weigh(weight: np.ndarray) -> int:
-    """How many ranks have any weight, from the weight of the first r together.
-
-    >>> ranks_that_weigh(np.array([0, 1.0, 1.5, 1.5]))
-    2
-    """
-    return int(np.searchsorted(weight, weight[-1]))
 
 
 def some_queries(depth: np.ndarray) -> Iterator[slice]:
