@@ -180,7 +180,7 @@ def audit_run(
         words=in_words(posterior, observed, seen.names),
         classes=_classes(judged),
         entries=entries,
-        fingerprint=str(seen.model.config["fingerprint"]),
+        fingerprint=seen.fingerprint,
         single=posterior.single,
         seen=seen,
     )

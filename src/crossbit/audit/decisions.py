@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +71,13 @@ def read_decisions(path: str | os.PathLike[str], found: Audit) -> list[Decision]
     decisions: dict[int, Decision] = {}
     for place, value in _lines(Path(path)):
         decision = _decision(place, value)
-        if value.get("data") != found.fingerprint:
+        row = found.seen.row_now(decision.row, str(value.get("data")))
+        if row is None:
             raise UserError(f"{place}: it is about other data than those of {found.run}; audit {found.run} again")
-        if (entry := held.get(decision.row)) is None:
+        if row < 0:
+            continue  # it is gone
+        decision = replace(decision, row=row)
+        if (entry := held.get(row)) is None:
             raise UserError(f"{place}: row {decision.row} is no labelled training row of {found.run}")
         if set(value["observed"]) != set(entry.observed):
             now, then = ", ".join(entry.observed), ", ".join(value["observed"])

@@ -17,6 +17,8 @@ def kept_posterior(seen: Seen) -> Posterior | None:
     """The posterior from the run's per-row figures, in their precision; None where the run has kept none, or another:
     of other rows, of one modality only, or of labels of each modality.
     """
+    if seen.place is not None:  # of a collection that has changed
+        return None
     rows, config = seen.model.rows, seen.model.config
     figures = seen.model.history[0] if seen.model.history else {}
     same = all(config["settings"].get(name, value) == value for name, value in OWN.items())

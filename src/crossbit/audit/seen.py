@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from crossbit.data.described import fingerprint
 from crossbit.data.observed import training_labels, unlabelled
 from crossbit.data.split import group_numbers
 from crossbit.data.types import PairedData, Rows
@@ -18,6 +19,7 @@ from crossbit.errors import UserError
 from crossbit.features.paired import features_of, vectors_of
 from crossbit.methods.base import View
 from crossbit.model import Model, load_model
+from crossbit.runs.again import Again
 from crossbit.runs.folder import RunFolder, named
 
 
@@ -32,6 +34,7 @@ class Seen:
             are judged: those that the run trained on, and training rows that it left out for validation.
         partner: (rows,) row numbers in the data that the other modalities were taken from: the rows themselves, unless
             the run shuffled pairs.
+        place: (n of then,) the row of the data of each row of a collection that has changed; None where none has.
         changed: whether the run's noise changed the label of each row of the data, bool (n,), under "pair" or by
             modality; empty where it changed none.
     """
@@ -42,6 +45,23 @@ class Seen:
     view: View
     partner: np.ndarray
     changed: dict[str, np.ndarray]
+    place: np.ndarray | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data: that of the run, where they are as they were."""
+        config = self.model.config
+        if self.place is None:
+            return str(config["fingerprint"])
+        return fingerprint(self.data, config["features"], labels=config["multi_label"] is not None)
+
+    def row_now(self, row: int, of: str) -> int | None:
+        """The number of a row of data of this fingerprint; -1 where it is gone, None in other data."""
+        if of == self.fingerprint:
+            return row
+        if self.place is None or of != self.model.config["fingerprint"]:
+            return None
+        return int(self.place[row]) if 0 <= row < len(self.place) else -1
 
     @property
     def names(self) -> list[str]:
@@ -67,7 +87,10 @@ def read_seen(
     """
     folder = RunFolder(run)
     model, held = load_model(folder), folder.arrays()
-    data = _with_seen_labels(folder.data(data), folder)
+    data, again = folder.found(data)
+    data = _with_seen_labels(data, folder, again)
+    if again is not None:
+        held = again.arrays(held)
     if without := unlabelled(data.only(model.modalities)):
         some = "" if len(without) == len(model.modalities) else f" of {' and '.join(without)}"
         compared = "an audit compares labels with those of their neighbours"
@@ -77,13 +100,18 @@ def read_seen(
     partner = rows.copy()
     partner[: len(held["rows"])] = held["rows"][held["pairing"]]
     view = _view(model, data, rows, partner)
-    return Seen(folder.path, model, data, view, partner, named(held, "changed_label"))
+    changed = named(held, "changed_label")
+    return Seen(folder.path, model, data, view, partner, changed, None if again is None else again.place)
 
 
-def _with_seen_labels(data: PairedData, run: RunFolder) -> PairedData:
+def _with_seen_labels(data: PairedData, run: RunFolder, again: Again | None) -> PairedData:
     """The data with the observed labels that the run stored; a method that sees none stored none."""
     seen = run.observed()
-    return data.with_observed(seen) if len(seen) else data
+    if not len(seen) or (again is not None and data.label is None):
+        return data
+    if again is not None and isinstance(seen, np.ndarray):
+        return again.with_observed(data, seen, run.config["label_names"])
+    return data.with_observed(seen)
 
 
 def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray) -> View:

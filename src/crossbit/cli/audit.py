@@ -79,10 +79,12 @@ def audit(
     from crossbit.audit import audit_run
     from crossbit.audit.decisions import check_labels_file
 
-    given = RunFolder(run).data(data)
+    given, again = RunFolder(run).found(data)
+    if data is not None or again is not None:
+        with_notes(given)
     if out is not None:
         check_labels_file(given, out)
-    found = audit_run(run, given if data is None else with_notes(given), progress=note)
+    found = audit_run(run, given, progress=note)
     if out is not None:
         return _repair(found, apply, accept_above, out)
     target = _keep(found, RunFolder(run).audit_file)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from crossbit.data.types import PairedData
+    from crossbit.runs.again import Again
 
 FORMAT = 2
 HELD_OUT = "held_out"  # the figures of the end of training, in report.json
@@ -219,76 +220,36 @@ class RunFolder:
             other: called with one line where given data are another set than the run's; None refuses them.
             option: how data are given, for the error.
 
+        A collection that has grown or changed since is the run's own: with its splits, of the rows that are there.
+
         Raises:
             UserError: they cannot be read, or are others than the run was trained on.
         """
-        data = self._load(given, option)
-        if why := self.differing(data):
-            if given is None and (own := self._as_split(data)) is not None:
-                return own
-            unlike = f"data '{data.name}' are not those that {self} was trained on: they have {why}"
-            if given is None or other is None:
-                changed = "have they changed, train again" if other is None else "named, any data are taken as they are"
-                raise UserError(f"{unlike}; name the data it was trained on: {option}; {changed}")
-            other(f"{unlike}; they are taken as another set, whose queries it may have been trained on")
-        return data
+        return self.found(given, other=other, option=option)[0]
+
+    def found(
+        self,
+        given: str | os.PathLike[str] | PairedData | None = None,
+        *,
+        other: Callable[[str], Any] | None = None,
+        option: str = "--data DATA",
+    ) -> tuple[PairedData, Again | None]:
+        """As `data`, and where its rows are those of a collection that has changed."""
+        from crossbit.runs.data import find
+
+        return find(self, given, other, option)
 
     def load(self, path: str | os.PathLike[str]) -> PairedData:
         """Any data by name or path; a collection's columns are taken for what the run was told they are."""
-        from crossbit.data import is_collection, load_data
-        from crossbit.data.collection.columns import NoColumn
+        from crossbit.runs.data import load
 
-        options = self.config.get("data_options", {}) if is_collection(os.fspath(path)) else {}
-        try:
-            return load_data(os.fspath(path), **options)
-        except NoColumn as error:
-            right = f"give the column the name that it had when {self} was trained"
-            raise UserError(f"{error}; {right}") from error
+        return load(self, path)
 
     def differing(self, data: PairedData) -> str:
         """What is different in `data` from those that the run was trained on; empty where nothing is."""
-        import numpy as np
+        from crossbit.runs.data import differing
 
-        from crossbit.data.described import fingerprint
-
-        config = self.config
-        if lacking := [modality for modality in config["features"] if modality not in data.modalities]:
-            return f"no {' and no '.join(lacking)}"
-        labels = config["multi_label"] is not None  # else training read none
-        if fingerprint(data, config["features"], labels=labels) == config["fingerprint"]:
-            return ""
-        before = self.splits if self.arrays_file.exists() else {}
-        same = all(np.array_equal(before[name], data.splits[name]) for name in SPLITS if name in before)
-        counts = [len(np.unique(np.concatenate(list(splits.values())))) for splits in (data.splits, before) if splits]
-        many = f" ({counts[0]:,} pairs, not {counts[1]:,})" if len({*counts}) > 1 else ""
-        return "other content" if same else f"other splits{many}"
-
-    def _as_split(self, data: PairedData) -> PairedData | None:
-        """The data with the run's own splits, where that makes them those that it was trained on: a layout's other
-        split, say, which a name does not tell."""
-        splits = self.splits
-        whole = {name: splits[name] for name in SPLITS}
-        for tried in (whole, splits):
-            try:
-                made = data.replace(splits=tried)
-            except UserError:  # rows that the data do not have
-                return None
-            if not self.differing(made):
-                return made
-        return None
-
-    def _load(self, given: str | os.PathLike[str] | PairedData | None, option: str) -> PairedData:
-        from crossbit.data import PairedData
-
-        if isinstance(given, PairedData):
-            return given
-        if given is not None:
-            return self.load(given)
-        try:
-            return self.load(str(self.config["data"]))
-        except UserError as error:
-            why = f"the data that {self} was trained on cannot be read ({error})"
-            raise UserError(f"{why}; name it: {option}") from error
+        return differing(self, data)
 
 
 def named(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:

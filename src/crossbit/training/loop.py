@@ -20,6 +20,7 @@ from crossbit.methods import Task, View
 from crossbit.model import Model, load_model
 from crossbit.model.collapse import collapsed
 from crossbit.networks.device import autocast, device_of
+from crossbit.runs.again import identities
 from crossbit.runs.building import building_from
 from crossbit.runs.checkpoint import REMEDY, Checkpoint, read_checkpoint, remove_checkpoint, save_checkpoint
 from crossbit.runs.folder import RunFolder
@@ -88,8 +89,9 @@ def train(
     >>> model.encode("text", x[:3]).shape
     (3, 1)
     """
+    pairs = _loaded(data)
     plan = make_plan(
-        _loaded(data),
+        pairs,
         method=method,
         bits=bits,
         noise=noise,
@@ -114,7 +116,7 @@ def train(
         return _finished(folder)
     with alone_in(folder.path, "training"):
         folder.remove_leftovers()
-        return _Run(plan, folder, progress).go(read_checkpoint(folder))
+        return _Run(plan, folder, progress, identities(pairs)).go(read_checkpoint(folder))
 
 
 def _loaded(data: Any) -> PairedData:
@@ -143,8 +145,10 @@ def _finished(folder: RunFolder) -> Model:
 class _Run:
     """One training, from plan to model."""
 
-    def __init__(self, plan: Plan, folder: RunFolder | None, progress: bool) -> None:
-        self.plan, self.folder, self.shown = plan, folder, progress
+    def __init__(
+        self, plan: Plan, folder: RunFolder | None, progress: bool, identities: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        self.plan, self.folder, self.shown, self.identities = plan, folder, progress, identities or {}
         self.history: list[dict[str, Any]] = []
         self.row_figures: dict[str, np.ndarray] = {}
         self.best: dict[str, Tensor] = {}
@@ -244,9 +248,11 @@ class _Run:
             self.best = {key: value.detach().clone() for key, value in self.method.networks.state_dict().items()}
 
     def _begin(self, folder: RunFolder) -> None:
-        """data.npz (splits, observed labels, masks of injected noise), and config.json where the run is new."""
+        """data.npz (splits, observed labels, masks of injected noise, what tells rows again), and config.json where the
+        run is new."""
         plan, everything = self.plan, np.arange(self.plan.data.n)
         arrays = {**plan.data.splits, "rows": plan.rows, "noise_mask": plan.noise_mask, "pairing": plan.pairing}
+        arrays |= self.identities
         arrays |= {f"noise_mask_{m}": mask for m, mask in plan.modality_noise_mask.items()}
         arrays |= {"changed_label" if m == "pair" else f"changed_label_{m}": x for m, x in plan.changed_labels.items()}
         if len(plan.validation_rows):
