@@ -52,6 +52,8 @@ def write_parquet(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write the rows, whole or not at all: labels joined by "; ", those in doubt with their probability.
 
+    The file begins with the mark by which Excel knows UTF-8.
+
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "x.csv"
     >>> row = {"rank": 1, "observed": ["a", "b"], "wrong": [{"label": "a", "probability": 0.9}]}
@@ -59,7 +61,7 @@ def write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     >>> file.read_text().splitlines()[1]
     '1,,,,,,a; b,,a 0.9000,,,,,,,,,'
     """
-    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8-sig") as file:
         table = csv.DictWriter(file, COLUMNS)
         table.writeheader()
         table.writerows({name: _text(value) for name, value in row.items()} for row in rows)

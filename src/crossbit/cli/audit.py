@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, spelled, with_notes
+from crossbit.cli.suspects import say_pairs, say_suspects
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new
 
 if TYPE_CHECKING:
-    from crossbit.audit import Audit, SuspectRow
+    from crossbit.audit import Audit
 
 CLASSES = 10  # shown, at most
-CAPTION = 40  # characters of it that are shown
 TOP, TOP_OF_CLASS = 20, 3
 
 
@@ -178,13 +178,8 @@ def _say_suspects(found: Audit, top: int) -> None:
         + (f"; the first {top}" * (len(families) > top))
     )
     say()
-    _say_rows([(family[0], len(family) - 1) for family in families[:top]])
+    say_suspects([(family[0], len(family) - 1) for family in families[:top]])
     return None
-
-
-def _say_rows(entries: list[tuple[SuspectRow, int]]) -> None:
-    """Rows, each with how many others of its family there are."""
-    say_table(["p", "row", "given", "suggested", "why"], [_cells(*entry) for entry in entries], right=["p", "row"])
 
 
 def _say_classes(found: Audit, top: int) -> None:
@@ -194,15 +189,7 @@ def _say_classes(found: Audit, top: int) -> None:
             of = f" of {one.modality}" if one.modality else ""
             share = "" if one.wrong is None else f"{100 * one.wrong:.0f} % of {one.given:,} look wrong, "
             say(f"\n{one.label}{of}: {share}about {one.missing:.0f} rows lack it\n")
-            _say_rows([(entry, 0) for entry in suspects[:top]])
-
-
-def _cells(entry: SuspectRow, others: int) -> list[str]:
-    """Probability, row and item, labels, suggested labels, reason."""
-    row = f"{entry.row}" + (f" {entry.modality}" if entry.modality else "") + (f"\n+{others} alike" if others else "")
-    near = "; ".join(f"{_short(one.name)} [{', '.join(one.labels)}]" for one in entry.neighbours)
-    why = "\n".join(part for part in (entry.reason, _item(entry), near and f"most alike: {near}") if part)
-    return [f"{entry.probability:.2f}", row, ", ".join(entry.observed), ", ".join(entry.suggested), why]
+            say_suspects([(entry, 0) for entry in suspects[:top]])
 
 
 def _say_pairs(found: Audit, top: int) -> None:
@@ -211,18 +198,4 @@ def _say_pairs(found: Audit, top: int) -> None:
         return
     say(f"\n{len(pairs):,} rows' pairs are worth a look" + (f"; the first {top}" if len(pairs) > top else ""))
     say()
-    rows = []
-    for entry in pairs[:top]:
-        item = _item(entry)
-        rows.append([f"{entry.wrong_pair:.2f}", f"{entry.row}", entry.pair_reason + (f"\n{item}" if item else "")])
-    say_table(["p", "row", "why"], rows, right=["p", "row"])
-
-
-def _item(entry: SuspectRow) -> str:
-    """What the row is, as far as the data say: its caption and its path."""
-    return "  ".join(part for part in (_short(entry.caption or ""), entry.path) if part)
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= CAPTION else f"{line[: CAPTION - 1]}…"
+    say_pairs(pairs[:top])
