@@ -79,3 +79,9 @@ def test_an_own_collection_from_a_folder_to_a_search() -> None:
     printed = results("collection", "--pictures", "64", "--side", "32")
     assert list(printed["commands"]) == ["data show", "data show, again", "train", "index", "search"]
     assert all(held["gigabytes"] > 0 for held in printed["commands"].values())
+
+
+@pytest.mark.slow
+def test_adding_to_a_collection() -> None:
+    printed = results("add", "--pictures", "64", "--new", "16", "--side", "32")["collections"]["64"]
+    assert list(printed) == ["nothing new", "16 new"] and all(held["seconds"] > 0 for held in printed.values())
