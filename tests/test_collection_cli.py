@@ -40,8 +40,15 @@ NAMED = ("--caption-column", "Titel", "--label-column", "Stichworte")
 def test_show_says_what_was_understood(command: Command) -> None:
     ran = command("data", "show", "Fotos ä", *NAMED)
     assert ran.code == 0
-    for told in ("59, 59 captions", "Titel: captions", "Stichworte: labels, joined by ';'", "year: items", "circle ("):
+    for told in (
+        "59, 59 captions",
+        "Titel: captions",
+        "Stichworte: labels, joined by ';'",
+        "year: items: whole numbers",
+        "circle (",
+    ):
         assert told in ran.out
+    assert "left out 1: 1 empty" in ran.out and "data show` lists" not in ran.out
     assert "line 9: pictures/0007 yellow.png is empty" in ran.out and "train" in ran.out.splitlines()[-1]
 
 
@@ -137,3 +144,21 @@ def test_a_table_without_the_runs_columns_says_whose_names_they_are(
     monkeypatch.setattr(RunFolder, "config", {"data_options": {"caption_column": "Titel"}})
     with pytest.raises(UserError, match=r"column 'Titel'.*; give the column the name .* when .*run was trained$"):
         RunFolder(tmp_path / "run").load("c")
+
+
+@pytest.mark.slow
+def test_each_further_column_is_shown_with_a_filter_that_works(command: Command, place: Path) -> None:
+    folder = place / "kinds"
+    make_collection(folder, 12, table="jsonl")
+    further = {"good": True, "size in cm": 1.5, "by": "O'Neill", "tags of me": ["a b"], "id": 7, "order": 3, "no": None}
+    file = folder / "table.jsonl"
+    rows = [json.loads(line) | further for line in file.read_text(encoding="utf-8").splitlines()]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    columns = json.loads(command("data", "show", folder, "--json").out)["columns"]
+    assert command("train", folder, "--method", "cca-sign", "--bits", "8", "--out", "kinds-run", "--quiet").code == 0
+    assert command("index", "kinds-run").code == 0
+    filters = [shlex.split(told)[-1] for told in columns.values() if "--where" in told]
+    assert len(filters) == len(further) - 1 + 2  # one holds nothing; the table has a year and an artist
+    for where in filters:
+        ran = command("search", "kinds-run", "red", "--where", where)
+        assert (ran.code, "nothing found" in ran.out) == (0, False), where

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +36,14 @@ LabelColumn = Annotated[
     ),
 ]
 SKIPPED, LABELS, EXAMPLES, GROUPS = 20, 10, 3, 5  # lines shown of each
+PLAIN = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a column's name that needs no quotes in a filter
+KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter would compare them
+    (bool, "true or false", "="),
+    (int, "whole numbers", ">="),
+    (float, "numbers", ">="),
+    (list, "lists", ""),
+    (object, "texts", "="),
+]
 PATIENCE = 5.0  # seconds between two lines about progress
 
 
@@ -59,6 +70,7 @@ def looked_at() -> Callable[[int, int], Any]:
 def show_collection(data: str, columns: Columns, as_json: bool) -> None:
     """Look a collection through and say what was understood."""
     from crossbit.data import describe, look_through
+    from crossbit.data.collection.look import LISTED
 
     found = look_through(data, columns, progress=looked_at())
     described: dict[str, Any] = _described(found)
@@ -67,6 +79,7 @@ def show_collection(data: str, columns: Columns, as_json: bool) -> None:
         described |= describe(pairs) | {"columns": described["columns"], "notes": list(pairs.notes)}
     except UserError as error:
         described |= {"problem": str(error), "notes": list(found.notes())}
+    described["notes"] = [line.removesuffix(LISTED) for line in described["notes"]]  # it lists them itself
     if as_json:
         return say_json(described)
     say_table(["", found.name], _lines(described))
@@ -111,7 +124,44 @@ def _role(found: Collection, name: str) -> str:
         (name in roles.labels, f"labels, {found.written}"),
         (name == roles.split, "split"),
     ]
-    return next((role for is_it, role in known if is_it), "items")
+    return next((role for is_it, role in known if is_it), None) or _further(found, name)
+
+
+def _further(found: Collection, name: str) -> str:
+    """What the items of an index hold of a column, and how to filter by it."""
+    from crossbit.data.collection.extras import item_columns
+
+    made = item_columns({name: found.table.columns[name]}, decimal_comma=found.table.decimal_comma)
+    (called, values), *_ = made.items()
+    value = next((value for value in values if value is not None), "")
+    kind, sign = next((kind, sign) for types, kind, sign in KINDS if isinstance(value, types))
+    is_plain = PLAIN.fullmatch(called) and called.casefold() not in _words_of_sql()
+    column = called if is_plain else '"' + called.replace('"', '""') + '"'
+    if isinstance(value, list):
+        example = f"list_contains({column}, {_constant(next(iter(value), ''))})"
+    else:
+        example = f"{column} {sign} {_constant(value)}"
+    return f"items: {kind}, --where {_quoted(example)}"
+
+
+def _quoted(text: str) -> str:
+    """A text as a shell takes it: in double quotes where that needs no more."""
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
+
+
+@cache
+def _words_of_sql() -> set[str]:
+    """The words that cannot be a column's name without quotes."""
+    import duckdb
+
+    with duckdb.connect() as base:
+        words = base.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'").fetchall()
+    return {word for (word,) in words}
+
+
+def _constant(value: Any) -> str:
+    """A value as a filter spells it."""
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value).lower()
 
 
 def _spread(n: int) -> list[int]:

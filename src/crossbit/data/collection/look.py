@@ -27,6 +27,7 @@ from crossbit.storage.picture_files import PictureFiles
 
 LONGEST = 1000  # characters of a caption; all captions take as much memory as the longest
 FEWEST = 2  # pictures
+LISTED = "; `crossbit data show` lists them"
 
 
 @dataclass
@@ -117,7 +118,7 @@ class Collection:
         if self.skipped:
             counts = Counter(one.reason for one in self.skipped)
             each = ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
-            yield f"left out {len(self.skipped):,}: {each}; `crossbit data show` lists them"
+            yield f"left out {len(self.skipped):,}: {each}{LISTED}"
         if not self.has_captions and any(picture.labels for picture in self.pictures):
             yield "there are no captions: the labels of a picture stand in as its words"
         bare = sum(not picture.captions and not picture.labels for picture in self.pictures)
