@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crossbit.data.collection.cells import with_files
 from crossbit.data.collection.skipped import Skipped
 from crossbit.errors import UserError
 from crossbit.storage.lines import read_text, split_lines
 
 SEPARATORS = ",;\t|"
 LONGEST = 1 << 24  # characters of a cell
+BLOCK = 200  # rows of a Parquet file in memory at a time: they may hold pictures
 
 
 @dataclass
@@ -135,7 +137,10 @@ def _read_parquet(path: Path) -> Table:
         with duckdb.connect() as base:
             found = base.execute("FROM read_parquet($1)", [parquet_pattern(path)])
             names = [name for name, *_ in found.description or []]
-            rows = [[_plain(value) for value in row] for row in found.fetchall()]
+            blocks = itertools.takewhile(bool, (found.fetchmany(BLOCK) for _ in itertools.count()))
+            rows = [[_plain(v) for v in row] for row in with_files(itertools.chain.from_iterable(blocks))]
+    except OSError as error:
+        raise UserError(f"the pictures in {path} cannot be unpacked into the cache: {error}") from error
     except duckdb.Error as error:
         raise UserError(f"{path} is no Parquet file that can be read: {str(error).splitlines()[0]}") from error
     return Table(path, path.parent, _named(path, names, rows), rows_named(len(rows)), said="Parquet")
