@@ -235,17 +235,17 @@ def test_without_a_method_the_data_decide(place: Path, tmp_path: Path, command: 
     small = TRAIN[2:-1]
     for data, method, why in (
         (place / "vectors.npz", "look", "there are labels, and it repairs what looks wrong"),
-        (tmp_path / "bare.npz", "ucch", "no training row has a label"),
-        (tmp_path / "half.npz", "ucch", "text has no labels"),
+        (tmp_path / "bare.npz", "look", "no training row has a label, and it learns from the pairs"),
+        (tmp_path / "half.npz", "ucch", "text has no labels, though others have"),
     ):
-        shutil.rmtree(tmp_path / method, ignore_errors=True)
-        ran = command("train", data, "--out", tmp_path / method, *small)
+        run = tmp_path / f"run-{data.stem}"
+        ran = command("train", data, "--out", run, *small)
         assert ran.code == 0, ran.errors
-        assert (" audit " in ran.out) == (method == "look")
+        assert (" audit " in ran.out) == (data.stem == "vectors")
         assert [line for line in ran.errors if "none was named" in line] == [
             f"method {method}, as none was named: {why}"
         ]
-        assert json.loads((tmp_path / method / "config.json").read_text(encoding="utf-8"))["method"] == method
+        assert json.loads((run / "config.json").read_text(encoding="utf-8"))["method"] == method
     ran = command("train", place / "vectors.npz", "--out", tmp_path / "third", *small, "--bits", "12")
     assert (ran.code, len(ran.errors)) == (2, 1)
 

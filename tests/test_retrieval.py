@@ -211,13 +211,13 @@ def test_other_rows_can_be_indexed(model: Model, data: PairedData, tmp_path: Pat
 def test_an_index_is_whole_or_not_there(
     model: Model, data: PairedData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def embed(modality: str, rows: Any) -> np.ndarray:
+    def ordering(modality: str, rows: Any) -> np.ndarray:
         if modality == "text":
             assert any(tmp_path.rglob("image.embeddings/000001.npy"))  # some of it is written
             raise KeyboardInterrupt
-        return Model.embed(model, modality, rows)
+        return Model.ordering(model, modality, rows)
 
-    monkeypatch.setattr(model, "embed", embed)
+    monkeypatch.setattr(model, "ordering", ordering)
     with pytest.raises(KeyboardInterrupt):
         index_data(model, data, tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == [".index.lock"]

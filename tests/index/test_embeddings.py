@@ -191,6 +191,27 @@ def test_the_cosines_come_with_the_hits(index: Index, queries: np.ndarray) -> No
 # --- changes --------------------------------------------------------------------------------------------------------
 
 
+def test_further_columns_order_the_shortlist_and_do_not_count_in_the_distance(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    held, query = rng.normal(size=(300, BITS + 5)), rng.normal(size=BITS + 5)
+    with open_index(tmp_path / "image.index", bits=BITS) as made:
+        for some in (slice(0, 200), slice(200, 300)):
+            made.add(np.arange(300)[some], pack(held[some, :BITS]), embeddings=held[some])
+        hits = embeddings_of(made).search(query, pack(query[None, :BITS]), 20)
+        assert made.check() == []
+        with pytest.raises(UserError, match="16 wide, those of this index 21"):
+            embeddings_of(made).search(query[:BITS], pack(query[None, :BITS]), 20)
+        with pytest.raises(UserError, match="holds embeddings 21 wide, and these are 16 wide"):
+            made.add([900], pack(held[:1, :BITS]), embeddings=held[:1, :BITS])
+    distances = ((held[:, :BITS] >= 0) != (query[:BITS] >= 0)).sum(axis=1)
+    near = np.flatnonzero(distances <= np.sort(distances)[99])
+    unit = halves(held).astype(float)
+    cosine = unit @ query / np.linalg.norm(query) / np.linalg.norm(unit, axis=1)
+    best = near[np.argsort(-cosine[near], kind="stable")][:20]
+    assert hits.ids[0].tolist() == best.tolist()
+    assert hits.distances[0].tolist() == distances[best].tolist()
+
+
 def some_rows(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, BITS)).astype(np.float32)
 
@@ -314,7 +335,7 @@ def test_embeddings_of_another_shape_or_type(copied: Path, change: Callable[[np.
     path = copied / "image.embeddings" / "000001.npy"
     np.save(path, change(np.load(path)))
     said, found = complaints(copied)
-    assert "embeddings of this index are float16 (n, 16); make the index anew" in said
+    assert "embeddings of this index are float16 (n, 16) or wider; make the index anew" in said
     assert found == [said]
 
 

@@ -12,7 +12,8 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.evaluation import evaluate
 from crossbit.methods import Task, View, get, make_settings
-from crossbit.methods.cca import canonical_correlation, iterative_quantisation, own_first
+from crossbit.methods.canonical import canonical_correlation
+from crossbit.methods.cca import iterative_quantisation, own_first
 from crossbit.methods.linear import random_rotation
 from crossbit.training import train
 
@@ -33,7 +34,7 @@ def correlations(one, other):
 
 def test_correlations_equal_those_of_scikit_learn():
     x, y = related()
-    space = canonical_correlation(x, y, 5)
+    space = canonical_correlation(x, y, directions=5)
     theirs = CCA(5, max_iter=10_000, tol=1e-12).fit_transform(x.double().numpy(), y.double().numpy())
     np.testing.assert_allclose(space.correlations, correlations(*theirs), atol=1e-6)
     mine = [((a.double() - m) @ w).numpy() for a, m, w in zip((x, y), space.means, space.maps, strict=True)]
@@ -49,30 +50,29 @@ def test_correlations_equal_a_generalised_eigenproblem(regularisation):
     xx, yy, xy = a.T @ a / len(a), b.T @ b / len(b), a.T @ b / len(a)
     xx, yy = (c + regularisation * np.trace(c) / len(c) * np.eye(len(c)) for c in (xx, yy))
     squares = scipy.linalg.eigh(xy.T @ np.linalg.solve(xx, xy), yy, eigvals_only=True)[::-1]
-    space = canonical_correlation(x, y, 4, regularisation=regularisation)
+    space = canonical_correlation(x, y, directions=4, regularisation=regularisation)
     np.testing.assert_allclose(space.correlations, np.sqrt(squares[:4]), rtol=1e-8)
 
 
 def test_power_weights_the_directions():
     x, y = related()
-    plain, weighted = (canonical_correlation(x, y, 4, regularisation=0.1, power=p) for p in (0.0, 2.0))
+    plain, weighted = (canonical_correlation(x, y, directions=4, regularisation=0.1, power=p) for p in (0.0, 2.0))
     for one, other in zip(plain.maps, weighted.maps, strict=True):
         torch.testing.assert_close(one * plain.correlations**2, other)
 
 
 def test_rows_beyond_a_chunk_count(monkeypatch):
     x, y = related()
-    whole = canonical_correlation(x, y, 3)
-    for module in ("linear", "cca"):
-        monkeypatch.setattr(f"crossbit.methods.{module}.CHUNK", 30)
-    torch.testing.assert_close(canonical_correlation(x, y, 3).correlations, whole.correlations)
+    whole = canonical_correlation(x, y, directions=3)
+    monkeypatch.setattr("crossbit.methods.canonical.CHUNK", 30)
+    torch.testing.assert_close(canonical_correlation(x, y, directions=3).correlations, whole.correlations)
 
 
 @pytest.mark.parametrize("regularisation", [0.0, 1.0])
 def test_constant_columns_and_fewer_rows_than_columns(regularisation):
     x, y = related(n=4)
     x[:, 2] = 0.1
-    space = canonical_correlation(x, y, 5, regularisation=regularisation)
+    space = canonical_correlation(x, y, directions=5, regularisation=regularisation)
     assert all(torch.isfinite(m).all() for m in space.maps)
     assert space.correlations.max() <= 1
     real = space.correlations > 1e-9
@@ -154,7 +154,7 @@ def test_the_sign_is_of_the_variates_themselves():
     x, y = related()
     method, _, figures = method_on("cca-sign", x, y, 4)
     settings = method.settings
-    space = canonical_correlation(x, y, 4, regularisation=settings.regularisation, power=settings.power)
+    space = canonical_correlation(x, y, directions=4, regularisation=settings.regularisation, power=settings.power)
     expected = (y.double() - space.means[1]) @ space.maps[1]
     torch.testing.assert_close(method.networks["text"](y).double(), expected, atol=1e-4, rtol=1e-4)
     assert figures["loss"] == pytest.approx(1 - space.correlations.mean().item())

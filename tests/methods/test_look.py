@@ -13,6 +13,7 @@ from crossbit.methods.base import Task
 from crossbit.methods.look import (
     Look,
     LookSettings,
+    kin_loss,
     most_likely,
     partner_loss,
     rate_at,
@@ -120,9 +121,11 @@ def test_an_epoch_has_so_many_steps_whatever_the_number_of_pairs(batch, n):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("batch", "steps"), [(32, 50), (2, 100), (1, 150)])
-def test_an_epoch_is_a_pass_within_bounds_where_steps_are_not_set(batch, steps):
-    model = small(toy(220), settings={"batch": batch, "steps": 0}, epochs=1)
+@pytest.mark.parametrize(
+    ("batch", "sweeps", "steps"), [(32, 1.0, 50), (2, 1.0, 100), (1, 1.0, 150), (2, 1.6, 160), (32, 0.3, 15)]
+)
+def test_an_epoch_has_sweeps_of_bounded_steps_where_steps_are_not_set(batch, sweeps, steps):
+    model = small(toy(220), settings={"batch": batch, "steps": 0, "sweeps": sweeps}, epochs=1)
     assert [line["steps"] for line in model.history] == [steps]
 
 
@@ -253,7 +256,7 @@ def test_what_is_usual_does_not_depend_on_the_batch():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["no labels", "zeros"])
-def test_without_labels_partners_are_all_there_is(how):
+def test_without_labels_codes_are_learnt_from_pairs(how):
     data = toy()
     data = data.replace(label=None, observed_label=None) if how == "no labels" else data.with_observed(0 * data.label)
     model = small(data, epochs=5, settings={"steps": 60, "dropout": 0.0})
@@ -261,7 +264,65 @@ def test_without_labels_partners_are_all_there_is(how):
     cosines = (u / np.linalg.norm(u, axis=1, keepdims=True)) @ (v / np.linalg.norm(v, axis=1, keepdims=True)).T
     alike = (toy().label[:20] @ toy().label[:20].T).astype(bool)
     assert cosines[alike].mean() > cosines[~alike].mean() + 0.3  # pairs of one class look alike, so their codes do
-    assert not {"noise_rate", "note"} & set(model.history[0]) or model.history[0]["noise_rate"] == 0
+    assert model.history[0].get("noise_rate", 0) == 0
+    assert "held-out pairs tell rows apart" in model.history[0]["note"]
+
+
+@pytest.mark.slow
+def test_the_shared_directions_are_seen_and_order_the_shortlist():
+    data = toy()
+    model, without = small(data), small(data, settings={"directions": 0})
+    for modality in model.modalities:
+        whole, u = model.ordering(modality, data.query[modality]), model.embed(modality, data.query[modality])
+        assert whole.shape == (20, 16 + 6)  # the narrower modality has 6 columns
+        assert np.array_equal(whole[:, :16] >= 0, u >= 0)
+        assert np.allclose((whole[:, :16] ** 2).sum(1), 0.5, atol=1e-6) and np.allclose((whole**2).sum(1), 1, atol=1e-6)
+        assert np.array_equal(
+            without.ordering(modality, data.query[modality]), without.embed(modality, data.query[modality])
+        )
+
+
+@pytest.mark.slow
+def test_pairs_count_as_far_as_they_tell_rows_of_a_kind_apart():
+    kinds = toy(400)  # they show the kind, and nothing of their own
+    rng = np.random.default_rng(1)
+    shared = 3 * rng.normal(size=(400, 4))
+    own = {m: (x + shared @ np.eye(4, x.shape[1])).astype(np.float32) for m, x in kinds.modalities.items()}
+    told = [small(data).history[0]["pairs_told"] for data in (kinds, kinds.replace(modalities=own))]
+    assert told[0] < 0.6 and told[1] > 0.75
+
+
+def test_the_loss_of_similarities_is_that_of_loops():
+    u, v, z = (torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+
+    def squares(a, b):
+        cosine = torch.nn.functional.cosine_similarity
+        return np.mean(
+            [(cosine(a[i], b[j], 0) - cosine(z[i], z[j], 0)).item() ** 2 for i in range(4) for j in range(4)]
+        )
+
+    expected = squares(u, v) + squares(u, u) / 2 + squares(v, v) / 2
+    assert kin_loss({"image": u, "text": v}, z).item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_labels_say_as_much_as_predictions_take_of_their_entropy(single):
+    method = method_of({"image": torch.zeros(1, 8), "text": torch.zeros(1, 8)})
+    assert method.informed() == 0  # nobody labelled a row
+    told, sure, unsure = [], torch.eye(3).repeat(30, 1).double(), torch.full((90, 3), 1 / 3, dtype=torch.float64)
+    for prior in (unsure, sure.lerp(unsure, 0.5), sure):
+        method.buffers |= {"prior": prior, "single": torch.tensor(single)}
+        told.append(method.informed())
+    assert told[0] == pytest.approx(0, abs=1e-6) and 0.1 < told[1] < 0.9 and told[2] == pytest.approx(1, abs=1e-6)
+    assert "prior" not in method.buffers
+
+
+@pytest.mark.slow
+def test_the_first_look_has_nothing_of_pairs_but_the_soft_contrast():
+    data = toy()
+    first = small(data, settings={"preset": "first"})
+    assert "pairs_told" not in first.history[0] and first.ordering("text", data.query["text"]).shape == (20, 16)
+    assert {name: first.config["settings"][name] for name in Look.later} == Look.later
 
 
 @pytest.mark.slow

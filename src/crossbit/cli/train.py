@@ -35,7 +35,7 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="The run folder to make.")],
     method: Annotated[
         str | None,
-        typer.Option(help="The method; `crossbit methods` lists all. If not given: look with labels, ucch without."),
+        typer.Option(help="The method; `crossbit methods` lists all. If not given: look, with labels and without."),
     ] = None,
     bits: Annotated[int, typer.Option(help="The code length: a multiple of 8, at most 1,024.")] = 64,
     noise: Annotated[

@@ -65,13 +65,10 @@ def encoded(model: Any, rows: Mapping[str, Any]) -> Encoded:
     """Rows by modality as a model gives them, each modality encoded once."""
     if not hasattr(model, "embed"):
         return Encoded({modality: model.encode(modality, given) for modality, given in rows.items()})
-    vectors = {modality: model.embed(modality, given) for modality, given in rows.items()}
+    wide = hasattr(model, "ordering")
+    order = {modality: (model.ordering if wide else model.embed)(modality, given) for modality, given in rows.items()}
+    vectors = {modality: whole[:, : model.bits] if wide else whole for modality, whole in order.items()}
     codes = {modality: pack(signed) for modality, signed in vectors.items()}
-    order = (
-        {modality: model.order(modality, given) for modality, given in rows.items()}
-        if hasattr(model, "order")
-        else vectors
-    )
     return Encoded(codes, vectors if getattr(model, "metric", "hamming") == "cosine" else {}, order)
 
 
@@ -94,7 +91,8 @@ def evaluate(
         model: anything with `encode(modality, rows) -> packed codes` and a name `method`; `modalities` where it
             knows other ones than the data, `selection` where it says how its epoch was chosen; `embed(modality, rows)
             -> real vectors` where codes are the signs of such, `metric` "cosine" where those are what it ranks by;
-            `order(modality, rows) -> real vectors` where others than those order a shortlist.
+            `ordering(modality, rows) -> real
+            vectors` where these have further columns, which order a shortlist; then `bits`, too.
         data: PairedData. Evaluation uses its true labels, never the observed ones. Without labels the queries are
             searched themselves, only a query's own pair is correct, and `hit@10(correct=pair)` is measured if nothing
             else is asked for; the report's `map` is empty.

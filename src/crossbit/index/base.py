@@ -142,7 +142,8 @@ class Index(ABC):
             items: a dict (or None) for each row, or a dict of columns with n values each, which is faster. Values are
                 int, float, bool, str, list of str; None (and NaN) is a missing value. New columns may come at any time.
             replace: replace codes and items under ids that are there already, instead of refusing.
-            embeddings: real (n, bits) of which the codes are the signs; they re-rank what is found.
+            embeddings: real (n, bits) of which the codes are the signs; they re-rank what is found. Further columns
+                count in the cosine alone.
             hashes: text for each row that tells whether it has changed; see `hashes`.
             progress: called now and then with the rows done and in all; if it returns False, nothing is added.
 

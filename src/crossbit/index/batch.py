@@ -65,13 +65,15 @@ def check_hashes(hashes: Sequence[str | None], n: int) -> npt.NDArray[Any]:
 
 
 def check_embeddings(embeddings: npt.ArrayLike, codes: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Embeddings as an array; UserError where they are not finite real numbers whose signs are the codes."""
+    """Embeddings as an array; UserError where they are not finite real numbers whose first signs are the codes."""
     array = np.asarray(embeddings)
-    wanted = (len(codes), 8 * codes.shape[1])
-    if array.dtype.kind != "f" or array.shape != wanted:
-        raise UserError(f"embeddings are real numbers {wanted}, got {array.dtype} of shape {array.shape}")
+    n, bits = len(codes), 8 * codes.shape[1]
+    if array.dtype.kind != "f" or array.ndim != 2 or len(array) != n or array.shape[1] < bits:
+        raise UserError(
+            f"embeddings are real numbers ({n}, {bits}), or wider, got {array.dtype} of shape {array.shape}"
+        )
     if not np.isfinite(array).all():
         raise UserError("embeddings hold a value that is not finite")
-    if not np.array_equal(np.packbits(array >= 0, axis=1), codes):
+    if not np.array_equal(np.packbits(array[:, :bits] >= 0, axis=1), codes):
         raise UserError("the codes are not the signs of the embeddings; crossbit.bits.pack makes codes of embeddings")
     return array

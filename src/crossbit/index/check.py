@@ -66,7 +66,8 @@ def _signs(index: LocalIndex, segments: Segments, held: SortedCodes) -> Iterator
     for start in range(0, len(rows), AT_ONCE):
         some = rows[start : start + AT_ONCE]
         codes = bits.from_planes(np.take(held.planes, some, axis=1), index.bits)
-        differ = (np.packbits(segments.read(held.places[some]) >= 0, axis=1) != codes).any(axis=1)
+        signs = segments.read(held.places[some])[:, : index.bits] >= 0
+        differ = (np.packbits(signs, axis=1) != codes).any(axis=1)
         wrong += held.ids[some][differ].tolist()
     if wrong:
         yield f"{index.path}: the embedding of id {wrong[0]} has other signs than its code ({len(wrong)} such)"

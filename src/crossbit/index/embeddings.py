@@ -47,7 +47,7 @@ class Embeddings:
         k; where that are more than `MOST` and k, the first by (distance, id).
 
         Args:
-            query: its embedding, real (bits,).
+            query: its embedding, real (bits,) or wider, as those of the index.
             code: its code, uint8 (1, bits // 8).
             k, where, time_limit_ms: as for `Index.search`.
 
@@ -69,7 +69,12 @@ class Embeddings:
         for start in range(0, count, BLOCK):
             some = slice(start, start + BLOCK)
             rows = self._read(ids[some], places[some])
-            if not np.array_equal(((rows >= 0) != (query >= 0)).sum(axis=1), distances[some]):
+            if len(query) != rows.shape[1]:
+                raise UserError(
+                    f"the query's embedding is {len(query)} wide, those of this index {rows.shape[1]}{MEND}"
+                )
+            signs = rows[:, : self._index.bits] >= 0
+            if not np.array_equal((signs != (query[: self._index.bits] >= 0)).sum(axis=1), distances[some]):
                 raise UserError(
                     f"{self._segments.folder} does not hold the embeddings of the codes in this index{MEND}"
                 )
@@ -78,7 +83,7 @@ class Embeddings:
         return near.take(order, cosine[order])
 
     def of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """The embeddings of some ids, float64 (m, bits); UserError for an id that has none."""
+        """The embeddings of some ids, float64 (m, width); UserError for an id that has none."""
         return self._read(ids, self._index.places(ids))
 
     def _read(self, ids: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -104,7 +109,7 @@ def shortlist(distances: npt.NDArray[np.int32], k: int) -> int:
 
 
 def cosines(rows: npt.NDArray[np.float64], query: Array) -> npt.NDArray[np.float64]:
-    """Cosines of rows (n, bits) with a query (bits,); 0 for zeros. Rounded, so that equal rows are equal in every sum.
+    """Cosines of rows (n, w) with a query (w,); 0 for zeros. Rounded, so that equal rows are equal in every sum.
 
     >>> cosines(np.array([[0.0, 2.0], [1.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.5]))
     array([1.        , 0.70710678, 0.        ])

@@ -1,7 +1,8 @@
 """Files of embeddings beside an index: each is written once, by one add, and never changed.
 
-`image.index` has them in the folder `image.embeddings`: `000001.npy`, `000002.npy`, ... hold float16 (n, bits), rows of
-length 1 whose signs are the codes, and are memory-mapped. A file is whole on the disk before the index names it, so one
+`image.index` has them in the folder `image.embeddings`: `000001.npy`, `000002.npy`, ... hold float16 (n, width), rows
+of length 1 whose first `bits` signs are the codes, and are memory-mapped. The width is `bits` or more: further columns
+count where a shortlist is ordered, and not in the code. A file is whole on the disk before the index names it, so one
 that the index does not name is left of a write that was cut off, and the next process that writes removes it.
 """
 
@@ -43,27 +44,29 @@ class Segments:
     """
 
     def __init__(self, index: Path, bits: int) -> None:
-        self.folder, self.bits = folder_of(index), bits
+        self.folder, self.bits, self._width = folder_of(index), bits, 0  # not known yet
         self._mapped: dict[int, Array] = {}
 
     def write(self, rows: Array, number: int) -> Ids:
-        """Write rows of embeddings, real (n, bits), as one more segment; returns their places once it is on the disk.
+        """Write rows of embeddings, real (n, width), as one more segment; returns their places once it is on the disk.
 
         Raises:
-            UserError: the folder cannot be written, or holds something else.
+            UserError: the folder cannot be written, or holds something else, or rows of another width.
         """
+        if (width := self.width) and rows.shape[1] != width:
+            raise UserError(f"{self.folder} holds embeddings {width} wide, and these are {rows.shape[1]} wide{MEND}")
         self._make_folder()
         with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
             np.save(file, halves(rows), allow_pickle=False)
         return (number << ROW_BITS) + np.arange(len(rows), dtype=np.int64)
 
     def read(self, places: Ids) -> npt.NDArray[np.float64]:
-        """The embeddings at some places, float64 (n, bits).
+        """The embeddings at some places, float64 (n, width).
 
         Raises:
             UserError: a segment that is missing or damaged.
         """
-        rows = np.empty((len(places), self.bits))
+        rows = np.empty((len(places), self.width or self.bits))
         numbers = places >> ROW_BITS
         for number in np.unique(numbers).tolist():
             here = numbers == number
@@ -72,6 +75,15 @@ class Segments:
                 raise UserError(f"{self.path(number)} has {len(segment)} rows, the index names row {at.max()}{MEND}")
             rows[here] = segment[at]
         return rows
+
+    @property
+    def width(self) -> int:
+        """How wide the rows are, of which the first `bits` are the codes'; 0 where there is none that can be read."""
+        for number in () if self._width else self.numbers():
+            with suppress(UserError):
+                self._segment(number)
+                break
+        return self._width
 
     def rows(self, number: int) -> int:
         """How many rows a segment has; UserError where it cannot be read."""
@@ -107,11 +119,14 @@ class Segments:
         if number not in self._mapped:
             path = self.path(number)
             rows: Array = read_array(str(path), partial(np.lib.format.open_memmap, path, mode="r"))
-            if rows.dtype != FORMAT or rows.ndim != 2 or rows.shape[1] != self.bits:
+            if rows.dtype != FORMAT or rows.ndim != 2 or rows.shape[1] < self.bits:
                 raise UserError(
                     f"{path} holds {rows.dtype} of shape {rows.shape}; embeddings of this index are "
-                    f"float16 (n, {self.bits}){MEND}"
+                    f"float16 (n, {self.bits}) or wider{MEND}"
                 )
+            self._width = self._width or rows.shape[1]
+            if rows.shape[1] != self._width:
+                raise UserError(f"{path} has rows {rows.shape[1]} wide, and others here are {self._width} wide{MEND}")
             self._mapped[number] = rows.view(np.ndarray)  # indexing a memmap takes five times as long
         return self._mapped[number]
 

@@ -129,6 +129,7 @@ class Method(ABC):
     floor: ClassVar[bool] = False  # a floor that others are measured against, such as random codes
     scale_vectors: ClassVar[bool] = True  # the default for vectors: centred and scaled; else as they are
     presets: ClassVar[dict[str, dict[str, Any]]] = {}  # settings by name, such as the paper's for a data set
+    later: ClassVar[dict[str, Any]] = {}  # settings that came later, each with the value that runs from before it had
     ablations: ClassVar[dict[str, dict[str, Any]]] = {}  # a part that is left out, and the settings that do it
 
     def __init__(self, settings: Any, task: Task) -> None:

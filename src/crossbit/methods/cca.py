@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.methods.base import Task, View
-from crossbit.methods.linear import CHUNK, ClosedForm, LinearEncoder, mean_of, random_rotation
+from crossbit.methods.canonical import CHUNK, SharedSpace, canonical_correlation
+from crossbit.methods.linear import ClosedForm, LinearEncoder, random_rotation
 from crossbit.methods.settings import Count, Settings, Weight
 
 ROWS = 20_000  # that the choice of the regularisation looks at, at most
@@ -51,75 +52,7 @@ class ItqSettings(CcaSettings):
     iterations: Annotated[Count, "alternations of codes and rotation, at most (Gong & Lazebnik 2011)"] = 50
 
 
-# --- canonical correlation analysis -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SharedSpace:
-    """Two linear maps into one space: (x - means[0]) @ maps[0] and (y - means[1]) @ maps[1], float64.
-
-    Attributes:
-        means: (d_x,) and (d_y,).
-        maps: (d_x, k) and (d_y, k).
-        correlations: (k,) of the directions over the rows, falling; shrunk where the space was regularised.
-    """
-
-    means: tuple[Tensor, Tensor]
-    maps: tuple[Tensor, Tensor]
-    correlations: Tensor
-
-    def of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Both modalities' rows in the space, (n, k) each."""
-        first, second = ((z.double() - m) @ w for z, m, w in zip((x, y), self.means, self.maps, strict=True))
-        return first, second
-
-
-def canonical_correlation(
-    x: Tensor, y: Tensor, directions: int, *, regularisation: float = 0.0, power: float = 0.0
-) -> SharedSpace:
-    """Regularised CCA in closed form: whiten both sides, then the SVD of the whitened cross-covariance.
-
-    Only (d, d) matrices are held in float64, whatever the number of rows. Directions in which a side does not vary map
-    to 0.
-
-    Args:
-        x, y: (n, d_x) and (n, d_y), row i of both is pair i.
-        directions: k, at most min(d_x, d_y).
-        regularisation: added to the diagonals of both covariances, in units of their mean.
-        power: each direction is weighted by its correlation to this power.
-
-    >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]])
-    >>> canonical_correlation(x, x[:, :1] * 2 + 5, 1).correlations
-    tensor([1.0000], dtype=torch.float64)
-    """
-    (mean_x, mean_y), (xx, yy, xy) = _moments(x, y)
-    white_x, white_y = _inverse_root(xx, regularisation), _inverse_root(yy, regularisation)
-    left, values, right = torch.linalg.svd(white_x.t() @ xy @ white_y, full_matrices=False)
-    values = values[:directions].clamp(max=1.0)
-    maps = white_x @ left[:, :directions] * values**power, white_y @ right[:directions].t() * values**power
-    return SharedSpace((mean_x, mean_y), maps, values)
-
-
-def _moments(x: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
-    """Means, and the covariances of x, of y, and between them; float64."""
-    means = mean_of(x), mean_of(y)
-    shapes = (x.shape[1],) * 2, (y.shape[1],) * 2, (x.shape[1], y.shape[1])
-    xx, yy, xy = (torch.zeros(shape, dtype=torch.float64, device=x.device) for shape in shapes)
-    for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
-        a, b = a.double() - means[0], b.double() - means[1]
-        xx.addmm_(a.t(), a)
-        yy.addmm_(b.t(), b)
-        xy.addmm_(a.t(), b)
-    return means, (xx / len(x), yy / len(x), xy / len(x))
-
-
-def _inverse_root(covariance: Tensor, regularisation: float) -> Tensor:
-    """W (d, d) with W^T C W = 1 for the regularised C; its columns are 0 where C has no variance."""
-    scale = covariance.diagonal().mean().item() or 1.0  # constant features: any scale will do
-    ridge = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device) * (regularisation * scale)
-    values, vectors = torch.linalg.eigh(covariance + ridge)
-    varies = values > 1e-12 * values[-1].clamp(min=0)
-    return vectors * torch.where(varies, values, torch.inf).rsqrt()
+# --- choice of the regularisation -------------------------------------------------------------------------------------
 
 
 def own_first(x: Tensor, y: Tensor, groups: np.ndarray) -> float:
@@ -189,6 +122,7 @@ class CcaSign(ClosedForm):
     name = "cca-sign"
     title = "Signs of a shared CCA space (Hotelling 1936)"
     Settings: ClassVar[type] = CcaSettings
+    later = {"lighter": False}  # noqa: RUF012
 
     def __init__(self, settings: Any, task: Task) -> None:
         super().__init__(settings, task)
@@ -207,7 +141,7 @@ class CcaSign(ClosedForm):
         regularisation = self.regularisation(view, directions)
         self.buffers["regularisation"] = torch.tensor(regularisation, dtype=torch.float64)
         options = {"regularisation": regularisation, "power": settings.power}
-        space = canonical_correlation(features[0], features[1], directions, **options)
+        space = canonical_correlation(*features, directions=directions, **options)
         rotation, loss = self.rotate(view, space)
         for modality, mean, weight in zip(self.task.dims, space.means, space.maps, strict=True):
             encoder: Any = self.networks[modality]
@@ -229,8 +163,9 @@ class CcaSign(ClosedForm):
         @functools.cache
         def first(weight: float) -> float:
             options = {"regularisation": weight, "power": self.settings.power}
-            space = canonical_correlation(fitted[0], fitted[1], directions, **options)
-            return own_first(*space.of(*judged), groups[held][:MOST])
+            space = canonical_correlation(*fitted, directions=directions, **options)
+            first, second = space.of(*judged)
+            return own_first(first, second, groups[held][:MOST])
 
         if first(given / LIGHTER[-1]) <= OWN_FIRST:
             return given

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.methods.base import Method, Task, View
+from crossbit.methods.canonical import mean_of
 from crossbit.methods.settings import Count, Settings, Weight
-
-CHUNK = 8192  # rows taken to float64 at a time
 
 
 class ClosedForm(Method):
@@ -48,15 +47,6 @@ class ClosedForm(Method):
             self.buffers["loss"] = torch.tensor(torch.nan if loss is None else loss, dtype=torch.float64)
         value = self.buffers["loss"].item()
         return {"loss": None if np.isnan(value) else value}
-
-
-def mean_of(x: Tensor) -> Tensor:
-    """Mean of the rows, float64; exact where a column is constant, so that nothing but 0 is left of it."""
-    origin = x[0].double()
-    total = torch.zeros_like(origin)
-    for part in x.split(CHUNK):
-        total += (part.double() - origin).sum(0)
-    return origin + total / len(x)
 
 
 def random_rotation(rows: int, columns: int, seed: int) -> Tensor:

@@ -1,11 +1,13 @@
 """LOOK: Leave-One-Out Kernel hashing (our own; docs/look.md).
 
-The labels are repaired first, by a kernel regression that cannot memorise a row's own label and a model of the noise
-(`crossbit.posterior`); encoders then learn from the posterior of every pair of the database, labelled or not. Any
-number of modalities; labels may be single or several, missing, of each modality, wrong, or not there at all.
+Two things are solved in closed form first. The labels are repaired, by a kernel regression that cannot memorise a row's
+own label and a model of the noise (`crossbit.posterior`). And the directions are found in which the modalities of a
+pair agree (`crossbit.methods.canonical`), with a measure of how far they tell pairs apart that were held out. Encoders
+then see the features and these directions, and learn from both: which rows share labels, and which text belongs to
+which picture. Any number of modalities; labels may be single or several, missing, of each modality, wrong, or absent.
 
-Shapes: m pairs in a batch, c classes; u (m, bits) the outputs of one modality's encoder, within (-1, 1); p (m, c) the
-posterior of their labels.
+Shapes: m pairs in a batch, c classes, k directions; u (m, bits) the outputs of one modality's encoder, within (-1, 1);
+p (m, c) the posterior of their labels.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from torch.nn import functional as F
 from crossbit.errors import unknown
 from crossbit.features.paired import vectors_of
 from crossbit.methods.base import Method, Task, View
+from crossbit.methods.canonical import Told, canonical_correlation, pairs_told
+from crossbit.methods.linear import fixed_weights
 from crossbit.methods.settings import Count, Natural, PictureSettings, Rate, Share, Weight
 from crossbit.networks import linear_layers
 from crossbit.networks.pictures import with_backbone
@@ -31,8 +35,12 @@ from crossbit.posterior import Posterior, estimate_posterior
 from crossbit.posterior.sharing import share_probability
 from crossbit.posterior.words import in_words, summary
 
-FEWEST, MOST = 50, 150  # steps of an epoch that is one pass over the rows
-ALONE = 1 / 0.07  # scale of the cosines where partners are all there is to learn from (as InfoNCE)
+FEWEST, MOST = 50, 150  # steps of a pass over the rows
+SOFT, SHARP = 2.0, 1 / 0.07  # scale of the cosines: what partners have in common, and which one is the own (InfoNCE)
+SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below, pairs say nothing; above, all they can
+REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
+KIN = {"regularisation": 3.0, "power": 2.0}  # of the space in which rows of one kind are near (as cca-itq)
+SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or similarities count, too
 KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
 COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
@@ -43,7 +51,8 @@ class LookSettings(PictureSettings):
     """LOOK's settings; docs/look.md says how they were chosen."""
 
     epochs: Annotated[Count, "number of epochs; the whole training is epochs x steps"] = 10
-    steps: Annotated[Natural, "steps of an epoch; 0: one pass over the data, but at least 50 and at most 150"] = 0
+    sweeps: Annotated[Rate, "passes over the data in an epoch, each of at least 50 and at most 150 steps"] = 1.6
+    steps: Annotated[Natural, "steps of an epoch; 0: as many as its sweeps need"] = 0
     batch: Annotated[Count, "pairs in a step"] = 256
     width: Annotated[Count, "width of the hidden layers"] = 512
     image_layers: Annotated[Count, "linear layers of the first modality's encoder"] = 3
@@ -59,7 +68,17 @@ class LookSettings(PictureSettings):
         Share, "how much of the target is this modality's own leave-one-out prediction, not the repaired label"
     ] = 0.3
     head: Annotated[Weight, "weight of the loss of a classifier over the codes; 0: none"] = 1.0
-    contrast: Annotated[Weight, "weight of the contrastive loss between partners; 0: none"] = 0.04
+    contrast: Annotated[Weight, "weight of the soft contrastive loss between partners; 0: none"] = 0.04
+    partners: Annotated[
+        Weight, "weight of the sharp one, as InfoNCE's, where held-out pairs are told apart; 0: none"
+    ] = 0.06
+    directions: Annotated[
+        Natural, "directions shared by the modalities that the encoders see beside the features; 0: none"
+    ] = 128
+    kin: Annotated[
+        Weight, "weight of keeping the similarities of the shared space, where labels say nothing; 0: none"
+    ] = 6.0
+    order: Annotated[Share, "how much these directions count, beside the outputs, where a shortlist is ordered"] = 0.5
     quantise: Annotated[Weight, "weight of the quantisation loss, the distance of outputs to +1 and -1; 0: none"] = 0.1
     labels: Annotated[
         Literal["posterior", "hard", "observed"],
@@ -114,6 +133,22 @@ def partner_loss(u: Tensor, v: Tensor, weight: Tensor, *, scale: float = 2.0) ->
     return (weight * both).sum() / weight.sum().clamp(min=1)
 
 
+def kin_loss(outputs: Mapping[str, Tensor], z: Tensor) -> Tensor:
+    """Mean squared difference of the outputs' cosines and those of z (m, k), across modalities and within each.
+
+    >>> eye = torch.eye(2)
+    >>> round(kin_loss({"image": eye, "text": eye}, torch.ones(2, 2)).item(), 4)  # half are off by 1: .5 + .5
+    1.0
+    """
+    unit, target = {m: F.normalize(u, dim=1) for m, u in outputs.items()}, F.normalize(z, dim=1)
+    target, pairs = target @ target.t(), list(itertools.combinations(unit, 2))
+    terms = [
+        (unit[a] @ unit[b].t() - target).square().mean() / (len(unit) if a == b else len(pairs))
+        for a, b in [*pairs, *((m, m) for m in unit)]
+    ]
+    return torch.stack(terms).sum()
+
+
 def rate_at(share: float) -> float:
     """The learning rate, of its largest: it rises as half a cosine from 1/25, and falls as one to 0.
 
@@ -126,6 +161,15 @@ def rate_at(share: float) -> float:
 
 
 # --- the method -------------------------------------------------------------------------------------------------------
+
+
+FIRST: dict[str, Any] = {
+    "sweeps": 1.0,
+    "partners": 0.0,
+    "kin": 0.0,
+    "directions": 0,
+    "order": 0.0,
+}  # what the first LOOK had not
 
 
 class TanhEncoder(nn.Module):
@@ -144,6 +188,28 @@ class TanhEncoder(nn.Module):
         return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).tanh()
 
 
+class JoinedEncoder(nn.Module):
+    """A `TanhEncoder` of the features and of k fixed directions in them; `ordering` puts both side by side."""
+
+    def __init__(self, dim: int, directions: int, hidden: list[int], bits: int, dropout: float, order: float) -> None:
+        super().__init__()
+        self.mean, self.map, self.share = fixed_weights(dim), fixed_weights(dim, directions), order
+        self.encoder = TanhEncoder(dim + directions, hidden, bits, dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.encoder(torch.cat([features, self.shared(features)], 1))
+        return outputs
+
+    def shared(self, features: Tensor) -> Tensor:
+        """The rows in the shared directions, (n, k)."""
+        return (features - self.mean) @ self.map
+
+    def ordering(self, features: Tensor) -> Tensor:
+        """What a shortlist is ordered by, (n, bits + k): cosines are the weighted mean of both parts' cosines."""
+        parts = (self(features), 1 - self.share), (self.shared(features), self.share)
+        return torch.cat([weight**0.5 * F.normalize(part, dim=1) for part, weight in parts], 1)
+
+
 class Look(Method):
     """The posterior of all labels in the first epoch, then encoders that learn from it."""
 
@@ -152,12 +218,17 @@ class Look(Method):
     Settings = LookSettings
     rows = "retrieval"
     needs_labels = False
+    presets = {"first": FIRST}  # noqa: RUF012
+    later = FIRST
     ablations = {  # noqa: RUF012
         "labels as observed, no repair": {"labels": "observed"},
         "most likely labels, no probabilities": {"labels": "hard"},
         "labelled pairs only": {"unlabelled": False},
         "no classifier": {"head": 0.0},
-        "no contrast of partners": {"contrast": 0.0},
+        "no soft contrast of partners": {"contrast": 0.0},
+        "no sharp contrast of partners": {"partners": 0.0},
+        "no shared directions": {"directions": 0},
+        "shortlists by outputs alone": {"order": 0.0},
         "no quantisation": {"quantise": 0.0},
         "a fifth of the hidden units dropped": {"dropout": 0.2},
         "labels repaired from images only": {"kernel": "image"},
@@ -180,10 +251,14 @@ class Look(Method):
 
     @classmethod
     def build_encoders(cls, settings: LookSettings, task: Task) -> Mapping[str, nn.Module]:
-        first = next(iter(task.dims))
+        first, directions = next(iter(task.dims)), shared_directions(settings, task)
 
         def head(layers: int) -> Any:
             hidden = [settings.width] * (layers - 1)
+            if directions:
+                return lambda width: JoinedEncoder(
+                    width, directions, hidden, task.bits, settings.dropout, settings.order
+                )
             return lambda width: TanhEncoder(width, hidden, task.bits, settings.dropout)
 
         layers = {m: settings.image_layers if m == first else settings.text_layers for m in task.dims}
@@ -195,6 +270,73 @@ class Look(Method):
     def build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         options = {"lr": self.settings.lr, "weight_decay": self.settings.weight_decay}
         return {"adamw": torch.optim.AdamW(self.networks.parameters(), fused=True, **options)}
+
+    def prepare(self, view: View) -> dict[str, Any]:
+        """What is solved in closed form, when the rows are first seen; returns its figures."""
+        labels, pairs = self.repair(view), self.share(view)
+        notes = [found["note"] for found in (labels, pairs) if "note" in found]
+        return {**labels, **pairs, **({"note": "; ".join(notes)} if notes else {})}
+
+    # --- pairs --------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def share(self, view: View) -> dict[str, Any]:
+        """Find the directions that the modalities share, and how much the partner loss counts; returns figures."""
+        directions, s = shared_directions(self.settings, self.task), self.settings
+        labels = self.buffers["probability"] if "prior" in self.buffers else None
+        self.buffers["partners"], informed = torch.tensor(s.partners), self.informed()
+        if not directions:
+            return {}
+        features, single = list(view.features.values()), bool(self.buffers.get("single", False))
+        told = pairs_told(
+            features,
+            view.groups,
+            None if labels is None else lambda rows: share_probability(labels[rows], labels[rows], single=single),
+            directions=directions,
+            regularisations=REGULARISATIONS,
+            power=1.0,
+            seed=view.random_seed(2),
+        )
+        kind = "rows" if labels is None else "rows of one kind"
+        right = self.buffers.get("right_pair", torch.ones(len(view), device=view.device)) > 0.5
+        fitted = [x[right] for x in features] if right.sum() > 1 else features
+        options = {"regularisation": told.regularisation, "power": 1.0}
+        space = canonical_correlation(*fitted, directions=directions, **options)
+        for modality, mean, map_ in zip(view.features, space.means, space.maps, strict=True):
+            encoder: Any = self.networks[modality]
+            encoder.mean.copy_(mean)
+            encoder.map.copy_(map_)
+        self.buffers["partners"] = torch.tensor(s.partners * worth(told))
+        self.buffers["kin"] = torch.tensor(s.kin * max(0.0, 1 - informed / SAY_LITTLE))
+        if self.buffers["kin"] > 0:
+            near = canonical_correlation(*fitted, directions=min(directions, self.task.bits), **KIN)
+            for modality, mean, map_ in zip(view.features, near.means, near.maps, strict=True):
+                self.buffers |= {f"kin_mean_{modality}": mean.float(), f"kin_map_{modality}": map_.float()}
+        if math.isnan(told.apart_in_kind):
+            return {}
+        note = f"held-out pairs tell {kind} apart: {100 * told.apart_in_kind:.0f} of 100"
+        figures = {"pairs_told": told.apart_in_kind, "pairs_found": told.found, "labels_told": informed}
+        return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
+
+    def informed(self) -> float:
+        """Share of the labels' entropy that predictions take away which have not seen the row's own; 0 without labels.
+
+        Of labels that are wrong nearly everywhere, and of features that do not show them, next to nothing is left.
+        """
+        if "prior" not in self.buffers:
+            return 0.0
+        p, single = self.buffers.pop("prior").clamp(1e-9, 1 - 1e-9), bool(self.buffers["single"])
+
+        def entropy(p: Tensor) -> Tensor:
+            own = -p * p.log()
+            return (own if single else own - (1 - p) * (1 - p).log()).sum(-1)
+
+        return 1 - (entropy(p).mean() / entropy(p.mean(0)).clamp(min=1e-9)).item()
+
+    def kin(self, features: Mapping[str, Tensor]) -> Tensor:
+        """A batch's rows (m, k) in the space in which rows of one kind are near: the mean over the modalities."""
+        parts = [(x - self.buffers[f"kin_mean_{m}"]) @ self.buffers[f"kin_map_{m}"] for m, x in features.items()]
+        return torch.stack([F.normalize(part, dim=1) for part in parts]).sum(0)
 
     # --- labels -------------------------------------------------------------------------------------------------------
 
@@ -224,6 +366,8 @@ class Look(Method):
             some = torch.randperm(len(learnt), generator=generator)[:COMPARED].to(view.device)
             self.buffers["usual"] = torch.tensor(usual(learnt[some], single=posterior.single))
         self.buffers["probability"] = posterior.labels.float()
+        if labelled.any():
+            self.buffers["prior"] = posterior.prior.double()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()
@@ -262,7 +406,8 @@ class Look(Method):
 
     def steps(self, view: View) -> int:
         """Steps of an epoch."""
-        return self.settings.steps or min(max(math.ceil(len(view) / self.settings.batch), FEWEST), MOST)
+        s = self.settings
+        return s.steps or math.ceil(s.sweeps * min(max(math.ceil(len(view) / s.batch), FEWEST), MOST))
 
     def rows_of_steps(self, view: View) -> Iterator[Tensor]:
         """Row positions (<= batch,) of each step of an epoch: passes over the rows, until there are enough."""
@@ -287,10 +432,14 @@ class Look(Method):
         right = self.buffers["right_pair"][rows] if "right_pair" in self.buffers else torch.ones_like(known).float()
         pairs = list(itertools.combinations(outputs, 2))
         alone = not bool(self.buffers["known"].any())
-        weight, scale = (1.0, ALONE) if alone else (s.contrast, 2.0)
         total = next(iter(outputs.values())).new_zeros(())
-        if weight > 0:
-            for a, b in pairs:
+        sharp = float(self.buffers["partners"])
+        if alone:  # with a space shared by the modalities they are not all there is to learn from
+            losses = [(sharp if "kin_map_" + pairs[0][0] in self.buffers else 1.0, SHARP)]
+        else:
+            losses = [(s.contrast, SOFT), (sharp, SHARP)]
+        for weight, scale in losses:
+            for a, b in pairs if weight > 0 else ():
                 total = total + weight / len(pairs) * partner_loss(outputs[a], outputs[b], right, scale=scale)
         if s.quantise > 0:
             total = total + s.quantise * torch.stack([(u.abs() - 1).square().mean() for u in outputs.values()]).sum()
@@ -322,10 +471,11 @@ class Look(Method):
     def step(self, view: View, rows: Tensor, share: float) -> Tensor:
         """One training step on these rows, when this share of the training is done; returns the loss, detached."""
         with view.autocast():
-            outputs = {
-                modality: self.networks[modality](features[rows]) for modality, features in view.features.items()
-            }
+            batch = {modality: features[rows] for modality, features in view.features.items()}
+            outputs = {modality: self.networks[modality](features) for modality, features in batch.items()}
         loss = self.loss(outputs, rows)
+        if weight := float(self.buffers.get("kin", 0.0)):
+            loss = loss + weight * kin_loss(outputs, self.kin(batch))
         optimizer = self.optimizers["adamw"]
         for group in optimizer.param_groups:
             group["lr"] = self.settings.lr * rate_at(share)
@@ -335,12 +485,31 @@ class Look(Method):
         return loss.detach()
 
     def train_epoch(self, view: View) -> dict[str, Any]:
-        figures = {} if "target" in self.buffers else self.repair(view)
+        figures = {} if "target" in self.buffers else self.prepare(view)
         steps = self.steps(view)
         before, planned = view.epoch * steps, view.epochs * steps
         losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]
         kept = {k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(KEPT)}
         return {"loss": float(torch.stack(losses).mean()), "steps": len(losses), **figures, **kept}
+
+
+def shared_directions(settings: LookSettings, task: Task) -> int:
+    """How many directions the encoders see: no more than the narrowest modality has, and none beside pixels."""
+    return min(settings.directions, *task.widths.values()) if len(task.widths) == len(task.dims) else 0
+
+
+def worth(told: Told) -> float:
+    """How much the sharp partner loss counts, 0 to 1: nothing where held-out pairs cannot be told from their kind.
+
+    >>> [worth(Told(1.0, 0.5, 0.9, apart)) for apart in (0.6, 0.7, 0.9)]
+    [0.0, 0.5, 1.0]
+    """
+    low, high = SAID
+    return (
+        0.0
+        if math.isnan(told.apart_in_kind)
+        else round(min(max((told.apart_in_kind - low) / (high - low), 0.0), 1.0), 6)
+    )
 
 
 def most_likely(p: Tensor, single: bool) -> Tensor:

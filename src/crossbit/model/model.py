@@ -132,16 +132,48 @@ class Model:
             UserError: an unknown modality, rows of another kind or width, a picture that cannot be read, or a single
                 text without a known word.
         """
+        return self._through(self._encoder(modality), modality, rows, batch_size, progress)
+
+    @torch.inference_mode()
+    def ordering(
+        self,
+        modality: str,
+        rows: Any,
+        *,
+        batch_size: int | None = None,
+        progress: Callable[[int, int], Any] = lambda done, of: None,
+    ) -> np.ndarray:
+        """What the cosine orders a search's shortlist by; arguments and errors as `embed`.
+
+        Returns:
+            float32 (n, bits + further): the signs of the first `bits` are the code. The same as `embed` where a method
+            has nothing further.
+        """
+        encoder = self._encoder(modality)
+        return self._through(getattr(encoder, "ordering", encoder), modality, rows, batch_size, progress)
+
+    def _encoder(self, modality: str) -> nn.Module:
         if modality not in self.encoders:
             raise unknown("modality", modality, self.encoders)
-        encoder, featuriser, device = self.encoders[modality], self.featurisers[modality], self.device
+        return self.encoders[modality]
+
+    def _through(
+        self,
+        encode: Callable[[Tensor], Tensor],
+        modality: str,
+        rows: Any,
+        batch_size: int | None,
+        progress: Callable[[int, int], Any],
+    ) -> np.ndarray:
+        """Rows of a modality through its encoder, or through a part of it."""
+        featuriser, device = self.featurisers[modality], self.device
         if isinstance(rows, str) and not featuriser.knows(rows):
             featuriser.check_query(rows)  # refuses it: the code of no known word would mean nothing
         given, size = as_rows(rows, featuriser.reads), _checked(batch_size, featuriser)
-        chunks = [np.empty((0, self.bits), np.float32)]
+        chunks = [] if len(given) else [np.empty((0, self.bits), np.float32)]
         for start in range(0, len(given), size):
             features = torch.from_numpy(features_of_some(featuriser, given[start : start + size]))
-            chunks.append(encoder(features.to(device)).float().cpu().numpy())
+            chunks.append(encode(features.to(device)).float().cpu().numpy())
             progress(min(start + size, len(given)), len(given))
         return np.concatenate(chunks)
 
@@ -209,8 +241,9 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
         }
         cls = get(config["method"])
         task = Task({modality: f.dim for modality, f in featurisers.items()}, config["classes"], config["bits"])
-        settings = make_settings(cls, config["settings"])
-        if missing := sorted(vars(settings).keys() - config["settings"].keys()):
+        known = {**cls.later, **config["settings"]}
+        settings = make_settings(cls, known)
+        if missing := sorted(vars(settings).keys() - known.keys()):
             raise UserError(f"it has no value for the setting {', '.join(missing)} of {cls.name}")
         encoders = cls.build_encoders(settings, task)
         for modality, encoder in encoders.items():

@@ -193,10 +193,10 @@ def _check_same_items(index: Index, data: PairedData, rows: np.ndarray, ids: np.
 
 def _add(index: Index, model: Model, modality: str, data: PairedData, rows: np.ndarray, ids: np.ndarray) -> None:
     if len(rows):
-        embeddings = model.embed(modality, data[modality][rows])
+        embeddings = model.ordering(modality, data[modality][rows])
         index.add(
             ids,
-            pack(embeddings),
+            pack(embeddings[:, : model.bits]),
             items=items_of(data, rows),
             replace=True,
             embeddings=embeddings,

@@ -78,7 +78,7 @@ class OpenIndex:
         self.index.close()
 
     def _by_codes(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], int]:
-        code = pack(query.embedding[None])
+        code = pack(query.embedding[None, : self.index.bits])
         if rerank and self.index.embeddings is not None:
             hits = self.index.embeddings.search(query.embedding, code, k, **limits)
         else:
@@ -100,7 +100,7 @@ class OpenIndex:
         if not query.understood or not len(ids):
             return unknown, unknown
         signs = unpack(self.index.codes_of(ids)) > 0
-        distances = (signs != (query.embedding >= 0)).sum(axis=1).tolist()
+        distances = (signs != (query.embedding[: self.index.bits] >= 0)).sum(axis=1).tolist()
         if not rerank or self.index.embeddings is None:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()

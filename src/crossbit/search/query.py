@@ -23,7 +23,7 @@ class Query:
 
     Attributes:
         said: in words, for people.
-        embedding: real (bits,); its signs are the code.
+        embedding: real (bits,) or wider; the signs of the first `bits` are the code (see `Model.ordering`).
         modalities: that it comes from, which are not searched; empty where all are.
         words, labels: what items are compared with.
         notes: lines for the user.
@@ -123,7 +123,7 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
         reading = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
         note = f"{error}; found by captions alone"
         return Query(words, np.zeros(model.bits), reading, held, notes=(note,), understood=False)
-    return Query(words, model.embed(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
+    return Query(words, model.ordering(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
 
 
 def _of(model: Model, picture: Any) -> Query:
@@ -132,7 +132,7 @@ def _of(model: Model, picture: Any) -> Query:
     pixels = read_picture(picture)
     modality = _reading(model, "pictures")
     said = os.fspath(picture) if isinstance(picture, str | os.PathLike) else "a picture"
-    return Query(str(said), model.embed(modality, pixels)[0], frozenset([modality]))
+    return Query(str(said), model.ordering(modality, pixels)[0], frozenset([modality]))
 
 
 def _reading(model: Model, held: Kind) -> str:

@@ -122,12 +122,16 @@ def _found(
     data: PairedData, model: Model, given: str, sought: str, queries: np.ndarray, database: np.ndarray
 ) -> list[Asked]:
     """What queries of one modality find among rows of another."""
-    held = model.embed(sought, data[sought][database]).astype(np.float64)
+    held = model.ordering(sought, data[sought][database]).astype(np.float64)
     items, pictures = _items(data, database), Pictures(data)
     shown = []
-    for query, row in zip(model.embed(given, data[given][queries]).astype(np.float64), queries.tolist(), strict=True):
+    asking = model.ordering(given, data[given][queries]).astype(np.float64)
+    for query, row in zip(asking, queries.tolist(), strict=True):
         (asked,) = _items(data, np.array([row]))
-        hits = [SearchHit(int(database[at]), sought, distance, None, items[at]) for at, distance in _best(query, held)]
+        hits = [
+            SearchHit(int(database[at]), sought, distance, None, items[at])
+            for at, distance in _best(query, held, model.bits)
+        ]
         right = set(labels_of(asked))
         cards = [
             hit_card(hit, pictures.at(hit.id), not right.isdisjoint(labels_of(hit.item)))
@@ -138,9 +142,9 @@ def _found(
     return shown
 
 
-def _best(query: np.ndarray, held: np.ndarray) -> list[tuple[int, int]]:
+def _best(query: np.ndarray, held: np.ndarray, bits: int) -> list[tuple[int, int]]:
     """The shortlist by Hamming distance in the order of a search: rows and distances."""
-    distances = ((held >= 0) != (query >= 0)).sum(axis=1)
+    distances = ((held[:, :bits] >= 0) != (query[:bits] >= 0)).sum(axis=1)
     near = np.argsort(distances, kind="stable")
     near = near[: shortlist(distances[near].astype(np.int32), SHOWN)]
     order = near[np.argsort(-cosines(held[near], query), kind="stable")]

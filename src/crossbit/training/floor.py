@@ -10,7 +10,8 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from crossbit.bits import pack
-from crossbit.methods.cca import ItqSettings, canonical_correlation, iterative_quantisation
+from crossbit.methods.canonical import canonical_correlation
+from crossbit.methods.cca import ItqSettings, iterative_quantisation
 from crossbit.methods.linear import random_rotation
 
 WIDEST = 1024  # numbers per row that CCA is given; of more, the principal components
@@ -42,7 +43,7 @@ class Floor:
         # the ridge counts in mean variances of all columns: fewer columns hold the same variance
         share = np.prod([base.shape[1] / len(base) for base in bases.values()]) ** 0.5
         ridge = settings.regularisation * float(share)
-        space = canonical_correlation(x, y, directions, regularisation=ridge, power=settings.power)
+        space = canonical_correlation(x, y, directions=directions, regularisation=ridge, power=settings.power)
         embedded = [
             (rows.double() - mean) @ map_ for rows, mean, map_ in zip((x, y), space.means, space.maps, strict=True)
         ]

@@ -22,7 +22,7 @@ from crossbit.training.floor import METHOD, Floor
 
 QUERIES, ROWS = 1000, 5000  # looked at, at most: seconds, however large the data
 CHUNK = 2048  # rows encoded together
-OVERLAP, PAIR = "overlap@10", "hit@10(correct=pair)"
+OVERLAP, PAIR = "overlap@10(metric=reranked)", "hit@10(correct=pair, metric=reranked)"  # as a search orders them
 
 Figures = dict[str, dict[str, float]]  # measure -> direction -> value
 
@@ -84,13 +84,16 @@ class _OfFeatures:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.method, self.metric = model.method, model.metric
+        self.method, self.metric, self.bits = model.method, model.metric, model.bits
 
     @torch.inference_mode()
-    def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+    def ordering(self, modality: str, rows: np.ndarray) -> np.ndarray:
         encoder, device = self._model.encoders[modality], self._model.device
-        parts = torch.from_numpy(rows).split(CHUNK)
-        return np.concatenate([encoder(part.to(device)).float().cpu().numpy() for part in parts])
+        order, parts = getattr(encoder, "ordering", encoder), torch.from_numpy(rows).split(CHUNK)
+        return np.concatenate([order(part.to(device)).float().cpu().numpy() for part in parts])
+
+    def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        return self.ordering(modality, rows)[:, : self.bits]
 
     def encode(self, modality: str, rows: np.ndarray) -> np.ndarray:
         return pack(self.embed(modality, rows))
@@ -120,7 +123,7 @@ class _Scorer:
             report = score_model(encoder, query, database, *sides, measures=[OVERLAP, everything])
         except UserError:  # nothing is relevant to any query
             return found, chance
-        overlap, expected = report.figures.values() if len(report.figures) == 2 else list(report.figures.values()) * 2
+        overlap, expected = (report.figures[str(parse_measure(name))] for name in (OVERLAP, everything))
         return (
             {"mAP@all": report.map, OVERLAP: overlap, **found},
             {"mAP@all": report.chance, OVERLAP: expected, **chance},

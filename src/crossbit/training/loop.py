@@ -56,7 +56,7 @@ def train(
     Args:
         data: pairs with splits, or their built-in name or path; only the rows that the method declares are trained on,
             queries never.
-        method: a name from `crossbit methods`; None takes `look` where there are labels, else `ucch`.
+        method: a name from `crossbit methods`; None takes `look`, with labels and without any.
         bits: code length, a multiple of 8 up to 1,024.
         noise: `RULE:RATE`, what to do to the observed labels (or the pairs) of the training rows first; `:each` behind
             it draws once per modality, `:group` once per group of the data.

@@ -177,17 +177,18 @@ def _describe(data: PairedData, labels: bool) -> dict[str, Any]:
 
 
 def default_method(data: PairedData) -> tuple[str, str]:
-    """The method for data when none is asked for, and why: `look` where all modalities have labels, else `ucch`.
+    """The method for data when none is asked for, and why: `look`, or `ucch` where some modalities alone have labels.
 
     >>> x = np.eye(4, dtype=np.float32)
     >>> rows = {"train": [1, 2, 3], "query": [0], "retrieval": [1, 2, 3]}
     >>> default_method(PairedData("toy", {"image": x, "text": x}, None, rows))
-    ('ucch', 'no training row has a label')
+    ('look', 'no training row has a label, and it learns from the pairs')
     """
     if not (without := unlabelled(data)):
         return "look", "there are labels, and it repairs what looks wrong"
-    some = len(without) < len(data.modalities)
-    return "ucch", f"{' and '.join(without)} has no labels" if some else "no training row has a label"
+    if len(without) < len(data.modalities):
+        return "ucch", f"{' and '.join(without)} has no labels, though others have"
+    return "look", "no training row has a label, and it learns from the pairs"
 
 
 def _check_labels(data: PairedData, cls: type[Method], modalities: list[str]) -> None:

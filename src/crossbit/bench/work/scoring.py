@@ -58,15 +58,19 @@ class Embedded:
 
     def __init__(self, model: Model) -> None:
         self.method, self.metric, self.selection = model.method, model.metric, model.selection
-        self.modalities = model.modalities
+        self.modalities, self.bits = model.modalities, model.bits
 
-    def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+    def ordering(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """The rows: they are the model's outputs already."""
         return rows
 
+    def embed(self, modality: str, rows: np.ndarray) -> np.ndarray:
+        """The columns of which the codes are the signs."""
+        return rows[:, : self.bits]
+
     def encode(self, modality: str, rows: np.ndarray) -> np.ndarray:
         """Their signs, packed."""
-        return pack(rows)
+        return pack(self.embed(modality, rows))
 
 
 def score(model: Model, data: PairedData, protocol: BenchProtocol, clock: Clock) -> Scored:
@@ -77,7 +81,10 @@ def score(model: Model, data: PairedData, protocol: BenchProtocol, clock: Clock)
     """
     with clock.over("encode"):
         embedded = embed_rows(model, data)
-    codes = {m: {s: pack(embedded[m][data.splits[s]]) for s in ("query", "retrieval")} for m in model.modalities}
+    codes = {
+        m: {s: pack(embedded[m][data.splits[s]][:, : model.bits]) for s in ("query", "retrieval")}
+        for m in model.modalities
+    }
     for once in (1, None):  # the first query compiles the kernels, where they are not
         with clock.over("search"):
             for a, b in permutations(codes, 2):
@@ -94,13 +101,15 @@ def score(model: Model, data: PairedData, protocol: BenchProtocol, clock: Clock)
 
 
 def embed_rows(model: Model, data: PairedData) -> PairedData:
-    """The data with the model's outputs, float32 (n, bits), in the place of its modalities; 0 where nobody looks."""
+    """The data with the model's outputs, float32 (n, bits) or wider as `Model.ordering` gives them, in the place of its
+    modalities; 0 where nobody looks."""
     rows = np.union1d(data.splits["query"], data.splits["retrieval"])
-    made = {modality: np.zeros((data.n, model.bits), np.float32) for modality in model.modalities}
-    for modality, vectors in made.items():
-        for start in range(0, len(rows), CHUNK):
-            some = rows[start : start + CHUNK]
-            vectors[some] = model.embed(modality, data[modality][some])
+    made = {}
+    for modality in model.modalities:
+        parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+        outputs = np.concatenate([model.ordering(modality, data[modality][some]) for some in parts])
+        made[modality] = np.zeros((data.n, outputs.shape[1]), np.float32)
+        made[modality][rows] = outputs
     labels = {modality: label for modality, label in data.modality_label.items() if modality in made}
     return data.replace(modalities=made, modality_label=labels, modality_observed_label={})
 
@@ -112,7 +121,7 @@ def codes_file(model: Model, embedded: PairedData) -> dict[str, np.ndarray]:
     for split in ("query", "retrieval"):
         rows = embedded.splits[split]
         for modality in model.modalities:
-            vectors = embedded[modality][rows]
+            vectors = embedded[modality][rows][:, : model.bits]
             arrays[f"{split}_{modality}"] = vectors if model.metric == "cosine" else pack(vectors)
         arrays[f"{split}_label"] = label[rows]
     return arrays
