@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -186,6 +188,9 @@ def find_files(table: Table, roles: Roles) -> tuple[dict[int, str], list[Skipped
             skipped.append(Skipped(place, "", "no picture named", "names no picture"))
         elif "://" in name:
             skipped.append(Skipped(place, name, "an address", "is an address, and nothing is downloaded"))
+        elif not _can_be_opened(name):
+            said = f"has a name that the encoding {sys.getfilesystemencoding()} cannot spell; set PYTHONUTF8=1"
+            skipped.append(Skipped(place, name, "name cannot be spelled", said))
         elif (path := places.find(name)) is None:
             skipped.append(Skipped(place, name, "missing", "does not exist"))
         elif not _is_text(path):
@@ -228,6 +233,15 @@ def _order(one: Skipped) -> tuple[str, int]:
     """As they stand in the table: line 9 before line 10."""
     words, _, number = one.place.rpartition(" ")
     return words, int(number) if number.isdecimal() else 0
+
+
+def _can_be_opened(name: str) -> bool:
+    """Whether this process can spell the name of a file; one that runs without UTF-8 cannot spell most of them."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_text(path: str) -> bool:
