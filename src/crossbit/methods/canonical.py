@@ -146,7 +146,7 @@ def canonical_correlation(
 
 ROWS = 10_000  # that are looked at, at most
 JUDGED = 1000  # of the held-out ones that are compared with one another
-FOLDS, ENOUGH = 5, 5000  # rows from which one fold says enough
+FOLDS, ENOUGH, WIDE = 5, 5000, 2048  # rows from which one fold says enough, and columns from which one must do
 FEWEST = 20  # rows below which nothing is said
 TEN = 10
 NEAR = 0.01  # how near to the best share of hits the heaviest regularisation must come that is taken
@@ -191,7 +191,8 @@ def pairs_told(
     """
     names = np.arange(len(features[0])) if groups is None else groups
     seen: dict[float, list[tuple[float, float, float]]] = {weight: [] for weight in regularisations}
-    for fitted, held in _folds(names, seed):
+    wide = max(x.shape[1] for x in features) > WIDE
+    for fitted, held in itertools.islice(_folds(names, seed), 1 if wide else None):
         moments = Moments([x[fitted] for x in features])
         kind = None if alike is None else alike(held)
         for weight, figures in seen.items():

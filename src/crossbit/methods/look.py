@@ -39,6 +39,7 @@ FEWEST, MOST = 50, 150  # steps of a pass over the rows
 SOFT, SHARP = 2.0, 1 / 0.07  # scale of the cosines: what partners have in common, and which one is the own (InfoNCE)
 SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below, pairs say nothing; above, all they can
 REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
+WITNESS = 128  # directions that say how far pairs are told apart where encoders see none
 KIN = {"regularisation": 3.0, "power": 2.0}  # of the space in which rows of one kind are near (as cca-itq)
 SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or similarities count, too
 KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
@@ -281,42 +282,57 @@ class Look(Method):
 
     @torch.no_grad()
     def share(self, view: View) -> dict[str, Any]:
-        """Find the directions that the modalities share, and how much the partner loss counts; returns figures."""
-        directions, s = shared_directions(self.settings, self.task), self.settings
-        labels = self.buffers["probability"] if "prior" in self.buffers else None
-        self.buffers["partners"], informed = torch.tensor(s.partners), self.informed()
-        if not directions:
+        """Find the directions that the modalities share, and how much pairs count; returns figures.
+
+        Pairs that look wrong are left out.
+        """
+        s, directions = self.settings, shared_directions(self.settings, self.task)
+        labelled, informed = "prior" in self.buffers, self.informed()
+        if s.partners == 0 and not directions:
             return {}
-        features, single = list(view.features.values()), bool(self.buffers.get("single", False))
-        told = pairs_told(
+        right = self.buffers.get("right_pair", torch.ones(len(view), device=view.device)) > 0.5
+        right = right if right.sum() > 1 else torch.ones_like(right)
+        features = [vectors_of(x)[right] for x in view.features.values()]
+        told = self.told(view, features, right, labelled)
+        self.buffers["partners"] = torch.tensor(s.partners * worth(told))
+        if directions:
+            self.fit_directions(features, directions, told.regularisation)
+            self.buffers["kin"] = torch.tensor(s.kin * max(0.0, 1 - informed / SAY_LITTLE))
+            if self.buffers["kin"] > 0:
+                self.fit_kin(features, min(directions, self.task.bits))
+        if math.isnan(told.apart_in_kind):
+            return {}
+        rows = "rows of one kind" if labelled else "rows"
+        figures = {"pairs_told": told.apart_in_kind, "pairs_found": told.found, "labels_told": informed}
+        note = f"held-out pairs tell {rows} apart: {100 * told.apart_in_kind:.0f} of 100"
+        return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
+
+    def told(self, view: View, features: list[Tensor], right: Tensor, labelled: bool) -> Told:
+        """What held-out pairs show, among these that look right (n,) bool; of their kind where there are labels."""
+        labels, single = self.buffers["probability"][right] if labelled else None, self.buffers.get("single", False)
+        return pairs_told(
             features,
-            view.groups,
-            None if labels is None else lambda rows: share_probability(labels[rows], labels[rows], single=single),
-            directions=directions,
+            None if view.groups is None else view.groups[right.cpu().numpy()],
+            None if labels is None else lambda rows: share_probability(labels[rows], labels[rows], single=bool(single)),
+            directions=min(self.settings.directions or WITNESS, *(x.shape[1] for x in features)),
             regularisations=REGULARISATIONS,
             power=1.0,
             seed=view.random_seed(2),
         )
-        kind = "rows" if labels is None else "rows of one kind"
-        right = self.buffers.get("right_pair", torch.ones(len(view), device=view.device)) > 0.5
-        fitted = [x[right] for x in features] if right.sum() > 1 else features
-        options = {"regularisation": told.regularisation, "power": 1.0}
-        space = canonical_correlation(*fitted, directions=directions, **options)
-        for modality, mean, map_ in zip(view.features, space.means, space.maps, strict=True):
+
+    def fit_directions(self, features: list[Tensor], directions: int, regularisation: float) -> None:
+        """Put the shared directions into the encoders."""
+        space = canonical_correlation(*features, directions=directions, regularisation=regularisation, power=1.0)
+        for modality, mean, map_ in zip(self.task.dims, space.means, space.maps, strict=True):
             encoder: Any = self.networks[modality]
             encoder.mean.copy_(mean)
             encoder.map.copy_(map_)
-        self.buffers["partners"] = torch.tensor(s.partners * worth(told))
-        self.buffers["kin"] = torch.tensor(s.kin * max(0.0, 1 - informed / SAY_LITTLE))
-        if self.buffers["kin"] > 0:
-            near = canonical_correlation(*fitted, directions=min(directions, self.task.bits), **KIN)
-            for modality, mean, map_ in zip(view.features, near.means, near.maps, strict=True):
-                self.buffers |= {f"kin_mean_{modality}": mean.float(), f"kin_map_{modality}": map_.float()}
-        if math.isnan(told.apart_in_kind):
-            return {}
-        note = f"held-out pairs tell {kind} apart: {100 * told.apart_in_kind:.0f} of 100"
-        figures = {"pairs_told": told.apart_in_kind, "pairs_found": told.found, "labels_told": informed}
-        return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
+
+    def fit_kin(self, features: list[Tensor], directions: int) -> None:
+        """Keep the space in which rows of one kind are near."""
+        space = canonical_correlation(*features, directions=directions, **KIN)
+        for modality, mean, map_ in zip(self.task.dims, space.means, space.maps, strict=True):
+            self.buffers |= {f"kin_mean_{modality}": mean.float(), f"kin_map_{modality}": map_.float()}
 
     def informed(self) -> float:
         """Share of the labels' entropy that predictions take away which have not seen the row's own; 0 without labels.
@@ -433,7 +449,7 @@ class Look(Method):
         pairs = list(itertools.combinations(outputs, 2))
         alone = not bool(self.buffers["known"].any())
         total = next(iter(outputs.values())).new_zeros(())
-        sharp = float(self.buffers["partners"])
+        sharp = float(self.buffers.get("partners", 0.0))
         if alone:  # with a space shared by the modalities they are not all there is to learn from
             losses = [(sharp if "kin_map_" + pairs[0][0] in self.buffers else 1.0, SHARP)]
         else:

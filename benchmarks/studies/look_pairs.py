@@ -1,0 +1,90 @@
+"""The kind and the very item: LOOK beside the first LOOK, its rivals, and what sees no labels; one JSON object.
+
+    crossbit bench pairs --data-root DIR --out OUT
+    python -m benchmarks.studies.look_pairs OUT
+
+Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common.page import Section, mean_text, table
+from benchmarks.common.runs import spread
+from crossbit.bench.work.store import Result, load_results
+from crossbit.evaluation import parse_measure
+
+MEASURES = {  # title -> database, measure
+    "mAP@all": ("retrieval", "mAP@all"),
+    "mAP@all, unlabelled": ("query", "mAP@all"),
+    "own pair@10, codes": ("query", "hit@10(correct=pair)"),
+    "own pair@10, re-ranked": ("query", "hit@10(correct=pair, metric=reranked)"),
+    "overlap@10, codes": ("retrieval", "overlap@10"),
+    "overlap@10, re-ranked": ("retrieval", "overlap@10(metric=reranked)"),
+}
+
+
+def figures_of(result: Result) -> dict[str, float]:
+    """The mean of both directions of each measure."""
+    found = {}
+    for title, (database, name) in MEASURES.items():
+        whole = str(parse_measure(name))
+        values = [one["value"] for one in result.figures if (one["database"], one["measure"]) == (database, whole)]
+        if values:
+            found[title] = float(np.mean(values))
+    return found
+
+
+def told(results: list[Result]) -> list[dict[str, Any]]:
+    """A row for each data set and method: every measure over the seeds."""
+    groups: dict[tuple[str, str], list[Mapping[str, float]]] = {}
+    for result in results:
+        if result.status == "done":
+            groups.setdefault((result.data, result.variant or result.method), []).append(figures_of(result))
+    return [
+        {
+            "data": data,
+            "method": method,
+            "figures": {
+                title: spread(one[title] for one in of) for title in MEASURES if all(title in one for one in of)
+            },
+        }
+        for (data, method), of in sorted(groups.items())
+    ]
+
+
+def section(result: dict[str, Any]) -> str:
+    """A row for each data set and method."""
+    rows = [
+        [
+            f"{one['data']}, {one['method']}",
+            *(mean_text(one["figures"][title], 3) if title in one["figures"] else "" for title in MEASURES),
+        ]
+        for one in result["rows"]
+    ]
+    return table(["", *MEASURES], rows)
+
+
+ABOUT = (
+    "64 bits, half of the labels wrong (`swap-one:0.5`), layers 512 wide; means of both directions and deviations over "
+    "seeds. *Unlabelled*: the queries search one another. *Own pair*: of queries among themselves."
+)
+SECTIONS = {"look-pairs": Section("LOOK: the kind and the very item", ABOUT, section)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    print(json.dumps({"rows": told(load_results(args.out))}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
