@@ -34,7 +34,7 @@ def accuracy_tables(runs: Runs, out: Path) -> Iterator[Shown]:
     """Every table of one data set: the methods, then each method with its variants; for every measure and database."""
     queries = {result.id: load_per_query(out, result) for result in runs.done}
     for measure in runs.measures:
-        for database in runs.databases:
+        for database in runs.databases_of(measure):
             sheet = AccuracySheet(runs, database, measure, queries, sizes(out, runs))
             for rows, what in groups(runs.rows):
                 yield from sheet.tables(rows, what)
@@ -234,12 +234,13 @@ def searched(database: str, size: Mapping[str, int]) -> str:
 
 
 def short(measure: str) -> str:
-    """A measure without its protocol, for a title; what ranks by real vectors says so.
+    """A measure without its protocol, for a title; what ranks by other than codes says so.
 
     >>> short("mAP@all(ties=expected, empty=skip)"), short("mAP@all(ties=expected, empty=skip, metric=cosine)")
     ('mAP@all', 'mAP@all of real vectors (cosine)')
     """
-    return measure.partition("(")[0] + (" of real vectors (cosine)" if "metric=cosine" in measure else "")
+    ranked = {"metric=cosine": " of real vectors (cosine)", "metric=reranked": ", re-ranked"}
+    return measure.partition("(")[0] + "".join(said for metric, said in ranked.items() if metric in measure)
 
 
 def arrow(direction: str) -> str:

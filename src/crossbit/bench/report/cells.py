@@ -100,8 +100,13 @@ class Runs:
 
     @property
     def databases(self) -> list[str]:
-        """What was searched, in the order of the results."""
-        return list(dict.fromkeys(figure["database"] for result in self.done for figure in result.figures))
+        """What was searched for the first measure, in the order of the results."""
+        return self.databases_of(self.measures[0]) if self.measures else []
+
+    def databases_of(self, measure: str) -> list[str]:
+        """What was searched for a measure: own pairs are looked for among the queries, whatever else was searched."""
+        figures = (figure for result in self.done for figure in result.figures)
+        return list(dict.fromkeys(figure["database"] for figure in figures if figure["measure"] == measure))
 
     def directions(self, database: str, measure: str) -> list[str]:
         """The directions that a measure was taken in."""

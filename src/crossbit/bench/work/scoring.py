@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -14,11 +14,12 @@ import numpy as np
 from crossbit.bench.recipe.recipe import BenchProtocol
 from crossbit.bits import pack, top_k
 from crossbit.data.types import PairedData
-from crossbit.evaluation import Report, evaluate, parse_measure
+from crossbit.evaluation import NDCG, Report, evaluate, parse_measure
 from crossbit.model import Model
 
 CHUNK = 8192  # rows fetched at a time; the arrays may be memory-mapped
 NEAREST = 100  # of each query, searched for by the clock
+GRADED = NDCG(gain="overlap") @ 10  # recorded beside what the recipe names and what every report answers
 
 
 @dataclass
@@ -89,11 +90,13 @@ def score(model: Model, data: PairedData, protocol: BenchProtocol, clock: Clock)
         with clock.over("search"):
             for a, b in permutations(codes, 2):
                 top_k(codes[a]["query"][:once], codes[b]["retrieval"], NEAREST)
-    more: dict[str, Any] = {"measures": protocol.measures, "curves": protocol.curves, "per_query": True}
+    vectors = [replace(GRADED, metric="cosine")] if model.metric == "cosine" else []
+    measures = [*protocol.measures, GRADED, *vectors, replace(GRADED, metric="reranked")]
+    more: dict[str, Any] = {"measures": measures, "curves": protocol.curves, "per_query": True}
     with clock.over("evaluate"):
         reports = {name: evaluate(Embedded(model), embedded, database=name, **more) for name in protocol.databases}
     return Scored(
-        figures=[figure for name, report in reports.items() for figure in figures_of(name, report)],
+        figures=_once(figure for name, report in reports.items() for figure in figures_of(name, report)),
         curves={name: report.curves for name, report in reports.items() if report.curves},
         per_query={(name, way): ap for name, report in reports.items() for way, ap in report.per_query.items()},
         codes=codes_file(model, embedded),
@@ -127,9 +130,16 @@ def codes_file(model: Model, embedded: PairedData) -> dict[str, np.ndarray]:
     return arrays
 
 
+def _once(figures: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each figure once: own pairs are in the report of every database."""
+    return list(
+        {tuple(figure[key] for key in ("database", "direction", "measure")): figure for figure in figures}.values()
+    )
+
+
 def figures_of(database: str, report: Report) -> Iterator[dict[str, Any]]:
     """Every figure of a report under its full name: mAP, its bounds by the order inside ties and its level of chance,
-    further measures."""
+    further measures, and what a person asks, by codes and re-ranked."""
     measure = parse_measure(report.measure)
     named: list[tuple[str, Mapping[str, float]]] = [(report.measure, report.map)]
     for end, bound in zip(("worst", "best"), measure.bounds(), strict=True):
@@ -139,6 +149,19 @@ def figures_of(database: str, report: Report) -> Iterator[dict[str, Any]]:
     if report.codes_map:  # the signs of real vectors, by Hamming distance
         named.append((str(replace(measure, metric=None)), report.codes_map))
     named += [*report.figures.items(), *report.codes_figures.items()]
-    for name, values in dict(named).items():
+    places = {(database, name): values for name, values in named}
+    for place, values in _answers(report):  # own pairs are always looked for among the queries
+        places.setdefault(place, values)
+    for (searched, name), values in places.items():
         for direction, value in values.items():
-            yield {"database": database, "direction": direction, "measure": name, "value": float(value)}
+            yield {"database": searched, "direction": direction, "measure": name, "value": float(value)}
+
+
+def _answers(report: Report) -> Iterator[tuple[tuple[str, str], Mapping[str, float]]]:
+    """What a person asks: by database and name."""
+    for name, answer in report.questions.items():
+        measure = parse_measure(name)
+        for metric, values in answer["figures"].items():
+            named = measure if metric == "hamming" else replace(measure, metric=metric)
+            yield (answer["database"], str(named)), values
+        yield (answer["database"], measure.chance), answer["chance"]
