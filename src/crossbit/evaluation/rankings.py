@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits import check_codes, distance_histograms, planes, top_k
+from crossbit.bits import check_codes, distance_histograms, planes
 from crossbit.bits.labels import check_labels
 from crossbit.errors import UserError
 from crossbit.evaluation.ties.gains import ranks_that_weigh, weigh, weighted_gains
 from crossbit.evaluation.ties.grades import Gain, Grades
+from crossbit.evaluation.ties.nearest import nearest
 from crossbit.evaluation.ties.order import hits_in_order
 from crossbit.evaluation.ties.overlap import overlaps_by_distance
 from crossbit.evaluation.ties.written import Written, depths, groups_of, some_queries
@@ -135,7 +136,7 @@ class HammingRanking:
         """As `Block.gains`, from the rankings written out."""
         depth, found = depths(size, ranks_that_weigh(asked[1])), [np.empty(0)]
         for rows in some_queries(depth):
-            distance, items = top_k(query[rows], self.database, int(depth[rows].max()))
+            distance, items = nearest(planes(query[rows]), self.database, size[rows], depth[rows])
             found.append(Written(items, groups_of(distance)).gains(grades.some(rows), *asked))
         return np.concatenate(found)
 

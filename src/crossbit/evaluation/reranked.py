@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits import SHORTLIST, top_k
+from crossbit.bits import SHORTLIST, planes
 from crossbit.bits.compiled import JitKernel
 from crossbit.errors import UserError
 from crossbit.evaluation.cosine import DECIMALS, unit
 from crossbit.evaluation.rankings import NAMES, Array, Block, HammingRanking
 from crossbit.evaluation.ties.gains import ranks_that_weigh
 from crossbit.evaluation.ties.grades import Gain, Grades
+from crossbit.evaluation.ties.nearest import nearest
 from crossbit.evaluation.ties.written import Written, depths, groups_of
 
 _BEHIND = -2.0  # below any cosine: what is not on the shortlist
@@ -147,7 +148,7 @@ class _Part:
     def _written_out(self, k: int) -> Written:
         """The first k ranks, and the shortlist, in whole tie groups."""
         codes, vectors = self.whole.codes, self.whole.query[self.rows]
-        near, items = top_k(codes.query[self.rows], codes.database, int(depths(self.size, k).max()))
+        near, items = nearest(planes(codes.query[self.rows]), codes.database, self.size, depths(self.size, k))
         cosine = np.full(near.shape, _BEHIND)
         _cosines(vectors, self.whole.database, items, self._length[:, 0], cosine)
         cosine = cosine.round(DECIMALS)
