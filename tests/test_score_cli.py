@@ -38,7 +38,7 @@ def test_another_rule_for_ties_adds_a_figure_and_help_says_so(codes: Path, comma
 def test_what_is_not_defined_says_so(codes: Path, command: Command) -> None:
     words = ["-k", "5", "--cutoff", "first-k-relevant", "--ties", "index"]
     rows = [line for line in command("score", codes, *words).out.splitlines() if line.startswith("a->b")]
-    figures, bounds = rows
+    _, figures, bounds = rows  # after what a person asks
     assert figures.split("->b")[1].count("not defined") == 2  # expected, and by how much ties move it
     assert bounds.rstrip().endswith("not defined")  # the level of chance
     assert "not defined" not in command("score", codes, "-k", "5").out
