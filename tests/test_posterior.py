@@ -9,13 +9,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from crossbit.data.noise import corrupt, shuffle_pairs
-from crossbit.posterior import estimate_posterior, labelled_alike
-from crossbit.posterior import noise as noise_module
+from crossbit.posterior import estimate_posterior, fitting, labelled_alike
 from crossbit.posterior.choice import choose, simplex
-from crossbit.posterior.noise import SEVERAL, SINGLE, NoiseModel, fit_noise
+from crossbit.posterior.fitting import fit_noise
+from crossbit.posterior.kinds import SEVERAL, SINGLE, Observed
+from crossbit.posterior.noise import SURE, NoiseModel
 from crossbit.posterior.pairs import right_pairs
 from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
 from crossbit.posterior.sharing import share_probability
+from crossbit.posterior.sums import ClassSums
 from crossbit.posterior.words import in_words, noise_kind, summary, wrong_shares
 
 
@@ -181,6 +183,26 @@ def test_likelihood_posterior_and_corruption_are_bayes_rule(single):
         assert corrupted.item() == pytest.approx(1 - joint[observed] / total)
 
 
+@pytest.mark.parametrize("slope", [1.0, 30.0])  # 30: some logits are beyond what they are kept within
+def test_sums_over_classes_and_their_gradients_are_those_of_automatic_differentiation(slope):
+    rng = torch.Generator().manual_seed(0)
+    f = torch.randn(50, 3001, generator=rng, dtype=torch.float64)
+    y = torch.rand(f.shape, generator=rng) < 0.002
+    y[0], y[1] = False, True
+    start = torch.tensor(slope, dtype=torch.float64), torch.randn(3001, generator=rng).double() - 5
+    ours, theirs = ([x.clone().requires_grad_() for x in start] for _ in range(2))
+    found = ClassSums.apply(*ours, f, y, SURE)
+    rows = Observed((theirs[1] + theirs[0] * f).clamp(-SURE, SURE), y.double())
+    expected = rows.kept, rows.out, rows.into
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    weight = torch.randn(3, 50, generator=rng, dtype=torch.float64)
+    for parts in (found, expected):
+        sum((w * part).sum() for w, part in zip(weight, parts, strict=True)).backward()
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-9, atol=1e-9 * other.grad.abs().max().item())
+
+
 # --- the posterior --------------------------------------------------------------------------------------------------
 
 
@@ -228,13 +250,13 @@ def test_where_the_search_among_all_kinds_ended_too_early_each_is_tried_alone(mo
     several = NoiseModel(False, 1.0, torch.zeros(3), {"none": 0.0, "swap-one": 0.4, "omit-one": 0.6})
     alone = {name: NoiseModel(False, 1.0, torch.zeros(3), {"none": 0.5, name: 0.5}) for name in losses}
 
-    def best(f, y, kinds, single):
+    def best(given, kinds, near=None):
         if len(kinds) > 2:
             return 5.0, several
         name = list(kinds)[1]
         return losses[name], alone[name]
 
-    monkeypatch.setattr(noise_module, "_best", best)
+    monkeypatch.setattr(fitting, "_best", best)
     y = torch.eye(3).repeat(100, 1)
     found = fit_noise(y, y, single=False, kinds=["none", "swap-one", "omit-one"])
     assert found is (several if kind is None else alone[kind])

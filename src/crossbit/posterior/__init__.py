@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from crossbit.posterior.choice import choose, near_ridges
-from crossbit.posterior.noise import NoiseModel, fit_noise
+from crossbit.posterior.fitting import fit_noise
+from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.pairs import judge_alone, mixed, right_pairs
 from crossbit.posterior.regression import CHUNK, Fit, RbfKernel, fit_exact, fit_landmarks
 

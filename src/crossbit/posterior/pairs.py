@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from crossbit.posterior.choice import RIDGES, median_distance
-from crossbit.posterior.noise import SINGLE, TINY, NoiseModel, fit_noise
+from crossbit.posterior.fitting import fit_noise
+from crossbit.posterior.kinds import SINGLE
+from crossbit.posterior.noise import TINY, NoiseModel
 from crossbit.posterior.regression import CHUNK, RbfKernel, fit_landmarks
 
 LANDMARKS = 600  # of each modality's regression
