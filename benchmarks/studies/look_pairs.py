@@ -1,7 +1,7 @@
 """The kind and the very item: LOOK beside the first LOOK, its rivals, and what sees no labels; one JSON object.
 
     crossbit bench pairs --data-root DIR --out OUT
-    python -m benchmarks.studies.look_pairs OUT
+    python -m benchmarks.studies.look_pairs OUT ...
 
 Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds.
 """
@@ -65,11 +65,12 @@ def section(result: dict[str, Any]) -> str:
     rows = [
         [
             f"{one['data']}, {one['method']}",
+            str(max(figure["n"] for figure in one["figures"].values())),
             *(mean_text(one["figures"][title], 3) if title in one["figures"] else "" for title in MEASURES),
         ]
         for one in result["rows"]
     ]
-    return table(["", *MEASURES], rows)
+    return table(["", "seeds", *MEASURES], rows)
 
 
 ABOUT = (
@@ -81,9 +82,9 @@ SECTIONS = {"look-pairs": Section("LOOK: the kind and the very item", ABOUT, sec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
-    print(json.dumps({"rows": told(load_results(args.out))}, indent=1))
+    print(json.dumps({"rows": told([result for out in args.out for result in load_results(out)])}, indent=1))
 
 
 if __name__ == "__main__":

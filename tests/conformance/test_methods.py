@@ -182,7 +182,7 @@ def test_every_ablation_trains_something_else(name):
     whole = small(name, data, epochs=3, noise="swap-one:0.5")
     for ablation, settings in get(name).ablations.items():
         without = small(name, data, epochs=3, noise="swap-one:0.5", settings=settings)
-        embedded = [model.embed("image", data.query["image"]) for model in (whole, without)]
+        embedded = [model.ordering("image", data.query["image"]) for model in (whole, without)]
         assert np.isfinite(embedded[1]).all(), ablation
         assert not np.array_equal(*embedded), ablation
 

@@ -114,12 +114,12 @@ def test_an_error_leaves_the_old_state(
 ) -> None:
     before = state(model, uri)
 
-    def embed(modality: str, rows: Any) -> np.ndarray:
+    def ordering(modality: str, rows: Any) -> np.ndarray:
         if modality == "text":
             raise OSError("the disk is full")
-        return Model.embed(model, modality, rows)
+        return Model.ordering(model, modality, rows)
 
-    monkeypatch.setattr(model, "embed", embed)
+    monkeypatch.setattr(model, "ordering", ordering)
     with pytest.raises(OSError, match="disk is full"):
         add(model, data, uri)
     assert state(model, uri) == before

@@ -54,11 +54,11 @@ def encoded(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows are encoded, call by call."""
     counts: list[int] = []
 
-    def embed(modality: str, rows: Any) -> np.ndarray:
+    def ordering(modality: str, rows: Any) -> np.ndarray:
         counts.append(len(rows))
-        return Model.embed(model, modality, rows)
+        return Model.ordering(model, modality, rows)
 
-    monkeypatch.setattr(model, "embed", embed)
+    monkeypatch.setattr(model, "ordering", ordering)
     return counts
 
 
