@@ -200,10 +200,10 @@ def pairs_told(
             figures.append(_told(space.of(*(x[held] for x in features)), kind))
     if not any(seen.values()):
         return Told(max(regularisations), 0.0, float("nan"), float("nan"))
-    means = {weight: np.nanmean(figures, axis=0) for weight, figures in seen.items()}
-    best = max(float(found) for found, _, _ in means.values())
+    means = {weight: _means(figures) for weight, figures in seen.items()}
+    best = max(found for found, _, _ in means.values())
     weight = max(weight for weight, (found, _, _) in means.items() if found >= best - NEAR)
-    return Told(weight, *map(float, means[weight]))
+    return Told(weight, *means[weight])
 
 
 def _folds(names: np.ndarray, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -228,8 +228,18 @@ def _told(embedded: Sequence[Tensor], alike: Tensor | None) -> tuple[float, floa
         for a, b in itertools.permutations(units, 2)
         for cosine in [a @ b.t()]
     ]
-    found, apart, in_kind = np.nanmean(figures, axis=0)
-    return float(found), float(apart), float(in_kind)
+    return _means(figures)
+
+
+def _means(figures: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """The mean of each figure, of those that are numbers; NaN where none is.
+
+    >>> _means([(1.0, 2.0, float("nan")), (3.0, float("nan"), float("nan"))])
+    (2.0, 2.0, nan)
+    """
+    known = [[value for value in column if value == value] for column in zip(*figures, strict=True)]
+    found, apart, in_kind = (sum(values) / len(values) if values else float("nan") for values in known)
+    return found, apart, in_kind
 
 
 def found_among_ten(cosine: Tensor) -> float:

@@ -46,7 +46,7 @@ def nearest(query: np.ndarray, database: np.ndarray, size: np.ndarray, depth: np
 
 
 @njit(nogil=True)
-def _distances(query, tile, out):  # type: ignore[no-untyped-def]
+def distances(query, tile, out):  # type: ignore[no-untyped-def]
     """Hamming distances of one query to one tile of the database."""
     out[:] = 0
     for w in range(len(query)):
@@ -67,7 +67,7 @@ def _place(queries, database, before, depth, distance, items):  # type: ignore[n
         for start in range(0, database.shape[1], _TILE):
             tile = database[:, start : start + _TILE]
             near = block[: tile.shape[1]]
-            _distances(query, tile, near)
+            distances(query, tile, near)
             for j in range(len(near)):
                 if near[j] <= last:
                     rank = ranks[near[j]]

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from crossbit.bits.compiled import JitKernel, popcount, run, thread_count
+from crossbit.evaluation.ties.nearest import distances
 from crossbit.evaluation.ties.order import label_words
 
 _QUERIES = 16  # of one task
@@ -64,16 +65,6 @@ def _overlap(label, labels, j, equal):  # type: ignore[no-untyped-def]
     return shared / either
 
 
-@njit(nogil=True)
-def _distances(query, tile, out):  # type: ignore[no-untyped-def]
-    """Hamming distances of one query to one tile of the database."""
-    out[:] = 0
-    for w in range(len(query)):
-        word, plane = query[w], tile[w]
-        for j in range(len(plane)):
-            out[j] += popcount(plane[j] ^ word)
-
-
 @JitKernel
 def _sum(queries, query_labels, database, labels, equal, edge, out):  # type: ignore[no-untyped-def]
     """out (m, bits + 1): the overlaps at each distance, up to that of the `edge` (m,)."""
@@ -83,7 +74,7 @@ def _sum(queries, query_labels, database, labels, equal, edge, out):  # type: ig
         for start in range(0, database.shape[1], _TILE):
             tile = database[:, start : start + _TILE]
             near, of_tile = distance[: tile.shape[1]], labels[:, start : start + _TILE]
-            _distances(query, tile, near)
+            distances(query, tile, near)
             for j in range(len(near)):
                 if near[j] <= last:
                     out[q, near[j]] += _overlap(label, of_tile, j, equal)
