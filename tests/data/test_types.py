@@ -301,6 +301,14 @@ def test_no_queries_is_fine():
     assert len(make(**splits(query=[])).query) == 0
 
 
+def test_data_have_a_length_and_say_how_rows_are_asked_for() -> None:
+    data = make()
+    assert (len(data), len(data.take([4, 0, 2])), len(data.query)) == (6, 3, 2)
+    for ask in (lambda: data[0], lambda: list(data), lambda: data[:2], lambda: data.train[0]):
+        with pytest.raises(UserError, match=r"is no modality; data\['image'\] gives its rows, and data.take"):
+            ask()
+
+
 def test_repr_is_one_line_about_what_there_is() -> None:
     large = {"image": np.zeros((N, 8, 8, 3), np.uint8), "text": np.array(["some long words"] * N)}
     data = make(modalities=large)

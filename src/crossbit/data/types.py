@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -56,7 +56,7 @@ class PairedData:
     >>> data = PairedData(
     ...     "toy", {"image": np.zeros((3, 4)), "text": np.array(["a", "b", "c"])}, label=np.array([0, 1, 1]),
     ...     splits={"train": [1, 2], "query": [0], "retrieval": [1, 2]})
-    >>> data.n, data.classes, data.kind("text"), data.train["text"].tolist()
+    >>> len(data), data.classes, data.kind("text"), data.train["text"].tolist()
     (3, 2, 'words', ['b', 'c'])
     """
 
@@ -107,6 +107,10 @@ class PairedData:
         """Number of pairs."""
         return len(next(iter(self.modalities.values())))
 
+    def __len__(self) -> int:
+        """Number of pairs, as `n`."""
+        return self.n
+
     @cached_property
     def classes(self) -> int:
         """Number of classes: the labels' width, or the names', or one more than the largest class; 0 without labels."""
@@ -129,6 +133,10 @@ class PairedData:
 
     def __getitem__(self, modality: str) -> np.ndarray:
         """All rows of a modality, not copied."""
+        asked: object = modality
+        if not isinstance(asked, str):  # as `data[0]` and `list(data)` have it
+            rows = f"data['{next(iter(self.modalities))}'] gives its rows"
+            raise UserError(f"{asked!r} is no modality; {rows}, and data.take([0, 1]) the first two pairs")
         if modality not in self.modalities:
             raise unknown("modality", modality, self.modalities)
         return self.modalities[modality]
@@ -174,7 +182,7 @@ class PairedData:
         kept = {part: {m: getattr(self, part)[m] for m in named if m in getattr(self, part)} for part in parts}
         return self.replace(**kept)
 
-    def take(self, rows: np.ndarray) -> PairedData:
+    def take(self, rows: np.ndarray | Sequence[int]) -> PairedData:
         """A copy of these rows alone, each given once, numbered anew in this order; splits keep what is left of them.
 
         >>> data = PairedData("toy", {"x": np.array(list("abcd"))}, None,
@@ -183,6 +191,7 @@ class PairedData:
         >>> few["x"].tolist(), few.train.index.tolist(), few.retrieval["x"].tolist(), len(few.query)
         (['c', 'd'], [1], ['c', 'd'], 0)
         """
+        rows = np.asarray(rows)
         place = np.full(self.n, -1)
         place[rows] = np.arange(len(rows))
         whole = ("label", "observed_label", "caption", "path", "group")
