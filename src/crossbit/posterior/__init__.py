@@ -10,16 +10,19 @@ Shapes: n rows, c classes. Row numbers are positions in the arrays given.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from crossbit.errors import UserError
 from crossbit.posterior.choice import choose, near_ridges
 from crossbit.posterior.fitting import fit_noise
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.pairs import judge_alone, mixed, right_pairs
 from crossbit.posterior.regression import CHUNK, Fit, RbfKernel, fit_exact, fit_landmarks
+from crossbit.posterior.relabel import Basis, Witnesses, mean_labels
 
 __all__ = ["Posterior", "estimate_posterior", "labelled_alike", "left_out_and_predicted"]
 
@@ -47,6 +50,7 @@ class Posterior:
         alone: by modality (n, c) as `prior`, from that modality alone; empty where only one was given or too few rows
             have labels.
         of_modality: (n, c) as `labels`, of each modality of its own; empty where all pairs look right.
+        basis: what `relabel` needs; None unless it was to be kept.
     """
 
     labels: Tensor
@@ -60,6 +64,40 @@ class Posterior:
     alone: dict[str, Tensor] = field(default_factory=dict)
     of_modality: dict[str, Tensor] = field(default_factory=dict)
     evidence: dict[str, Tensor] = field(default_factory=dict)
+    basis: Basis | None = field(default=None, repr=False)
+
+    def relabel(self, rows: Tensor, labels: Mapping[str, Tensor]) -> Posterior:
+        """The posterior after the labels of some rows were corrected, in closed form; this one stays as it is.
+
+        It is what refitting with the same kernel, ridge and groups gives, and of all rows. The model of the noise stays
+        the same, and so does what each modality says alone and which pairs look right: estimate the posterior anew
+        after many corrections.
+
+        Args:
+            rows: (k,) row numbers.
+            labels: by modality (k, c), all labels that the rows have from now on. Modalities that share their labels
+                get them together; one that is not named keeps its own.
+
+        Raises:
+            UserError: the posterior has not kept its basis; a row that had no labels, that would have none, or that
+                would have several where every row has one; a modality that is not there; labels that are not 0 or 1.
+
+        >>> x = torch.arange(20.0).unsqueeze(1)
+        >>> y = torch.eye(2)[(x[:, 0] >= 10).long()]
+        >>> wrong = y.index_copy(0, torch.tensor([3, 4]), y[[10, 11]])
+        >>> first = estimate_posterior({"x": x}, {"x": wrong}, keep=True)
+        >>> second = first.relabel(torch.tensor([3]), {"x": y[[3]]})
+        >>> bool(second.evidence["x"][4] > first.evidence["x"][4])  # one of its neighbours agrees with it no more
+        True
+        """
+        if self.basis is None:
+            raise UserError("this posterior has kept no basis: give estimate_posterior keep=True, and 10 labelled rows")
+        basis = self.basis.changed(rows, labels)
+        found = replace(self, **_judged(basis.predicted, basis.witnesses, self.noise), basis=basis)
+        if self.right is not None:
+            more = self.right.unsqueeze(1) * (found.labels - self.labels)
+            found.of_modality = {modality: p + more for modality, p in self.of_modality.items()}
+        return found
 
     @property
     def wrong_pairs(self) -> float:
@@ -81,6 +119,7 @@ def estimate_posterior(
     groups: Tensor | None = None,
     exact: int = EXACT,
     landmarks: int = LANDMARKS,
+    keep: bool = False,
 ) -> Posterior:
     """Estimate the posterior of every row from the rows that have labels.
 
@@ -94,6 +133,7 @@ def estimate_posterior(
             be wrong together, so the group is left out together; else its rows are so many witnesses.
         exact: labelled rows up to which the regression is exact.
         landmarks: of the approximation above.
+        keep: what `Posterior.relabel` needs: 8 bytes for each row and each labelled row, or landmark.
 
     Returns:
         The posterior, in float64 on the device of the labels.
@@ -113,20 +153,18 @@ def estimate_posterior(
     counted = together.any(2)  # (witnesses, n)
     labelled = counted.any(0).nonzero().squeeze(1)
     single = bool((together.sum(2)[counted] == 1).all()) and together.shape[2] > 1
-    mean = together.sum(0) / counted.sum(0).clamp(min=1).unsqueeze(1)  # (n, c)
+    mean = mean_labels([y for y, _ in witnesses])  # (n, c)
     if len(labelled) < LEAST or (mean[labelled].var(0, correction=0) == 0).all():
         return _as_observed(mean, labelled, counted, witnesses, single)
     together_out = groups if groups is not None and labelled_alike(mean[labelled], groups[labelled]) else None
-    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, together_out, exact, landmarks)
+    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, together_out, exact, landmarks, keep)
     noise: dict[str, NoiseModel] = {}
-    z = torch.zeros_like(predicted)
     for (y, modalities), rows in zip(witnesses, counted, strict=True):
-        model = fit_noise(predicted[rows], y[rows], single=single, seed=seed)
-        noise |= dict.fromkeys(modalities, model)
-        z += model.logits(predicted) / len(witnesses)
-    labels, corrupted, evidence = _judge(z, witnesses, counted, noise)
-    prior = next(iter(noise.values())).prior(z)
-    found = Posterior(labels, prior, corrupted, single, noise, fit.kernel, fit.ridge, evidence=evidence)
+        noise |= dict.fromkeys(modalities, fit_noise(predicted[rows], y[rows], single=single, seed=seed))
+    judged = _judged(predicted, witnesses, noise)
+    found = Posterior(**judged, single=single, noise=noise, kernel=fit.kernel, ridge=fit.ridge)
+    if fit.smoother is not None:
+        found.basis = Basis.of(fit.smoother, features, witnesses, predicted, single)
     if len(features) > 1:
         _judge_pairs(found, features, observed, mean, labelled, seed, together_out)
     return found
@@ -175,16 +213,17 @@ def left_out_and_predicted(
     groups: Tensor | None = None,
     exact: int = EXACT,
     landmarks: int = LANDMARKS,
+    keep: bool = False,
 ) -> tuple[Fit, Tensor]:
     """The regression on the `labelled` rows, and predictions (n, c): without the row itself, where it has labels."""
     own, y = {modality: x[labelled] for modality, x in features.items()}, labels[labelled]
     together = None if groups is None else groups[labelled]
     kernel, ridge = choose(own, y, seed, together)
     if len(y) <= exact:
-        fit = fit_exact(own, y, kernel, ridge, together)
+        fit = fit_exact(own, y, kernel, ridge, together, keep=keep)
     else:
         drawn = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:landmarks].to(y.device)
-        fit = fit_landmarks(own, y, kernel, near_ridges(ridge), drawn, together)
+        fit = fit_landmarks(own, y, kernel, near_ridges(ridge), drawn, together, keep=keep)
     predicted = labels.new_empty(labels.shape)
     predicted[labelled] = fit.left_out
     others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
@@ -193,9 +232,9 @@ def left_out_and_predicted(
     return fit, predicted
 
 
-def _witnesses(observed: Mapping[str, Tensor]) -> list[tuple[Tensor, list[str]]]:
+def _witnesses(observed: Mapping[str, Tensor]) -> Witnesses:
     """Each label array that there is, with the modalities that it belongs to."""
-    found: list[tuple[Tensor, list[str]]] = []
+    found: Witnesses = []
     for modality, labels in observed.items():
         same = next((held for array, held in found if array is labels or torch.equal(array, labels)), None)
         if same is None:
@@ -205,9 +244,7 @@ def _witnesses(observed: Mapping[str, Tensor]) -> list[tuple[Tensor, list[str]]]
     return found
 
 
-def _as_observed(
-    mean: Tensor, labelled: Tensor, counted: Tensor, witnesses: list[tuple[Tensor, list[str]]], single: bool
-) -> Posterior:
+def _as_observed(mean: Tensor, labelled: Tensor, counted: Tensor, witnesses: Witnesses, single: bool) -> Posterior:
     """Observed labels as they are; a row without any has the frequencies of the classes, 0 if nobody has one."""
     frequency = mean[labelled].mean(0) if len(labelled) else torch.zeros_like(mean[:1].sum(0))
     labels = frequency.expand(mean.shape).clone()
@@ -218,8 +255,18 @@ def _as_observed(
     return Posterior(labels, frequency.expand(mean.shape), corrupted, single and len(labelled) > 0)
 
 
+def _judged(predicted: Tensor, witnesses: Witnesses, noise: Mapping[str, NoiseModel]) -> dict[str, Any]:
+    """Attributes of a posterior that follow from the predictions (n, c), the labels and their noise."""
+    z = torch.zeros_like(predicted)
+    for _, modalities in witnesses:
+        z += noise[modalities[0]].logits(predicted) / len(witnesses)
+    labels, corrupted, evidence = _judge(z, witnesses, noise)
+    prior = next(iter(noise.values())).prior(z)
+    return {"labels": labels, "prior": prior, "corrupted": corrupted, "evidence": evidence}
+
+
 def _judge(
-    z: Tensor, witnesses: list[tuple[Tensor, list[str]]], counted: Tensor, noise: Mapping[str, NoiseModel]
+    z: Tensor, witnesses: Witnesses, noise: Mapping[str, NoiseModel]
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """The posterior after all witnesses (n, c), and of each of them whether it is wrong, given the others, and the
     log-odds of that."""
@@ -231,7 +278,7 @@ def _judge(
         for k in [*others, number]:
             model = noise[witnesses[k][1][0]]
             y = witnesses[k][0].double()
-            for rows in counted[k].nonzero().squeeze(1).split(CHUNK):
+            for rows in y.any(1).nonzero().squeeze(1).split(CHUNK):
                 labels, changed = model.posterior(after[rows], y[rows])
                 if k == number:
                     wrong[rows], odds[rows] = changed, model.evidence(after[rows], y[rows])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-Features = Mapping[str, Tensor]
+from crossbit.posterior.smoother import ExactSmoother, Features, LandmarkSmoother, Smoother, members
+
 CHUNK = 4096  # rows of a kernel at a time
 LARGE = 500.0  # weight from which float32 would lose digits that matter
 JITTERS = 1e-9, 1e-6, 1e-3  # of the landmarks' kernel, which may be singular
@@ -71,6 +72,7 @@ class Fit:
         centres: features of the rows or landmarks that `weight` (n or m, c) belongs to.
         intercept: (c,), not penalised.
         error: mean over rows of the squared leave-one-out error, summed over classes.
+        smoother: the same for any labels, if it was to be kept.
     """
 
     kernel: RbfKernel
@@ -80,6 +82,7 @@ class Fit:
     intercept: Tensor
     left_out: Tensor
     error: float
+    smoother: Smoother | None = None
 
     def predict(self, features: Features) -> Tensor:
         """Predictions float64 (rows, c) for rows that it was not fitted to.
@@ -109,7 +112,15 @@ def _rows(features: Features) -> int:
 # --- exact ------------------------------------------------------------------------------------------------------------
 
 
-def fit_exact(features: Features, labels: Tensor, kernel: RbfKernel, ridge: float, groups: Tensor | None = None) -> Fit:
+def fit_exact(
+    features: Features,
+    labels: Tensor,
+    kernel: RbfKernel,
+    ridge: float,
+    groups: Tensor | None = None,
+    *,
+    keep: bool = False,
+) -> Fit:
     """Ridge regression over all rows, with an intercept that is not penalised.
 
     With G = (K + lambda I)^-1 and G~ = G - (G 1)(G 1)' / (1' G 1) the weights are A = G~ Y, and row i is missed by
@@ -120,6 +131,7 @@ def fit_exact(features: Features, labels: Tensor, kernel: RbfKernel, ridge: floa
         labels: Y (n, c).
         kernel, ridge: K and lambda.
         groups: (n,) rows with the same number are left out together; None: each alone.
+        keep: the smoother, 8 bytes for each pair of rows.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.0], [0.0], [1.0]])
     >>> fit = fit_exact({"x": x}, y, RbfKernel({"x": 1.0}, 1.0, {"x": 1.0}), ridge=1.0)
@@ -127,36 +139,13 @@ def fit_exact(features: Features, labels: Tensor, kernel: RbfKernel, ridge: floa
     >>> torch.allclose(fit.left_out[2:], without.predict({"x": x[2:]}))
     True
     """
-    own, y = take(features, slice(None)), labels.double()
-    inverse = kernel(own, own)
-    inverse.diagonal().add_(ridge)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(inverse))  # G
-    sums = inverse.sum(1)  # G 1
-    total = sums.sum()
-    intercept = sums @ y / total
-    weight = inverse @ y - sums.unsqueeze(1) * intercept  # G~ Y
-    if groups is None:
-        errors = weight / (inverse.diagonal() - sums.square() / total).unsqueeze(1)
-    else:
-        errors = torch.empty_like(weight)
-        for rows in members(groups):
-            block = inverse[rows.unsqueeze(2), rows.unsqueeze(1)]
-            block = block - sums[rows].unsqueeze(2) * sums[rows].unsqueeze(1) / total
-            errors[rows] = torch.linalg.solve(block, weight[rows])
-    return Fit(kernel, ridge, own, weight, intercept, y - errors, errors.square().sum(1).mean().item())
-
-
-def members(groups: Tensor) -> Iterator[Tensor]:
-    """Row numbers of the groups, (groups, size), those of one size together.
-
-    >>> [rows.tolist() for rows in members(torch.tensor([5, 3, 5, 4]))]
-    [[[1], [3]], [[0, 2]]]
-    """
-    order = groups.argsort(stable=True)
-    sizes = groups.unique(return_counts=True)[1]
-    parts = order.split(sizes.tolist())
-    for size in sizes.unique().tolist():
-        yield torch.stack([part for part in parts if len(part) == size])
+    smoother, y = ExactSmoother.of(features, kernel, ridge, groups), labels.double()
+    weight = smoother.inverse @ y
+    errors = smoother.undone(weight)
+    error = errors.square().sum(1).mean().item()
+    return Fit(
+        kernel, ridge, smoother.centres, weight, smoother.base @ y, y - errors, error, smoother if keep else None
+    )
 
 
 # --- landmarks --------------------------------------------------------------------------------------------------------
@@ -169,6 +158,8 @@ def fit_landmarks(
     ridges: list[float],
     landmarks: Tensor,
     groups: Tensor | None = None,
+    *,
+    keep: bool = False,
 ) -> Fit:
     """The same with K in its Nystrom approximation; one eigendecomposition serves all `ridges`, the best one is taken.
 
@@ -179,6 +170,7 @@ def fit_landmarks(
     Args:
         landmarks: (m,) row numbers.
         features, labels, kernel, groups: as for `fit_exact`.
+        keep: the smoother, 8 bytes for each pair of a row and a landmark.
     """
     centres, y = take(features, landmarks), labels.double()
     root = landmark_root(kernel(centres, centres))
@@ -198,7 +190,12 @@ def fit_landmarks(
     if groups is not None:
         held = _grouped(features, y, kernel, centres, turned, shift, scales[best], beta, groups)
         error = (y - held).square().sum(1).mean().item()
-    return Fit(kernel, ridges[best], centres, turned @ beta, y.mean(0) - shift @ beta, held, error)
+    smoother = None
+    if keep:
+        phi = torch.cat([part for _, part in _blocks(features, kernel, centres, turned, shift)])
+        even = y.new_full((len(y),), 1 / len(y))
+        smoother = LandmarkSmoother(kernel, centres, groups, even, phi, scales[best], turned, shift)
+    return Fit(kernel, ridges[best], centres, turned @ beta, y.mean(0) - shift @ beta, held, error, smoother)
 
 
 def left_out_by_ridge(phi: Tensor, labels: Tensor, ridges: list[float]) -> Iterator[Tensor]:
