@@ -170,6 +170,17 @@ def test_what_a_run_kept_is_used_and_is_what_would_be_computed(
     for entry in anew.entries:
         assert entry.probability == pytest.approx(kept[entry.row].probability, abs=1e-6)
         assert (entry.suggested, entry.reason) == (kept[entry.row].suggested, kept[entry.row].reason)
+        near, other = entry.neighbours, kept[entry.row].neighbours
+        assert [one.row for one in near] == [one.row for one in other]
+        assert [one.weight for one in near] == pytest.approx([one.weight for one in other], abs=1e-9)
+
+
+def test_a_run_that_kept_no_scales_has_them_from_its_rows(place: Path) -> None:
+    seen = read_seen(place / "several")
+    scales = seen.model.history[0].pop("scales")
+    held = kept_posterior(seen)
+    assert held is not None and held.kernel is not None
+    assert held.kernel.scales == pytest.approx(scales, rel=1e-9)  # of few rows all are drawn
 
 
 @pytest.mark.slow

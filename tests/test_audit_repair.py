@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from crossbit.audit import Audit, audit_run
-from crossbit.audit.alike import heaviest
+from crossbit.audit import Audit, alike, audit_run
+from crossbit.audit.alike import heaviest, regression
 from crossbit.audit.decisions import Decision, proposal, read_decisions, repair, write_labels
 from crossbit.audit.sheet import build_sheet
 from crossbit.data import load_data
@@ -28,7 +28,7 @@ from crossbit.data.noise import corrupt
 from crossbit.data.relabelled import label_matrix, relabelled
 from crossbit.errors import UserError
 from crossbit.posterior import estimate_posterior
-from crossbit.posterior.regression import RbfKernel
+from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
 from crossbit.training import train
 from shape_collection import make_collection
 from test_audit import LOOK, NRCH, UCCH, run_of, toy
@@ -107,30 +107,46 @@ def test_near_duplicates_stand_together_and_count_once(tmp_path: Path) -> None:
     assert sum(family[0].row in copies for family in found.families) == 1
 
 
-def test_neighbours_weigh_most_by_the_kernel_and_are_no_copies() -> None:
+@pytest.mark.parametrize("left_together", [True, False])
+def test_neighbours_are_those_whose_labels_move_the_prediction_most(left_together: bool) -> None:
     rng = np.random.default_rng(0)
     x = {m: torch.from_numpy(rng.normal(size=(40, 3))) for m in ("image", "text")}
-    groups = np.arange(40) // 2
-    labelled = np.arange(5, 40)
-    kernel = RbfKernel({"image": 0.3, "text": 0.7}, 0.5, {})
-    near, weight = heaviest(x, labelled, kernel, np.arange(40), groups)
-    between = {m: [((a[p] - a[q]) ** 2).sum() for p in labelled for q in labelled if p < q] for m, a in
-               ((m, each.numpy()) for m, each in x.items())}  # fmt: skip
-    scale = {m: np.sort(values)[(len(values) - 1) // 2] for m, values in between.items()}
+    families, labelled = np.arange(40) // 2, np.arange(5, 40)
+    own, others = ({m: each[rows] for m, each in x.items()} for rows in (slice(5, 40), slice(5)))
+    kernel, groups = RbfKernel({"image": 0.3, "text": 0.7}, 0.5, {"image": 5.0, "text": 4.0}), None
+    if left_together:
+        groups = torch.from_numpy(families[labelled])
+    moves = np.zeros((40, 40))  # what a row's label adds to the prediction of another
+    for place, row in enumerate(labelled):
+        label = torch.zeros(35, 1)
+        label[place] = 1
+        fit = fit_exact(own, label, kernel, 0.1, groups)
+        moves[5:, row], moves[:5, row] = fit.left_out[:, 0], fit.predict(others)[:, 0]
+    smoother = regression(own, label, kernel, 0.1, groups, 0)
+    near, weight = heaviest(smoother, x, labelled, np.arange(40), families)
     for row in range(40):
-        value = {
-            int(other): sum(
-                w * np.exp(-0.5 * float(((x[m][row] - x[m][other]) ** 2).sum()) / scale[m])
-                for m, w in kernel.weights.items()
-            )
-            for other in labelled
-        }
-        wanted: list[int] = []
-        for other in sorted(value, key=lambda o: -value[o]):
-            if groups[other] not in {groups[row], *(groups[w] for w in wanted)}:
-                wanted.append(other)
-        assert near[row].tolist() == wanted[:5]
-        assert weight[row] == pytest.approx([value[other] for other in wanted[:5]])
+        sums = {family: moves[row][families == family].sum() for family in range(2, 20)}
+        wanted = sorted(sums, key=lambda family: -abs(sums[family]))[:5]
+        assert families[near[row]].tolist() == wanted
+        assert weight[row] == pytest.approx([sums[family] for family in wanted], rel=1e-9)
+        assert all(abs(moves[row, one]) >= abs(moves[row, families == families[one]]).max() for one in near[row])
+        assert not left_together or row < 5 or families[row] not in families[near[row]]
+
+
+def test_neighbours_of_landmarks_are_those_of_their_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    x = {"image": torch.from_numpy(rng.normal(size=(30, 3)))}
+    kernel, labels = RbfKernel({"image": 1.0}, 0.5, {"image": 5.0}), torch.eye(30)
+    drawn = torch.randperm(30, generator=torch.Generator().manual_seed(7))[:8]
+    wanted = fit_landmarks(x, labels, kernel, [0.1], drawn).left_out.numpy()
+    monkeypatch.setattr(alike, "EXACT", 20)
+    monkeypatch.setattr(alike, "LANDMARKS", 8)
+    smoother = regression(x, labels, kernel, 0.1, None, 7)
+    near, weight = heaviest(smoother, x, np.arange(30), np.arange(30), np.arange(30))
+    for row in range(30):
+        first = np.argsort(-np.abs(wanted[row]))[:5]
+        assert near[row].tolist() == first.tolist()
+        assert weight[row] == pytest.approx(wanted[row][first], abs=1e-9)
 
 
 def test_neighbours_have_names_and_given_labels(found: Audit) -> None:
@@ -140,7 +156,7 @@ def test_neighbours_have_names_and_given_labels(found: Audit) -> None:
         assert len(entry.neighbours) == 5
         assert all(one.name == str(data.caption[one.row]) for one in entry.neighbours)  # type: ignore[index]
         assert all(one.labels == observed[one.row] for one in entry.neighbours)
-        weights = [one.weight for one in entry.neighbours]
+        weights = [abs(one.weight) for one in entry.neighbours]
         assert weights == sorted(weights, reverse=True)
 
 

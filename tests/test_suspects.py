@@ -36,7 +36,7 @@ def test_a_suspect_takes_four_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "      a boat on the sea  harbour/harbour/harbour/1.png",
         "      of its 10 nearest by image 0 have it, 10 have `boat`; by text 1 and 9",
     ]
-    assert len(lines) == 5 and lines[4].startswith("      most alike: a rather long name")
+    assert len(lines) == 5 and lines[4].startswith("      weigh most: a rather long name")
     assert all(len(line) <= 80 for line in lines)
 
 

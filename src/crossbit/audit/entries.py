@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
-from crossbit.audit.alike import Neighbour, heaviest
+from crossbit.audit.alike import Neighbour, heaviest, regression
 from crossbit.audit.families import families, together
 from crossbit.audit.neighbours import Counts, count_neighbours, label_reason, pair_reason
 from crossbit.audit.seen import Seen
 from crossbit.posterior import Posterior
+from crossbit.posterior.smoother import Smoother
 
 TINY = 1e-12  # probabilities are kept this far from 0 and 1 before their odds are taken
 WORTH = 0.1  # probability from which a row is worth a look, and has its reason told
@@ -119,16 +122,28 @@ class Judged:
 
     def neighbours(self, positions: np.ndarray) -> list[list[Neighbour]]:
         """Of each of these positions the rows that weigh most."""
-        if self.posterior.kernel is None or not len(positions):
+        smoother = self.smoother if len(positions) else None
+        if smoother is None:
             return [[] for _ in positions]
         view = self.seen.view
         observed = view.observed().numpy() > 0
-        labelled = np.flatnonzero(observed.any(1))
-        near, weight = heaviest(view.features, labelled, self.posterior.kernel, positions, self.family)
+        near, weight = heaviest(smoother, view.features, np.flatnonzero(observed.any(1)), positions, self.family)
         return [
             [self._neighbour(other, observed[other], value) for other, value in zip(*one, strict=True) if other >= 0]
             for one in zip(near, weight, strict=True)
         ]
+
+    @cached_property
+    def smoother(self) -> Smoother | None:
+        """The regression that predicted the labels; None where too few rows have any."""
+        kernel, ridge, view = self.posterior.kernel, self.posterior.ridge, self.seen.view
+        if kernel is None or ridge is None:
+            return None
+        labels = view.observed()
+        labelled = labels.any(1)
+        own = {modality: view.features[modality][labelled] for modality in kernel.weights}
+        groups = None if self.alike is None else torch.from_numpy(self.alike)[labelled]
+        return regression(own, labels[labelled], kernel, ridge, groups, view.random_seed(1))
 
     def _neighbour(self, position: int, observed: np.ndarray, weight: float) -> Neighbour:
         item = _item(self.seen, None, position)

@@ -7,9 +7,11 @@ import torch
 
 from crossbit.audit.seen import Seen
 from crossbit.posterior import Posterior
+from crossbit.posterior.choice import median_distance
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.regression import RbfKernel
 
+SCALED = 1000  # rows that the kernel's scales are taken from
 OWN = {"kernel": "", "labels": "posterior", "pairs": True}  # settings that make a run's posterior another one
 
 
@@ -36,8 +38,14 @@ def kept_posterior(seen: Seen) -> Posterior | None:
         corrupted=dict.fromkeys(seen.view.features, torch.from_numpy(rows["corrupted"]).double()),
         single=single,
         noise=dict.fromkeys(seen.view.features, model),
-        kernel=RbfKernel(figures["kernel"], figures["gamma"], {}),
+        kernel=RbfKernel(figures["kernel"], figures["gamma"], figures.get("scales") or _scales(seen)),
         ridge=figures["ridge"],
         evidence=dict.fromkeys(seen.view.features, torch.from_numpy(rows["evidence"]).double()),
         right=torch.from_numpy(rows["right_pair"]).double() if "right_pair" in rows else None,
     )
+
+
+def _scales(seen: Seen) -> dict[str, float]:
+    """The kernel's scales, nearly: those of other rows than it drew, for a run of a time when they were not kept."""
+    labelled = seen.view.observed().any(1).nonzero().squeeze(1)[:SCALED]
+    return {modality: median_distance(x[labelled]) for modality, x in seen.view.features.items()}

@@ -28,7 +28,7 @@ def say_suspects(entries: Iterable[tuple[SuspectRow, int]]) -> None:
         _say_folded(entry.reason.removeprefix(given))
         if entry.neighbours:
             near = "; ".join(f"{_short(one.name)} [{', '.join(one.labels)}]" for one in entry.neighbours)
-            say(fitted(f"{INDENT}most alike: {near}"))
+            say(fitted(f"{INDENT}weigh most: {near}"))
 
 
 def say_pairs(entries: Iterable[SuspectRow]) -> None:

@@ -190,11 +190,7 @@ def fit_landmarks(
     if groups is not None:
         held = _grouped(features, y, kernel, centres, turned, shift, scales[best], beta, groups)
         error = (y - held).square().sum(1).mean().item()
-    smoother = None
-    if keep:
-        phi = torch.cat([part for _, part in _blocks(features, kernel, centres, turned, shift)])
-        even = y.new_full((len(y),), 1 / len(y))
-        smoother = LandmarkSmoother(kernel, centres, groups, even, phi, scales[best], turned, shift)
+    smoother = _smoother(features, kernel, centres, turned, shift, scales[best], groups) if keep else None
     return Fit(kernel, ridges[best], centres, turned @ beta, y.mean(0) - shift @ beta, held, error, smoother)
 
 
@@ -250,6 +246,22 @@ def _blocks(
     """Blocks of rows, and Phi V of them."""
     for rows in blocks(features):
         yield rows, kernel(take(features, rows), centres) @ turned - shift
+
+
+def _smoother(
+    features: Features,
+    kernel: RbfKernel,
+    centres: dict[str, Tensor],
+    turned: Tensor,
+    shift: Tensor,
+    scale: Tensor,
+    groups: Tensor | None,
+) -> LandmarkSmoother:
+    n = _rows(features)
+    phi = turned.new_empty(n, len(scale))
+    for rows, part in _blocks(features, kernel, centres, turned, shift):
+        phi[rows] = part
+    return LandmarkSmoother(kernel, centres, groups, scale.new_full((n,), 1 / n), phi, scale, turned, shift)
 
 
 def _grouped(

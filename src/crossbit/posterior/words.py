@@ -74,6 +74,7 @@ def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
         "wrong_labels": [None if share.isnan() else round(share.item(), 4) for share in wrong],
         "kernel": {modality: round(weight, 3) for modality, weight in posterior.kernel.weights.items()},
         "gamma": posterior.kernel.gamma,
+        "scales": posterior.kernel.scales,
         "ridge": posterior.ridge,
     }
 
