@@ -6,8 +6,10 @@ import pytest
 from crossbit.errors import UserError
 from crossbit.features.base import squares
 from crossbit.features.hog import (
+    BLOCK,
     HogFeaturiser,
     describe,
+    describe_blocks,
     fitted_side,
     gradient_blocks,
     shrink,
@@ -98,3 +100,9 @@ def test_other_arrays_are_refused(wrong) -> None:
 def test_one_picture_is_too_few_to_fit() -> None:
     with pytest.raises(UserError, match="two pictures or more, not 1"):
         HogFeaturiser.fit(np.zeros((1, 8, 8, 3), dtype=np.uint8))
+
+
+def test_a_picture_has_the_same_numbers_in_any_block() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (2 * BLOCK + 3, 16, 16, 3), dtype=np.uint8)
+    alone = np.concatenate([describe(pictures[row : row + 1]) for row in range(len(pictures))])
+    np.testing.assert_array_equal(describe_blocks(pictures), alone)

@@ -6,6 +6,7 @@ written out here because over whole batches it is several times as fast as a lib
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from crossbit.errors import UserError
 from crossbit.features.base import FIT_ROWS, Featuriser, Pictures, State, check_pictures, longest_side, squares
+from crossbit.storage.cores import usable_cores
 
 CELLS = 8  # a picture is 8 x 8 cells, whatever its size
 ORIENTATIONS = 9  # unsigned, 20 degrees each
@@ -20,6 +22,7 @@ SMALL = 16  # side of the small grey picture
 COLOURS = 4  # side of the small colour picture
 LARGEST = 64  # side in pixels; bigger pictures are made smaller
 BATCH = 2048  # pictures at a time, to bound memory
+BLOCK = 256  # pictures that one thread describes at a time: what it works on stays in the processor's cache
 
 
 class HogFeaturiser(Featuriser):
@@ -77,7 +80,7 @@ class HogFeaturiser(Featuriser):
         out = np.empty((len(rows), self.dim), dtype=np.float32)
         for start in range(0, len(rows), BATCH):
             part = slice(start, start + BATCH)
-            out[part] = (describe(squares(rows[part], self.side)) - self.mean) @ self.components.T
+            out[part] = (describe_blocks(squares(rows[part], self.side)) - self.mean) @ self.components.T
         return out
 
     def state(self) -> State:
@@ -95,7 +98,16 @@ def fitted_side(pictures: Pictures) -> int:
 
 def describe_all(pictures: Pictures, side: int) -> NDArray[np.float32]:
     """`describe` in batches, after resizing."""
-    return np.concatenate([describe(squares(pictures[i : i + BATCH], side)) for i in range(0, len(pictures), BATCH)])
+    starts = range(0, len(pictures), BATCH)
+    return np.concatenate([describe_blocks(squares(pictures[i : i + BATCH], side)) for i in starts])
+
+
+def describe_blocks(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`describe` in blocks, several threads side by side; a picture's numbers are the same in any block."""
+    if len(pictures) <= BLOCK:
+        return describe(pictures)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return np.concatenate(list(pool.map(describe, np.split(pictures, range(BLOCK, len(pictures), BLOCK)))))
 
 
 def describe(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
