@@ -35,6 +35,14 @@ LabelColumn = Annotated[
         metavar="COLUMN", help="The column of labels; several with commas between; none for none.", show_default=False
     ),
 ]
+LabelSeparator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CHARACTERS",
+        help="What stands between several labels in one cell, such as '&'; none where each cell is one label.",
+        show_default=False,
+    ),
+]
 SKIPPED, LABELS, EXAMPLES, GROUPS = 20, 10, 3, 5  # lines shown of each
 PLAIN = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a column's name that needs no quotes in a filter
 KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter would compare them
@@ -47,11 +55,11 @@ KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter woul
 PATIENCE = 5.0  # seconds between two lines about progress
 
 
-def columns_of(picture: str | None, caption: str | None, label: str | None) -> Columns:
+def columns_of(picture: str | None, caption: str | None, label: str | None, separator: str | None) -> Columns:
     """What the options ask for."""
     from crossbit.data import Columns
 
-    return Columns(picture, caption, label)
+    return Columns(picture, caption, label, separator)
 
 
 def looked_at() -> Callable[[int, int], Any]:

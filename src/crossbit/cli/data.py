@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.collection import CaptionColumn, LabelColumn, PictureColumn, columns_of, show_collection
+from crossbit.cli.collection import (
+    CaptionColumn,
+    LabelColumn,
+    LabelSeparator,
+    PictureColumn,
+    columns_of,
+    show_collection,
+)
 from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, with_notes
 from crossbit.errors import UserError
 from crossbit.storage.files import check_new
@@ -82,6 +89,7 @@ def show(
     picture_column: PictureColumn = None,
     caption_column: CaptionColumn = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
     as_json: Json = False,
 ) -> None:
     """Check a data set and say what is in it. Of a public layout also say what is missing.
@@ -100,7 +108,7 @@ def show(
     """
     from crossbit.data import describe, find_data, is_collection, load_data
 
-    columns = columns_of(picture_column, caption_column, label_column)
+    columns = columns_of(picture_column, caption_column, label_column, label_separator)
     found = find_data(data)
     if found is None and is_collection(data):
         return show_collection(data, columns, as_json)
@@ -128,6 +136,7 @@ def convert(
     picture_column: PictureColumn = None,
     caption_column: CaptionColumn = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
 ) -> None:
     """Write a data set as one .npz file, or as a folder of .npy files.
 
@@ -142,7 +151,7 @@ def convert(
     _check_out(out)
     from crossbit.data import find_data, load_data, save_neutral
 
-    found, columns = find_data(data), columns_of(picture_column, caption_column, label_column)
+    found, columns = find_data(data), columns_of(picture_column, caption_column, label_column, label_separator)
     if found is not None and not vectors and not columns.asked:
         pairs = _stream(found, out, split, transposed)
     else:
@@ -167,6 +176,7 @@ def noise(
     picture_column: PictureColumn = None,
     caption_column: CaptionColumn = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
 ) -> None:
     """Write a copy in which labels of training rows are wrong. Evaluation still uses the true ones.
 
@@ -183,7 +193,9 @@ def noise(
     parsed = parse_noise(rule)
     if parsed.of_pairs:
         raise UserError(f"shuffle-pairs makes wrong pairs, not labels: apply it with `crossbit train --noise {rule}`")
-    loaded = with_notes(load_data(data, **columns_of(picture_column, caption_column, label_column).asked))
+    loaded = with_notes(
+        load_data(data, **columns_of(picture_column, caption_column, label_column, label_separator).asked)
+    )
     noisy, changed = corrupt_data(loaded, parsed, seed)
     save_neutral(noisy, out)
     counts = {"": changed} if not isinstance(changed, dict) else {f" of {m}": mask for m, mask in changed.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.collection import CaptionColumn, LabelColumn, PictureColumn, columns_of, looked_at
+from crossbit.cli.collection import CaptionColumn, LabelColumn, LabelSeparator, PictureColumn, columns_of, looked_at
 from crossbit.cli.output import Stopped, note, say_next, with_notes
 from crossbit.cli.reports import say_held_out, say_report
 from crossbit.errors import UserError
@@ -74,6 +74,7 @@ def train(
     picture_column: PictureColumn = None,
     caption_column: CaptionColumn = None,
     label_column: LabelColumn = None,
+    label_separator: LabelSeparator = None,
     validation: Annotated[
         float | None,
         typer.Option(
@@ -109,7 +110,7 @@ def train(
         note(f"there is nothing to resume in {out}; training begins anew")
     import crossbit
 
-    columns = columns_of(picture_column, caption_column, label_column)
+    columns = columns_of(picture_column, caption_column, label_column, label_separator)
     loaded = with_notes(crossbit.load_data(data, progress=looked_at(), **columns.asked))
     chosen: dict[str, Any] = {
         "method": method,

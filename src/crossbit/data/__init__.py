@@ -47,6 +47,7 @@ def load_data(
     picture_column: str | None = None,
     caption_column: str | None = None,
     label_column: str | None = None,
+    label_separator: str | None = None,
     progress: Callable[[int, int], Any] = lambda done, of: None,
 ) -> PairedData:
     """Data by the name of a built-in set, or by a path: a neutral `.npz` or folder of `.npy`, a public layout, or an
@@ -63,6 +64,8 @@ def load_data(
         transposed: for a public layout, how an array is meant whose sides alone do not tell.
         picture_column, caption_column, label_column: for a collection, the columns of file names, of captions and of
             labels, where their names do not tell; several with commas between, "none" for none.
+        label_separator: for a collection, the characters that stand between several labels in one cell, such as "&";
+            "none" where each cell is one label.
         progress: for a collection, called with how many pictures were looked at, of how many.
 
     Raises:
@@ -74,7 +77,7 @@ def load_data(
     crossbit.errors.UserError: unknown data 'glyph'; did you mean 'glyphs'? known: ...; or give the path of ...
     """
     name = str(name_or_path)
-    columns = Columns(picture_column, caption_column, label_column)
+    columns = Columns(picture_column, caption_column, label_column, label_separator)
     found = find_data(name_or_path)
     if found is None and is_collection(name):
         _refuse(name, "an own collection", split=split, transposed=transposed)

@@ -83,7 +83,7 @@ def own_columns(data: PairedData) -> Columns | None:
     """
     if not os.path.isabs(data.source) or not is_place(Path(data.source)):
         return None
-    return Columns(*(data.options.get(f"{role}_column") for role in ("picture", "caption", "label")))
+    return Columns.of(data.options.get)
 
 
 def label_names(data: PairedData) -> list[str]:

@@ -83,7 +83,7 @@ def _source(name: str, table: Any, mistakes: list[str]) -> Source:
     split, kept = fields.one("split", text, "") or None, fields.many("modalities", text, ())
     named = Fields(fields.table_of("features"), f"{fields.where}: features", mistakes)
     kinds = {modality: named.one(modality, _features, "") for modality in named.table}
-    columns = Columns(*(fields.one(f"{role}_column", text, None) for role in ("picture", "caption", "label")))
+    columns = Columns.of(lambda keyword: fields.one(keyword, text, None))
     fields.close()
     return Source(name, place, scaled, split, kept, tuple((m, kind) for m, kind in kinds.items() if kind), columns)
 

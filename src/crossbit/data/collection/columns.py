@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,12 @@ CAPTIONS = ("caption", "captions", "text", "texts", "title", "description")
 LABELS = ("labels", "label", "tags", "category", "categories", "class", "classes")
 SPLIT = "split"
 NUMBERED = re.compile(rf"({'|'.join(CAPTIONS)})_?[0-9]+")
+KEYWORDS = {  # of `load_data`, and with a hyphen the options, by the part of `Columns`
+    "picture": "picture_column",
+    "caption": "caption_column",
+    "label": "label_column",
+    "separator": "label_separator",
+}
 NONE = "none"  # asked for in place of a column: there is none
 BITS = {0: False, "0": False, "0.0": False, "false": False, 1: True, "1": True, "1.0": True, "true": True}
 
@@ -27,16 +33,26 @@ class NoColumn(UserError):
 
 @dataclass(frozen=True)
 class Columns:
-    """What the user asks for, each a column's name or several with commas between; None takes the usual names."""
+    """What the user asks for, each a column's name or several with commas between; None takes the usual names.
+
+    Attributes:
+        separator: what stands between several labels in one cell; None takes a usual one.
+    """
 
     picture: str | None = None
     caption: str | None = None
     label: str | None = None
+    separator: str | None = None
+
+    @classmethod
+    def of(cls, value: Callable[[str], str | None]) -> Columns:
+        """Of a function that gives what was asked for by each of the keywords of `load_data`."""
+        return cls(**{name: value(keyword) for name, keyword in KEYWORDS.items()})
 
     @property
     def asked(self) -> dict[str, Any]:
         """As the keywords of `load_data`."""
-        return {f"{name}_column": value for name, value in vars(self).items() if value is not None}
+        return {KEYWORDS[name]: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

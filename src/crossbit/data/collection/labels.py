@@ -13,24 +13,23 @@ from typing import Any
 import numpy as np
 
 from crossbit.data.collection.columns import Roles, bit
+from crossbit.data.collection.separators import parted, separators_of
 from crossbit.data.collection.tables import Table
 
-# The first of these groups of which a character occurs in a column parts its cells: also as other scripts write it.
-JOINED = (";；؛", "|｜", ",，、،", "\n", "\t")
 MOST = 1000  # labels that are trained on: each is a column of the label matrix
 # NumPy's arrays as text have no commas: between texts, and between numbers where there is no text.
 TEXTS_APART, NUMBERS_APART = re.compile(r"""(['"])\s+(?=['"])"""), re.compile(r"(?<=\d)\s+(?=[-\d])")
 
 
-def label_lists(table: Table, roles: Roles) -> tuple[list[list[str]], str]:
-    """The labels of each row, and how they are written in the table."""
+def label_lists(table: Table, roles: Roles, separator: str | None = None) -> tuple[list[list[str]], str]:
+    """The labels of each row, and how they are written in the table; `separator` is what the user asked for."""
     if not roles.labels:
         return [[] for _ in range(len(table))], ""
     if roles.bits:
         held = [(bit_name(name), table.columns[name]) for name in roles.labels]
         rows = [[name for name, values in held if bit(values[row])] for row in range(len(table))]
         return rows, f"{len(held)} columns of 0 and 1"
-    parts = [_lists(table.columns[name]) for name in roles.labels]
+    parts = [_lists(table.columns[name], separator) for name in roles.labels]
     rows = [_distinct(name for lists, _ in parts for name in lists[row]) for row in range(len(table))]
     return rows, parts[0][1]
 
@@ -52,22 +51,22 @@ def matrix(rows: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[str], list[s
     return label, kept, sorted(counts.keys() - place.keys())
 
 
-def _lists(values: Sequence[Any]) -> tuple[list[list[str]], str]:
+def _lists(values: Sequence[Any], separator: str | None = None) -> tuple[list[list[str]], str]:
     texts = [value for value in values if isinstance(value, str)]
     if any(isinstance(value, list) for value in values):
         return [_distinct(_names(value)) for value in values], "lists"
     if lists := _lists_in(texts):
         return [_distinct(_names(lists.get(v, v) if isinstance(v, str) else v)) for v in values], "lists"
-    marks = next((marks for marks in JOINED if any(mark in text for mark in marks for text in texts)), "")
-    if not marks:
-        return [_distinct(_names(value)) for value in values], "one a row"
-    cut = {text: _distinct(_names(re.split(f"[{marks}]", text))) for text in set(texts)}
-    shown = {"\n": "line breaks", "\t": "tabs"}.get(marks, f"'{marks[0]}'")
-    return [cut[v] if isinstance(v, str) else _distinct(_names(v)) for v in values], f"joined by {shown}"
+    different = set(texts)
+    marks = separators_of(different, separator)
+    cut = {text: _distinct(_names(parted(text, marks))) for text in different}
+    shown = {"\n": "line breaks", "\t": "tabs"}.get(marks, f"'{marks if separator else marks[:1]}'")
+    written = f"joined by {shown}" if marks else "one a row"
+    return [cut[v] if isinstance(v, str) else _distinct(_names(v)) for v in values], written
 
 
-def as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
-    """Labels in the form in which a column has them.
+def as_written(values: Sequence[Any], names: Sequence[str], separator: str | None = None) -> Any:
+    """Labels in the form in which a column has them; `separator` is what the user asked for.
 
     >>> as_written(["tree; river", "fox"], ["fox", "tree"]), as_written(["['tree']"], ["fox", "tree"])
     ('fox; tree', '["fox", "tree"]')
@@ -79,10 +78,10 @@ def as_written(values: Sequence[Any], names: Sequence[str]) -> Any:
         return json.dumps(list(names), ensure_ascii=False)
     if not texts and len(names) == 1 and names[0].isdecimal():
         return int(names[0])
-    marks = (mark for marks in JOINED for mark in marks)
-    mark = next((mark for mark in marks if any(mark in text for text in texts)), ";")
-    space = " " if any(f"{mark} " in text for text in texts) else ""
-    return f"{mark}{space}".join(names)
+    marks = separators_of(set(texts), separator)
+    mark = next((mark for mark in marks if any(mark in text for text in texts)), (marks or ";")[0])
+    before, after = (" " * any(form in text for text in texts) for form in (f" {mark}", f"{mark} "))
+    return f"{before}{mark}{after}".join(names)
 
 
 def _names(value: Any) -> list[str]:

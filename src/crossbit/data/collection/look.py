@@ -19,6 +19,7 @@ from crossbit.data.collection.extras import item_columns
 from crossbit.data.collection.files import Places
 from crossbit.data.collection.labels import label_lists, matrix
 from crossbit.data.collection.places import read_place
+from crossbit.data.collection.separators import not_parted
 from crossbit.data.collection.skipped import Skipped
 from crossbit.data.collection.split import split_rows
 from crossbit.data.collection.tables import Table
@@ -121,6 +122,8 @@ class Collection:
             counts = Counter(one.reason for one in self.skipped)
             each = ", ".join(f"{number:,} {reason}" for reason, number in counts.most_common())
             yield f"left out {len(self.skipped):,}: {each}{LISTED}"
+        if self.asked.separator is None and (self.written == "one a row" or "'" in self.written):
+            yield from self._other_separator()
         if not self.has_captions and any(picture.labels for picture in self.pictures):
             yield "there are no captions: the labels of a picture stand in as its words"
         bare = sum(not picture.captions and not picture.labels for picture in self.pictures)
@@ -129,6 +132,13 @@ class Collection:
         long = sum(len(caption) >= LONGEST for picture in self.pictures for caption in picture.captions)
         if long:
             yield f"{long:,} captions were cut at {LONGEST:,} characters"
+
+    def _other_separator(self) -> Iterator[str]:
+        if (found := not_parted([picture.labels for picture in self.pictures])) is not None:
+            mark, count, label = found
+            known = self.written.partition("'")[2].rstrip("'")
+            several = f"where it stands between labels, add: --label-separator '{known}{mark}'"
+            yield f"{count:,} labels such as '{label}' hold '{mark}' and are taken as one each; {several}"
 
     def _texts(self, picture: Picture) -> list[tuple[str, int]]:
         return list(picture.captions.items()) or [(", ".join(picture.labels)[:LONGEST], picture.row)]
@@ -168,7 +178,7 @@ def look_through(
     place, asked = Path(path), asked or Columns()
     table = read_place(place)
     roles = choose_columns(table, asked)
-    labels, written = label_lists(table, roles)
+    labels, written = label_lists(table, roles, asked.separator)
     files, skipped = find_files(table, roles)
     facts = dict(
         zip(distinct := list(dict.fromkeys(files.values())), facts_of(distinct, progress=progress), strict=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crossbit.data.collection.columns import Columns, Roles, bit, choose_columns
-from crossbit.data.collection.labels import JOINED, as_written, bit_name, label_lists
+from crossbit.data.collection.labels import as_written, bit_name, label_lists
 from crossbit.data.collection.look import find_files
 from crossbit.data.collection.places import LABEL, PICTURE, read_place
+from crossbit.data.collection.separators import IN_NAMES, USUAL
 from crossbit.data.collection.tables import Table, csv_form, read_table
 from crossbit.storage.files import writing
 from crossbit.storage.lines import mark_of, read_text, split_lines
@@ -33,7 +34,7 @@ def labels_by_picture(path: Path, place: Path, asked: Columns) -> dict[str, list
     table = read_table(path)
     table.folder = read_place(place).folder
     roles = choose_columns(table, asked)
-    names, _ = label_lists(table, roles)
+    names, _ = label_lists(table, roles, asked.separator)
     found: defaultdict[str, list[str]] = defaultdict(list)
     for row, picture in find_files(table, roles)[0].items():
         found[picture] += [name for name in names[row] if name not in found[picture]]
@@ -54,7 +55,7 @@ def write_corrected(place: Path, asked: Columns, labels: Mapping[str, list[str]]
     """
     table = read_place(place)
     roles = choose_columns(table, asked)
-    names, _ = label_lists(table, roles)
+    names, _ = label_lists(table, roles, asked.separator)
     rows_of: defaultdict[str, list[int]] = defaultdict(list)
     for row, picture in find_files(table, roles)[0].items():
         rows_of[picture].append(row)
@@ -64,7 +65,7 @@ def write_corrected(place: Path, asked: Columns, labels: Mapping[str, list[str]]
     if not table.path.is_file():
         _write_plain(table, roles, names, after, out)
         return len(after)
-    cells = {row: _cells(table, roles, names[row], wanted) for row, wanted in after.items()}
+    cells = {row: _cells(table, roles, asked.separator, names[row], wanted) for row, wanted in after.items()}
     WRITERS[table.path.suffix.lower()](table, cells, out)
     return len(cells)
 
@@ -83,7 +84,7 @@ def _shared(wanted: Sequence[str], before: Mapping[int, list[str]]) -> dict[int,
     return {row: names for row, names in after.items() if names != before[row]}
 
 
-def _cells(table: Table, roles: Roles, before: Sequence[str], wanted: Sequence[str]) -> Cells:
+def _cells(table: Table, roles: Roles, separator: str | None, before: Sequence[str], wanted: Sequence[str]) -> Cells:
     """The cells of one row that change."""
     if roles.bits:
         changed = {column: bit_name(column) in wanted for column in roles.labels}
@@ -94,16 +95,17 @@ def _cells(table: Table, roles: Roles, before: Sequence[str], wanted: Sequence[s
         }
     first, *others = roles.labels
     if not others:
-        return {first: as_written(table.columns[first], wanted)}
-    elsewhere = {column: [n for n in wanted if n in _parts(table, column, before)] for column in others}
+        return {first: as_written(table.columns[first], wanted, separator)}
+    elsewhere = {column: [n for n in wanted if n in _parts(table, column, separator, before)] for column in others}
     kept = [name for name in wanted if not any(name in names for names in elsewhere.values())]
-    return {column: as_written(table.columns[column], names) for column, names in {first: kept, **elsewhere}.items()}
+    after = {first: kept, **elsewhere}
+    return {column: as_written(table.columns[column], names, separator) for column, names in after.items()}
 
 
-def _parts(table: Table, column: str, before: Sequence[str]) -> list[str]:
+def _parts(table: Table, column: str, separator: str | None, before: Sequence[str]) -> list[str]:
     """Labels among `before` that some cell of a column has."""
     roles = Roles("", [], [column], False, "")
-    return [name for name in before if name in {n for names in label_lists(table, roles)[0] for n in names}]
+    return [name for name in before if name in {n for names in label_lists(table, roles, separator)[0] for n in names}]
 
 
 def _bit_as_written(values: Sequence[Any], on: bool) -> Any:
@@ -180,7 +182,8 @@ def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
 def _write_plain(table: Table, roles: Roles, names: list[list[str]], after: Mapping[int, list[str]], out: Path) -> None:
     """Files and labels; for folders, which have no table. Lists, where a name holds what would part it."""
     lists = [after.get(row, held) for row, held in enumerate(names)]
-    apart = any(name.startswith(("[", "(", "{")) or set(name) & set("".join(JOINED)) for held in lists for name in held)
+    marks = {*"".join(USUAL), *IN_NAMES}
+    apart = any(name.startswith(("[", "(", "{")) or set(name) & marks for held in lists for name in held)
     with writing(out) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([PICTURE, LABEL])
