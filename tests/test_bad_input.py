@@ -209,6 +209,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "codes exist": (["encode", "run", "good.npz", "--modality", "text", "--out", "codes.npy"], ["codes.npy exists"]),
     "index exists": (["index", "run"], [f"run{os.sep}index exists already"]),
     "demo exists": (["demo", "--out", "empty"], ["empty exists already"]),
+    "demo begun": (["demo", "--out", "."], [". exists already", "--resume"]),
     # outputs that cannot be written
     "run below a file": (train("good.npz", "--out", "good.npz/run"), ["cannot write good.npz/run"]),
     "data below a file": (["data", "convert", "good.npz", "nan.npz/new.npz"], ["cannot write nan.npz/new.npz"]),

@@ -736,14 +736,20 @@ def test_the_demo_says_where_its_report_is_and_how_to_go_on(
 
     def run_demo(out: Path, **choices: Any) -> Path:
         called.append(choices.pop("call"))
-        assert choices == {"method": "nrch", "noise": "swap-one:0.2", "seed": 3}
-        write_json(out / "report.json", {"queries": [{"text": "digit two"}]})
+        assert choices == {"noise": "swap-one:0.2", "seed": 3, "resume": False}
+        hits = [{"text": "digit two", "own": True}, {"text": "digit two", "own": True}, {"text": "two", "own": False}]
+        queries = [{"of": "words", "text": "digit two", "found": {"LOOK": hits}}]
+        cells = {"LOOK": {"P@10": [0.75, 0.5]}, "chance": {"P@10": [0.25, 0.125]}}
+        write_json(out / "report.json", {"reports": {"LOOK": {}}, "table": cells, "queries": queries})
         return out / "report.html"
 
     monkeypatch.setattr("crossbit.demo.run_demo", run_demo)
     ran = command("demo", "--out", tmp_path / "my demo", "--noise", "swap-one:0.2", "--seed", "3")
     assert ran.code == 0
-    assert str(tmp_path / "my demo" / "report.html") in ran.out
+    shown, _, rest = ran.out.partition(str(tmp_path / "my demo" / "report.html"))
+    assert rest
+    assert [line.strip() for line in shown.splitlines()][3:5] == ["digit two", "*digit two, two"]
+    assert re.search(r"LOOK +0\.750\n", shown) and re.search(r"chance +0\.250\n", shown)
     lines = [shlex.split(line) for line in ran.out.partition("next:")[2].splitlines() if line]
     assert [words[words.index("search") :][:2] for words in lines[:2]] == [
         ["search", str(tmp_path / "my demo" / "run")]

@@ -1,9 +1,10 @@
-"""The demo: the main job end to end on the built-in set, shown in one HTML file."""
+"""The demo: the main job end to end on the built-in set, beside other methods, shown in one HTML file."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,10 @@ from crossbit.data.noise import parse_noise
 from crossbit.data.types import PairedData
 from crossbit.demo.page import build_page
 from crossbit.demo.queries import modality_of
-from crossbit.demo.work import Stages, Story, make_story
+from crossbit.demo.tables import table
+from crossbit.demo.ways import chosen
+from crossbit.demo.work import OTHERS, RUN, Stages, Story, make_story
+from crossbit.errors import unknown
 from crossbit.methods import get, make_settings
 from crossbit.storage.files import check_new, read_json, write_json, writing
 from crossbit.training.plan import check_seed
@@ -28,26 +32,26 @@ __all__ = ["next_commands", "run_demo"]
 def run_demo(
     out: str | os.PathLike[str],
     *,
-    method: str = "nrch",
     noise: str = "swap-one:0.5",
     seed: int = 0,
+    resume: bool = False,
     data: PairedData | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: bool = True,
     call: str = "crossbit",
 ) -> Path:
-    """Train with noise, index, search, evaluate, compare, and write a report.
+    """Train LOOK and others with noise, search, evaluate, compare, and write a report.
 
-    Leaves `report.html`, `report.json` with its figures, `query.png` to search with, and `run`, a run folder with
+    Leaves `report.html`, `report.json` with its figures, `query.png` to search with, and `run`, LOOK's run folder with
     its index.
 
     Args:
         out: folder to make.
-        method: what to train, with the settings of `settings.toml`.
         noise: what is done to the training labels or pairs, `RULE:RATE`.
         seed: of noise, weights and batches, and of queries where none is of the kinds that are shown.
+        resume: go on in `out`, where a demo with the same noise and seed was interrupted.
         data: pairs of pictures and words with labels; the built-in glyphs if None.
-        settings: the method's settings; they win over those of `settings.toml`.
+        settings: by method, in the place of those of `settings.toml`.
         progress: say on standard error what is being done.
         call: how crossbit is called from where its commands will be tried, quoted for a shell.
 
@@ -58,17 +62,26 @@ def run_demo(
         UserError: `out` exists or cannot be written, or as for `crossbit.train`; nothing was written then.
         KeyboardInterrupt: interrupted; what was finished is in `out`.
     """
-    folder = check_new(out)
-    make_settings(get(method), settings or {})
-    parse_noise(noise)
-    check_seed(seed)
+    folder = Path(out) if resume and (Path(out) / RUN).is_dir() else check_new(out)
+    _check(noise, seed, settings or {})
     console = Console(stderr=True, quiet=not progress, highlight=False, markup=False)
     stage = Stages(console.print)
     with stage("data", "the built-in glyphs" if data is None else data.name):
         data = load_data("glyphs") if data is None else data
-    given: dict[str, Any] = {"method": method, "noise": noise, "seed": seed, "settings": settings or {}}
-    story = make_story(data, folder / "run", stage, progress=progress, **given)
-    return write_report(story, folder, call)
+    story = make_story(data, folder, stage, noise=noise, seed=seed, settings=settings or {}, progress=progress)
+    report = write_report(story, folder, call)
+    shutil.rmtree(folder / OTHERS)
+    return report
+
+
+def _check(noise: str, seed: int, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what no training would take, before anything is done."""
+    for method, given in settings.items():
+        if method not in chosen():
+            raise unknown("method of the demo", method, chosen())
+        make_settings(get(method), given)
+    parse_noise(noise)
+    check_seed(seed)
 
 
 def write_report(story: Story, folder: Path, call: str = "crossbit") -> Path:
@@ -83,23 +96,24 @@ def write_report(story: Story, folder: Path, call: str = "crossbit") -> Path:
 
 
 def figures(story: Story) -> dict[str, Any]:
-    """What the page says in numbers, as JSON takes it."""
-    reports = {"run": story.report, "random codes": story.random}
-    if story.without is not None:
-        reports[story.without.ablation] = story.without.report
+    """What the page says in numbers and names, as JSON takes it."""
     texts = story.data[modality_of(story.data, "words")]
+    asked = [("words", one) for one in story.words] + [("pictures", one) for one in story.pictures]
+    queries = [{"of": of, "text": str(texts[one.row]), **asdict(one)} for of, one in asked]
+    for hit in (hit for query in queries for hits in query["found"].values() for hit in hits):
+        hit["text"] = str(texts[hit["row"]])
     return {
-        "reports": {name: report.to_dict() for name, report in reports.items()},
-        "corrupted": float(story.noisy.mean()),
-        "last_epoch": story.model.history[-1],
+        "reports": {way.name: way.report.to_dict() for way in story.ways},
+        "table": table(story.ways, story.data),
+        "queries": queries,
+        "doubts": asdict(story.doubts),
         "seconds": story.seconds,
-        "queries": [{"text": str(texts[one.row]), **asdict(one)} for one in [*story.words, *story.pictures]],
     }
 
 
 def next_commands(folder: Path) -> list[list[str]]:
     """Commands to try on what the demo left in `folder`, each as words for crossbit; paths are as `folder` is."""
-    run = str(folder / "run")
+    run = str(folder / RUN)
     words = read_json(folder / "report.json")["queries"][0]["text"]
     return [
         ["search", run, words],

@@ -11,12 +11,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from crossbit.demo.figures import training_plots
-from crossbit.demo.queries import Search, modality_of, multi_hot
+from crossbit.demo.queries import label_names, modality_of, multi_hot
+from crossbit.demo.searches import Hit
+from crossbit.demo.tables import columns, table
+from crossbit.demo.ways import Way
 from crossbit.demo.work import Story
 from crossbit.methods import get
 from crossbit.methods.settings import describe
-
-SMALLEST = 5e-4  # a difference that three decimals do not show is called none
 
 
 def build_page(story: Story, commands: list[str]) -> str:
@@ -28,50 +29,47 @@ def build_page(story: Story, commands: list[str]) -> str:
     """
     loader = PackageLoader("crossbit.demo")
     page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(arrow=arrow, change=change, percent=percent, png=png)
+    page.filters.update(percent=percent, png=png, mean_overlap=mean_overlap)
     return page.get_template("page.html").render(values(story), commands=commands)
 
 
 def values(story: Story) -> dict[str, Any]:
     """What the templates show, by the names that they use."""
-    config, without = story.model.config, story.without
-    method = get(config["method"])
-    reports = {method.name: story.report}
-    if without is not None:
-        reports[f"{method.name}: {without.ablation}"] = without.report
-    default = {setting.name: setting.default for setting in describe(method.Settings)}
+    data, trained = story.data, [way for way in story.ways if way.is_trained]
+    separator = next((way for way in trained if "trusted" in way.model.history[-1]), None)
+    changed = {way.name: settings_of(way) for way in trained}
+    rows = table(story.ways, data)
     return {
-        "config": config,
-        "title": method.title,
-        "data_name": story.data.name,
-        "trained": len(story.noisy),
-        "corrupted": float(story.noisy.mean()),
-        "names_repeat": names_repeat(story),
-        "words": [query(story, one) for one in story.words],
-        "pictures": [query(story, one) for one in story.pictures],
-        "report": story.report,
-        "mean_map": np.mean(list(story.report.map.values())),
-        "reports": {**reports, "random codes": story.random},
-        "without": without,
-        "plots": training_plots(story),
-        "last": story.model.history[-1],
-        "changed": {name: default[name] for name, value in config["settings"].items() if value != default[name]},
+        "config": story.model.config,
+        "data_name": data.name,
+        "sizes": {name: len(rows) for name, rows in data.splits.items()},
+        "corrupted": story.doubts.changed / story.doubts.labelled,
+        "trained": [about(way) for way in trained],
+        "words": [asked(story, one.row) | {"found": hits(story, one.found)} for one in story.words],
+        "pictures": [asked(story, one.row) | {"found": hits(story, one.found)} for one in story.pictures],
+        "first": story.ways[0].name,
+        "columns": columns(story.ways[0].report),
+        "rows": rows,
+        "best": {name: max(cells[name][0] for cells in rows.values()) for name in rows["chance"]},
+        "separator": separator,
+        "plots": {} if separator is None else training_plots(separator),
+        "doubts": story.doubts,
+        "doubted": [asked(story, one.row) | vars(one) for one in story.doubts.first],
+        "changed": changed,
+        "smaller": [way.name for way in trained if not is_as_published(way)],
         "made": made(story),
-        "seconds": sum(story.seconds.values()),
     }
 
 
-def query(story: Story, search: Search) -> dict[str, Any]:
-    """A query's pair, and the pairs that were found, each with its distance and whether it shares a label."""
-    found = zip(search.hits, search.right, strict=True)
-    hits = [{**pair(story, row), "distance": distance, "right": right} for (row, distance), right in found]
-    return {**pair(story, search.row), "hits": hits}
+def about(way: Way) -> dict[str, Any]:
+    """What is said of a training."""
+    method = get(way.model.method)
+    return {"name": way.name, "title": method.title, "pairs": len(way.noisy), "sees_labels": method.sees_labels}
 
 
-def pair(story: Story, row: int) -> dict[str, Any]:
+def asked(story: Story, row: int) -> dict[str, Any]:
     """A pair of the data: its name, the picture's pixels, the names of its labels."""
-    data = story.data
-    labels = data.label_names or [str(number) for number in range(data.classes)]
+    data, labels = story.data, label_names(story.data)
     return {
         "name": str(data[modality_of(data, "words")][row]),
         "pixels": np.asarray(data[modality_of(data, "pictures")][row]),
@@ -79,52 +77,45 @@ def pair(story: Story, row: int) -> dict[str, Any]:
     }
 
 
-def names_repeat(story: Story) -> bool:
-    """Whether some query's name is that of a pair that was trained on or is searched."""
-    names, splits = story.data[modality_of(story.data, "words")], story.data.splits
-    return bool(np.isin(names[splits["query"]], names[np.union1d(splits["train"], splits["retrieval"])]).any())
+def hits(story: Story, found: dict[str, list[Hit]]) -> dict[str, list[dict[str, Any]]]:
+    """What each way found, each pair with what is said of it."""
+    return {name: [asked(story, hit.row) | vars(hit) for hit in of] for name, of in found.items()}
+
+
+def is_as_published(way: Way) -> bool:
+    """Whether it trained with its paper's settings, as far as the method has them."""
+    paper, settings = get(way.model.method).presets.get("paper", {}), way.model.config["settings"]
+    return all(settings[name] == value for name, value in paper.items())
+
+
+def settings_of(way: Way) -> dict[str, str]:
+    """Settings that are not the method's defaults, or not what its paper has, with these."""
+    method = get(way.model.method)
+    default = {setting.name: setting.default for setting in describe(method.Settings)}
+    lines = {}
+    for name, value in way.model.config["settings"].items():
+        others = {"default": default[name], "paper": method.presets.get("paper", {}).get(name, value)}
+        if notes := [f"{what} {other}" for what, other in others.items() if other != value]:
+            lines[name] = f"{value} ({', '.join(notes)})"
+    return lines
 
 
 def made(story: Story) -> dict[str, dict[str, str]]:
-    """Settings, sizes and seconds, as lines under headings."""
+    """The run, sizes and seconds, as lines under headings."""
     config, data = story.model.config, story.data
-    sizes = {"pairs": data.n, "trained on": len(story.noisy), "queries": len(data.splits["query"])}
-    sizes |= {
-        "in the database": len(data.splits["retrieval"]),
-        "classes": data.classes,
-        "corrupted": int(story.noisy.sum()),
-    }
-    run = {key: str(config[key]) for key in ("method", "bits", "noise", "seed", "precision", "threads")}
+    sizes = {"pairs": data.n, "in the database": len(data.splits["retrieval"]), "labelled": story.doubts.labelled}
+    sizes |= {"queries": len(data.splits["query"]), "classes": data.classes}
+    run = {key: str(config[key]) for key in ("bits", "noise", "seed", "precision")}
     run |= {f"{name} features": f"{held.dim:,} numbers" for name, held in story.model.featurisers.items()}
     seconds = {**story.seconds, "altogether": sum(story.seconds.values())}
-    settings = config["settings"].items()
     return {
         "Run": run,
-        "Settings": {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in settings},
         "Data": {name: f"{size:,}" for name, size in sizes.items()},
         "Time": {name: f"{value:.1f} s" for name, value in seconds.items()},
     }
 
 
 # --- filters --------------------------------------------------------------------------------------------------------
-
-
-def arrow(direction: str) -> str:
-    """A direction as people read it.
-
-    >>> arrow("image->text")
-    'image → text'
-    """
-    return direction.replace("->", " → ")
-
-
-def change(gain: float) -> str:
-    """What a part does to a figure, for any sign.
-
-    >>> change(-0.02), change(0.0111), change(0.0001)
-    ('lost 0.020 mAP', 'gained 0.011 mAP', 'changed nothing')
-    """
-    return "changed nothing" if abs(gain) < SMALLEST else f"{'gained' if gain > 0 else 'lost'} {abs(gain):.3f} mAP"
 
 
 def percent(value: float) -> str:
@@ -134,6 +125,11 @@ def percent(value: float) -> str:
     ('50 %', '49.9 %')
     """
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
+
+
+def mean_overlap(found: list[dict[str, Any]]) -> float:
+    """The mean share of labels in common of what was found; 0 where that is nothing."""
+    return float(np.mean([hit["overlap"] for hit in found])) if found else 0.0
 
 
 def png(pixels: np.ndarray) -> str:

@@ -1,38 +1,17 @@
-"""Which queries the report shows, chosen before anything is known about how they do; and what was found for them."""
+"""Which queries the report shows, chosen before anything is known about how they do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from crossbit.data.types import PairedData
-from crossbit.search.searcher import Searcher
 
-SHOWN = 10  # hits of a query
 SAMPLE = 100  # queries that are chosen from
-LOOKED_AT = 120  # hits among which different captions are looked for
 # Plain things that a reader knows; each takes the query of the shortest name that holds all of its words.
 WORDS = ("latin capital letter caron", "cyrillic letter", "hebrew letter", "arrow", "box drawings", "chess")
 PICTURES = ("greek capital letter", "arrow", "latin small letter acute", "digit")
-
-
-@dataclass(frozen=True)
-class Search:
-    """One query and what was found.
-
-    Attributes:
-        modality: of the query.
-        row: of the query, in the data.
-        hits: (row, Hamming distance), the best first: re-ranked by the embeddings.
-        right: for each hit, whether it shares a label with the query.
-    """
-
-    modality: str
-    row: int
-    hits: list[tuple[int, int]]
-    right: list[bool]
 
 
 def choose(data: PairedData, kinds: Sequence[str], seed: int) -> list[int]:
@@ -85,24 +64,6 @@ def draw(data: PairedData, count: int, seed: int) -> list[int]:
     return chosen
 
 
-def by_words(searcher: Searcher, data: PairedData, row: int) -> Search:
-    """The nearest pictures to a query's words."""
-    words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
-    found = searcher(str(data[words][row]), k=SHOWN, modality=pictures, by="codes")[pictures]
-    return _search(data, words, row, [(hit.id, hit.distance) for hit in found if hit.distance is not None])
-
-
-def by_picture(searcher: Searcher, data: PairedData, row: int) -> Search:
-    """The nearest words to a query's picture, the same words once."""
-    words, pictures = modality_of(data, "words"), modality_of(data, "pictures")
-    found = searcher(picture=data[pictures][row], k=LOOKED_AT, modality=words)[words]
-    first: dict[str, tuple[int, int]] = {}
-    for hit in found:
-        if hit.distance is not None:
-            first.setdefault(str(data[words][hit.id]), (hit.id, hit.distance))
-    return _search(data, pictures, row, list(first.values())[:SHOWN])
-
-
 def modality_of(data: PairedData, kind: str) -> str:
     """The first modality of a kind."""
     return next(name for name in data.modalities if data.kind(name) == kind)
@@ -115,6 +76,6 @@ def multi_hot(data: PairedData) -> np.ndarray:
     return label.astype(np.int64)
 
 
-def _search(data: PairedData, modality: str, row: int, hits: list[tuple[int, int]]) -> Search:
-    labels = multi_hot(data)
-    return Search(modality, row, hits, [bool(labels[row] @ labels[hit]) for hit, _ in hits])
+def label_names(data: PairedData) -> list[str]:
+    """A name for each class; its number where the data has no names."""
+    return data.label_names or [str(number) for number in range(data.classes)]
