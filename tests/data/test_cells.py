@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crossbit.data import load_data, look_through
+from crossbit.data import Columns, load_data, look_through
+from crossbit.data.collection.relabel import write_corrected
+from crossbit.data.relabelled import relabelled
 from crossbit.storage.cache import cache_folder
 
 N = 8
@@ -64,3 +66,24 @@ def test_a_picture_keeps_its_path_when_the_table_grows(tmp_path: Path, form: str
 def test_what_is_no_picture_is_left_out_with_its_row(tmp_path: Path, form: str) -> None:
     found = look_through(table(tmp_path / "mine.parquet", form, first=b"nothing of the kind"))
     assert [(one.place, one.reason) for one in found.skipped] == [("row 2", "not a picture")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_corrected_copy_has_the_pictures_the_order_and_what_other_programs_noted(tmp_path: Path, form: str) -> None:
+    file, noted = table(tmp_path / "mine.parquet", form), """{"image": "it's a picture"}"""
+    with duckdb.connect() as base:
+        base.execute(f"CREATE TABLE t AS FROM '{file}'")
+        huggingface = noted.replace("'", "''")
+        base.execute(f"COPY t TO '{file}' (FORMAT parquet, KV_METADATA {{huggingface: '{huggingface}'}})")
+    data, copy = load_data(file), tmp_path / "new, it's corrected.parquet"
+    assert data.path is not None and data.label_names == ["0", "1"]
+    assert write_corrected(file, Columns(), {data.path[2]: ["1"], data.path[5]: ["1"]}, copy) == 1
+    with duckdb.connect() as base:
+        before, after = (base.read_parquet(str(path)) for path in (file, copy))
+        assert (after.columns, after.types) == (before.columns, before.types)
+        rows = [[*row[:-1], 1 if number == 2 else row[-1]] for number, row in enumerate(before.fetchall())]
+        assert [list(row) for row in after.fetchall()] == rows
+        kept = base.execute("SELECT decode(value) FROM parquet_kv_metadata($1)", [str(copy)]).fetchall()
+    assert kept == [(noted,)]
+    found = relabelled(data, copy)
+    assert (found.changed, found.told) == (int(2 in data.splits["train"]), len(data.splits["train"]))

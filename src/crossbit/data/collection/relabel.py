@@ -9,16 +9,19 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from crossbit.data.collection.columns import Columns, Roles, bit, choose_columns
 from crossbit.data.collection.labels import as_written, bit_name, label_lists
 from crossbit.data.collection.look import find_files
 from crossbit.data.collection.places import LABEL, PICTURE, read_place
 from crossbit.data.collection.separators import IN_NAMES, USUAL
-from crossbit.data.collection.tables import Table, csv_form, read_table
+from crossbit.data.collection.tables import Table, csv_form, parquet_pattern, read_table
 from crossbit.storage.files import writing
 from crossbit.storage.lines import mark_of, read_text, split_lines
+
+if TYPE_CHECKING:
+    import duckdb
 
 Cells = dict[str, Any]  # new values by column
 
@@ -164,8 +167,6 @@ def _write_text(like: Path, text: str, out: Path) -> None:
 def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
     import duckdb
 
-    from crossbit.data.collection.tables import parquet_pattern
-
     with writing(out) as temporary, duckdb.connect() as base:
         base.execute(
             "CREATE TABLE t AS SELECT *, row_number() OVER () - 1 AS _at FROM read_parquet($1)",
@@ -175,8 +176,21 @@ def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
             for column, value in new.items():
                 quoted = column.replace('"', '""')
                 base.execute(f'UPDATE t SET "{quoted}" = $1 WHERE _at = $2', [value, row])
-        ordered = base.sql("SELECT * EXCLUDE (_at) FROM t ORDER BY _at")
-        ordered.write_parquet(str(temporary))
+        ordered = "SELECT * EXCLUDE (_at) FROM t ORDER BY _at"
+        base.execute(f"COPY ({ordered}) TO {_sql(temporary)} (FORMAT parquet, {_parquet_form(base, table.path)})")
+
+
+def _parquet_form(base: duckdb.DuckDBPyConnection, path: Path) -> str:
+    """The size of a file's row groups, and what other programs noted in it, such as which column holds pictures."""
+    pattern = [parquet_pattern(path)]
+    [(rows,)] = base.execute("SELECT max(row_group_num_rows) FROM parquet_metadata($1)", pattern).fetchall()
+    noted = base.execute("SELECT decode(key), decode(value) FROM parquet_kv_metadata($1)", pattern).fetchall()
+    kept = ", ".join(f"{_sql(key)}: {_sql(value)}" for key, value in noted if key != "ARROW:schema")  # of its own bytes
+    return f"ROW_GROUP_SIZE {rows}, KV_METADATA {{{kept}}}" if kept else f"ROW_GROUP_SIZE {rows}"
+
+
+def _sql(text: str | Path) -> str:
+    return "'" + str(text).replace("'", "''") + "'"
 
 
 def _write_plain(table: Table, roles: Roles, names: list[list[str]], after: Mapping[int, list[str]], out: Path) -> None:
