@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.speed import relabel
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -85,3 +87,12 @@ def test_an_own_collection_from_a_folder_to_a_search() -> None:
 def test_adding_to_a_collection() -> None:
     printed = results("add", "--pictures", "64", "--new", "16", "--side", "32")["collections"]["64"]
     assert list(printed) == ["nothing new", "16 new"] and all(held["seconds"] > 0 for held in printed.values())
+
+
+@pytest.mark.slow
+def test_corrections() -> None:
+    printed = results("relabel", "--labelled", "120", "--unlabelled", "0", "30", "--rounds", "2")
+    assert [one["unlabelled"] for one in printed["sizes"]] == [0, 30]
+    for one in printed["sizes"]:
+        assert one["relabel"].keys() == {"1", "5"} and min(one["relabel"].values()) > 0 and one["regression"] > 0
+    assert relabel.section(printed).count("\n") == 7  # a line, a table of four rows
