@@ -9,6 +9,7 @@ import struct
 import sys
 import types
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -261,6 +262,23 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3), d
 def test_a_cut_picture_is_refused(kind: str) -> None:
     data = encoded(NOISE, kind)
     assert refused(data[: len(data) // 2]).kind == "damaged"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp", "bmp"])
+def test_a_look_refuses_what_reading_refuses(kind: str) -> None:
+    def kind_of_error(read: Callable[[bytes], object], data: bytes) -> str:
+        try:
+            read(data)
+        except PictureError as error:
+            return error.kind
+        return ""
+
+    data = encoded(NOISE, kind)
+    for start in range(8, len(data) - 8, 60):
+        damaged = data[:start] + bytes(8) + data[start + 8 :]
+        assert kind_of_error(look, damaged) == kind_of_error(read_picture, damaged)
+    assert kind_of_error(look, data) == ""
 
 
 def test_a_comment_that_unpacks_to_much() -> None:

@@ -17,7 +17,7 @@ from crossbit.storage.pictures import HINT, LIMIT_NAME, PictureError, look
 from crossbit.storage.threads import over_files
 
 BLOCK = 1000  # files between two writes to the cache
-VERSION = 2  # of what is kept
+VERSION = 3  # of what is kept
 _CONTENT, _SIZE = 16, 8  # bytes
 
 

@@ -81,10 +81,10 @@ def look(source: Source) -> tuple[int, int, bytes]:
     (20, 40, 304)
     """
     with _opened(source, None) as picture:
-        turned = _orientation(picture)
         width, height = picture.size
         picture.draft(picture.mode, (LOOK_SIDE * 4, LOOK_SIDE * 4))
-        picture.load()
+        picture.load()  # first: a PNG is loaded for its notes, too, and damage would pass for broken notes
+        turned = _orientation(picture)
         upright = _upright(picture)
         if upright.mode not in ("RGB", "L") or upright.has_transparency_data:
             upright = Image.fromarray(_colours(upright))
