@@ -13,6 +13,7 @@ from crossbit.posterior.regression import Features, RbfKernel, landmark_root, le
 GAMMAS = 0.125, 0.5, 2.0
 RIDGES = [2.0**k for k in range(-8, 7)]
 STEPS = {2: 5, 3: 3, 4: 2}  # how finely the first search divides the weights, by the number of modalities
+MIXED = 128  # columns to which more labels than that are mixed while errors are compared
 COARSE, FINE = (1500, 300), (4000, 600)  # rows and landmarks of the two searches, at most
 
 
@@ -20,7 +21,7 @@ def choose(features: Features, labels: Tensor, seed: int, groups: Tensor | None 
     """The kernel and the ridge with the smallest leave-one-out error, coarse to fine.
 
     Both searches are over a random part of the rows, the first over a grid, the second near its best; distances are
-    computed once for each. The error is that of the Nystrom approximation.
+    computed once for each. The error is that of the Nystrom approximation, of many labels in a random projection.
 
     Args:
         features: by modality (n, dim).
@@ -33,8 +34,35 @@ def choose(features: Features, labels: Tensor, seed: int, groups: Tensor | None 
         draw = draw[_first_of_each(groups[draw])]
     scales = {modality: median_distance(x[draw[:1000]]) for modality, x in features.items()}
     first = [RbfKernel(weights, gamma, scales) for gamma in GAMMAS for weights in simplex(list(features))]
+    labels = projected(labels, seed)
     best, _ = _best(first, features, labels, draw, COARSE)
     return _best(_near(best), features, labels, draw, FINE)
+
+
+def ridges_for(kernel: RbfKernel, features: Features, labels: Tensor, draw: Tensor, seed: int) -> list[float]:
+    """The ridge with the smallest leave-one-out error of a kernel on a random part of the rows, and its neighbours.
+
+    Args:
+        kernel: of the modalities.
+        features, labels: as for `choose`.
+        draw: (n,) the rows in random order.
+        seed: of the projection of many labels.
+    """
+    _, ridge = _best([kernel], features, projected(labels, seed), draw, FINE)
+    return [near for near in near_ridges(ridge) if near in RIDGES]
+
+
+def projected(labels: Tensor, seed: int) -> Tensor:
+    """Labels (n, c) in `MIXED` random directions, where there are more: squared errors stay as they are, on average.
+
+    >>> projected(torch.eye(1000), 0).square().sum(1).mean().round().item()
+    1.0
+    """
+    if labels.shape[1] <= MIXED:
+        return labels
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(labels.shape[1], MIXED, generator=generator, dtype=torch.float64).to(labels.device)
+    return labels.double() @ directions / MIXED**0.5
 
 
 def _first_of_each(groups: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ONE_BY_ONE = 64  # classes up to which they are gone through one after another
+ONE_BY_ONE = 32  # classes up to which going through them one after another is faster
 LOW, TERMS = 0.15, 7  # with less, the terms of the logarithm's series that are left out come to 4e-8 a class
 NOTHING = 1e-9  # smaller factors are left out of the higher terms: their products would be slow denormal numbers
+FAR = 1e-7  # what the higher terms of the classes that are rare in both may come to, together; they are left out
 DENSE = 8  # classes in which two rows both have more than LOW, on average, from which the loop is faster
 
 
@@ -31,7 +32,7 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
     if single:
         return (p @ q.t()).clamp(0, 1)
     met = ((p > LOW).sum(0) * (q > LOW).sum(0)).sum()
-    if p.shape[1] <= ONE_BY_ONE or met > DENSE * len(p) * len(q):
+    if p.shape[1] <= ONE_BY_ONE or met >= DENSE * len(p) * len(q):
         none = torch.ones(len(p), len(q), dtype=p.dtype, device=p.device)
         for a, b in zip(p.t(), q.t(), strict=True):
             none.addcmul_(none, torch.outer(a, b), value=-1)
@@ -40,11 +41,18 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
 
 
 def _log_none(p: Tensor, q: Tensor) -> Tensor:
-    """sum_c log(1 - p_c q_c), (m, n): -sum_k (p_c q_c)^k / k, to `TERMS`, and the rest where both are above `LOW`."""
-    log, a, b = p.new_zeros(len(p), len(q)), p, q
-    for k in range(1, TERMS + 1):
-        log.addmm_(a, b.t(), alpha=-1 / k)
+    """sum_c log(1 - p_c q_c), (m, n): -sum_k (p_c q_c)^k / k, to `TERMS`, and the rest where both are above `LOW`.
+
+    The first term is of all classes; of hundreds, most are likely in no row of a batch, and have no other.
+    """
+    log = -(p @ q.t())
+    most = p.amax(0) * q.amax(0)
+    frequent = (most.square() > 2 * FAR / len(most)).nonzero().squeeze(1)
+    p, q = p[:, frequent], q[:, frequent]
+    a, b = p, q
+    for k in range(2, TERMS + 1):
         a, b = (torch.threshold(power * of, NOTHING, 0.0) for power, of in ((a, p), (b, q)))
+        log.addmm_(a, b.t(), alpha=-1 / k)
     rows, columns, classes = _meeting(p > LOW, q > LOW)
     x = p[rows, classes] * q[columns, classes]
     rest = torch.log1p(-x) + torch.stack([x.pow(k) / k for k in range(1, TERMS + 1)]).sum(0)

@@ -12,30 +12,32 @@ import torch
 from torch import Tensor
 
 BLOCK = 1 << 16  # numbers at a time: they stay in the processor's cache
-PRODUCTS = 3  # times that odds are multiplied pairwise before their logarithm is taken: e^(8 * 50) is no overflow
+FACTORS = 8  # odds that are multiplied before their logarithm is taken: e^(8 * 50) is no overflow
 
 
 class ClassSums(torch.autograd.Function):
     """log P(y), and the logs of what a label less and a label more make of it, for logits z = at + slope f.
 
-    Args of `apply`: slope (a number), at (c,), f (n, c), y (n, c) bool, sure: logits are kept within it.
+    Args of `apply`: slope (a number), at (c,), f (n, c), row and column (labels,) of each label in order of rows, and
+    sure: logits are kept within it.
 
     Returns (n,) each: `kept`, `out` and `into` of `crossbit.posterior.kinds.Observed`.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, slope: Tensor, at: Tensor, f: Tensor, y: Tensor, sure: float
+        ctx: Any, slope: Tensor, at: Tensor, f: Tensor, row: Tensor, column: Tensor, sure: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         kept, into = f.new_zeros(len(f)), f.new_zeros(len(f))
         odds, ctx.clamped = torch.empty_like(f), False  # 0 where y holds
         for rows in _blocks(f):
             z = torch.addcmul(at, f[rows], slope)
-            ctx.clamped = ctx.clamped or z.abs().max().item() >= sure
+            ctx.clamped = ctx.clamped or max(-z.min().item(), z.max().item()) >= sure
             part = torch.exp(z.clamp_(-sure, sure), out=odds[rows])
             kept[rows] -= _log1p_sum(part)
-            into[rows] = part.masked_fill_(y[rows], 0).sum(1)
-        row, column = y.nonzero(as_tuple=True)
+            first, last = torch.searchsorted(row, row.new_tensor([rows.start, rows.stop])).tolist()
+            part[row[first:last] - rows.start, column[first:last]] = 0
+            into[rows] = part.sum(1)
         own = torch.addcmul(at[column], f[row, column], slope).clamp_(-sure, sure)
         kept.index_add_(0, row, own)
         out = f.new_zeros(len(f)).index_add_(0, row, (-own).exp())
@@ -60,7 +62,7 @@ class ClassSums(torch.autograd.Function):
             of_slope += torch.dot(change.flatten(), f[rows].flatten())
         change = (kept[row] * (-own).sigmoid() - less[row] * (-own).exp()) * (own.abs() < ctx.sure)
         of_at.index_add_(0, column, change)
-        return of_slope + (change * f[row, column]).sum(), of_at, None, None, None
+        return of_slope + (change * f[row, column]).sum(), of_at, None, None, None, None
 
 
 def _blocks(f: Tensor) -> list[slice]:
@@ -74,9 +76,6 @@ def _log1p_sum(x: Tensor) -> Tensor:
     >>> _log1p_sum(torch.tensor([[1.0, 3.0, 0.0]])).exp().round()
     tensor([8.])
     """
-    products = 1 + x
-    for _ in range(PRODUCTS):
-        half = products.shape[1] // 2
-        rest = products[:, 2 * half :]
-        products = torch.cat([products[:, :half] * products[:, half : 2 * half], rest], dim=1)
-    return products.log().sum(1)
+    whole = x.shape[1] // FACTORS * FACTORS
+    products = (1 + x[:, :whole]).unflatten(1, (FACTORS, -1)).prod(1) if whole else x[:, :0]
+    return products.log().sum(1) + x[:, whole:].log1p().sum(1)
