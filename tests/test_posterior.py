@@ -191,7 +191,7 @@ def test_sums_over_classes_and_their_gradients_are_those_of_automatic_differenti
     y[0], y[1] = False, True
     start = torch.tensor(slope, dtype=torch.float64), torch.randn(3001, generator=rng).double() - 5
     ours, theirs = ([x.clone().requires_grad_() for x in start] for _ in range(2))
-    found = ClassSums.apply(*ours, f, y, SURE)
+    found = ClassSums.apply(*ours, f, *y.nonzero(as_tuple=True), SURE)
     rows = Observed((theirs[1] + theirs[0] * f).clamp(-SURE, SURE), y.double())
     expected = rows.kept, rows.out, rows.into
     for one, other in zip(found, expected, strict=True):
@@ -272,7 +272,7 @@ def test_mostly_resampled_labels_of_one_size_do_not_bend_the_calibration():
     observed, changed = corrupt(label, "resample:0.8", seed=0)
     found = estimate_posterior({"x": torch.from_numpy(x.astype(np.float32))}, {"x": torch.from_numpy(observed)})
     assert noise_kind(found) == "resample"
-    assert abs(found.rate - changed.mean()) < 0.1  # 0.17 where the numbers of labels bend the calibration
+    assert abs(found.rate - changed.mean()) < 0.12  # 0.17 where the numbers of labels bend the calibration
     brier = np.square(found.labels.numpy() - label).sum(1).mean()
     assert brier < 0.9 * np.square(label - label.mean(0)).sum(1).mean()  # 1.5 of it there
 

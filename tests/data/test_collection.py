@@ -115,14 +115,6 @@ def test_a_table_from_a_spreadsheet(encoding: str, tmp_path: Path) -> None:
     assert data.columns["Preis"].tolist() == [3.5, None] and data.options == columns
 
 
-def test_the_column_that_looks_like_pictures_is_named(tmp_path: Path) -> None:
-    pictures(tmp_path / "c", "a.png", "b.JPG")
-    told = refused(written(tmp_path / "c", "Titel;das Bild\na.png hat zwei Teile;a.png\nein Hund;b.JPG\n"))
-    assert told.endswith("it has: Titel, das Bild; name it: --picture-column 'das Bild'")
-    told = refused(written(tmp_path / "c", "Titel;Nummer\nein Hund;1\nzwei;2\n"))
-    assert told.endswith("name it: --picture-column COLUMN")
-
-
 def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
     stored = unicodedata.normalize("NFD", "Möwe am Café.png")
     pictures(tmp_path / "c", stored, "b.png")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from crossbit.audit.seen import Seen
 from crossbit.posterior import Posterior
 from crossbit.posterior.choice import median_distance
+from crossbit.posterior.confusion import Confusion
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.regression import RbfKernel
+from crossbit.posterior.words import CONFUSION
 
 SCALED = 1000  # rows that the kernel's scales are taken from
 OWN = {"kernel": "", "labels": "posterior", "pairs": True}  # settings that make a run's posterior another one
@@ -31,7 +35,7 @@ def kept_posterior(seen: Seen) -> Posterior | None:
     observed = seen.view.observed()
     single = bool((observed.sum(1)[observed.any(1)] == 1).all()) and observed.shape[1] > 1
     labels = torch.from_numpy(rows["probability"]).double()
-    model = NoiseModel(single, 1.0, torch.zeros(labels.shape[1]), figures["noise_shares"])  # for its shares
+    model = _noise(figures, single, labels.shape[1])
     return Posterior(
         labels=labels,
         prior=labels,
@@ -49,3 +53,15 @@ def _scales(seen: Seen) -> dict[str, float]:
     """The kernel's scales, nearly: those of other rows than it drew, for a run of a time when they were not kept."""
     labelled = seen.view.observed().any(1).nonzero().squeeze(1)[:SCALED]
     return {modality: median_distance(x[labelled]) for modality, x in seen.view.features.items()}
+
+
+def _noise(figures: dict[str, Any], single: bool, classes: int) -> NoiseModel:
+    """Shares of noise, confusions and what is shown, from a run's figures; without the calibration."""
+    shares, confusion = dict(figures["noise_shares"]), None
+    shares["none"] += shares.pop(CONFUSION, 0.0)
+    if found := figures.get("confusions"):
+        truth, label, rate = map(torch.tensor, zip(*found, strict=True))
+        confusion = Confusion(truth, label, rate.double().log(), classes)
+    shown = torch.ones(classes, dtype=torch.bool)
+    shown[figures.get("not_shown", [])] = False
+    return NoiseModel(single, 1.0, torch.zeros(classes), shares, confusion, shown)

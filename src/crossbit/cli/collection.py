@@ -44,8 +44,7 @@ LabelSeparator = Annotated[
     ),
 ]
 SKIPPED, LABELS, EXAMPLES, GROUPS = 20, 10, 3, 5  # lines shown of each
-PLAIN = re.compile(r"[^\W\d]\w*")  # a column's name that needs no quotes in a filter
-DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}($|[T ])")  # as items hold dates
+PLAIN = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a column's name that needs no quotes in a filter
 KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter would compare them
     (bool, "true or false", "="),
     (int, "whole numbers", ">="),
@@ -144,8 +143,6 @@ def _further(found: Collection, name: str) -> str:
     (called, values), *_ = made.items()
     value = next((value for value in values if value is not None), "")
     kind, sign = next((kind, sign) for types, kind, sign in KINDS if isinstance(value, types))
-    if kind == "texts" and all(value is None or DAY.match(value) for value in values):
-        kind, sign = "dates", ">="
     is_plain = PLAIN.fullmatch(called) and called.casefold() not in _words_of_sql()
     column = called if is_plain else '"' + called.replace('"', '""') + '"'
     if isinstance(value, list):
@@ -156,8 +153,8 @@ def _further(found: Collection, name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as a shell takes it: in double quotes, unless it holds what a shell reads there."""
-    return shlex.quote(text) if "!" in text else '"' + re.sub(r'(["$`\\])', r"\\\1", text) + '"'
+    """A text as a shell takes it: in double quotes where that needs no more."""
+    return shlex.quote(text) if set(text) & set('"$`\\!') else f'"{text}"'
 
 
 @cache

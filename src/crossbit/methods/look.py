@@ -370,6 +370,9 @@ class Look(Method):
         posterior, s = self.posterior(view), self.settings
         believed = s.labels == "observed" or not s.unlabelled or not labelled.any()
         self.buffers["known"] = labelled if believed else torch.ones_like(labelled)
+        learnable = labelled.any() and (s.labels == "observed" or posterior.shown.any())
+        if not learnable:  # pairs are all that there is to learn from
+            self.buffers["known"] = torch.zeros_like(labelled)
         self.buffers["single"] = torch.tensor(posterior.single)
         self.buffers["target"] = (
             observed.clone() if s.labels == "observed" else self.targets(posterior.labels, posterior)
@@ -382,7 +385,7 @@ class Look(Method):
             some = torch.randperm(len(learnt), generator=generator)[:COMPARED].to(view.device)
             self.buffers["usual"] = torch.tensor(usual(learnt[some], single=posterior.single))
         self.buffers["probability"] = posterior.labels.float()
-        if labelled.any():
+        if learnable:
             self.buffers["prior"] = posterior.prior.double()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
@@ -406,7 +409,8 @@ class Look(Method):
                 self.buffers[f"target_{modality}"] = target.lerp(alone.to(target), weight.to(target))
 
     def targets(self, labels: Tensor, posterior: Posterior) -> Tensor:
-        """What is learnt of the labels' probabilities (n, c); a tensor of its own."""
+        """What is learnt of the labels' probabilities (n, c); of classes that nothing shows, how frequent they are."""
+        labels = torch.where(posterior.shown, labels, posterior.prior)
         if self.settings.labels == "hard":
             return most_likely(labels.float(), posterior.single)
         return labels.to(torch.float32, copy=True)

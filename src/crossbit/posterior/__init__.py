@@ -100,6 +100,14 @@ class Posterior:
         return found
 
     @property
+    def shown(self) -> Tensor:
+        """(c,) bool, classes of which the features say something; labels of others cannot be judged."""
+        models = {id(model): model for model in self.noise.values()}.values()
+        every = torch.ones(self.labels.shape[1], dtype=torch.bool, device=self.labels.device)
+        seen = [every if model.shown is None else model.shown for model in models]
+        return torch.stack(seen).any(0) if seen else every
+
+    @property
     def wrong_pairs(self) -> float:
         """Estimated share of rows whose modalities do not belong together."""
         return 0.0 if self.right is None else float(1 - self.right.mean())

@@ -6,69 +6,36 @@ Shapes: n rows, c classes; f (n, c) predictions, y (n, c) observed labels 0/1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from crossbit.posterior.kinds import SEVERAL, SINGLE, Likelihood, Observed, Rows, Sums, log_size, log_ways
-from crossbit.posterior.noise import SURE, TINY, NoiseModel, mixed
-from crossbit.posterior.sums import ClassSums
+from crossbit.posterior.confusion import suspects
+from crossbit.posterior.kinds import SEVERAL, SINGLE, Likelihood, log_size, log_ways
+from crossbit.posterior.noise import NoiseModel
+from crossbit.posterior.search import CLEAR, ConfusedSearch, Given, Search
 
 FITTED = 2500  # rows that calibration and shares are fitted to, at most: they are few numbers
 ITERATIONS = 40  # of L-BFGS
 FIRST = 12  # of them from each start; the better one is continued
+BEGUN = 600  # rows that the starts are compared on, at most
 STARTS = (5.0, -3.0), (10.0, 1.5)  # slope where nothing is wrong, and log-odds of each kind: little noise, and much
-LEAST_KEPT = 0.05  # of the signal, whatever the noise
-FEW = 2.0  # rows that were seen before any was, spread over the kinds: keeps shares off 0
 ROUNDS = 2  # of fits before the last, after each of which the sizes of resampled sets are told anew
 WORTH = 0.01  # log-likelihood a row by which several kinds must fit better than one, over BIC's penalty for them
-TIED = 1e-2  # penalty on the classes' offsets
-STEEP = 10.0, 3.0  # slope that is expected where nothing is wrong, and penalty on its logarithm's distance: where rows
-# are all alike, noise and doubt about the truth cannot be told apart by likelihood, and this takes it for noise
-
-
-@dataclass
-class Given:
-    """Rows that a model is fitted to, and what does not change in a fit.
-
-    Attributes:
-        apart: f (n, c) less its mean.
-        mean: of f (c,).
-        y: (n, c).
-        single: every row has one label.
-        centre: logits (c,) of the classes' frequencies, where the offsets begin.
-        scale: (c,) of the offsets: a rare class has few rows to tell its own by, and takes longer steps.
-        shrunk: how many times larger differences of the labels are than those of the predictions.
-    """
-
-    apart: Tensor
-    mean: Tensor
-    y: Tensor
-    single: bool
-    centre: Tensor
-    scale: Tensor
-    shrunk: float
-
-    @classmethod
-    def of(cls, f: Tensor, y: Tensor, single: bool) -> Given:
-        """Rows of predictions f and labels y."""
-        frequency, mean = y.mean(0).clamp(1e-4, 1 - 1e-4), f.mean(0)
-        scale = (frequency * (1 - frequency)).rsqrt()
-        centre = frequency.log() if single else frequency.logit()
-        return cls(f - mean, mean, y, single, centre, scale / scale.min(), shrinkage(f, y))
-
-    def parts(self, slope: Tensor, at: Tensor) -> Rows:
-        """What the kinds of noise ask of logits at + slope f."""
-        if self.single:
-            return Observed((at + slope * self.apart).clamp(-SURE, SURE), self.y)
-        kept, out, into = ClassSums.apply(slope, at, self.apart, self.y > 0, SURE)
-        return Sums(kept, out, into, self.y.sum(1), self.y.shape[1])
+SHOWN = 1.5  # deviations from which predictions and labels of a class have something in common; chance does no harm
+SHOWN_TOGETHER = 3.5  # the same of several classes together
+BELIEVED = 0.01, 0.03, 0.08  # rates below which confusions are left out, in turn: the best is taken
 
 
 def fit_noise(
-    predicted: Tensor, y: Tensor, *, single: bool, seed: int = 0, kinds: list[str] | None = None
+    predicted: Tensor,
+    y: Tensor,
+    *,
+    single: bool,
+    seed: int = 0,
+    kinds: list[str] | None = None,
+    confused: bool = True,
 ) -> NoiseModel:
     """Calibration and shares of noise with the largest likelihood of the observed labels.
 
@@ -78,14 +45,47 @@ def fit_noise(
         single: whether every row has one label.
         seed: of the rows it is fitted to, where there are many.
         kinds: of noise that may be found; all of them if None.
+        confused: whether classes may be found to be taken for one another.
     """
+    seen = shown(predicted, y, single=single)
+    if not seen.any():
+        frequency = y.to(predicted).mean(0).clamp(1e-4, 1 - 1e-4)
+        offset = frequency.log() if single else frequency.logit()
+        return NoiseModel(single, 0.0, offset, {"none": 1.0}, shown=seen)
+    model = _fitted(predicted * seen, y, single, seed, kinds, confused)
+    return model if seen.all() else replace(model, shown=seen)
+
+
+def shown(f: Tensor, y: Tensor, *, single: bool = False) -> Tensor:
+    """Whether predictions f (n, c), which have not seen the row's own labels y (n, c), say anything of a class. (c,)
+
+    By the correlation of both, in standard deviations where nothing is said (Fisher's transform). Classes that are too
+    faint by themselves are tried together: where nearly all labels are wrong, each is. Those of rows with one label
+    stand or fall together.
+
+    >>> y = torch.eye(2).repeat(20, 1)
+    >>> shown(torch.stack([y[:, 0], torch.zeros(40)], 1), y)
+    tensor([ True, False])
+    """
+    f, y = f - f.mean(0), y.to(f) - y.to(f).mean(0)
+    product = (f * y).sum(0)
+    correlation = product / (f.square().sum(0) * y.square().sum(0)).sqrt().clamp(min=1e-12)
+    score = correlation.clamp(-1 + 1e-6, 1 - 1e-6).atanh() * max(len(y) - 3, 0) ** 0.5
+    faint = torch.ones_like(score, dtype=torch.bool) if single else score < SHOWN
+    return ~faint | (score[faint].sum() >= SHOWN_TOGETHER * int(faint.sum()) ** 0.5)
+
+
+def _fitted(
+    predicted: Tensor, y: Tensor, single: bool, seed: int, kinds: list[str] | None, confused: bool
+) -> NoiseModel:
+    """The model, of classes that are shown; predictions of others are 0."""
     known = SINGLE if single else SEVERAL
     chosen = {name: known[name] for name in (kinds or known)}
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:FITTED].to(y.device)
     f, y = predicted[rows], y[rows].to(predicted)
     given = Given.of(f, y, single)
     if "resample" not in chosen:
-        return _fewest(given, chosen)
+        return _confused(given, chosen, _fewest(given, chosen)) if confused else _fewest(given, chosen)
     # Independent labels vary more in number than real ones do; where most rows are resampled, calibration would bend
     # until the numbers fit. So what the size of a resampled set says is held still while z is fitted.
     ways, size = log_ways(y), y.sum(1).long()
@@ -94,12 +94,40 @@ def fit_noise(
     for _ in range(ROUNDS):
         model = _best(given, {**chosen, "resample": _still(of_size - ways)}, model)[1]
         of_size = torch.logaddexp(frequent, log_size(model.logits(f), size)) - math.log(2)
-    return _fewest(given, {**chosen, "resample": _still(of_size - ways)}, model)
+    chosen["resample"] = _still(of_size - ways)
+    model = _fewest(given, chosen, model)
+    return _confused(given, chosen, model) if confused else model
+
+
+def _confused(given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> NoiseModel:
+    """The model with the confusions of classes that extended BIC (Chen and Chen, 2008) believes in, if any.
+
+    Where rows of two classes look alike, labels are in doubt; where a share of one is labelled as the other, even its
+    clearest rows are. Both fit such labels, and doubt needs no further numbers.
+    """
+    truth, label, share = suspects(given.apart + given.mean, given.y)
+    if not len(truth):
+        return model
+    kinds = {name: kinds[name] for name in model.shares}
+    best, n = (Search.near(given, kinds, model).value().item(), model), len(given.y)
+    start = Search(given, kinds, CLEAR, STARTS[0][1])
+    found = ConfusedSearch(given, start, CLEAR, truth, label, share.log())
+    each = math.log(n) / 2 + math.log(given.y[0].numel() * (given.y[0].numel() - 1))  # a rate, and which it is
+    rate, kept = found.run(ITERATIONS).confusion.log_rate.exp().detach(), None
+    for least in BELIEVED:
+        some = rate > least
+        if not some.any() or (kept is not None and torch.equal(some, kept)):
+            continue
+        kept = some
+        search = ConfusedSearch(given, found, CLEAR, truth[some], label[some], found.logits[some]).run(ITERATIONS)
+        loss = search.loss + int(some.sum()) * each / n
+        best = min(best, (loss, search.model()), key=lambda one: one[0])
+    return best[1]
 
 
 def _still(known: Tensor) -> Likelihood:
-    """A likelihood (n,) that does not depend on z."""
-    return lambda rows: known
+    """A likelihood (n,) that does not depend on z; of the first rows alone where there are fewer."""
+    return lambda rows: known[: len(rows.kept)]
 
 
 def _fewest(given: Given, kinds: dict[str, Likelihood], near: NoiseModel | None = None) -> NoiseModel:
@@ -134,96 +162,9 @@ def _best(given: Given, kinds: dict[str, Likelihood], near: NoiseModel | None = 
         near: the model of the same kinds that a search may begin with.
     """
     if near is not None:
-        found = _Search.near(given, kinds, near)
+        found = Search.near(given, kinds, near)
     else:
-        both = [_Search(given, kinds, *start).run(FIRST) for start in STARTS]
-        found = min(both, key=lambda one: one.loss)
+        both = [Search(given.some(BEGUN), kinds, *start).run(FIRST) for start in STARTS]
+        found = min(both, key=lambda one: one.loss).on(given)
     found.run(ITERATIONS)
     return found.loss, found.model()
-
-
-class _Search:
-    """L-BFGS over slope, offsets and shares."""
-
-    def __init__(self, given: Given, kinds: dict[str, Likelihood], steep: float, log_odds: float | Tensor) -> None:
-        self.given, self.kinds, self.loss = given, kinds, math.inf
-        self.keeps = kept_signal(list(kinds), given.y)
-        self.steepness = given.apart.new_tensor(steep).log().requires_grad_()
-        self.offset = torch.zeros_like(given.centre).requires_grad_()  # over its scale
-        self.odds = torch.zeros(len(kinds) - 1).to(given.apart).add(log_odds).requires_grad_()
-        parameters = [self.steepness, self.offset, self.odds]
-        self.optimizer = torch.optim.LBFGS(parameters, line_search_fn="strong_wolfe")
-
-    @classmethod
-    def near(cls, given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> _Search:
-        """Begins with a model."""
-        shares = given.apart.new_tensor([model.shares[kind] for kind in kinds]).clamp(min=TINY)
-        keeps = max(LEAST_KEPT, float(shares @ kept_signal(list(kinds), given.y)))
-        found = cls(given, kinds, model.slope * keeps / given.shrunk, (shares[1:] / shares[0]).log())
-        offset = model.offset + model.slope * given.mean - given.centre
-        with torch.no_grad():
-            found.offset.copy_(offset / given.scale)
-        return found
-
-    @property
-    def log_shares(self) -> Tensor:
-        return F.pad(self.odds, (1, 0)).log_softmax(0)
-
-    @property
-    def slope(self) -> Tensor:
-        return self.given.shrunk * self.steepness.exp() / (self.log_shares.exp() @ self.keeps).clamp(min=LEAST_KEPT)
-
-    def run(self, iterations: int) -> _Search:
-        """Go on for so many iterations, at most."""
-        self.optimizer.param_groups[0]["max_iter"] = iterations
-        with torch.enable_grad():
-            self.optimizer.step(self._closure)
-        self.loss = self._value().item()
-        return self
-
-    def _closure(self) -> Tensor:
-        self.optimizer.zero_grad()
-        loss = self._value()
-        loss.backward()
-        return loss
-
-    def _value(self) -> Tensor:
-        given, log_shares, offset = self.given, self.log_shares, self.offset * self.given.scale
-        penalty = TIED * offset.square().sum() - FEW * log_shares.mean()
-        penalty = penalty + STEEP[1] * (self.steepness - math.log(STEEP[0])).square()
-        rows = given.parts(self.slope, given.centre + offset)
-        return (penalty - mixed(rows, self.kinds, log_shares).sum()) / len(given.y)
-
-    def model(self) -> NoiseModel:
-        """As it is now."""
-        given, slope = self.given, self.slope.item()
-        offset = (given.centre + self.offset * given.scale).detach() - slope * given.mean
-        return NoiseModel(
-            given.single, slope, offset, dict(zip(self.kinds, self.log_shares.exp().tolist(), strict=True))
-        )
-
-
-def shrinkage(f: Tensor, y: Tensor) -> float:
-    """How many times larger differences of the labels are than those of their predictions, by least squares.
-
-    >>> y = torch.eye(2)
-    >>> shrinkage(y / 4, y)
-    4.0
-    """
-    f, y = f - f.mean(0), y - y.mean(0)
-    return float(((f * y).sum() / f.square().sum().clamp(min=1e-12)).clamp(0.2, 100))
-
-
-def kept_signal(kinds: list[str], y: Tensor) -> Tensor:
-    """How much of a label's signal each kind of noise leaves: P(y~ = 1 | y = 1) - P(y~ = 1 | y = 0). (kinds,)
-
-    A regression on labels of which a share r was damaged predicts differences that are smaller by that much, on
-    average; so its slope is expected to be larger.
-
-    >>> kept_signal(["none", "flip", "resample"], torch.eye(4))
-    tensor([ 1.0000, -0.3333,  0.0000])
-    """
-    size, c = float(y.sum(1).mean()), y.shape[1]
-    lost, gained = 1 / max(size, 1.0), 1 / max(c - size, 1.0)
-    left = {"none": 1.0, "resample": 0.0, "omit-one": 1 - lost, "add-one": 1 - gained}
-    return y.new_tensor([left.get(kind, 1 - lost - gained) for kind in kinds])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from crossbit.posterior.confusion import Confusion
 from crossbit.posterior.kinds import SEVERAL, SINGLE, Likelihood, Observed, Rows, log_ways
 
 TINY = 1e-9  # probabilities are kept this far from 0 and 1
@@ -28,21 +29,30 @@ class NoiseModel:
         single: every row has one label: z goes through a softmax, else through a sigmoid.
         slope, offset: a number, and (c,).
         shares: of rows, by kind; "none" is among them.
+        confusion: classes that are taken for one another in rows that nothing else befell; None: no such classes.
+        shown: (c,) bool, classes of which the predictions say something; of others frequencies are all that is known.
+            None: all of them.
     """
 
     single: bool
     slope: float
     offset: Tensor
     shares: dict[str, float]
+    confusion: Confusion | None = None
+    shown: Tensor | None = None
 
     @property
     def kinds(self) -> dict[str, Likelihood]:
         known = SINGLE if self.single else SEVERAL
-        return {name: known[name] for name in self.shares}
+        kinds, confusion = {name: known[name] for name in self.shares}, self.confusion
+        if confusion is not None:
+            kinds["none"] = lambda rows: known["none"](rows) + confusion.between(rows.z, rows.y)
+        return kinds
 
     def logits(self, predicted: Tensor) -> Tensor:
         """z (n, c) of predictions."""
-        return (self.slope * predicted + self.offset).clamp(-SURE, SURE)
+        seen = predicted if self.shown is None else predicted * self.shown
+        return (self.slope * seen + self.offset).clamp(-SURE, SURE)
 
     def prior(self, z: Tensor) -> Tensor:
         """P(label) (n, c) before the row's own labels are looked at."""
@@ -79,11 +89,13 @@ class NoiseModel:
 
     def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
         """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
-        return (self.kinds["none"](Observed(z, y)) + self._stays(y) - likelihood).clamp(max=0)
+        known = SINGLE if self.single else SEVERAL
+        return (known["none"](Observed(z, y)) + self._stays(y) - likelihood).clamp(max=0)
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
-        return (self.shares["none"] + self.shares.get("resample", 0.0) * (-log_ways(y)).exp()).log()
+        none = self.shares["none"] if self.confusion is None else self.shares["none"] * self.confusion.keeps(y)
+        return (none + self.shares.get("resample", 0.0) * (-log_ways(y)).exp()).log()
 
 
 def mixed(rows: Rows, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:

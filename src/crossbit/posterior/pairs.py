@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crossbit.posterior.choice import RIDGES, median_distance
+from crossbit.posterior.choice import median_distance, ridges_for
 from crossbit.posterior.fitting import fit_noise
 from crossbit.posterior.kinds import SINGLE
 from crossbit.posterior.noise import TINY, NoiseModel
@@ -68,7 +68,8 @@ def judge_alone(
     draw = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed)).to(y.device)
     kernel = RbfKernel({"own": 1.0}, gamma, {"own": median_distance(own[draw[:1000]])})
     together = None if groups is None else groups[labelled]
-    fit = fit_landmarks({"own": own}, y, kernel, RIDGES, draw[:LANDMARKS], together)
+    ridges = ridges_for(kernel, {"own": own}, y, draw, seed)
+    fit = fit_landmarks({"own": own}, y, kernel, ridges, draw[:LANDMARKS], together)
     predicted = labels.new_empty(labels.shape)
     predicted[labelled] = fit.left_out
     others = torch.ones(len(labels), dtype=torch.bool, device=labels.device)
@@ -76,7 +77,7 @@ def judge_alone(
     predicted[others] = fit.predict({"own": features[others]})
     judged = observed.any(1)
     kinds = list(SINGLE) if single else ["none", "swap-one"]
-    noise = fit_noise(predicted[judged], observed[judged], single=single, seed=seed, kinds=kinds)
+    noise = fit_noise(predicted[judged], observed[judged], single=single, seed=seed, kinds=kinds, confused=single)
     z = noise.logits(predicted)
     prior = noise.prior(z)
     after = prior.clone()

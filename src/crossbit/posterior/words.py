@@ -9,9 +9,13 @@ import torch
 from torch import Tensor
 
 from crossbit.posterior import LEAST, Posterior
+from crossbit.posterior.noise import NoiseModel
 
 NONE = 0.02  # share of wrong rows below which labels are said to look right
+LARGEST = 20  # confusions of classes that a run keeps
+CONFUSION = "confusion"
 LIKE = {
+    CONFUSION: "one class taken for another, always the same",
     "flip": "another class, any of them alike",
     "swap-one": "one label taken for another",
     "resample": "label sets drawn at random",
@@ -42,6 +46,29 @@ def wrong_shares(labels: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     return wrong, (rows * (1 - observed) * labels).sum(0)
 
 
+def shares(model: NoiseModel, labels: Tensor) -> dict[str, float]:
+    """Shares of rows by kind of noise, those of confused classes apart from those where nothing is wrong.
+
+    Args:
+        model: how labels went wrong.
+        labels: (n, c) posterior.
+    """
+    found, confusion = dict(model.shares), model.confusion
+    if confusion is not None:
+        taken = float((labels.mean(0).to(confusion.log_kept) * (1 - confusion.log_kept.exp())).sum())
+        found |= {"none": found["none"] * max(0.0, 1 - taken), CONFUSION: found["none"] * min(1.0, taken)}
+    return found
+
+
+def confusions(model: NoiseModel) -> list[tuple[int, int, float]]:
+    """Class, what it is labelled as, and in what share of its rows: the largest first, at most `LARGEST`."""
+    it = model.confusion
+    if it is None:
+        return []
+    found = zip(it.truth.tolist(), it.label.tolist(), it.log_rate.exp().tolist(), strict=True)
+    return sorted(found, key=lambda one: -one[2])[:LARGEST]
+
+
 def noise_kind(posterior: Posterior) -> str:
     """The most frequent kind of noise, "none" where next to nothing looks wrong.
 
@@ -50,14 +77,15 @@ def noise_kind(posterior: Posterior) -> str:
     """
     total: dict[str, float] = {}
     for model in posterior.noise.values():
-        for kind, share in model.shares.items():
+        for kind, share in shares(model, posterior.labels).items():
             total[kind] = total.get(kind, 0.0) + share
     total.pop("none", None)
     return "none" if posterior.rate < NONE or not total else max(total, key=total.__getitem__)
 
 
 def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
-    """The noise as small JSON values: rate, kind, shares of each kind, and each class's share of wrong labels.
+    """The noise as small JSON values: rate, kind, shares of each kind, confusions of classes, classes that nothing
+    shows, and each class's share of wrong labels.
 
     Args:
         observed: (n, c) observed labels of the pairs.
@@ -69,7 +97,9 @@ def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
     return {
         "noise_rate": round(posterior.rate, 4),
         "noise_kind": noise_kind(posterior),
-        "noise_shares": {kind: round(share, 4) for kind, share in model.shares.items()},
+        "noise_shares": {kind: round(share, 4) for kind, share in shares(model, posterior.labels).items()},
+        "not_shown": (~posterior.shown).nonzero().squeeze(1).tolist(),
+        "confusions": [[truth, label, round(rate, 4)] for truth, label, rate in confusions(model)],
         "wrong_pairs": round(posterior.wrong_pairs, 4),
         "wrong_labels": [None if share.isnan() else round(share.item(), 4) for share in wrong],
         "kernel": {modality: round(weight, 3) for modality, weight in posterior.kernel.weights.items()},
@@ -103,17 +133,28 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
         if labelled >= LEAST:
             return [f"all {labelled:,} labelled rows have the same labels, so none can be judged: taken as they are"]
         return [f"too few of {len(observed):,} rows have labels to judge them: taken as they are"]
-    kind = noise_kind(posterior)
+    kind, shown = noise_kind(posterior), posterior.shown
+    if not shown.any():
+        return [f"nothing in the data shows the labels of {labelled:,} labelled rows: they are taken as they are"]
     lines = [f"the labels of {labelled:,} labelled rows look right"]
     if kind != "none":
         lines = [f"about {100 * posterior.rate:.0f} % of {labelled:,} labelled rows look wrong: {LIKE[kind]}"]
     if posterior.wrong_pairs > 0:
         lines[0] += f"; about {100 * posterior.wrong_pairs:.0f} % of the pairs look wrong"
+    if names is None:
+        return lines
+    hidden = [f"`{names[c]}`" for c in ((observed.sum(0) > 0) & ~shown).nonzero().squeeze(1).tolist()]
+    if hidden:
+        more = f" and {len(hidden) - most:,} more" if len(hidden) > most else ""
+        lines.append(f"nothing in the data shows {', '.join(hidden[:most])}{more}: these labels are not judged")
     if kind == "none":
         return lines
+    for truth, label, rate in confusions(next(iter(posterior.noise.values())))[:most]:
+        if rate >= NONE:
+            lines.append(f"about {100 * rate:.0f} % of `{names[truth]}` are labelled `{names[label]}`")
     wrong, _ = wrong_shares(posterior.labels, observed)
     order = torch.argsort(wrong.nan_to_num(-1.0), descending=True)[:most].tolist()
-    for c in order if names is not None else []:
+    for c in order:
         if wrong[c] >= NONE:
-            lines.append(f"about {100 * wrong[c].item():.0f} % of the labels of `{names[c]}` look wrong")  # type: ignore[index]
+            lines.append(f"about {100 * wrong[c].item():.0f} % of the labels of `{names[c]}` look wrong")
     return lines

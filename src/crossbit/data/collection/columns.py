@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import Any
 
 from crossbit.data.collection.tables import Table
 from crossbit.errors import UserError, unknown
-from crossbit.storage.pictures import has_picture_name
 
 # Usual names, the more telling ones first; compared without case, "-" and spaces as "_".
 PICTURES = ("file_name", "file", "path", "image", "filename", "picture", "image_path", "file_path")
@@ -87,8 +85,9 @@ def choose_columns(table: Table, asked: Columns) -> Roles:
     picture = _asked(table, asked.picture, "picture")[:1] or _usual(by_form, PICTURES)
     if not picture:
         held, usual = ", ".join(table.columns), ", ".join(PICTURES[:5])
-        option = f"--picture-column {shlex.quote(_like_pictures(table) or 'COLUMN')}"
-        raise UserError(f"{table.path} has no column of pictures ({usual}); it has: {held}; name it: {option}")
+        raise UserError(
+            f"{table.path} has no column of pictures ({usual}); it has: {held}; name it: --picture-column COLUMN"
+        )
     taken = set(picture)
     captions = _asked(table, asked.caption, "caption") if asked.caption else _captions(by_form, taken)
     taken |= {*captions}
@@ -100,16 +99,6 @@ def choose_columns(table: Table, asked: Columns) -> Roles:
     split = next((name for name in _usual(by_form, (SPLIT,), taken)), "")
     rest = [name for name in table.columns if name not in taken | {split}]
     return Roles(picture[0], captions, labels, bits, split, rest)
-
-
-def _like_pictures(table: Table) -> str:
-    """The column of which most cells end as names of pictures do; empty where none is such."""
-    counts = {
-        name: sum(isinstance(value, str) and has_picture_name(value) for value in values)
-        for name, values in table.columns.items()
-    }
-    best = max(counts, key=lambda name: counts[name], default="")
-    return best if 2 * counts.get(best, 0) > len(table) else ""
 
 
 def _form(name: str) -> str:

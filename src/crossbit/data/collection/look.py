@@ -127,7 +127,7 @@ class Collection:
         if not self.has_captions and any(picture.labels for picture in self.pictures):
             yield "there are no captions: the labels of a picture stand in as its words"
         bare = sum(not picture.captions and not picture.labels for picture in self.pictures)
-        if 0 < bare < len(self.pictures):
+        if bare:
             yield f"{bare:,} pictures have neither caption nor label: they have no words, and are found by their looks"
         long = sum(len(caption) >= LONGEST for picture in self.pictures for caption in picture.captions)
         if long:
