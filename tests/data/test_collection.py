@@ -88,11 +88,16 @@ def test_folders_are_classes(tmp_path: Path) -> None:
     make_collection(tmp_path / "c", 12, table="folders")
     pictures(tmp_path / "c", "circle/red ones/deep.png")
     (tmp_path / "c" / "circle" / "notes.txt").write_text("no picture")
+    (tmp_path / "c" / "list.xlsx").write_text("a table that is not read")
     data = load_data(tmp_path / "c")
     assert data.label_names == ["circle", "red ones", "square", "triangle"]
     assert ("deep.png", "circle, red ones", ["circle", "red ones"]) in shown(data)
     assert any("no captions" in note for note in data.notes)
-    assert [one.reason for one in look_through(tmp_path / "c").skipped] == ["not a picture"]
+    told = [str(one) for one in look_through(tmp_path / "c").skipped]
+    assert told == [
+        "list.xlsx is neither a picture nor a table that can be read (.csv, .tsv, .jsonl, .parquet)",
+        "circle/notes.txt is not a picture",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -123,5 +123,9 @@ def _classes(folder: Path) -> Table:
     skipped = [
         Skipped("", name, reason, f"is left out: {reason}") for reason, all_ in left_out.names.items() for name in all_
     ]
-    columns: dict[str, list[Any]] = {PICTURE: [str(file) for file in files], LABEL: labels}
-    return Table(folder, folder, columns, [""] * len(files), skipped, "folders that are classes")
+    strangers = {str(file) for file in files if len(file.parts) == 1 and not has_picture_name(file)}
+    said = f"is neither a picture nor a table that can be read ({', '.join(READERS)})"
+    skipped += [Skipped("", name, "no table", said) for name in sorted(strangers)]
+    kept = [(str(file), names) for file, names in zip(files, labels, strict=True) if str(file) not in strangers]
+    columns: dict[str, list[Any]] = {PICTURE: [name for name, _ in kept], LABEL: [names for _, names in kept]}
+    return Table(folder, folder, columns, [""] * len(kept), skipped, "folders that are classes")
