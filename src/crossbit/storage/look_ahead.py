@@ -48,9 +48,10 @@ def _helper(paths: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def main() -> None:
     """Look into the files whose paths come in, with zero bytes between them."""
+    paths = sys.stdin.buffer.read().split(b"\0")  # before the import: whoever writes them waits meanwhile
     from crossbit.storage.picture_facts import look_into
 
-    look_into([os.fsdecode(path) for path in sys.stdin.buffer.read().split(b"\0")])
+    look_into([os.fsdecode(path) for path in paths])
 
 
 if __name__ == "__main__":
