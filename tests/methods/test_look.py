@@ -305,6 +305,19 @@ def test_the_loss_of_similarities_is_that_of_loops():
     assert kin_loss({"image": u, "text": v}, z).item() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("settings", [{}, {"labels": "observed"}, {"preset": "first"}])
+def test_labels_that_nothing_shows_are_not_learnt(settings):
+    """But where they are asked for as they are."""
+    data = toy(300)
+    random = np.eye(3, dtype=np.uint8)[np.random.default_rng(5).integers(3, size=300)]
+    data = data.replace(label=random, splits={**data.splits, "train": data.splits["retrieval"]})
+    first = small(data, settings=settings).history[0]
+    assert ("labels_told" in first) == (settings.get("preset") is None)
+    if not settings:
+        assert first["labels_told"] == 0 and first["noise_rate"] == 0
+        assert first["note"].startswith("nothing in the data shows the labels of 280 labelled rows")
+
+
 @pytest.mark.parametrize("single", [True, False])
 def test_labels_say_as_much_as_predictions_take_of_their_entropy(single):
     method = method_of({"image": torch.zeros(1, 8), "text": torch.zeros(1, 8)})

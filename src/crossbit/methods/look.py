@@ -41,7 +41,7 @@ SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below,
 REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
 WITNESS = 128  # directions that say how far pairs are told apart where encoders see none
 KIN = {"regularisation": 3.0, "power": 2.0}  # of the space in which rows of one kind are near (as cca-itq)
-SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or similarities count, too
+SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or only pairs are learnt from
 KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
 COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
@@ -290,6 +290,9 @@ class Look(Method):
         labelled, informed = "prior" in self.buffers, self.informed()
         if s.partners == 0 and not directions:
             return {}
+        silent = labelled and informed < SAY_LITTLE and directions > 0 and s.kin > 0 and s.labels == "posterior"
+        if silent:
+            labelled, self.buffers["known"] = False, torch.zeros_like(self.buffers["known"])
         right = self.buffers.get("right_pair", torch.ones(len(view), device=view.device)) > 0.5
         right = right if right.sum() > 1 else torch.ones_like(right)
         features = [vectors_of(x)[right] for x in view.features.values()]
@@ -297,14 +300,15 @@ class Look(Method):
         self.buffers["partners"] = torch.tensor(s.partners * worth(told))
         if directions:
             self.fit_directions(features, directions, told.regularisation)
-            self.buffers["kin"] = torch.tensor(s.kin * max(0.0, 1 - informed / SAY_LITTLE))
+            self.buffers["kin"] = torch.tensor(0.0 if labelled else s.kin)
             if self.buffers["kin"] > 0:
                 self.fit_kin(features, min(directions, self.task.bits))
         if math.isnan(told.apart_in_kind):
             return {}
         rows = "rows of one kind" if labelled else "rows"
         figures = {"pairs_told": told.apart_in_kind, "pairs_found": told.found, "labels_told": informed}
-        note = f"held-out pairs tell {rows} apart: {100 * told.apart_in_kind:.0f} of 100"
+        note = "labels say too little, so pairs are all that is learnt from; " if silent else ""
+        note += f"held-out pairs tell {rows} apart: {100 * told.apart_in_kind:.0f} of 100"
         return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
 
     def told(self, view: View, features: list[Tensor], right: Tensor, labelled: bool) -> Told:
