@@ -350,4 +350,4 @@ def test_run_demo_says_what_it_does(data: PairedData, tmp_path: Path, capsys: py
     for stage in ("data", "train LOOK", "index", "train NRCH", "train InfoNCE", "search", "evaluate"):
         assert re.search(rf"^{stage}: ", captured.err, re.MULTILINE)
     text = report.read_text(encoding="utf-8")
-    assert "on purpose" not in text and "We had changed nothing." in text
+    assert "on purpose" not in text and "Nothing had been changed." in text
