@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from crossbit.model import load_model
 from crossbit.search.build import index_data
 from crossbit.search.searcher import Searcher
 from crossbit.training import train
+from pages import Page
 
 SETTINGS = {
     "look": {"width": 24, "epochs": 2, "steps": 8, "batch": 32},
@@ -38,39 +38,6 @@ SETTINGS = {
 }
 WAYS = ["LOOK", "NRCH", "InfoNCE", "random codes"]
 HOSTILE = "</title><script>alert('x')</script> & \"{{ 7 * 7 }}\" {% if"
-VOID = {"br", "hr", "img", "meta"}  # elements that are never closed
-
-
-class Page(HTMLParser):
-    """What a browser would make of a page: tags in order, balanced or not, attributes, and the texts by class."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[tuple[str, str]] = []
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        assert not self.open, f"never closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append((tag, dict(attrs).get("class") or ""))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        opened, _ = self.open.pop()
-        assert opened == tag, f"</{tag}> closes <{opened}> at line {self.getpos()[0]}"
-
-    def handle_data(self, data: str) -> None:
-        if self.open:
-            self.texts.setdefault(self.open[-1][1] or self.open[-1][0], []).append(data)
 
 
 def few_glyphs(folder: Path, count: int = 260) -> PairedData:

@@ -13,7 +13,7 @@ from crossbit.data.types import PairedData
 from crossbit.demo.doubts import Doubts, read_doubts
 from crossbit.demo.queries import PICTURES, WORDS
 from crossbit.demo.searches import Search, search
-from crossbit.demo.ways import RandomCodes, Way, as_vectors, chosen, judged, learn, on_vectors
+from crossbit.demo.ways import BITS, RandomCodes, Way, as_vectors, chosen, judged, learn, on_vectors
 from crossbit.model import Model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_data
@@ -73,7 +73,9 @@ def make_story(
     options: dict[str, Any] = {"noise": noise, "seed": seed, "progress": progress}
     (first, *others), shown = chosen(), {method: of["shown"] for method, of in chosen().items()}
     run = RunFolder(folder / RUN)
-    with stage(f"train {shown[first]}", f"64 bits, {len(data.splits['train']):,} labelled pairs with noise {noise}"):
+    with stage(
+        f"train {shown[first]}", f"{BITS} bits, {len(data.splits['train']):,} labelled pairs with noise {noise}"
+    ):
         model = learn(data, first, run.path, settings=settings.get(first, {}), **options)
     vectors = prepare(data, model, run, stage)
     models, runs = {first: on_vectors(model)}, {first: run.path}
