@@ -1,10 +1,10 @@
 """How long LOOK takes: beside NRCH, and as the number of labelled pairs grows. One JSON object out.
 
     python -m benchmarks.speed.look beside [--labelled 5000] [--unlabelled 20000] [--rounds 3]
-    python -m benchmarks.speed.look growth [--sizes 10000 20000 50000 100000]
+    python -m benchmarks.speed.look growth [--sizes 10000 20000 50000 100000] [--classes 80]
 
 Drawn pairs of the shape of the glyph sets ("beside": images 1,024 and texts 610 wide, 41 classes), and of 512 features
-in each modality and 80 classes ("growth"); one to three labels a pair, half of them under swap-one. *beside*: a whole
+in each modality ("growth"); one to three labels a pair, half of them under swap-one. *beside*: a whole
 LOOK training at its defaults, posterior included, in turns with epochs of NRCH at LOOK's width and, on an eighth of the
 rows, at the paper's (the difference of trainings that have more of them), times the 100 epochs of its paper. *growth*:
 the posterior alone, of clean labels, and the whole training; every size in a process of its own, which tells its peak
@@ -34,7 +34,7 @@ from crossbit.training import train
 PAPER = {"preset": "paper"}
 QUERIES, BITS, NOISE = 100, 64, "swap-one:0.5"
 GLYPHS = {"image": 1024, "text": 610}, 41
-GROWTH = {"image": 512, "text": 512}, 80
+GROWTH, CLASSES = {"image": 512, "text": 512}, 80
 GIB, PART = 2**30, 8
 AS_IS = {"image": "as-is", "text": "as-is"}
 
@@ -83,9 +83,9 @@ def beside(labelled: int, unlabelled: int, rounds: int, settings: dict[str, Any]
     return told | {"nrch": nrch, "seconds": seconds}
 
 
-def one(n: int, settings: dict[str, Any]) -> dict[str, Any]:
+def one(n: int, classes: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Seconds and the peak of memory at one size."""
-    data = drawn(n, 0, *GROWTH)
+    data = drawn(n, 0, GROWTH, classes)
     rows = data.splits["train"]
     features = {m: torch.from_numpy(data[m][rows]) for m in data.modalities}
     labels = torch.from_numpy(np.asarray(data.label)[rows]).float()
@@ -102,18 +102,19 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
 
 
-def growth(sizes: list[int], settings: dict[str, Any]) -> dict[str, Any]:
+def growth(sizes: list[int], classes: int, settings: dict[str, Any]) -> dict[str, Any]:
     """Every size in its own process."""
     found = []
     for n in sizes:
         chosen = [f"{key}={value}" for key, value in settings.items()]
-        command = [sys.executable, "-m", "benchmarks.speed.look", "one", "--sizes", str(n), "--set", *chosen]
+        command = [sys.executable, "-m", "benchmarks.speed.look", "one", "--sizes", str(n), "--classes", str(classes)]
+        command += ["--set", *chosen]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(done.stderr)
         found.append(json.loads(done.stdout))
         print(found[-1], file=sys.stderr)
-    return {"threads": torch.get_num_threads(), "features": GROWTH[0], "classes": GROWTH[1], "sizes": found}
+    return {"threads": torch.get_num_threads(), "features": GROWTH, "classes": classes, "sizes": found}
 
 
 def beside_section(result: dict[str, Any]) -> str:
@@ -164,13 +165,15 @@ def main() -> None:
     parser.add_argument("--unlabelled", type=int, default=20000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 20_000, 50_000, 100_000])
+    parser.add_argument("--classes", type=int, default=CLASSES)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="LOOK's settings, where not its own")
     args = parser.parse_args()
     settings = dict(pair.split("=") for pair in args.set)
+    sized = args.sizes, args.classes, settings
     if args.what == "beside":
         result = beside(args.labelled, args.unlabelled, args.rounds, settings)
     else:
-        result = growth(args.sizes, settings) if args.what == "growth" else one(args.sizes[0], settings)
+        result = growth(*sized) if args.what == "growth" else one(args.sizes[0], *sized[1:])
     print(json.dumps(result, indent=1))
 
 
