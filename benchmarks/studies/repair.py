@@ -128,7 +128,7 @@ def section(result: dict[str, Any]) -> str:
     rows = []
     for row in result["cells"]:
         for way, of in row["told"].items():
-            cells = [mean_text(of[name], 3) if name in of else "" for name in columns]
+            cells = [mean_text(of[name], 0 if name == "changed" else 3) if name in of else "" for name in columns]
             rows.append([f"{row['data']}, {row['method']}, {row['noise']}, {way}", *cells])
     return page.table(["", *columns], rows)
 
