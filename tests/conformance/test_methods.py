@@ -99,6 +99,10 @@ def test_resumes_to_the_bit(name, tmp_path, monkeypatch):
         pairs = zip(whole.encoders[modality].parameters(), resumed.encoders[modality].parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
     assert whole.history == resumed.history
+    if whole.rows:
+        whole.save(tmp_path / "whole")
+        rows = [(tmp_path / run / "rows.npz").read_bytes() for run in ("whole", "run")]
+        assert rows[0] == rows[1]
 
 
 @pytest.mark.slow

@@ -214,7 +214,7 @@ class Model:
         write_json(folder.featurisers_file, kinds)
         folder.write_history(self.history)
         if self.rows:
-            write_npz(folder.rows_file, self.rows, compress=True)
+            write_npz(folder.rows_file, dict(sorted(self.rows.items())), compress=True)  # a checkpoint sorts them
         write_tensors(folder.weights_file, tensors, {"history": json.dumps(self.history)})
 
 
