@@ -22,7 +22,7 @@ from crossbit.demo import next_commands, run_demo, write_report
 from crossbit.demo.page import build_page
 from crossbit.demo.queries import PICTURES, WORDS, choose, holds
 from crossbit.demo.tables import MEASURES, table
-from crossbit.demo.ways import RandomCodes, chosen, one_thread
+from crossbit.demo.ways import RandomCodes, chosen, few_threads
 from crossbit.demo.work import Stages, Story, make_story
 from crossbit.errors import UserError
 from crossbit.model import load_model
@@ -131,7 +131,7 @@ def test_others_learn_as_they_would_from_the_data_itself(story: Story, data: Pai
     """The features that they are given are the same, so that the losses are equal to the bit."""
     for number, method in enumerate(["nrch", "infonce"], start=1):
         settings = {**chosen()[method].get("settings", {}), **SETTINGS[method]}
-        with one_thread():
+        with few_threads():
             model = train(data, method=method, noise="swap-one:0.5", settings=settings, progress=False)
         assert story.ways[number].model.history == model.history
 

@@ -23,6 +23,7 @@ from crossbit.runs.folder import RunFolder
 from crossbit.training import train
 
 BITS = 64
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def chosen() -> dict[str, dict[str, Any]]:
 def learn(data: PairedData, method: str, out: Path, *, settings: Mapping[str, Any], **options: Any) -> Model:
     """Train a method into `out`, or go on there where it was interrupted; `settings` win over those of the file."""
     given = {**chosen()[method].get("settings", {}), **settings}
-    with one_thread():
+    with few_threads():
         return train(data, method=method, bits=BITS, settings=given, out=out, resume=True, **options)
 
 
@@ -95,11 +96,11 @@ def judged(name: str, model: Any, vectors: PairedData, run: Path | None = None) 
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread. Small networks gain little from a second and lose much on a busy machine, where the threads
-    wait for each other; and one gives the same figures however many cores there are."""
+def few_threads() -> Iterator[None]:
+    """Torch on two threads at most. Small networks gain little from more and lose much on a busy machine, where the
+    threads wait for each other; and so the figures are the same however many cores there are, from two on."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(min(before, THREADS))
     try:
         yield
     finally:
