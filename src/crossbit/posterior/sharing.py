@@ -55,7 +55,10 @@ def _log_none(p: Tensor, q: Tensor) -> Tensor:
         log.addmm_(a, b.t(), alpha=-1 / k)
     rows, columns, classes = _meeting(p > LOW, q > LOW)
     x = p[rows, classes] * q[columns, classes]
-    rest = torch.log1p(-x) + torch.stack([x.pow(k) / k for k in range(1, TERMS + 1)]).sum(0)
+    series = torch.zeros_like(x)
+    for k in range(TERMS, 0, -1):
+        series = (series + 1 / k) * x
+    rest = torch.log1p(-x) + series
     log.view(-1).index_add_(0, rows * len(q) + columns, rest)
     return log
 
