@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,10 @@ class Audit:
     entries: list[SuspectRow]
     fingerprint: str
     single: bool
-    seen: Seen = field(repr=False)
+    seen: Seen
+
+    def __repr__(self) -> str:
+        return f"Audit({self.run!r}, {self.labelled:,} labelled rows, {len(self.suspects):,} worth a look)"
 
     @property
     def suspects(self) -> list[SuspectRow]:

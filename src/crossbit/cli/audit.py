@@ -172,7 +172,8 @@ def _say_suspects(found: Audit, top: int) -> None:
     if not families:
         return say("\nno row's labels are worth a look")
     several = len(found.suspects) - len(families)
-    alike = f"; {several:,} of them are near-duplicates of another" if several else ""
+    many = "is a near-duplicate" if several == 1 else "are near-duplicates"
+    alike = f"; {several:,} of them {many} of another" if several else ""
     say(
         f"\n{len(found.suspects):,} rows' labels are worth a look{alike}"
         + (f"; the first {top}" * (len(families) > top))

@@ -74,6 +74,9 @@ class Collection:
     skipped: list[Skipped]
     asked: Columns
 
+    def __repr__(self) -> str:
+        return f"Collection({str(self.path)!r}, {len(self.pictures):,} pictures, {len(self.skipped):,} left out)"
+
     @property
     def name(self) -> str:
         return self.path.absolute().stem if self.path.is_file() else self.path.resolve().name
