@@ -144,12 +144,32 @@ def test_labels_that_nothing_shows_are_not_judged(n):
     assert lines[1] == f"nothing in the data shows {hidden}: these labels are not judged"
 
 
-def test_wrong_labels_beside_some_that_nothing_shows_are_found():
-    x, y, wrong, _ = toy(0.3, 3)
-    who = torch.eye(3)[np.random.default_rng(0).integers(0, 3, len(y))]
-    posterior = estimate_posterior(x, dict.fromkeys(x, torch.cat([y, who], 1)))
+@pytest.mark.parametrize("hidden", [3, 8, 20])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_wrong_labels_beside_some_that_nothing_shows_are_found(hidden, rate):
+    x, y, _, truth = toy(0.0, 3)
+    rng = np.random.default_rng(3)
+    wrong = rng.random(len(y)) < rate
+    y[wrong] = torch.eye(4)[(truth[wrong] + rng.integers(1, 4, wrong.sum())) % 4]  # any other class
+    who = torch.eye(hidden)[np.random.default_rng(0).integers(0, hidden, len(y))]
+    both = torch.cat([y, who], 1)
+    posterior = estimate_posterior(x, dict.fromkeys(x, both))
+    unseen = ~posterior.shown
+    assert unseen[4:].sum() > hidden / 2
+    assert torch.allclose(posterior.labels[:, unseen], both[:, unseen].double(), atol=1e-6)
+    suspected = posterior.corrupted["a"].numpy() > 0.5
+    assert not rate or suspected[wrong].mean() >= 0.95
+    assert suspected[~wrong].mean() <= 0.01
+
+
+def test_labels_of_one_modality_that_nothing_shows_do_not_outvote_the_others():
+    x, y, wrong, truth = toy(0.3, 4)
+    random = torch.eye(4)[np.random.default_rng(1).integers(0, 4, len(y))]
+    posterior = estimate_posterior(x, {"a": y, "b": random})
     suspected = posterior.corrupted["a"].numpy() > 0.5
     assert suspected[wrong].mean() >= 0.95 and suspected[~wrong].mean() <= 0.01
+    assert (posterior.labels.argmax(1).numpy() == truth).mean() >= 0.98
+    assert not (posterior.corrupted["b"] > 0.5).any()
 
 
 @pytest.mark.parametrize("sign", [1, -1])

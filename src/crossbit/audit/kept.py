@@ -58,10 +58,11 @@ def _scales(seen: Seen) -> dict[str, float]:
 def _noise(figures: dict[str, Any], single: bool, classes: int) -> NoiseModel:
     """Shares of noise, confusions and what is shown, from a run's figures; without the calibration."""
     shares, confusion = dict(figures["noise_shares"]), None
+    shown = torch.ones(classes, dtype=torch.bool)
+    shown[figures.get("not_shown", [])] = False
     shares["none"] += shares.pop(CONFUSION, 0.0)
     if found := figures.get("confusions"):
         truth, label, rate = map(torch.tensor, zip(*found, strict=True))
-        confusion = Confusion(truth, label, rate.double().log(), classes)
-    shown = torch.ones(classes, dtype=torch.bool)
-    shown[figures.get("not_shown", [])] = False
+        place = shown.cumsum(0) - 1
+        confusion = Confusion(place[truth], place[label], rate.double().log(), int(shown.sum()))
     return NoiseModel(single, 1.0, torch.zeros(classes), shares, confusion, shown)

@@ -151,8 +151,9 @@ def _repair(found: Audit, apply: Path | None, above: float | None, out: Path) ->
 def _say_summary(found: Audit) -> None:
     """Shares of wrong labels, overall and by class."""
     say(f"{found.data}, run of {found.method}")
-    say(found.words[0])
-    if found.kind == "none":  # else the table has what the other words say of single classes
+    for line in found.words:
+        say(line)
+    if found.kind == "none":
         return
     apart = found.classes[0].modality is not None
     head = ["label", *(["of"] if apart else []), "rows", "wrong", "missing"]
@@ -174,10 +175,8 @@ def _say_suspects(found: Audit, top: int) -> None:
     several = len(found.suspects) - len(families)
     many = "is a near-duplicate" if several == 1 else "are near-duplicates"
     alike = f"; {several:,} of them {many} of another" if several else ""
-    say(
-        f"\n{len(found.suspects):,} rows' labels are worth a look{alike}"
-        + (f"; the first {top}" * (len(families) > top))
-    )
+    rows = "1 row's labels are" if len(found.suspects) == 1 else f"{len(found.suspects):,} rows' labels are"
+    say(f"\n{rows} worth a look{alike}" + (f"; the first {top}" * (len(families) > top)))
     say()
     say_suspects([(family[0], len(family) - 1) for family in families[:top]])
     return None

@@ -41,6 +41,8 @@ def say_pairs(entries: Iterable[SuspectRow]) -> None:
 
 
 def _change(entry: SuspectRow) -> str:
+    if entry.suggested == entry.observed:
+        return f"{_joined(entry.observed)}: in doubt, and none is likelier"
     return f"{_joined(entry.observed)} -> {_joined(entry.suggested)}"
 
 

@@ -64,7 +64,9 @@ def read_doubts(data: PairedData, model: Model, run: RunFolder) -> Doubts:
         run: its folder.
     """
     held, trained = model.rows, run.arrays()["rows"]
-    labelled = np.isin(trained, data.splits["train"])
+    labelled, given = np.isin(trained, data.splits["train"]), run.observed()
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        labelled &= (given[trained] > 0).any(1)
     rows, noisy = trained[labelled], run.noise_masks()["pair"][labelled]
     wrong, first, observed = np.zeros(len(rows), bool), [], run.observed()
     if "evidence" in held and isinstance(observed, np.ndarray):

@@ -307,7 +307,9 @@ class Look(Method):
             return {}
         rows = "rows of one kind" if labelled else "rows"
         figures = {"pairs_told": told.apart_in_kind, "pairs_found": told.found, "labels_told": informed}
-        note = "labels say too little, so pairs are all that is learnt from; " if silent else ""
+        alone = view.labels is not None and not self.buffers["known"].any()
+        note = "pairs are all that is learnt from; " if alone else ""
+        note = "labels say too little: " + note if silent else note
         note += f"held-out pairs tell {rows} apart: {100 * told.apart_in_kind:.0f} of 100"
         return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
 
@@ -390,7 +392,7 @@ class Look(Method):
             self.buffers["usual"] = torch.tensor(usual(learnt[some], single=posterior.single))
         self.buffers["probability"] = posterior.labels.float()
         if learnable:
-            self.buffers["prior"] = posterior.prior.double()
+            self.buffers["prior"] = posterior.prior[:, posterior.shown].double()
         apart = len({id(wrong) for wrong in posterior.corrupted.values()}) > 1
         for modality, wrong in posterior.corrupted.items():
             self.buffers[f"corrupted_{modality}" if apart else "corrupted"] = wrong.float()

@@ -91,7 +91,9 @@ class Posterior:
         True
         """
         if self.basis is None:
-            raise UserError("this posterior has kept no basis: give estimate_posterior keep=True, and 10 labelled rows")
+            raise UserError(
+                "this posterior has kept no basis: give estimate_posterior keep=True, and 10 rows whose labels differ"
+            )
         basis = self.basis.changed(rows, labels)
         found = replace(self, **_judged(basis.predicted, basis.witnesses, self.noise), basis=basis)
         if self.right is not None:
@@ -265,23 +267,31 @@ def _as_observed(mean: Tensor, labelled: Tensor, counted: Tensor, witnesses: Wit
 
 def _judged(predicted: Tensor, witnesses: Witnesses, noise: Mapping[str, NoiseModel]) -> dict[str, Any]:
     """Attributes of a posterior that follow from the predictions (n, c), the labels and their noise."""
+    heard = _heard(witnesses, noise)
     z = torch.zeros_like(predicted)
-    for _, modalities in witnesses:
-        z += noise[modalities[0]].logits(predicted) / len(witnesses)
-    labels, corrupted, evidence = _judge(z, witnesses, noise)
+    for k in heard:
+        z += noise[witnesses[k][1][0]].logits(predicted) / len(heard)
+    labels, corrupted, evidence = _judge(z, witnesses, noise, heard)
     prior = next(iter(noise.values())).prior(z)
     return {"labels": labels, "prior": prior, "corrupted": corrupted, "evidence": evidence}
 
 
+def _heard(witnesses: Witnesses, noise: Mapping[str, NoiseModel]) -> list[int]:
+    """Numbers of the witnesses whose labels the features show; of all where they show none's."""
+    models = [noise[modalities[0]] for _, modalities in witnesses]
+    heard = [k for k, model in enumerate(models) if model.shown is None or model.shown.any()]
+    return heard or list(range(len(witnesses)))
+
+
 def _judge(
-    z: Tensor, witnesses: Witnesses, noise: Mapping[str, NoiseModel]
+    z: Tensor, witnesses: Witnesses, noise: Mapping[str, NoiseModel], heard: list[int]
 ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """The posterior after all witnesses (n, c), and of each of them whether it is wrong, given the others, and the
     log-odds of that."""
     corrupted: dict[str, Tensor] = {}
     evidence: dict[str, Tensor] = {}
     for number, (_, modalities) in enumerate(witnesses):
-        others = [k for k in range(len(witnesses)) if k != number]
+        others = [k for k in heard if k != number]
         after, wrong, odds = z, *(z.new_full((len(z),), torch.nan) for _ in range(2))
         for k in [*others, number]:
             model = noise[witnesses[k][1][0]]
@@ -290,7 +300,8 @@ def _judge(
                 labels, changed = model.posterior(after[rows], y[rows])
                 if k == number:
                     wrong[rows], odds[rows] = changed, model.evidence(after[rows], y[rows])
-                after = after.index_copy(0, rows, model.to_logits(labels))
+                if k in heard:
+                    after = after.index_copy(0, rows, model.to_logits(labels))
         corrupted |= dict.fromkeys(modalities, wrong)
         evidence |= dict.fromkeys(modalities, odds)
     return model.prior(after), corrupted, evidence

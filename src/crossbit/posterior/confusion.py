@@ -56,6 +56,7 @@ class Confusion:
         """How much likelier labels y are under the confusions, as a logarithm (n,).
 
         P(y - j + k) = P(y) exp(z_k - z_j) for the truth k of a label j, and each label of a class stays or is taken.
+        That a class cannot be taken for one that the row has, too, is left out of account, as are two at once.
 
         Args:
             y: (n, c).
@@ -96,10 +97,8 @@ def suspects(f: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     (tensor([0]), tensor([1]), tensor([True]))
     """
     c = y.shape[1]
-    share, among = (
-        f.new_zeros(c, c),
-        f.new_zeros(c, c),
-    )  # `among`: how frequent labels are among a class's clearest rows
+    share = f.new_zeros(c, c)
+    among = f.new_zeros(c, c)  # how frequent labels are among a class's clearest rows
     for k in range(c):
         most = int(CLEAREST * y[:, k].sum())
         if most >= FEWEST:

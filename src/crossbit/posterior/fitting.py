@@ -24,6 +24,7 @@ STARTS = (5.0, -3.0), (10.0, 1.5)  # slope where nothing is wrong, and log-odds 
 ROUNDS = 2  # of fits before the last, after each of which the sizes of resampled sets are told anew
 WORTH = 0.01  # log-likelihood a row by which several kinds must fit better than one, over BIC's penalty for them
 SHOWN = 1.5  # deviations from which predictions and labels of a class have something in common; chance does no harm
+SHOWN_CLEARLY = 4.0  # the same of one class at least, or chance alone may have shown any
 SHOWN_TOGETHER = 3.5  # the same of several classes together
 BELIEVED = 0.01, 0.03, 0.08  # rates below which confusions are left out, in turn: the best is taken
 
@@ -48,12 +49,19 @@ def fit_noise(
         confused: whether classes may be found to be taken for one another.
     """
     seen = shown(predicted, y, single=single)
+    if seen.all():
+        return _fitted(predicted, y, single, seed, kinds, confused)
+    frequency = y.to(predicted).mean(0).clamp(1e-4, 1 - 1e-4)
+    offset = frequency.log() if single else frequency.logit()
     if not seen.any():
-        frequency = y.to(predicted).mean(0).clamp(1e-4, 1 - 1e-4)
-        offset = frequency.log() if single else frequency.logit()
         return NoiseModel(single, 0.0, offset, {"none": 1.0}, shown=seen)
-    model = _fitted(predicted * seen, y, single, seed, kinds, confused)
-    return model if seen.all() else replace(model, shown=seen)
+    rows = y[:, seen].any(1)
+    judged = y[rows][:, seen]
+    if not single and (single := bool((judged.sum(1) == 1).all()) and judged.shape[1] > 1):
+        kinds = None
+    model = _fitted(predicted[rows][:, seen], judged, single, seed, kinds, confused)
+    offset[seen] = model.offset
+    return replace(model, offset=offset, shown=seen)
 
 
 def shown(f: Tensor, y: Tensor, *, single: bool = False) -> Tensor:
@@ -71,14 +79,16 @@ def shown(f: Tensor, y: Tensor, *, single: bool = False) -> Tensor:
     product = (f * y).sum(0)
     correlation = product / (f.square().sum(0) * y.square().sum(0)).sqrt().clamp(min=1e-12)
     score = correlation.clamp(-1 + 1e-6, 1 - 1e-6).atanh() * max(len(y) - 3, 0) ** 0.5
-    faint = torch.ones_like(score, dtype=torch.bool) if single else score < SHOWN
-    return ~faint | (score[faint].sum() >= SHOWN_TOGETHER * int(faint.sum()) ** 0.5)
+    none = single or score.max() < SHOWN_CLEARLY
+    faint = torch.ones_like(score, dtype=torch.bool) if none else score < SHOWN
+    together = score[faint].clamp(min=-SHOWN).sum()  # predictions that are means without the row are far below 0
+    return ~faint | (together >= SHOWN_TOGETHER * int(faint.sum()) ** 0.5)
 
 
 def _fitted(
     predicted: Tensor, y: Tensor, single: bool, seed: int, kinds: list[str] | None, confused: bool
 ) -> NoiseModel:
-    """The model, of classes that are shown; predictions of others are 0."""
+    """The model of classes that are shown."""
     known = SINGLE if single else SEVERAL
     chosen = {name: known[name] for name in (kinds or known)}
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))[:FITTED].to(y.device)
@@ -108,8 +118,8 @@ def _confused(given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> 
     truth, label, share = suspects(given.apart + given.mean, given.y)
     if not len(truth):
         return model
-    kinds = {name: kinds[name] for name in model.shares}
-    best, n = (Search.near(given, kinds, model).value().item(), model), len(given.y)
+    few = {name: kinds[name] for name in model.shares}
+    best, n = (Search.near(given, few, model).value().item(), model), len(given.y)
     start = Search(given, kinds, CLEAR, STARTS[0][1])
     found = ConfusedSearch(given, start, CLEAR, truth, label, share.log())
     each = math.log(n) / 2 + math.log(given.y[0].numel() * (given.y[0].numel() - 1))  # a rate, and which it is
@@ -120,7 +130,7 @@ def _confused(given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> 
             continue
         kept = some
         search = ConfusedSearch(given, found, CLEAR, truth[some], label[some], found.logits[some]).run(ITERATIONS)
-        loss = search.loss + int(some.sum()) * each / n
+        loss = search.loss + (int(some.sum()) * each + (len(kinds) - len(few)) * math.log(n) / 2) / n
         best = min(best, (loss, search.model()), key=lambda one: one[0])
     return best[1]
 

@@ -26,12 +26,13 @@ class NoiseModel:
     """Calibration z = slope f + offset of left-out predictions f, and the share of each kind of noise.
 
     Attributes:
-        single: every row has one label: z goes through a softmax, else through a sigmoid.
+        single: every row has one label of those that are judged: z goes through a softmax, else through a sigmoid.
         slope, offset: a number, and (c,).
         shares: of rows, by kind; "none" is among them.
         confusion: classes that are taken for one another in rows that nothing else befell; None: no such classes.
-        shown: (c,) bool, classes of which the predictions say something; of others frequencies are all that is known.
-            None: all of them.
+            They are numbered among those that are shown.
+        shown: (c,) bool, classes of which the predictions say something; None: all of them. Labels of others are not
+            judged: they stay as they are, and without any their frequencies are all that is known.
     """
 
     single: bool
@@ -56,17 +57,29 @@ class NoiseModel:
 
     def prior(self, z: Tensor) -> Tensor:
         """P(label) (n, c) before the row's own labels are looked at."""
-        return z.softmax(1) if self.single else z.sigmoid()
+        if not self.single:
+            return z.sigmoid()
+        if self.shown is None or not self.shown.any():
+            return z.softmax(1)
+        return z.sigmoid().index_copy(1, self.shown.nonzero().squeeze(1), self._judged(z).softmax(1))
 
     def to_logits(self, labels: Tensor) -> Tensor:
         """z of probabilities (n, c), so that `prior` gives them again."""
         labels = labels.clamp(TINY, 1 - TINY)
-        return labels.log() if self.single else labels.logit()
+        if not self.single:
+            return labels.logit()
+        if self.shown is None or not self.shown.any():
+            return labels.log()
+        return torch.where(self.shown, labels.log(), labels.logit())
 
     def log_likelihood(self, z: Tensor, y: Tensor) -> Tensor:
-        """Of the observed labels, (n,)."""
+        """Of the observed labels that are judged, (n,)."""
         shares = torch.tensor(list(self.shares.values()), dtype=z.dtype, device=z.device)
-        return mixed(Observed(z, y), self.kinds, shares.log())
+        return mixed(Observed(self._judged(z), self._judged(y)), self.kinds, shares.log())
+
+    def _judged(self, x: Tensor) -> Tensor:
+        """The columns (n, shown) of classes whose labels are judged."""
+        return x if self.shown is None else x[:, self.shown]
 
     def posterior(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """P(label) (n, c) after the row's own labels were looked at, and P(they are not the true ones) (n,).
@@ -80,6 +93,8 @@ class NoiseModel:
             (gradient,) = torch.autograd.grad(likelihood.sum(), z)
         z, likelihood = z.detach(), likelihood.detach()
         labels = (self.prior(z) + gradient).clamp(0, 1)
+        if self.shown is not None:
+            labels = torch.where(self.shown, labels, y.to(labels))
         return labels, -torch.expm1(self._kept(z, y, likelihood))
 
     def evidence(self, z: Tensor, y: Tensor) -> Tensor:
@@ -89,7 +104,7 @@ class NoiseModel:
 
     def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
         """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
-        known = SINGLE if self.single else SEVERAL
+        z, y, known = self._judged(z), self._judged(y), SINGLE if self.single else SEVERAL
         return (known["none"](Observed(z, y)) + self._stays(y) - likelihood).clamp(max=0)
 
     def _stays(self, y: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ class Basis:
         Raises:
             UserError: see `Posterior.relabel`.
         """
+        rows = rows.to(self.labelled.device, torch.long)
         witnesses = self._with(rows, labels)
         before, after = (mean_labels([y[rows] for y, _ in each]) for each in (self.witnesses, witnesses))
         change = after - before
@@ -88,6 +89,8 @@ class Basis:
         shape = (len(rows), self.predicted.shape[1])
         if unknown := sorted(labels.keys() - set(known)):
             raise UserError(f"no labels of {unknown[0]} here; there are those of {', '.join(known)}")
+        if len(beyond := rows[(rows < 0) | (rows >= len(self.labelled))]):
+            raise UserError(f"no row {beyond[0].item()} here; rows are numbered from 0 to {len(self.labelled) - 1}")
         if len(without := rows[~self.labelled[rows]]):
             raise UserError(f"row {without[0].item()} had no labels before: estimate the posterior anew")
         if len(rows.unique()) < len(rows):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from crossbit.posterior import LEAST, Posterior
@@ -35,6 +34,7 @@ def wrong_shares(labels: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
         (c,) the share of a class's observed labels that are probably wrong, NaN for a class that nobody has; and (c,)
         the expected number of labelled rows that should have the class and do not.
 
+    >>> import torch
     >>> posterior = torch.tensor([[0.9, 0.1], [0.3, 0.7]])
     >>> wrong, missing = wrong_shares(posterior, torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
     >>> round(wrong[0].item(), 3), round(missing[1].item(), 3)
@@ -46,39 +46,48 @@ def wrong_shares(labels: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
     return wrong, (rows * (1 - observed) * labels).sum(0)
 
 
-def shares(model: NoiseModel, labels: Tensor) -> dict[str, float]:
+def _models(posterior: Posterior) -> list[NoiseModel]:
+    """The noise of each array of labels."""
+    return list({id(model): model for model in posterior.noise.values()}.values())
+
+
+def shares(posterior: Posterior) -> dict[str, float]:
     """Shares of rows by kind of noise, those of confused classes apart from those where nothing is wrong.
 
-    Args:
-        model: how labels went wrong.
-        labels: (n, c) posterior.
+    The mean, where modalities have labels of their own.
     """
-    found, confusion = dict(model.shares), model.confusion
-    if confusion is not None:
-        taken = float((labels.mean(0).to(confusion.log_kept) * (1 - confusion.log_kept.exp())).sum())
-        found |= {"none": found["none"] * max(0.0, 1 - taken), CONFUSION: found["none"] * min(1.0, taken)}
-    return found
+    models, total = _models(posterior), {"none": 0.0}
+    for model in models:
+        found, confusion = dict(model.shares), model.confusion
+        if confusion is not None:
+            labels = posterior.labels.mean(0) if model.shown is None else posterior.labels.mean(0)[model.shown]
+            taken = float((labels.to(confusion.log_kept) * (1 - confusion.log_kept.exp())).sum())
+            found |= {"none": found["none"] * max(0.0, 1 - taken), CONFUSION: found["none"] * min(1.0, taken)}
+        for kind, share in found.items():
+            total[kind] = total.get(kind, 0.0) + share / len(models)
+    return total
 
 
-def confusions(model: NoiseModel) -> list[tuple[int, int, float]]:
+def confusions(posterior: Posterior) -> list[tuple[int, int, float]]:
     """Class, what it is labelled as, and in what share of its rows: the largest first, at most `LARGEST`."""
-    it = model.confusion
-    if it is None:
-        return []
-    found = zip(it.truth.tolist(), it.label.tolist(), it.log_rate.exp().tolist(), strict=True)
-    return sorted(found, key=lambda one: -one[2])[:LARGEST]
+    found: dict[tuple[int, int], float] = {}
+    for model in _models(posterior):
+        if (it := model.confusion) is not None:
+            number = list(range(it.classes)) if model.shown is None else model.shown.nonzero().squeeze(1).tolist()
+            for k, j, rate in zip(it.truth.tolist(), it.label.tolist(), it.log_rate.exp().tolist(), strict=True):
+                pair = number[k], number[j]
+                found[pair] = max(rate, found.get(pair, 0.0))
+    return sorted(((k, j, rate) for (k, j), rate in found.items()), key=lambda one: -one[2])[:LARGEST]
 
 
 def noise_kind(posterior: Posterior) -> str:
     """The most frequent kind of noise, "none" where next to nothing looks wrong.
 
+    >>> import torch
     >>> noise_kind(Posterior(torch.ones(1, 1), torch.ones(1, 1), {}, single=True))
     'none'
     """
-    total: dict[str, float] = {}
-    for model in posterior.noise.values():
-        for kind, share in shares(model, posterior.labels).items():
-            total[kind] = total.get(kind, 0.0) + share
+    total = shares(posterior)
     total.pop("none", None)
     return "none" if posterior.rate < NONE or not total else max(total, key=total.__getitem__)
 
@@ -93,13 +102,12 @@ def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
     if posterior.kernel is None:
         return {"noise_rate": 0.0, "noise_kind": "none"}
     wrong, _ = wrong_shares(posterior.labels, observed)
-    model = next(iter(posterior.noise.values()))
     return {
         "noise_rate": round(posterior.rate, 4),
         "noise_kind": noise_kind(posterior),
-        "noise_shares": {kind: round(share, 4) for kind, share in shares(model, posterior.labels).items()},
+        "noise_shares": {kind: round(share, 4) for kind, share in shares(posterior).items()},
         "not_shown": (~posterior.shown).nonzero().squeeze(1).tolist(),
-        "confusions": [[truth, label, round(rate, 4)] for truth, label, rate in confusions(model)],
+        "confusions": [[truth, label, round(rate, 4)] for truth, label, rate in confusions(posterior)],
         "wrong_pairs": round(posterior.wrong_pairs, 4),
         "wrong_labels": [None if share.isnan() else round(share.item(), 4) for share in wrong],
         "kernel": {modality: round(weight, 3) for modality, weight in posterior.kernel.weights.items()},
@@ -110,13 +118,14 @@ def summary(posterior: Posterior, observed: Tensor) -> dict[str, Any]:
 
 
 def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None = None, *, most: int = 3) -> list[str]:
-    """Lines for the user: how many rows look wrong, in what way, and the classes that it hits most.
+    """Lines for the user: how many rows look wrong, and in what way, and of which labels nothing can be said.
 
     Args:
         observed: (n, c) observed labels of the pairs.
         names: of the classes; without them no class is named.
-        most: how many classes are named, at most.
+        most: how many confusions, and how many labels that nothing shows, are named at most.
 
+    >>> import torch
     >>> from crossbit.posterior import estimate_posterior
     >>> place = torch.arange(200)
     >>> truth = place % 2
@@ -125,8 +134,6 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
     >>> for line in in_words(estimate_posterior({"x": x}, {"x": y}), y, ["landscape", "portrait"]):
     ...     print(line)
     about 20 % of 200 labelled rows look wrong: another class, any of them alike
-    about 20 % of the labels of `landscape` look wrong
-    about 20 % of the labels of `portrait` look wrong
     """
     labelled = int(observed.any(1).sum())
     if posterior.kernel is None:
@@ -135,7 +142,7 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
         return [f"too few of {len(observed):,} rows have labels to judge them: taken as they are"]
     kind, shown = noise_kind(posterior), posterior.shown
     if not shown.any():
-        return [f"nothing in the data shows the labels of {labelled:,} labelled rows: they are taken as they are"]
+        return [f"nothing in the data shows the labels of {labelled:,} labelled rows: they are not judged"]
     lines = [f"the labels of {labelled:,} labelled rows look right"]
     if kind != "none":
         lines = [f"about {100 * posterior.rate:.0f} % of {labelled:,} labelled rows look wrong: {LIKE[kind]}"]
@@ -149,12 +156,7 @@ def in_words(posterior: Posterior, observed: Tensor, names: Sequence[str] | None
         lines.append(f"nothing in the data shows {', '.join(hidden[:most])}{more}: these labels are not judged")
     if kind == "none":
         return lines
-    for truth, label, rate in confusions(next(iter(posterior.noise.values())))[:most]:
+    for truth, label, rate in confusions(posterior)[:most]:
         if rate >= NONE:
             lines.append(f"about {100 * rate:.0f} % of `{names[truth]}` are labelled `{names[label]}`")
-    wrong, _ = wrong_shares(posterior.labels, observed)
-    order = torch.argsort(wrong.nan_to_num(-1.0), descending=True)[:most].tolist()
-    for c in order:
-        if wrong[c] >= NONE:
-            lines.append(f"about {100 * wrong[c].item():.0f} % of the labels of `{names[c]}` look wrong")
     return lines
