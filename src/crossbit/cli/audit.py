@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crossbit.cli.output import Json, note, say, say_json, say_next, say_table, spelled, with_notes
+from crossbit.cli.output import Json, note, say, say_folded, say_json, say_next, say_table, spelled, with_notes
 from crossbit.cli.suspects import say_pairs, say_suspects
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
@@ -152,7 +152,7 @@ def _say_summary(found: Audit) -> None:
     """Shares of wrong labels, overall and by class."""
     say(f"{found.data}, run of {found.method}")
     for line in found.words:
-        say(line)
+        say_folded(line)
     if found.kind == "none":
         return
     apart = found.classes[0].modality is not None

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,13 @@ def note(text: str) -> None:
 def printable(text: str) -> str:
     """A text without what would move the terminal's cursor."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def say_folded(text: str, indent: str = "") -> None:
+    """A text of the answer, folded to the terminal's width."""
+    width = max(40, shutil.get_terminal_size((80, 24)).columns)
+    for line in textwrap.wrap(printable(text), width - len(indent), break_on_hyphens=False):
+        say(indent + line)
 
 
 def fitted(line: str) -> str:

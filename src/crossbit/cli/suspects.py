@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from crossbit.cli.output import fitted, printable, say
+from crossbit.cli.output import fitted, printable, say, say_folded
 
 if TYPE_CHECKING:
     from crossbit.audit import SuspectRow
@@ -25,7 +23,7 @@ def say_suspects(entries: Iterable[tuple[SuspectRow, int]]) -> None:
         say(fitted(f"{entry.probability:.2f}  row {entry.row}{of}  {_change(entry)}{more}"))
         _say_item(entry)
         given = f"given `{entry.observed[0]}`; " if len(entry.observed) == 1 else ""
-        _say_folded(entry.reason.removeprefix(given))
+        say_folded(entry.reason.removeprefix(given), INDENT)
         if entry.neighbours:
             near = "; ".join(f"{_short(one.name)} [{', '.join(one.labels)}]" for one in entry.neighbours)
             say(fitted(f"{INDENT}weigh most: {near}"))
@@ -37,7 +35,7 @@ def say_pairs(entries: Iterable[SuspectRow]) -> None:
     for entry in entries:
         say(f"{entry.wrong_pair:.2f}  row {entry.row}")
         _say_item(entry)
-        _say_folded(entry.pair_reason)
+        say_folded(entry.pair_reason, INDENT)
 
 
 def _change(entry: SuspectRow) -> str:
@@ -55,12 +53,6 @@ def _say_item(entry: SuspectRow) -> None:
     parts = [_short(entry.caption or ""), entry.path or ""]
     if any(parts):
         say(INDENT + printable("  ".join(part for part in parts if part)))
-
-
-def _say_folded(text: str) -> None:
-    width = max(40, shutil.get_terminal_size((80, 24)).columns)
-    for line in textwrap.wrap(printable(text), width - len(INDENT), break_on_hyphens=False):
-        say(INDENT + line)
 
 
 def _short(text: str) -> str:

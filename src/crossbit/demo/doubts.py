@@ -64,11 +64,11 @@ def read_doubts(data: PairedData, model: Model, run: RunFolder) -> Doubts:
         run: its folder.
     """
     held, trained = model.rows, run.arrays()["rows"]
-    labelled, given = np.isin(trained, data.splits["train"]), run.observed()
-    if isinstance(given, np.ndarray) and given.ndim == 2:
-        labelled &= (given[trained] > 0).any(1)
+    labelled, observed = np.isin(trained, data.splits["train"]), run.observed()
+    if isinstance(observed, np.ndarray) and observed.ndim == 2:
+        labelled &= (observed[trained] > 0).any(1)
     rows, noisy = trained[labelled], run.noise_masks()["pair"][labelled]
-    wrong, first, observed = np.zeros(len(rows), bool), [], run.observed()
+    wrong, first = np.zeros(len(rows), bool), []
     if "evidence" in held and isinstance(observed, np.ndarray):
         wrong = held["corrupted"][labelled] >= LIKELY
         ranked = np.argsort(-held["evidence"][labelled], kind="stable")

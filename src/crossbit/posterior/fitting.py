@@ -121,7 +121,7 @@ def _confused(given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> 
     few = {name: kinds[name] for name in model.shares}
     best, n = (Search.near(given, few, model).value().item(), model), len(given.y)
     start = Search(given, kinds, CLEAR, STARTS[0][1])
-    found = ConfusedSearch(given, start, CLEAR, truth, label, share.log())
+    found = ConfusedSearch(given, start, truth, label, share.log())
     each = math.log(n) / 2 + math.log(given.y[0].numel() * (given.y[0].numel() - 1))  # a rate, and which it is
     rate, kept = found.run(ITERATIONS).confusion.log_rate.exp().detach(), None
     for least in BELIEVED:
@@ -129,7 +129,7 @@ def _confused(given: Given, kinds: dict[str, Likelihood], model: NoiseModel) -> 
         if not some.any() or (kept is not None and torch.equal(some, kept)):
             continue
         kept = some
-        search = ConfusedSearch(given, found, CLEAR, truth[some], label[some], found.logits[some]).run(ITERATIONS)
+        search = ConfusedSearch(given, found, truth[some], label[some], found.logits[some]).run(ITERATIONS)
         loss = search.loss + (int(some.sum()) * each + (len(kinds) - len(few)) * math.log(n) / 2) / n
         best = min(best, (loss, search.model()), key=lambda one: one[0])
     return best[1]

@@ -169,17 +169,16 @@ class ConfusedSearch(Search):
 
     expected = CLEAR
 
-    def __init__(self, given: Given, near: Search, steep: float, truth: Tensor, label: Tensor, logits: Tensor) -> None:
-        """Begins where `near` is, but with another slope.
+    def __init__(self, given: Given, near: Search, truth: Tensor, label: Tensor, logits: Tensor) -> None:
+        """Begins where `near` is, but with the slope that is expected.
 
         Args:
             given: the rows.
             near: a search among the same kinds of noise.
-            steep: the slope where nothing is wrong.
             truth, label: (e,) class numbers.
             logits: (e,) log-odds of the rates.
         """
-        super().__init__(given, near.kinds, steep, near.odds.detach())
+        super().__init__(given, near.kinds, self.expected, near.odds.detach())
         with torch.no_grad():
             self.offset.copy_(near.offset)
         self.truth, self.label, self.logits = truth, label, logits.detach().clone().requires_grad_()
