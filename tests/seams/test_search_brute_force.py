@@ -17,6 +17,7 @@ from crossbit.index.segments import halves
 from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.items import ids_of
+from crossbit.search.query import AWAY
 from oracles import expected_average_precision, hamming, is_relevant, tie_groups
 from own_runs import indexed, own_place, trained
 from tiny import Command, done, runner
@@ -134,6 +135,24 @@ def test_a_picture_and_an_item_find_what_is_like_them(run: Path, command: Comman
     assert found.keys() == both.keys()
     for modality, each in both.items():
         same(found[modality], each.ranked(query, by="cosine", left_out=images.things[2]))
+
+
+def test_unwanted_items_are_left_out_with_their_groups_and_the_query_is_moved_away(
+    run: Path, tmp_path: Path, command: Command
+) -> None:
+    query, images, texts = query_of(run, command, "red circle", tmp_path), held(run, "image"), held(run, "text")
+    unwanted = [0, 3]
+    moved = [
+        np.sum([each.vectors[at] / np.linalg.norm(each.vectors[at]) for each in (images, texts)], 0) for at in unwanted
+    ]
+    query = query / np.linalg.norm(query) - AWAY * np.mean([each / np.linalg.norm(each) for each in moved], axis=0)
+    expected = images.ranked(query, by="cosine")
+    things = dict(zip(images.ids.tolist(), images.things, strict=True))
+    expected = [each for each in expected if things[each[0]] not in [images.things[at] for at in unwanted]]
+    options = [word for at in unwanted for word in ("--not", str(images.ids[at]))]
+    same(hits(command, run, "red circle", "--by", "codes", *options, *ALL)["image"], expected)
+    ran = command("search", run, "red circle", "--not", "5")
+    assert ran.code == 2 and "no item 5 in" in ran.errors[-1]
 
 
 def test_python_finds_the_same_to_the_last_digits(run: Path, tmp_path: Path, command: Command) -> None:

@@ -182,7 +182,10 @@ def test_a_word_of_captions_alone_is_known(model: Model, data: PairedData, uri: 
     add_data(model, data.replace(modalities={**data.modalities, "text": texts}), uri, rows=np.arange(15, 60))
     with Searcher(model, uri) as search:
         found = search("ǃxóõ")
-        assert [(hit.item["row"], hit.by, hit.distance) for hit in found.image] == [(20, ("captions",), None)]
+        assert [(hit.item["row"], hit.by, hit.distance, hit.bits) for hit in found.image] == [
+            (20, ("captions",), None, None)
+        ]
+        assert search("ǃxóõ", not_this=[found.image[0].id]).image == ()
         assert found.notes[0].endswith("found by captions alone") and found.image[0].to_dict()["distance"] is None
         both = search("level ǃxóõ")
         assert not both.notes and 20 in [hit.item["row"] for hit in both.image[:8]]

@@ -24,6 +24,7 @@ from crossbit.index import stored
 from crossbit.index.local import LocalIndex
 from crossbit.model import Model
 from crossbit.search.build import index_data
+from crossbit.search.query import AWAY
 from crossbit.search.results import SearchHit, SearchResults
 from crossbit.search.searcher import Searcher, open_for_one
 from tiny import NAMES, arrays
@@ -89,6 +90,33 @@ def test_an_item_finds_what_is_like_it_in_all_modalities_but_not_itself(search: 
     assert search(item=np.int64(40), k=3).hits == {name: hits[:3] for name, hits in found.hits.items()}  # type: ignore[arg-type]
 
 
+def test_what_is_not_wanted_is_left_out_and_the_query_moved_away_from_it(search: Searcher) -> None:
+    unwanted = [
+        unit(unit(search.model.embed("image", arrays()["image"][row])[0]) + unit(search.model.embed("text", text)[0]))
+        for row, text in ((20, str(arrays()["text"][20])), (40, str(arrays()["text"][40])))
+    ]
+    query = unit(search.model.embed("text", "a level bar")[0]) - AWAY * np.mean(unwanted, axis=0)
+    expected = ranked(search.model, "image", query, without=20)
+    del expected[40]
+    found = search("a level bar", k=75, by="codes", not_this=[20, np.int64(40)])  # type: ignore[list-item]
+    check_ranking(found.image, expected)
+    assert {20, 40}.isdisjoint(hit.id for hit in search("a level bar", k=75, not_this=[20, 40]))
+    assert {20, 40}.isdisjoint(hit.id for hit in search("level", k=75, by="captions", not_this=[20, 40]))
+    of_item = search(item=30, k=75, not_this=[20])
+    assert {20, 30}.isdisjoint(hit.id for hit in of_item) and len(of_item.image) == 73
+    assert search("a level bar", not_this=[]) == search("a level bar")
+
+
+def test_hits_tell_in_which_bits_their_codes_differ_from_the_query(search: Searcher) -> None:
+    for rerank in (True, False):
+        found = search("a level bar", k=75, rerank=rerank)
+        code = search.model.encode("text", "a level bar")[0]
+        for hit in found.image:
+            other = search.model.encode("image", arrays()["image"][hit.id])[0]
+            assert hit.bits == bytes(a ^ b for a, b in zip(code, other, strict=True)).hex()
+            assert hit.distance == int(hit.bits, 16).bit_count()
+
+
 def test_a_modality_can_be_chosen(search: Searcher) -> None:
     assert list(search("a level bar", modality="text").hits) == ["text"]
     assert search("level bar number 3", modality="text", k=1).text[0].item["caption"] == "level bar number 3"
@@ -116,6 +144,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"picture": np.zeros((2, 16, 16, 3), np.uint8)}, r"a picture is uint8 \(height, width, 3\)"),
     ({"item": 3}, "no item 3 in"),  # a query of the data, which was not indexed
     ({"item": "fox"}, "no item 'fox' in"),
+    ({"words": "bar", "not_this": [20, 3]}, "no item 3 in"),
+    ({"words": "bar", "not_this": 20}, r"not_this is a list of ids, got int 20; such as not_this=\[7\]"),
+    ({"words": "bar", "not_this": "20"}, "not_this is a list of ids, got str '20'"),
     ({"words": "bar", "where": "colour = 'red'"}, "unknown column 'colour'"),
 ]
 
@@ -193,7 +224,10 @@ def test_results_as_json(search: Searcher) -> None:
     read = json.loads(json.dumps(found.to_dict()))
     assert set(read) == {"query", "seconds", "compared", "exact", "fits", "notes", "hits"}
     assert [hit["id"] for hit in read["hits"]["image"]] == [hit.id for hit in found.image]
-    assert read["hits"]["image"][0]["item"] == found.image[0].item
+    hit = read["hits"]["image"][0]
+    assert hit["item"] == found.image[0].item and hit["caption"] == found.image[0].item["caption"]
+    assert hit["labels"] == [{"name": name, "p": None, "given": True} for name in hit["item"]["labels"]]
+    assert hit["bits"] == found.image[0].bits and hit["columns"] == {}
 
 
 def test_a_modality_of_any_name_can_be_reached() -> None:

@@ -54,7 +54,7 @@ def _about(hit: SearchHit, room: int) -> str:
     """A hit's caption, cut so that labels and what it shares with the query have two fifths of the room."""
     from rich.cells import cell_len, set_cell_size
 
-    from crossbit.search.query import labels_of
+    from crossbit.search.results import labels_of
 
     labels = labels_of(hit.item)
     said = [f"+{hit.more} more" if hit.more else "", f"= {', '.join(hit.why)}" if hit.why else ""]

@@ -164,6 +164,10 @@ def search(
             "Words are searched for by both, if not given, and pictures by codes.",
         ),
     ] = None,
+    not_this: Annotated[
+        list[int] | None,
+        typer.Option("--not", metavar="ID", help="Leaves this item out and moves the query away from it. Any number."),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Writes a sheet of what was found, with pictures, one HTML file."),
@@ -185,6 +189,7 @@ def search(
       crossbit search run "arrow" --where "list_contains(labels, 'leftward')" -k 20
       crossbit search run "in red" --image some.png
       crossbit search run --item 7 --modality image --json
+      crossbit search run "arrow" --not 7 --not 12
       crossbit search run "arrow" --html found.html --open
     """
     if words is None and image is None and item is None:
@@ -196,7 +201,15 @@ def search(
     from crossbit.search.searcher import open_for_one
 
     with open_for_one(run, uri=uri) as searcher:
-        found = searcher(words, picture=image, item=item, k=k, where=where, modality=modality, rerank=rerank, by=by)
+        asked: dict[str, Any] = {
+            "k": k,
+            "where": where,
+            "modality": modality,
+            "rerank": rerank,
+            "by": by,
+            "not_this": not_this or (),
+        }
+        found = searcher(words, picture=image, item=item, **asked)
     if html is not None:
         _write_html(html, found, run, image, show)
     if as_json:

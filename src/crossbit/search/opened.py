@@ -51,7 +51,7 @@ class OpenIndex:
     ) -> tuple[tuple[SearchHit, ...], int]:
         """The k best things without the query's own, the best first, and how many codes were compared."""
         limits = {"where": where, "time_limit_ms": time_limit_ms}
-        depth, compared = k + (query.left_out is not None), 0
+        depth, compared = k + len(query.left_out), 0
         depth = max(depth, DEPTH) if len(ways) > 1 else depth
         while True:
             depth, ranked = min(depth, max(1, self.size)), {}
@@ -59,9 +59,9 @@ class OpenIndex:
                 ranked["captions"] = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            hits = [hit for hit in fused(self._hits(ranked)) if thing_of(hit.id, hit.item) != query.left_out]
+            hits = [hit for hit in fused(self._hits(ranked)) if thing_of(hit.id, hit.item) not in query.left_out]
             if len(hits) >= k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
-                return tuple(replace(hit, why=query.in_common(hit.item)) for hit in hits[:k]), compared
+                return self._told(query, hits[:k]), compared
             depth *= 4
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
@@ -104,6 +104,13 @@ class OpenIndex:
         if not rerank or self.index.embeddings is None:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
+
+    def _told(self, query: Query, hits: Sequence[SearchHit]) -> tuple[SearchHit, ...]:
+        """Hits with what they have in common with the query, and the bits in which their codes differ from its."""
+        near = [hit.id for hit in hits if hit.distance is not None]
+        codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
+        bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
+        return tuple(replace(hit, why=query.in_common(hit.item), bits=bits.get(hit.id)) for hit in hits)
 
     def _hits(self, ranked: Mapping[str, Sequence[Found]]) -> dict[str, list[SearchHit]]:
         """With their items, which are fetched together."""

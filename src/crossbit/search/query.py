@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,18 @@ from crossbit.data.checks import Kind
 from crossbit.errors import UserError
 from crossbit.model import Model
 from crossbit.search.fusion import thing_of
+from crossbit.search.results import labels_of
 from crossbit.storage.words import words_of
+
+AWAY = 0.5  # how much unwanted items count beside the query
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the indexes hold of an item: its embedding and item in each modality that has it."""
+
+    embeddings: Sequence[npt.NDArray[Any]]
+    items: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,7 @@ class Query:
         modalities: that it comes from, which are not searched; empty where all are.
         words, labels: what items are compared with.
         notes: lines for the user.
-        left_out: what the item shows that the query is (see `fusion.thing_of`).
+        left_out: what is not to be found (see `fusion.thing_of`): the item that the query is, and unwanted ones.
         understood: False where the model knows no word of it; then captions alone are searched.
     """
 
@@ -37,7 +48,7 @@ class Query:
     words: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
-    left_out: Hashable = None
+    left_out: frozenset[Hashable] = frozenset()
     understood: bool = True
 
     def in_common(self, item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -54,11 +65,6 @@ class Query:
     def _says(self, label: str) -> bool:
         words = words_of(label)
         return bool(words) and self.words.issuperset(words)
-
-
-def labels_of(item: Mapping[str, Any]) -> list[str]:
-    """The labels of an item, be it several or one."""
-    return list(item.get("labels") or []) or [item[key] for key in ("label",) if item.get(key) is not None]
 
 
 def query_of(
@@ -90,11 +96,37 @@ def query_of(
     )
 
 
-def query_of_item(id: int, embeddings: Sequence[npt.NDArray[Any]], items: Sequence[Mapping[str, Any]]) -> Query:
-    """The query of an item: its embeddings in all modalities that have it, together with what they hold about it."""
-    words = frozenset(word for item in items for word in words_of(str(item.get("caption") or "")))
-    labels = frozenset(label for item in items for label in labels_of(item))
-    return Query(f"item {id}", fused(embeddings), words=words, labels=labels, left_out=thing_of(int(id), items[0]))
+def query_of_item(id: int, held: Held) -> Query:
+    """The query of an item."""
+    words = frozenset(word for item in held.items for word in words_of(str(item.get("caption") or "")))
+    labels = frozenset(label for item in held.items for label in labels_of(item))
+    itself = frozenset([thing_of(int(id), held.items[0])])
+    return Query(f"item {id}", fused(held.embeddings), words=words, labels=labels, left_out=itself)
+
+
+def without(query: Query, unwanted: Mapping[int, Held]) -> Query:
+    """The query moved away from unwanted items, which are left out.
+
+    The mean of their embeddings is subtracted `AWAY` times, that of the query and each of theirs scaled to length 1.
+
+    Args:
+        query: any.
+        unwanted: by id what is held of each.
+
+    Source: Rocchio, Relevance Feedback in Information Retrieval (1971), without relevant items.
+
+    >>> query = Query("", np.array([3.0, 0.0]))
+    >>> without(query, {7: Held([np.array([0.0, 9.0])], [{}])}).embedding.round(2)
+    array([ 1. , -0.5])
+    """
+    if not unwanted:
+        return query
+    things = [thing_of(int(id), held.items[0]) for id, held in unwanted.items()]
+    left_out = query.left_out.union(things)
+    if not query.understood:
+        return replace(query, left_out=left_out)
+    mean = np.mean([_unit(fused(held.embeddings)) for held in unwanted.values()], axis=0)
+    return replace(query, embedding=_unit(query.embedding) - AWAY * mean, left_out=left_out)
 
 
 def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
@@ -103,8 +135,13 @@ def fused(embeddings: Iterable[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
     >>> fused([np.array([2.0, 0.0]), np.array([0.0, -3.0])])
     array([ 1., -1.])
     """
-    exact = [np.asarray(each, np.float64) for each in embeddings]
-    return np.sum([each / (np.linalg.norm(each) or 1.0) for each in exact], axis=0)
+    return np.sum([_unit(each) for each in embeddings], axis=0)
+
+
+def _unit(embedding: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Scaled to length 1; zeros stay."""
+    exact = np.asarray(embedding, np.float64)
+    return exact / (np.linalg.norm(exact) or 1.0)
 
 
 def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Query:

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SHOWN = 5  # hits of a modality in a repr
 WIDTH = 60  # characters of a caption there
+OWN = frozenset(["row", "caption", "path", "group", "label", "labels"])  # of an item; what else it has are columns
+
+
+def labels_of(item: Mapping[str, Any]) -> list[str]:
+    """The labels of an item, be it several or one."""
+    return list(item.get("labels") or []) or [item[key] for key in ("label",) if item.get(key) is not None]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of a hit.
+
+    Attributes:
+        name: of the class.
+        p: the probability that the label is right, or belongs there; None where the run keeps none of the item.
+        given: whether the item has it; else it lacks it, and is likely to be one of the class.
+    """
+
+    name: str
+    p: float | None
+    given: bool
 
 
 @dataclass(frozen=True)
@@ -23,6 +44,12 @@ class SearchHit:
         why: labels and words that it shares with the query, as far as its item and the query say them.
         by: the ways that found it, "codes" or "captions" or both.
         more: how many further hits are of the same group, or of the same path.
+        bits: its code XOR that of the query, in hexadecimal, the first bit in front; None where `distance` is.
+        probabilities: of labels, by name: those that it has and those that are likely; empty where the run keeps none.
+
+    >>> hit = SearchHit(7, "image", 3, 0.5, {"row": 0, "labels": ["cat"], "year": 1990}, probabilities={"dog": 0.912})
+    >>> hit.labels, hit.columns
+    ((Label(name='cat', p=None, given=True), Label(name='dog', p=0.912, given=False)), {'year': 1990})
     """
 
     id: int
@@ -33,12 +60,36 @@ class SearchHit:
     why: tuple[str, ...] = ()
     by: tuple[str, ...] = ("codes",)
     more: int = 0
+    bits: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str | None:
+        """Its caption; None where it has none."""
+        caption: str | None = self.item.get("caption")
+        return caption
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels that it has, and those that it lacks though they are more likely than not, the likeliest first."""
+        given = labels_of(self.item)
+        likely = {name: p for name, p in self.probabilities.items() if p > 0.5 and name not in given}
+        return (
+            *(Label(name, self.probabilities.get(name), given=True) for name in given),
+            *(Label(name, likely[name], given=False) for name in sorted(likely, key=lambda name: -likely[name])),
+        )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The other columns of the data, as far as it has a value there."""
+        return {name: value for name, value in self.item.items() if name not in OWN and value is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; the modality is left out."""
         cosine = None if self.cosine is None else round(self.cosine, 6)
-        about = {"id": self.id, "distance": self.distance, "cosine": cosine, "by": list(self.by)}
-        return {**about, "why": list(self.why), "more": self.more, "item": self.item}
+        about: dict[str, Any] = {"id": self.id, "distance": self.distance, "cosine": cosine, "by": list(self.by)}
+        about |= {"why": list(self.why), "more": self.more, "bits": self.bits, "caption": self.caption}
+        return about | {"labels": [asdict(label) for label in self.labels], "columns": self.columns, "item": self.item}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import Captions
 from crossbit.search.opened import OpenIndex
-from crossbit.search.query import Query, query_of, query_of_item
+from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
 
 BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "captions")}  # what may be asked for
@@ -96,6 +96,7 @@ class Searcher:
         modality: str | None = None,
         rerank: bool = True,
         by: str | None = None,
+        not_this: Sequence[int] = (),
         time_limit_ms: float = TIME_LIMIT_MS,
     ) -> SearchResults:
         """Find what is nearest to words, to a picture, to both together, or to an item.
@@ -115,6 +116,8 @@ class Searcher:
                 them; False leaves the order by (distance, id).
             by: "codes", "captions" (their words, ranked by BM25), or "both", fused by rank. By default
                 both where there are words and captions.
+            not_this: ids of items that are not wanted: they are left out, with all that is of the same group or path,
+                and the query is moved away from them (`crossbit.search.query.without`).
 
         Raises:
             UserError: no query or one that cannot be used; an unknown id or modality; a `where` that is wrong or too
@@ -124,6 +127,7 @@ class Searcher:
         self._check_open()
         wanted, ways = check_k(k), self._ways(by, words, modality)
         query = self._query(words, picture, item, rerank, "captions" in ways, modality)
+        query = without(query, self._unwanted(not_this, rerank))
         ways = ways if query.understood or picture is not None else ["captions"]
         hits, compared, exact = {}, 0, True
         for name in self._searched(query, modality):
@@ -247,7 +251,16 @@ class Searcher:
             return query_of(self.model, words, picture, **heard)
         if item is None or words is not None or picture is not None:
             raise UserError("give words, picture=, or both; or item= alone")
+        return query_of_item(item, self._held(item, rerank))
+
+    def _held(self, item: int, rerank: bool) -> Held:
+        """What the indexes hold of an item."""
         held = [self._open(modality).get(item, rerank) for modality in self.model.modalities]
         if not (found := [each for each in held if each is not None]):
             raise UserError(f"no item {item!r} in {self.uri}; take the `id` of a hit, as --json prints it")
-        return query_of_item(item, *zip(*found, strict=True))
+        return Held(*zip(*found, strict=True))
+
+    def _unwanted(self, ids: Sequence[int], rerank: bool) -> dict[int, Held]:
+        if not isinstance(ids, Sequence | np.ndarray) or isinstance(ids[:1], str):
+            raise UserError(f"not_this is a list of ids, got {type(ids).__name__} {ids!r:.60}; such as not_this=[7]")
+        return {id: self._held(id, rerank) for id in ids}

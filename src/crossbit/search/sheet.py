@@ -18,8 +18,7 @@ from crossbit.index.embeddings import cosines, shortlist
 from crossbit.model import Model
 from crossbit.search.fusion import fused
 from crossbit.search.items import items_of
-from crossbit.search.query import labels_of
-from crossbit.search.results import SearchHit, SearchResults
+from crossbit.search.results import SearchHit, SearchResults, labels_of
 from crossbit.storage.files import writing
 from crossbit.storage.picture_files import PictureFiles
 
