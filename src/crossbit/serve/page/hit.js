@@ -1,0 +1,61 @@
+// One hit as a card: a picture or a text, its labels, why it was found, and what can be done with it.
+
+import { strip } from "./bits.js";
+import { make } from "./dom.js";
+import { labelList } from "./labels.js";
+
+const SIDE = 192; // pixels of a thumbnail, at most
+const TINY = 96; // pixels; what is smaller is shown with sharp edges
+
+/** What a hit is called. */
+export const nameOf = (hit) => hit.caption || hit.labels.map((label) => label.name).join(", ") || `item ${hit.id}`;
+
+/** A picture that keeps its place while it loads. */
+export function thumbnail(address, { lazy = true } = {}) {
+  const picture = make("img", { alt: "", width: SIDE, height: SIDE, decoding: "async", loading: lazy ? "lazy" : "eager" });
+  picture.addEventListener("load", () => picture.classList.toggle("crisp", picture.naturalWidth <= TINY));
+  picture.addEventListener("error", () => picture.classList.add("missing"));
+  picture.src = address;
+  return picture;
+}
+
+/** Why it was found, in words. */
+export function reason(hit) {
+  if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
+  return hit.by.includes("captions") ? "Found by words of its caption" : "Found by its code alone";
+}
+
+function why(hit) {
+  const line = make("p", { class: "why", title: reason(hit) }, reason(hit));
+  return make("div", { class: "because" }, line, hit.bits ? strip(hit.bits) : null);
+}
+
+/** The buttons of a hit. They carry their act and the hit's id; the grid listens. */
+export function acts(hit) {
+  const button = (act, said) => {
+    const about = make("span", { class: "unseen" }, `: ${nameOf(hit)}`);
+    return make("button", { type: "button", "data-act": act, tabindex: -1 }, said, about);
+  };
+  return make("div", { class: "acts" }, button("more", "More like this"), button("not", "Not this"));
+}
+
+const more = (hit) => (hit.more ? make("span", { class: "count", title: `${hit.more} more of the same` }, `+${hit.more}`) : null);
+
+function pictureCard(hit, picture) {
+  const open = make("button", { class: "open mat", type: "button", "data-act": "open", tabindex: -1, "aria-label": nameOf(hit) });
+  open.append(picture ?? thumbnail(hit.thumbnail));
+  const caption = make("p", { class: "caption", title: nameOf(hit) }, nameOf(hit), " ", more(hit));
+  return make("li", { class: "hit", "data-id": hit.id }, open, caption, labelList(hit.labels, 2, hit.why), why(hit), acts(hit));
+}
+
+function textCard(hit, picture) {
+  const open = make("button", { class: "open", type: "button", "data-act": "open", tabindex: -1 }, nameOf(hit));
+  const shown = hit.thumbnail ? make("div", { class: "mat" }, picture ?? thumbnail(hit.thumbnail)) : null;
+  const about = make("div", { class: "about" }, labelList(hit.labels, 4, hit.why), why(hit), acts(hit));
+  return make("li", { class: "hit text card", "data-id": hit.id }, shown, open, more(hit), about);
+}
+
+/** The card of a hit. `picture` is its picture where it is on the page already. */
+export function card(hit, modality, picture) {
+  return modality === "text" || !hit.thumbnail ? textCard(hit, picture) : pictureCard(hit, picture);
+}

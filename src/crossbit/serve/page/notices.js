@@ -1,0 +1,45 @@
+// What stands in the place of results: the start, nothing found, nothing that fits.
+
+import { make } from "./dom.js";
+
+const button = (said, onclick, style = "") => make("button", { class: `button ${style}`, type: "button", onclick }, said);
+
+const notice = (...children) => make("div", { class: "notice" }, ...children);
+
+/** Before a search. `labels` are some to begin with, `onWords(words)` searches for one. */
+export function start(items, labels, onWords) {
+  const chips = labels.map((name) => make("button", { class: "chip", type: "button", onclick: () => onWords(name) }, make("span", {}, name)));
+  const counted = items ? `${items.toLocaleString("en")} items. ` : "";
+  return notice(
+    make("h1", {}, "Find pictures by words, and words by pictures"),
+    make("p", { class: "muted" }, `${counted}Type a few words, or drop a picture anywhere.`),
+    labels.length ? make("div", { class: "chips", role: "group", "aria-label": "Words to begin with" }, ...chips) : null,
+  );
+}
+
+/** No hits at all. */
+export function none(hasFilter, onUnfilter) {
+  if (!hasFilter) return notice(make("h2", {}, "Nothing found"), make("p", { class: "muted" }, "Try other words, or a picture."));
+  return notice(
+    make("h2", {}, "Nothing found under this filter"),
+    make("div", { class: "actions" }, button("Remove the filter", onUnfilter, "first")),
+  );
+}
+
+/** Hits, of which none is likely to be what was meant. */
+export function unfit(query, count, onShow) {
+  return notice(
+    make("h2", {}, "Nothing here fits"),
+    make("p", { class: "muted" }, `Nothing in this collection is likely to be what “${query}” means.`),
+    make("div", { class: "actions" }, button(`Show the ${count} nearest anyway`, onShow)),
+  );
+}
+
+/** The picture of a search is no longer in this window. */
+export function lost(onChoose) {
+  return notice(
+    make("h2", {}, "The picture of this search is gone"),
+    make("p", { class: "muted" }, "A picture of your own stays in its window only, and is not kept. Choose it again."),
+    make("div", { class: "actions" }, button("Choose a picture", onChoose, "first")),
+  );
+}

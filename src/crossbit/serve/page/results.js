@@ -1,0 +1,95 @@
+// What stands below the field: the hits of the last answer, or a notice in their place.
+
+import { byId, make } from "./dom.js";
+import { announce } from "./live.js";
+import { lost, none, start, unfit } from "./notices.js";
+import { modalityName } from "./shows.js";
+
+const LIKELY = 0.5; // what is less likely to fit is not shown unasked
+
+const counted = (count) => count.toLocaleString("en");
+
+export class Results {
+  #place = byId("results");
+  #run = null;
+  #labels = [];
+  #anyway = ""; // the search whose hits are shown though none fits
+  hits = [];
+
+  /** `on` has onMore(), onUnfilter(), onWords(words). */
+  constructor(grid, on) {
+    this.grid = grid;
+    this.on = on;
+  }
+
+  /** What the run is, and labels to begin with. */
+  know(run, labels) {
+    this.#run = run;
+    this.#labels = labels;
+    if (this.#place.querySelector(".start")) this.begin(true);
+  }
+
+  /** Whether nothing was shown or waited for yet. */
+  get isUntouched() {
+    return !this.#place.hasAttribute("aria-busy");
+  }
+
+  /** Nothing is searched for; or for a picture that is no longer there. */
+  begin(empty) {
+    const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(() => byId("file").click());
+    if (empty) begun.classList.add("start");
+    this.#put([], "", begun);
+  }
+
+  /** A request is under way; what is shown stays, dimmed. */
+  wait() {
+    this.#place.setAttribute("aria-busy", "true");
+  }
+
+  /** It failed; `retries` says whether it will be asked again. */
+  stop(retries) {
+    if (!retries) this.#place.setAttribute("aria-busy", "false");
+    if (this.#place.querySelector(".start")) this.#put([], "");
+  }
+
+  show(answer, [search, modality, where, k]) {
+    const hits = answer.hits[modality] ?? [];
+    const isLow = answer.fits !== null && answer.fits < LIKELY && this.#anyway !== key(search);
+    notes(answer.notes);
+    if (!hits.length) this.#put([], "Nothing found.", none(Boolean(where), this.on.onUnfilter));
+    else if (isLow) this.#put([], "Nothing here fits.", unfit(answer.query, hits.length, () => this.#force(answer, search, modality, k)));
+    else this.#found(answer, hits, modality, k);
+  }
+
+  #force(answer, search, modality, k) {
+    this.#anyway = key(search);
+    this.#found(answer, answer.hits[modality], modality, k);
+    this.grid.enter();
+  }
+
+  #found(answer, hits, modality, k) {
+    const among = answer.exact ? "" : ", some nearer ones may be missing";
+    const what = modalityName(modality).toLowerCase();
+    this.#put(hits, `The ${counted(hits.length)} nearest of ${counted(answer.compared)} ${what}${among}`);
+    this.grid.show(hits, modality);
+    if (hits.length === k) this.#place.append(this.#more());
+  }
+
+  #more() {
+    return make("p", { class: "further" }, make("button", { class: "button", type: "button", onclick: this.on.onMore }, "Show more"));
+  }
+
+  #put(hits, said, ...content) {
+    this.hits = hits;
+    this.#place.setAttribute("aria-busy", "false");
+    byId("status").textContent = said;
+    if (said) announce(said);
+    if (!hits.length) this.#place.replaceChildren(...content);
+  }
+}
+
+const key = (search) => JSON.stringify([search.q.trim(), search.item, search.picture, search.not]);
+
+function notes(lines) {
+  byId("notes").replaceChildren(...lines.map((line) => make("li", {}, line)));
+}
