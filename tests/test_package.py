@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Callable
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REQUIRED = [Requirement(line) for line in PROJECT["dependencies"]]
 LINES = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+SERVE = [Requirement(line) for line in PROJECT["optional-dependencies"]["serve"]]  # what one package alone imports
 EXTRA = [Requirement(line) for line in LINES if not line.startswith("crossbit[")]  # an extra may hold another one
 
 
@@ -57,19 +59,27 @@ def test_pins_are_for_any_machine() -> None:
 
 @pytest.mark.slow
 def test_every_imported_library_is_required() -> None:
-    imported = set()
-    for path in (ROOT / "src").rglob("*.py"):
+    served, others = imported(lambda path: "serve" in path.parts), imported(lambda path: "serve" not in path.parts)
+    assert not_required(others, REQUIRED) == set()
+    assert not_required(served, REQUIRED + SERVE) == set()
+
+
+def imported(chosen: Callable[[Path], bool]) -> set[str]:
+    """What the chosen modules import from elsewhere."""
+    found = set()
+    for path in filter(chosen, (ROOT / "src").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
+                found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                imported.add(node.module.split(".")[0])
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def not_required(names: set[str], requirements: list[Requirement]) -> set[str]:
     homes = packages_distributions()
-    required = {canonicalize_name(requirement.name) for requirement in REQUIRED} | {"crossbit"}
-    foreign = imported - set(sys.stdlib_module_names)
-    assert {
-        name for name in foreign if not required & {canonicalize_name(home) for home in homes.get(name, [])}
-    } == set()
+    required = {canonicalize_name(requirement.name) for requirement in requirements} | {"crossbit"}
+    return {name for name in names if not required & {canonicalize_name(home) for home in homes.get(name, [])}}
 
 
 def test_public_names_agree() -> None:

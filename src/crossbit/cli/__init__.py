@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from crossbit.cli import add, audit, bench, data, demo, evaluate, features, methods, search, train
+from crossbit.cli import add, audit, bench, data, demo, evaluate, features, methods, search, serve, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
 
@@ -45,6 +45,7 @@ app.command()(search.encode)
 app.command()(search.index)
 app.command()(add.add)
 app.command()(search.search)
+app.command()(serve.serve)
 app.command()(methods.methods)
 app.command()(features.features)
 

@@ -1,0 +1,64 @@
+"""`crossbit serve`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crossbit.cli.output import say
+from crossbit.cli.train import Run
+from crossbit.errors import UserError
+from crossbit.storage.lines import read_text
+
+TOKEN = "CROSSBIT_TOKEN"
+NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+
+
+def serve(
+    run: Run,
+    host: Annotated[str, typer.Option(help="Where it listens. One that others can reach needs a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help=f"Holds the token of who may write. {TOKEN} of the environment, if not given."
+        ),
+    ] = None,
+    public_host: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name by which a proxy in front of it is reached.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that answer; each holds the index in memory.")] = 1,
+) -> None:
+    """Serve searches, pictures and pages to a browser, until Ctrl-C.
+
+    What is added to the index meanwhile, and a new run in the same folder, are taken over without a pause.
+
+    \b
+    Examples:
+      crossbit serve run
+      crossbit serve run --host 0.0.0.0 --token-file token.txt
+    """
+    _check_installed()
+    from crossbit.serve import Settings
+    from crossbit.serve import run as run_service
+
+    settings = Settings(host, port, _token(token_file), public_host, workers)
+    run_service(run, settings, lambda address: say(f"{run} is served at {address} (Ctrl-C ends it)"))
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise UserError(f'a service needs {", ".join(missing)}; type: pip install "crossbit[serve]"')
+
+
+def _token(file: Path | None) -> str | None:
+    """The token, from a file or the environment."""
+    token = os.environ.get(TOKEN, "") if file is None else read_text(file)
+    if file is not None and not token.strip():
+        raise UserError(f"{file} is empty; put a long random word into it")
+    return token.strip() or None

@@ -1,0 +1,50 @@
+"""The columns of an index for the chips of a page: what they hold, and the filter that takes each value."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from crossbit.index.local import LocalIndex
+from crossbit.index.statements import quoted
+from crossbit.search.searcher import Searcher
+
+OWN = ("row", "caption", "path", "group")  # what items say beside the columns of the user's table
+LABELS = ("labels", "label")
+SHOWN = 12  # values of a column
+LOOKED_AT = 20_000  # items
+
+
+def columns_of(search: Searcher) -> list[dict[str, Any]]:
+    """The columns with their most frequent values: labels first; counted among the first 20,000 items."""
+    index = search._open(search.model.modalities[0]).index
+    items = _some_items(index)
+    names = dict.fromkeys(name for item in items for name in item if name not in OWN)
+    ordered = sorted(names, key=lambda name: name not in LABELS)  # stable
+    return [column for name in ordered if (column := _column(name, [item.get(name) for item in items]))]
+
+
+def _some_items(index: LocalIndex) -> list[dict[str, Any]]:
+    return list(index.items(index.keys()[:LOOKED_AT]).values())
+
+
+def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
+    """A column; None where each value is another, as a title's."""
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    held = [one for one in flat if one is not None and not (isinstance(one, float) and math.isnan(one))]
+    counts = Counter(held)
+    if not counts or (len(counts) > SHOWN and len(counts) > len(held) / 2):
+        return None
+    many = any(isinstance(value, list) for value in values)
+    kind = "labels" if name in LABELS else "number" if not isinstance(held[0], str) else "text"
+    shown = [
+        {"value": str(value), "count": count, "where": _where(name, value, many)}
+        for value, count in counts.most_common(SHOWN)
+    ]
+    return {"name": name, "kind": kind, "values": shown}
+
+
+def _where(name: str, value: Any, many: bool) -> str:
+    literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value).lower()
+    return f"list_contains({quoted(name)}, {literal})" if many else f"{quoted(name)} = {literal}"

@@ -1,0 +1,154 @@
+"""The search that answers now, and the next one, which takes its place between two requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from crossbit.errors import UserError
+from crossbit.model import Model, load_model
+from crossbit.runs.folder import RunFolder
+from crossbit.search.searcher import Searcher
+from crossbit.serve.columns import columns_of
+from crossbit.serve.snapshots import Snapshots
+
+Stamp = tuple[tuple[int, int, int], ...]
+
+
+@dataclass
+class Generation:
+    """One state of the run and its index, open until its last request is done.
+
+    Attributes:
+        number: 1, 2, ...
+        search: the open search.
+        folder: where its index is.
+        columns: as `columns_of` gives them.
+    """
+
+    number: int
+    search: Searcher
+    folder: Path
+    columns: list[dict[str, object]]
+    users: int = field(default=0)
+
+    @property
+    def items(self) -> int:
+        """How many items there are."""
+        return max(self.search._open(modality).size for modality in self.search.model.modalities)
+
+
+class Generations:
+    """The generations of a run; `use` gives the present one to a request.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        UserError: no run or no index there.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        if not run.index.is_dir():
+            run.config  # noqa: B018 (refuses what is no run)
+            raise UserError(f"{run} has no index at {run.index}; make it with: crossbit index {run}")
+        self._snapshots = Snapshots(run.path)
+        self._lock, self._opening = Lock(), Lock()
+        self._stamps = (_model_stamp(run), _index_stamp(run))
+        self._now = self._opened(load_model(run))
+
+    @property
+    def now(self) -> Generation:
+        """The present one, for a glance; `use` it for more."""
+        return self._now
+
+    @contextmanager
+    def use(self) -> Iterator[Generation]:
+        """The present one, kept open meanwhile."""
+        with self._lock:
+            mine = self._now
+            mine.users += 1
+        try:
+            yield mine
+        except UserError as error:
+            raise UserError(str(error).replace(str(mine.folder), "the index")) from error  # no path of this machine
+        finally:
+            with self._lock:
+                mine.users -= 1
+                done = mine.users == 0 and mine is not self._now
+            if done:
+                self._close(mine)
+
+    def refresh(self) -> bool:
+        """Take over a new run or index, where there is one; whether there was.
+
+        Raises:
+            UserError: what is there cannot be used; the present one goes on answering.
+        """
+        with self._opening:
+            stamps = (_model_stamp(self.run), _index_stamp(self.run))
+            if stamps == self._stamps or () in stamps:  # the same, or half replaced
+                return False
+            model = self._now.search.model if stamps[0] == self._stamps[0] else load_model(self.run)
+            self._stamps = stamps  # what cannot be used is tried once
+            self._take_over(self._opened(model))
+            return True
+
+    def close(self) -> None:
+        """Close all; requests must be done by then."""
+        self._now.search.close()
+        self._snapshots.close()
+
+    def _take_over(self, new: Generation) -> None:
+        with self._lock:
+            old, self._now = self._now, new
+            done = old.users == 0
+        if done:
+            self._close(old)
+
+    def _opened(self, model: Model) -> Generation:
+        folder = self._snapshots.take(self.run.index)
+        try:
+            search = Searcher(model, folder)
+            search.open_all()
+            _search_once(search)
+            number = self._now.number + 1 if hasattr(self, "_now") else 1
+            return Generation(number, search, folder, columns_of(search))
+        except BaseException:
+            self._snapshots.drop(folder)
+            raise
+
+    def _close(self, old: Generation) -> None:
+        old.search.close()
+        self._snapshots.drop(old.folder)
+
+
+def _search_once(search: Searcher) -> None:
+    """So that the first request waits for no compiled code and no page of a file."""
+    index = search._open(search.model.modalities[0]).index
+    for id_, item in index.items(index.keys()[:1]).items():
+        search(item=id_, k=1)
+        with suppress(UserError):  # a model that reads no words
+            search(str((item or {}).get("caption") or "a"), k=1)
+
+
+def _model_stamp(run: RunFolder) -> Stamp:
+    return _stamp([run.config_file, run.weights_file, run.featurisers_file])
+
+
+def _index_stamp(run: RunFolder) -> Stamp:
+    return _stamp(sorted(run.index.glob("*.index")))
+
+
+def _stamp(files: list[Path]) -> Stamp:
+    """Tells whether files are others than before; empty where one is not there."""
+    try:
+        found = [os.stat(file) for file in files]
+    except FileNotFoundError:
+        return ()
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)

@@ -1,0 +1,69 @@
+"""`/api/items/{id}` with its picture and thumbnail."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path
+from starlette.responses import Response
+
+from crossbit.search.results import SearchHit
+from crossbit.serve import forms
+from crossbit.serve.asked import id_of
+from crossbit.serve.items import about, item_of
+from crossbit.serve.pictures import thumbnail, whole
+from crossbit.serve.replies import json_reply, tagged
+from crossbit.serve.state import State
+
+DAY = 86_400  # seconds
+Id = Annotated[str, Path(pattern=forms.ID)]
+Known = Annotated[str | None, Header()]
+
+
+def router(state: State) -> APIRouter:
+    """What the index holds about an id, and its picture."""
+    routes = APIRouter(prefix="/api/items", responses=forms.ERRORS)
+
+    @routes.get("/{id}", responses={200: {"model": forms.WholeItem}})
+    async def item(id: Id) -> Response:
+        """An item."""
+        return json_reply(await state.work.do(_told, state, id_of(id)))
+
+    @routes.get("/{id}/picture", response_class=Response, responses=_pictures("image/png", "image/jpeg", "image/gif"))
+    async def picture(id: Id, if_none_match: Known = None) -> Response:
+        """The picture of an item, whole."""
+        content, kind = await state.drawing.do(_whole, state, id_of(id))
+        return tagged(content, kind, if_none_match, 0)
+
+    @routes.get("/{id}/thumbnail", response_class=Response, responses=_pictures("image/webp"))
+    async def small(id: Id, if_none_match: Known = None) -> Response:
+        """The picture of an item, 192 pixels at most."""
+        return tagged(await state.drawing.do(_small, state, id_of(id)), "image/webp", if_none_match, DAY)
+
+    return routes
+
+
+def _pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"content": dict.fromkeys(kinds, binary)}, 304: {"description": "The asker has it."}}
+
+
+def _item(state: State, id: int) -> SearchHit:
+    with state.generations.use() as generation:
+        return item_of(generation, id)
+
+
+def _told(state: State, id: int) -> dict[str, Any]:
+    item = _item(state, id)
+    path = item.item.get("path")
+    return {**about(item, state.pictures), "path": None if path is None else str(path)}
+
+
+def _whole(state: State, id: int) -> tuple[bytes, str]:
+    return whole(state.pictures.of(_item(state, id).item, state.settings.request_seconds / 2))
+
+
+def _small(state: State, id: int) -> bytes:
+    item = _item(state, id).item
+    key = (item.get("path"), item.get("row"))
+    return state.thumbnails.of(key, lambda: thumbnail(state.pictures.of(item, state.settings.request_seconds / 2)))

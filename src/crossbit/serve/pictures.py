@@ -1,0 +1,157 @@
+"""The pictures of items, found by what the index says and never by a path of a request; and small ones of them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
+from crossbit.serve.replies import Refused
+from crossbit.storage.picture_files import PictureFiles
+from crossbit.storage.pictures import read_picture
+
+ADDED = "added"  # the folder in a run, and the first part of the paths, of pictures that came through the service
+SIDE = 192  # pixels of a thumbnail, at most
+SHOWN = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}  # by how a file begins
+LARGEST = 30_000_000  # bytes of a file that is sent as it is
+
+log = logging.getLogger("crossbit.serve")
+
+
+class Pictures:
+    """The pictures of a run's data, which are read in the background, and of what was added."""
+
+    def __init__(self, run: RunFolder, can_show: bool) -> None:
+        self.run, self.can_show = run, can_show
+        self._data: Future[PairedData | None] = Future()
+        self._rows: dict[str, int] = {}
+        threading.Thread(target=self._read, daemon=True, name="crossbit-data").start()
+
+    def is_there(self, item: Mapping[str, Any]) -> bool:
+        """Whether an item may have a picture; what the data hold is known once they are read."""
+        path = item.get("path")
+        if isinstance(path, str) and path.startswith(f"{ADDED}/"):
+            return True
+        if not self.can_show or (path is None and item.get("row") is None):
+            return False
+        return not self._data.done() or self._row(item) is not None
+
+    def of(self, item: Mapping[str, Any], seconds: float) -> str | np.ndarray:
+        """The file, or uint8 (h, w, 3), of an item's picture.
+
+        Raises:
+            Refused: 404 where there is none, 503 while the data are read.
+        """
+        path = item.get("path")
+        if isinstance(path, str) and path.startswith(f"{ADDED}/"):
+            return str(self.run.path / ADDED / Path(path).name)
+        try:
+            data = self._data.result(timeout=seconds)
+        except TimeoutError:
+            raise Refused(503, "the pictures are still being read; try again", {"Retry-After": "2"}) from None
+        row = self._row(item)
+        if data is None or row is None:
+            raise Refused(404, "this item has no picture")
+        rows: Any = data[_pictures_of(data)]
+        return str(rows[row]) if isinstance(rows, PictureFiles) else np.asarray(rows[row])
+
+    @property
+    def data(self) -> PairedData | None:
+        """The run's data, where they have been read and could be."""
+        return self._data.result() if self._data.done() else None
+
+    def _row(self, item: Mapping[str, Any]) -> int | None:
+        data, path = self.data, item.get("path")
+        if data is None or not _pictures_of(data):
+            return None
+        row = item.get("row") if path is None else self._rows.get(str(path))
+        return row if isinstance(row, int) and 0 <= row < data.n else None
+
+    def _read(self) -> None:
+        data = None
+        try:
+            data = _data_of(self.run) if self.can_show else None
+            if data is not None and data.path is not None:
+                self._rows = {path: row for row, path in enumerate(data.path.tolist())}
+        except UserError as error:
+            log.warning("no pictures are shown: %s", error)
+        except Exception:
+            log.exception("no pictures are shown: the run's data could not be read")
+        finally:
+            self._data.set_result(data)
+
+
+class Thumbnails:
+    """Small pictures by their items' ids, the last used of them in memory.
+
+    Args:
+        limit: bytes of all that are kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.held = limit, 0
+        self._kept: OrderedDict[Any, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, key: Any, make: Callable[[], bytes]) -> bytes:
+        """The picture under a key, made where it is not kept."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = make()
+        with self._lock:
+            self.held += len(made) - len(self._kept.pop(key, b""))
+            self._kept[key] = made
+            while self.held > self.limit:
+                self.held -= len(self._kept.popitem(last=False)[1])
+        return made
+
+
+def thumbnail(picture: str | np.ndarray) -> bytes:
+    """A picture as a WebP of at most 192 pixels; raises what `read_picture` raises."""
+    image = Image.fromarray(read_picture(picture))
+    image.thumbnail((SIDE, SIDE))
+    return _encoded(image, "WEBP")
+
+
+def whole(picture: str | np.ndarray) -> tuple[bytes, str]:
+    """A picture and what it is: the bytes of its file, where every browser can show them."""
+    if isinstance(picture, str):
+        try:
+            with open(picture, "rb") as file:
+                content = file.read(LARGEST + 1)
+        except OSError:
+            raise Refused(404, "the file of this picture is gone") from None
+        kind = next((kind for start, kind in SHOWN.items() if content.startswith(start)), None)
+        if kind and len(content) <= LARGEST:
+            return content, kind
+    return _encoded(Image.fromarray(read_picture(picture)), "PNG"), "image/png"
+
+
+def _data_of(run: RunFolder) -> PairedData:
+    """The run's data: as they are now where items are found by their paths, else those that it was trained on."""
+    data = run.load(str(run.config["data"]))
+    return data if data.path is not None else run.data(data)
+
+
+def _encoded(image: Image.Image, form: str) -> bytes:
+    held = io.BytesIO()
+    image.save(held, form)
+    return held.getvalue()
+
+
+def _pictures_of(data: PairedData) -> str:
+    """The modality that holds pictures; empty where none does."""
+    return next((name for name in data.modalities if data.kind(name) == "pictures"), "")

@@ -1,0 +1,65 @@
+"""`/api/run`: what there is to say of the run."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from crossbit.errors import UserError
+from crossbit.serve import forms
+from crossbit.serve.replies import json_reply
+from crossbit.serve.state import State
+from crossbit.storage.files import read_json
+
+
+def router(state: State) -> APIRouter:
+    """The run that is served."""
+    routes = APIRouter(prefix="/api", responses=forms.ERRORS)
+
+    @routes.get("/run", responses={200: {"model": forms.Run}})
+    async def run() -> Response:
+        """The run: its method, figures with their protocol, history, and the noise that was found."""
+        return json_reply(await state.work.do(_told, state))
+
+    return routes
+
+
+def _told(state: State) -> dict[str, Any]:
+    with state.generations.use() as generation:
+        model = generation.search.model
+        config = model.config
+        return {
+            "run": state.run.path.resolve().name,
+            "method": model.method,
+            "bits": model.bits,
+            "data": str(config["data"]).rstrip("/").rsplit("/", 1)[-1],  # a name, not a path of this machine
+            "figures": _figures(state),
+            "history": model.history,
+            "noise": [] if config.get("noise") is None else [f"the labels were made wrong: {config['noise']}"],
+            "items": generation.items,
+            "modalities": model.modalities,
+            "features": {name: featuriser.name for name, featuriser in model.featurisers.items()},
+            "classes": [str(name) for name in config.get("label_names") or []],
+        }
+
+
+def _figures(state: State) -> list[dict[str, Any]]:
+    """Those of held-out queries, which stand in report.json; none where it is not there."""
+    with suppress(UserError, KeyError, TypeError):
+        report = read_json(state.run.report_file)
+        held, asks = report["held_out"], report.get("questions") or {}
+        return [
+            {
+                "name": name,
+                "asks": str(asks.get(name, {}).get("asks", "")),
+                "value": value,
+                "floor": held["floor"].get(name, {}),
+                "chance": held["chance"].get(name, {}),
+                "protocol": str(held["protocol"]),
+            }
+            for name, value in held["run"].items()
+        ]
+    return []

@@ -1,0 +1,100 @@
+"""The service as a process, or as several that share an address."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from crossbit.errors import UserError
+from crossbit.serve.app import create_app
+from crossbit.serve.logs import start_logging
+from crossbit.serve.metrics import SHARED
+from crossbit.serve.protocol import patient_for
+from crossbit.serve.settings import Settings
+
+GRACE = 10  # seconds that requests have to end after SIGTERM
+IDLE = 15  # seconds that a connection may wait between two requests
+
+
+def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], Any] = lambda address: None) -> None:
+    """Serve a run until SIGTERM or SIGINT.
+
+    Args:
+        run: the run's folder.
+        settings: see `Settings`.
+        ready: called with the address, once it can be reached.
+
+    Raises:
+        UserError: no run or no index there; an address that cannot be taken.
+    """
+    listening = _listen(settings.host, settings.port)
+    address = _address(settings.host, listening.getsockname()[1])
+    if settings.workers > 1:
+        return _several(os.fspath(run), settings, listening, lambda: ready(address))
+    app = create_app(run, settings)
+    start_logging()
+    ready(address)
+    uvicorn.Server(_config(app, settings)).run([listening])
+
+
+def _several(run: str, settings: Settings, listening: socket.socket, ready: Callable[[], Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="crossbit-metrics-") as folder:
+        os.environ[SHARED] = folder  # before a worker imports what reads it
+        config = _config(Worker(run, settings), settings, factory=True)
+        ready()
+        Multiprocess(config, [listening]).run()
+
+
+class Worker:
+    """Makes the application in a process of its own."""
+
+    def __init__(self, run: str, settings: Settings) -> None:
+        self.run, self.settings = run, settings
+
+    def __call__(self) -> Any:
+        """The application."""
+        start_logging()
+        return create_app(self.run, self.settings)
+
+
+def _config(app: Any, settings: Settings, factory: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=settings.workers,
+        http=patient_for(settings.request_seconds, settings.connections),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=GRACE,
+        h11_max_incomplete_event_size=16_384,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)
+        listening.set_inheritable(True)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot listen at {host}, port {port}: {why}; take another --port or --host") from error
+    return listening
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
