@@ -36,6 +36,7 @@ from crossbit.posterior.sharing import share_probability
 from crossbit.posterior.words import in_words, summary
 
 FEWEST, MOST = 50, 150  # steps of a pass over the rows
+SURE = 0.9  # probability that a pair is right from which it teaches which one is the own
 SOFT, SHARP = 2.0, 1 / 0.07  # scale of the cosines: what partners have in common, and which one is the own (InfoNCE)
 SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below, pairs say nothing; above, all they can
 REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
@@ -132,6 +133,21 @@ def partner_loss(u: Tensor, v: Tensor, weight: Tensor, *, scale: float = 2.0) ->
     own = torch.arange(len(u), device=u.device)
     both = F.cross_entropy(logits, own, reduction="none") + F.cross_entropy(logits.t(), own, reduction="none")
     return (weight * both).sum() / weight.sum().clamp(min=1)
+
+
+def own_loss(u: Tensor, v: Tensor, right: Tensor) -> Tensor:
+    """The sharp partner loss of the pairs that are surely right, times their share of the batch.
+
+    It sets rows of one kind apart, and wrong partners do not hold them together: so it counts less with fewer pairs
+    that are sure, and doubtful ones are no negatives either.
+
+    >>> u, v = torch.eye(3), torch.eye(3)[[0, 1, 1]]
+    >>> own_loss(u, v, torch.tensor([1.0, 1.0, 0.4])) == 2 / 3 * partner_loss(u[:2], v[:2], torch.ones(2), scale=SHARP)
+    tensor(True)
+    """
+    sure = right > SURE
+    loss = partner_loss(u[sure], v[sure], right.new_ones(int(sure.sum())), scale=SHARP)
+    return loss * sure.float().mean()
 
 
 def kin_loss(outputs: Mapping[str, Tensor], z: Tensor) -> Tensor:
@@ -461,12 +477,13 @@ class Look(Method):
         total = next(iter(outputs.values())).new_zeros(())
         sharp = float(self.buffers.get("partners", 0.0))
         if alone:  # with a space shared by the modalities they are not all there is to learn from
-            losses = [(sharp if "kin_map_" + pairs[0][0] in self.buffers else 1.0, SHARP)]
+            sharp, soft = (sharp if "kin_map_" + pairs[0][0] in self.buffers else 1.0), 0.0
         else:
-            losses = [(s.contrast, SOFT), (sharp, SHARP)]
-        for weight, scale in losses:
-            for a, b in pairs if weight > 0 else ():
-                total = total + weight / len(pairs) * partner_loss(outputs[a], outputs[b], right, scale=scale)
+            soft = s.contrast
+        for a, b in pairs if soft > 0 else ():
+            total = total + soft / len(pairs) * partner_loss(outputs[a], outputs[b], right, scale=SOFT)
+        for a, b in pairs if sharp > 0 else ():
+            total = total + sharp / len(pairs) * own_loss(outputs[a], outputs[b], right)
         if s.quantise > 0:
             total = total + s.quantise * torch.stack([(u.abs() - 1).square().mean() for u in outputs.values()]).sum()
         if not alone and known.any():
