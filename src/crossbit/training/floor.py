@@ -69,5 +69,6 @@ def _components(rows: np.ndarray) -> np.ndarray:
     most = min(WIDEST, len(rows) - 1)
     if rows.shape[1] <= most:
         return np.eye(rows.shape[1], dtype=rows.dtype)
-    components: np.ndarray = PCA(most, svd_solver="randomized", random_state=0).fit(rows).components_
+    solver = "covariance_eigh" if rows.shape[1] <= 2 * most else "randomized"  # exact, and the faster of the two there
+    components: np.ndarray = PCA(most, svd_solver=solver, random_state=0).fit(rows).components_
     return np.ascontiguousarray(components.T.astype(rows.dtype))
