@@ -19,6 +19,7 @@ import crossbit.audit as audits
 from crossbit.audit import COLUMNS, Audit, audit_run
 from crossbit.audit.kept import kept_posterior
 from crossbit.audit.neighbours import count_neighbours
+from crossbit.audit.neighbours import nearest as nearest_rows
 from crossbit.audit.seen import read_seen
 from crossbit.data import PairedData, load_data
 from crossbit.data.neutral import save_neutral
@@ -272,7 +273,7 @@ def test_near_duplicates_are_no_neighbours_of_each_other() -> None:
     x, label, groups = rng.normal(size=(40, 2)), rng.integers(2, size=(40, 3)), rng.integers(12, size=40)
     label[:4] = 0
     rows = np.arange(20)
-    found = count_neighbours(x, label, rows, groups)
+    found = count_neighbours(nearest_rows(x, np.flatnonzero(label.any(1)), rows, groups), label)
     for row in rows:
         others = [r for r in range(40) if groups[r] != groups[row] and label[r].any()]
         near = nearest(x, row, others)
@@ -281,7 +282,8 @@ def test_near_duplicates_are_no_neighbours_of_each_other() -> None:
 
 
 def test_fewer_neighbours_than_ten_are_all_counted() -> None:
-    found = count_neighbours(np.arange(4.0)[:, None], np.eye(2)[[0, 1, 1, 0]], np.arange(4))
+    near = nearest_rows(np.arange(4.0)[:, None], np.arange(4), np.arange(4))
+    found = count_neighbours(near, np.eye(2)[[0, 1, 1, 0]])
     assert found.of.tolist() == [3] * 4 and found.carry.tolist() == [[1, 2], [2, 1], [2, 1], [1, 2]]
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.audit.entries import WORTH, Judged, SuspectRow, rank
+from crossbit.audit.entries import WORTH, SuspectRow, rank
+from crossbit.audit.judged import Judged
 from crossbit.audit.kept import kept_posterior
 from crossbit.audit.seen import Seen, read_seen
 from crossbit.audit.sheet import build_sheet

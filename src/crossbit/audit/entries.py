@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from crossbit.audit.alike import Neighbour, heaviest, regression
-from crossbit.audit.families import families, together
-from crossbit.audit.neighbours import Counts, count_neighbours, label_reason, pair_reason
-from crossbit.audit.seen import Seen
-from crossbit.posterior import Posterior
-from crossbit.posterior.smoother import Smoother
+from crossbit.audit.alike import Neighbour
+from crossbit.audit.families import together
+from crossbit.audit.judged import Judged, item_of
+from crossbit.audit.neighbours import Counts, label_reason, pair_reason
 
-TINY = 1e-12  # probabilities are kept this far from 0 and 1 before their odds are taken
 WORTH = 0.1  # probability from which a row is worth a look, and has its reason told
 
 
@@ -71,100 +65,19 @@ class SuspectRow:
         return self.probability is not None and (self.probability >= WORTH or bool(self.wrong or self.missing))
 
 
-@dataclass
-class Judged:
-    """The posterior of what a run saw, and what is made of it."""
-
-    seen: Seen
-    posterior: Posterior
-    alike: np.ndarray | None  # groups that are not counted as each other's neighbours
-    p: np.ndarray = field(init=False)  # (n, c)
-    wrong_pair: np.ndarray = field(init=False)  # (n,)
-    family: np.ndarray = field(init=False)  # (n,)
-
-    def __post_init__(self) -> None:
-        self.p = self.posterior.labels.cpu().numpy()
-        right = self.posterior.right
-        self.wrong_pair = np.zeros(len(self.p)) if right is None else 1 - right.cpu().numpy()
-        view = self.seen.view
-        self.family = families({m: x.numpy() for m, x in view.features.items()}, view.groups)
-
-    @property
-    def witnesses(self) -> dict[str | None, tuple[np.ndarray, np.ndarray]]:
-        """Each label array there is, (n, c), and the probability (n,) that it is wrong, by the modalities it is of."""
-        corrupted, labels = self.posterior.corrupted, self.seen.view.labels
-        alike: dict[int, list[str]] = {}
-        for modality, wrong in corrupted.items():
-            alike.setdefault(id(wrong), []).append(modality)
-        found = {
-            ", ".join(ms) if len(alike) > 1 else None: (labels[ms[0]].numpy(), corrupted[ms[0]].cpu().numpy())
-            for ms in alike.values()
-        }
-        return found
-
-    def counts(self, rows: np.ndarray) -> dict[str, Counts]:
-        """What the neighbours of these rows carry, by modality."""
-        view = self.seen.view
-        return {
-            modality: count_neighbours(x.numpy(), view.labels[modality].numpy(), rows, self.alike)
-            for modality, x in view.features.items()
-        }
-
-    def evidence(self, modality: str | None, corrupted: np.ndarray) -> np.ndarray:
-        """Log-odds (n,) that the labels of these modalities are wrong."""
-        held = self.posterior.evidence
-        if held:
-            return (
-                next(iter(held.values()) if modality is None else iter([held[modality.split(", ")[0]]])).cpu().numpy()
-            )
-        p = np.clip(corrupted, TINY, 1 - TINY)
-        return np.log(p / (1 - p))
-
-    def neighbours(self, positions: np.ndarray) -> list[list[Neighbour]]:
-        """Of each of these positions the rows that weigh most."""
-        smoother = self.smoother if len(positions) else None
-        if smoother is None:
-            return [[] for _ in positions]
-        view = self.seen.view
-        observed = view.observed().numpy() > 0
-        near, weight = heaviest(smoother, view.features, np.flatnonzero(observed.any(1)), positions, self.family)
-        return [
-            [self._neighbour(other, observed[other], value) for other, value in zip(*one, strict=True) if other >= 0]
-            for one in zip(near, weight, strict=True)
-        ]
-
-    @cached_property
-    def smoother(self) -> Smoother | None:
-        """The regression that predicted the labels; None where too few rows have any."""
-        kernel, ridge, view = self.posterior.kernel, self.posterior.ridge, self.seen.view
-        if kernel is None or ridge is None:
-            return None
-        labels = view.observed()
-        labelled = labels.any(1)
-        own = {modality: view.features[modality][labelled] for modality in kernel.weights}
-        groups = None if self.alike is None else torch.from_numpy(self.alike)[labelled]
-        return regression(own, labels[labelled], kernel, ridge, groups, view.random_seed(1))
-
-    def _neighbour(self, position: int, observed: np.ndarray, weight: float) -> Neighbour:
-        item = _item(self.seen, None, position)
-        row = int(self.seen.view.rows[position])
-        labels = [self.seen.names[c] for c in np.flatnonzero(observed)]
-        return Neighbour(row, item["caption"] or item["path"] or f"row {row}", labels, float(weight))
-
-
 def rank(judged: Judged) -> list[SuspectRow]:
     """All labelled rows, the likeliest wrong first; then rows without labels whose pair is worth a look."""
     entries: list[SuspectRow] = []
     for modality, (observed, corrupted) in judged.witnesses.items():
         labelled = np.flatnonzero(observed.any(1))
-        entries += _entries(judged, modality, observed, corrupted, labelled)
+        entries += entries_of(judged, modality, observed, corrupted, labelled)
     entries = _together(entries)
     labelled = judged.seen.view.observed().any(1).numpy()
     others = np.flatnonzero(~labelled & (judged.wrong_pair >= WORTH))
     nothing = np.zeros_like(judged.p)
-    more = _entries(judged, None, nothing, np.full(len(nothing), np.nan), others)
+    more = entries_of(judged, None, nothing, np.full(len(nothing), np.nan), others)
     entries += sorted(more, key=lambda e: (-e.wrong_pair, e.row))
-    return [dataclasses.replace(entry, rank=number) for number, entry in enumerate(entries, start=1)]
+    return [replace(entry, rank=number) for number, entry in enumerate(entries, start=1)]
 
 
 def _together(entries: list[SuspectRow]) -> list[SuspectRow]:
@@ -176,11 +89,11 @@ def _together(entries: list[SuspectRow]) -> list[SuspectRow]:
     first: dict[int, int] = {}
     for number in order:
         first.setdefault(entries[number].family, entries[number].row)
-    ranked = [dataclasses.replace(entries[n], family=first[entries[n].family]) for n in order]
-    return ranked + [dataclasses.replace(entries[n], family=entries[n].row) for n in others]
+    ranked = [replace(entries[n], family=first[entries[n].family]) for n in order]
+    return ranked + [replace(entries[n], family=entries[n].row) for n in others]
 
 
-def _entries(
+def entries_of(
     judged: Judged, modality: str | None, observed: np.ndarray, corrupted: np.ndarray, rows: np.ndarray
 ) -> Iterator[SuspectRow]:
     """Entries of these positions, which have these labels (n, c), wrong with these probabilities (n,)."""
@@ -211,7 +124,7 @@ def _entries(
             pair_reason=why,
             partner=int(judged.seen.partner[row]),
             neighbours=near[place[k]] if place[k] >= 0 else [],
-            **_item(judged.seen, modality, row),
+            **item_of(judged.seen, modality, row),
         )
 
 
@@ -242,23 +155,3 @@ def _reason(judged: Judged, counts: dict[str, Counts], place: int, p: np.ndarray
         carried = np.where(given, 0, sum(found.carry[place] for found in counts.values()))
         other = int(carried.argmax()) if carried.max() > 0 else None
     return label_reason(judged.seen.names, counts, place, least if wrong else None, other)
-
-
-def _item(seen: Seen, modality: str | None, position: int) -> dict[str, Any]:
-    """What the data say of a row, and whether the run's own noise changed its label."""
-    row, partner = int(seen.view.rows[position]), int(seen.partner[position])
-    changed = None
-    if "pair" in seen.changed:
-        changed = bool(seen.changed["pair"][row])
-    elif seen.changed:
-        whose = modality.split(", ") if modality else list(seen.changed)
-        first = seen.model.modalities[0]
-        changed = any(bool(seen.changed[m][row if m == first else partner]) for m in whose if m in seen.changed)
-    caption, path = seen.data.caption, seen.data.path
-    if caption is None:
-        caption = next((seen.data[m] for m in seen.model.modalities if seen.data.kind(m) == "words"), None)
-    return {
-        "injected": changed,
-        "caption": None if caption is None else str(caption[partner]),
-        "path": None if path is None else str(path[row]),
-    }

@@ -25,29 +25,26 @@ class Counts:
     carry: np.ndarray
 
 
-def count_neighbours(
-    features: np.ndarray, labels: np.ndarray, rows: np.ndarray, groups: np.ndarray | None = None, k: int = NEAREST
-) -> Counts:
-    """Count the labels of the k nearest labelled rows of each of `rows`, by Euclidean distance.
+def nearest(
+    features: np.ndarray, there: np.ndarray, rows: np.ndarray, groups: np.ndarray | None = None, k: int = NEAREST
+) -> np.ndarray:
+    """The k nearest of the rows `there` to each of `rows`, (q, k), by Euclidean distance; -1 where there are fewer.
 
     Args:
         features: (n, dim).
-        labels: (n, c) observed labels 0/1; rows of zeros are rows without labels, and nobody's neighbours.
+        there: row numbers.
         rows: (q,) row numbers.
         groups: (n,) near-duplicates by number, which are not counted for each other; None: a row is not its own
             neighbour, that is all.
         k: neighbours.
 
-    >>> x = np.array([[0.0], [1.0], [2.0], [9.0]])
-    >>> found = count_neighbours(x, np.eye(2)[[0, 1, 1, 0]], np.array([0]), k=2)
-    >>> found.of.tolist(), found.carry.tolist()
-    ([2], [[0, 2]])
+    >>> nearest(np.array([[0.0], [1.0], [2.0], [9.0]]), np.arange(3), np.array([0, 3]), k=2).tolist()
+    [[1, 2], [2, 1]]
     """
     numbers = np.arange(len(features)) if groups is None else groups
-    there = np.flatnonzero(labels.any(1))
     own = int(np.bincount(numbers[there]).max())  # the most neighbours that may have to be passed over
     search = NearestNeighbors(n_neighbors=min(len(there), k + own), algorithm="brute").fit(features[there])
-    of, carry = np.zeros(len(rows), np.int16), np.zeros((len(rows), labels.shape[1]), np.int16)
+    found = np.full((len(rows), k), -1)
     size = max(1, CELLS // (k + own))
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
@@ -55,11 +52,25 @@ def count_neighbours(
         other = numbers[near] != numbers[part, None]
         order = np.argsort(~other, axis=1, kind="stable")[:, :k]  # others first, the nearest before
         kept = np.take_along_axis(other, order, 1)
-        near = np.take_along_axis(near, order, 1)
-        of[start : start + size] = kept.sum(1)
-        for column in range(near.shape[1]):
-            carry[start : start + size] += (labels[near[:, column]] * kept[:, column, None]).astype(np.int16)
-    return Counts(of, carry)
+        found[start : start + size, : order.shape[1]] = np.where(kept, np.take_along_axis(near, order, 1), -1)
+    return found
+
+
+def count_neighbours(near: np.ndarray, labels: np.ndarray) -> Counts:
+    """Count the labels of neighbours.
+
+    Args:
+        near: (q, k) row numbers, -1 for none.
+        labels: (n, c) observed labels 0/1.
+
+    >>> found = count_neighbours(np.array([[1, 2, -1]]), np.eye(2)[[0, 1, 1]])
+    >>> found.of.tolist(), found.carry.tolist()
+    ([2], [[0, 2]])
+    """
+    carry = np.zeros((len(near), labels.shape[1]), np.int16)
+    for column in near.T:
+        carry += (labels[column] * (column >= 0)[:, None]).astype(np.int16)
+    return Counts((near >= 0).sum(1).astype(np.int16), carry)
 
 
 def label_reason(

@@ -45,7 +45,8 @@ def audit(
         ),
     ] = None,
     apply: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Decisions that the sheet saved; goes with --out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Decisions: of the sheet, or RUN/decisions.jsonl; goes with --out."),
     ] = None,
     accept_above: Annotated[
         float | None,
@@ -137,7 +138,7 @@ def _repair(found: Audit, apply: Path | None, above: float | None, out: Path) ->
     """Write corrected labels, and say what they are."""
     from crossbit.audit.decisions import read_decisions, repair, write_labels
 
-    made = repair(found, [] if apply is None else read_decisions(apply, found), above)
+    made = repair(found, [] if apply is None else read_decisions(apply, found, note), above)
     write_labels(found, made, out)
     if apply is not None:
         say("decisions: " + ", ".join(f"{many:,} {kind}" for kind, many in made.decided.items()))

@@ -47,6 +47,7 @@ class RunFolder:
         arrays_file: splits, observed labels, masks of injected noise.
         weights_file, featurisers_file, rows_file: the model; the weights are written last of all.
         history_file, report_file, audit_file: a line per epoch, the last evaluation, the last audit.
+        decisions_file: what a person decided about suspect labels; the one file that grows in place.
         checkpoint_file: the state of an unfinished training.
         index: the folder of the run's index.
 
@@ -64,6 +65,7 @@ class RunFolder:
         self.history_file = self.path / "history.jsonl"
         self.report_file = self.path / "report.json"
         self.audit_file = self.path / "audit.parquet"
+        self.decisions_file = self.path / "decisions.jsonl"
         self.checkpoint_file = self.path / "checkpoint" / "state.safetensors"
         self.index = self.path / "index"
 
@@ -164,13 +166,16 @@ class RunFolder:
     def copy_to(self, target: Path, *, without: Sequence[str] = (), **changes: Any) -> None:
         """A run folder with the same files, but those `without`, hidden ones and the index, and another config.json:
         this one with `changes`.
+        Decisions about labels are not copied either.
 
-        Files are linked where the disk can: none of them is ever changed in place, as those of an index are.
+        Files are linked where the disk can: none of them is ever changed in place, as those left out are.
         """
         beside = target.with_name(f".{target.name}.copy")
         for old in (beside, target):
             shutil.rmtree(old, ignore_errors=True)
-        left_out = shutil.ignore_patterns(self.config_file.name, self.index.name, ".*", *without)
+        left_out = shutil.ignore_patterns(
+            self.config_file.name, self.decisions_file.name, self.index.name, ".*", *without
+        )
         shutil.copytree(self.path, beside, copy_function=link_or_copy, ignore=left_out)
         write_json(RunFolder(beside).config_file, {**self.config, **changes})
         os.replace(beside, target)

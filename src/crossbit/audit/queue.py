@@ -1,0 +1,278 @@
+"""The queue: a person decides about labels one after another, and each decision counts at once.
+
+Rows come in the order of what a decision is expected to mend (`crossbit.audit.gains`). Labels that were decided about
+enter the posterior in closed form (`Posterior.relabel`), always from what the run saw, so that the same decisions give
+the same queue, whoever made them and however often the program was ended in between.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from crossbit.audit.acts import KINDS, Act, Decision
+from crossbit.audit.current import Current
+from crossbit.audit.decisions import check_labels_file, decided_labels, ending_of, write_table
+from crossbit.audit.gains import SURE, Gains
+from crossbit.audit.judged import Judged
+from crossbit.audit.log import DecisionLog
+from crossbit.audit.opening import judge_to_keep, labelled_only
+from crossbit.audit.seen import read_seen
+from crossbit.audit.shown import class_rows, classes, queue_rows, ranges
+from crossbit.data.relabelled import label_matrix
+from crossbit.data.types import PairedData
+from crossbit.errors import UserError, unknown
+from crossbit.posterior.words import in_words
+from crossbit.runs.folder import RunFolder
+
+ORDERS = ("gain", "evidence")
+READY = 1000  # rows whose neighbours are found before the first look
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a person says about a row.
+
+    Attributes:
+        row: its number in the data.
+        kind: "accept" what is proposed, "keep" what it has, or "other" labels.
+        labels: these others.
+        about: one label alone: "accept" and "keep" leave its other labels open. None: all of them.
+    """
+
+    row: int
+    kind: str
+    labels: Sequence[str] = ()
+    about: str | None = None
+
+
+class AuditQueue:
+    """Suspect labels of a run, ordered by what deciding mends; decisions are kept in `RUN/decisions.jsonl`.
+
+    It is for one thread at a time; several processes may hold the queue of one run.
+
+    Attributes:
+        seen: what the run saw, its labelled training rows.
+        log: the decisions.
+
+    >>> import tempfile
+    >>> from crossbit.training import train
+    >>> label = np.arange(60) % 2
+    >>> given = np.where(np.arange(60) == 20, 1 - label, label)  # row 20 has the wrong one
+    >>> x = np.eye(2, dtype=np.float32)[label] + np.sin(np.arange(120, dtype=np.float32)).reshape(60, 2) / 10
+    >>> rows = {"query": np.arange(8), "train": np.arange(8, 60), "retrieval": np.arange(8, 60)}
+    >>> data = PairedData("toy", {"image": x, "text": x}, label, rows, observed_label=given)
+    >>> run = Path(tempfile.mkdtemp()) / "run"
+    >>> _ = train(data, method="random", bits=8, out=run, progress=False)
+    >>> queue = AuditQueue.open(run, data)
+    >>> first = queue.view(top=1)["queue"][0]
+    >>> first["row"], first["given"], first["proposed"]
+    (20, ['1'], ['0'])
+    >>> queue.decide([Choice(20, "accept")])
+    >>> queue.view()["queue"], AuditQueue.open(run, data).decided
+    ([], 1)
+    """
+
+    def __init__(self, judged: Judged, log: DecisionLog) -> None:
+        self.seen, self.log = judged.seen, log
+        self._first = judged
+        self._current = Current(judged.seen, judged.posterior.single)
+        posterior = judged.posterior
+        self._words = in_words(posterior, self.seen.view.observed(), self.seen.names)
+        self._replay()
+
+    @classmethod
+    def open(
+        cls,
+        run: str | os.PathLike[str],
+        data: str | os.PathLike[str] | PairedData | None = None,
+        *,
+        progress: Callable[[str], Any] = lambda line: None,
+    ) -> AuditQueue:
+        """The queue of a run, with what was decided before; it takes seconds for 5,000 rows.
+
+        Args:
+            run: a run folder.
+            data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
+            progress: called with a line now and then, and with a note where a decision was half written.
+
+        Raises:
+            UserError: as `audit_run`; modalities that have labels of their own; too few labelled rows; decisions that
+                are about other data.
+        """
+        seen = read_seen(run, data, progress)
+        label_matrix(seen.data)  # refuses labels of each modality
+        seen = labelled_only(seen)
+        progress(f"estimating the labels of {len(seen.view):,} rows from one another")
+        judged = judge_to_keep(seen)
+        log = DecisionLog(RunFolder(seen.folder).decisions_file, progress)
+        queue = cls(judged, log)
+        progress("asking the neighbours of what looks wrong")
+        queue.view(READY)
+        return queue
+
+    # --- what a person sees -------------------------------------------------------------------------------------------
+
+    def view(self, top: int = 50, label: str | None = None, order: str = "gain") -> dict[str, Any]:
+        """Small JSON values: how far the work is, the classes, and the first rows.
+
+        Args:
+            top: how many rows.
+            label: all rows that have this label or may have it, in place of the queue.
+            order: of the queue, by "gain" or by "evidence".
+
+        Raises:
+            UserError: `top` below 0; an unknown label or order.
+        """
+        if top < 0:
+            raise UserError(f"top is {top}; it must be at least 0")
+        if order not in ORDERS:
+            raise unknown("order", order, ORDERS)
+        self._catch_up()
+        number = None if label is None else self._current.number(label)
+        positions = self._gains.ranked(order) if number is None else self._gains.of_class(number)
+        held = self._judged, self._gains, self._current, positions[:top]
+        shown = queue_rows(*held) if number is None else class_rows(*held, number)
+        told = {"run": str(self.seen.folder), "words": self._words, "rate": self._judged.posterior.rate}
+        told |= {"wrong_left": self.wrong_left, "decided": self.decided, "settled": int(self._settled.sum())}
+        told |= {"rows": len(self._settled), "can_undo": self.decided > 0, "single": self._current.asked.single}
+        told |= {"names": self.seen.names, "classes": classes(self._gains, self.seen.names)}
+        told |= {"ranges": ranges(self._gains, self._current)}
+        return told | {"trust": self._trust(), "queue": shown, "in_all": len(positions)}
+
+    @property
+    def wrong_left(self) -> float:
+        """Expected number of wrong labels that nobody has decided about."""
+        return float(self._gains.wrong.sum())
+
+    @property
+    def decided(self) -> int:
+        """How many decisions hold; one about a range is one."""
+        return len(self.log.acts)
+
+    # --- what a person does -------------------------------------------------------------------------------------------
+
+    def decide(self, choices: Sequence[Choice]) -> None:
+        """Decide about one row, or about several at once; when it returns the decision is on the disk.
+
+        Raises:
+            UserError: nothing to decide; a row named twice, or that is no labelled training row; an unknown label; a
+                row that would have no label, or several where rows have one; the log cannot be written.
+        """
+        with self.log.alone():
+            self._catch_up()
+            act = Act("", self.seen.fingerprint, self._decisions(choices))
+            self.log.append(act)
+            self._current.take(act.decisions)
+        self._rank()
+
+    def undo(self) -> None:
+        """Take back the last decision; of a range all of it.
+
+        Raises:
+            UserError: there is none.
+        """
+        with self.log.alone():
+            if not self.log.acts:
+                raise UserError("there is no decision to undo")
+            self.log.append(None)
+        self._replay()
+
+    @property
+    def ending(self) -> str:
+        """The ending of the file that `export` writes, such as ".csv"."""
+        return ending_of(self.seen.data)
+
+    def export(self, path: str | os.PathLike[str]) -> int:
+        """Write the labels of now, as `crossbit audit --apply` does, to a new file; returns how many rows differ from
+        what the run saw.
+
+        Raises:
+            UserError: something is there, it has another ending than the data's table, or it cannot be written.
+        """
+        self._catch_up()
+        target = check_labels_file(self.seen.data, path)
+        asked = self._current.asked
+        decisions = [decision for act in self.log.acts for decision in asked.checked(act)]
+        labels = decided_labels(self.seen.data, decisions)
+        write_table(self.seen.data, asked.observed | labels, target)
+        return sum(set(names) != set(asked.observed[row]) for row, names in labels.items() if row in asked.observed)
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Take in what another process has decided."""
+        if self.log.has_grown() or self.log.acts is not self._known:
+            with self.log.alone():
+                pass
+            self._replay()
+
+    def _replay(self) -> None:
+        self._current.begin()
+        for act in self.log.acts:
+            self._current.take(self._current.asked.checked(act))
+        self._rank()
+
+    def _rank(self) -> None:
+        """Judge all rows by the labels of now."""
+        self._known = self.log.acts
+        now, first = self._current, self._first
+        moved, labels = torch.from_numpy(now.moved), torch.from_numpy(now.labels).float()
+        posterior = first.posterior
+        if len(moved):
+            posterior = posterior.relabel(moved, dict.fromkeys(self.seen.view.features, labels[moved]))
+        self._judged = first.moved(posterior, labels)
+        self._judged.p = p = np.where(now.settled, now.labels, self._judged.p)
+        corrupted, evidence = (next(iter(each.values())).numpy() for each in (posterior.corrupted, posterior.evidence))
+        settled, single = now.settled.copy(), posterior.single
+        self._gains = Gains(p, now.labels.copy(), settled, corrupted, evidence, first.family, single)
+
+    @property
+    def _settled(self) -> np.ndarray:
+        return np.asarray(self._current.settled.any(1))
+
+    def _decisions(self, choices: Sequence[Choice]) -> list[Decision]:
+        rows = [choice.row for choice in choices]
+        if not rows:
+            raise UserError("nothing to decide: name at least one row")
+        if twice := {row for row in rows if rows.count(row) > 1}:
+            raise UserError(f"row {min(twice)} is named twice in one decision; name it once")
+        return [self._decision(choice) for choice in choices]
+
+    def _decision(self, choice: Choice) -> Decision:
+        now, gains = self._current, self._gains
+        if choice.kind not in KINDS:
+            raise unknown("kind of decision", choice.kind, KINDS)
+        position = now.position(choice.row)
+        about = None if choice.about is None else now.number(choice.about)
+        y = {"accept": gains.proposed, "keep": now.labels}.get(choice.kind, now.labels)[position]
+        if choice.kind == "accept" and about is not None:
+            y = self._about(position, about)
+        labels = list(dict.fromkeys(choice.labels)) if choice.kind == "other" else now.text(y)
+        if not labels:
+            raise UserError(f"row {choice.row} would have no label; give it others")
+        p = gains.corrupted[position] if about is None else gains.doubt[position, about]
+        observed = now.asked.observed[choice.row]
+        made = Decision(choice.row, choice.kind, labels, observed, choice.about, float(p))
+        now.asked.check_labels(made)
+        return made
+
+    def _about(self, position: int, label: int) -> np.ndarray:
+        """The labels (c,) of a row after what is proposed about one label alone."""
+        y = self._current.labels[position].copy()
+        if self._gains.single:
+            own = np.zeros_like(y)
+            own[label] = True
+            return self._gains.proposed[position] if y[label] else own
+        y[label] = self._gains.p[position, label] > 0.5
+        return y
+
+    def _trust(self) -> dict[str, Any]:
+        """Of the proposals that were sure how many were asked about, and how many accepted."""
+        sure = [d for act in self.log.acts for d in act.decisions if d.p is not None and d.p >= SURE]
+        return {"above": SURE, "asked": len(sure), "right": sum(d.kind == "accept" for d in sure)}
