@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,8 @@ def serve(
     from crossbit.serve import run as run_service
 
     settings = Settings(host, port, _token(token_file), public_host, workers)
-    run_service(run, settings, lambda address: say(f"{run} is served at {address} (Ctrl-C ends it)"))
+    with suppress(KeyboardInterrupt):  # all requests are done by then
+        run_service(run, settings, lambda address: say(f"{run} is served at {address} (Ctrl-C ends it)"))
 
 
 def _check_installed() -> None:

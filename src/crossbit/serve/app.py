@@ -16,14 +16,22 @@ from starlette.responses import Response
 from crossbit import __version__
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
-from crossbit.serve import audit_routes, health_routes, item_routes, page_routes, run_routes, search_routes
+from crossbit.serve import (
+    audit_routes,
+    change_routes,
+    health_routes,
+    item_routes,
+    page_routes,
+    run_routes,
+    search_routes,
+)
 from crossbit.serve.bodies import Bodies
 from crossbit.serve.guard import Guard
 from crossbit.serve.replies import Refused, error_reply, refusal
 from crossbit.serve.settings import Settings
 from crossbit.serve.state import State
 
-ROUTERS = (search_routes, item_routes, run_routes, audit_routes, health_routes)
+ROUTERS = (search_routes, item_routes, change_routes, run_routes, audit_routes, health_routes)
 
 
 def create_app(run: str | os.PathLike[str], settings: Settings | None = None) -> FastAPI:

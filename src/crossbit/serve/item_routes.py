@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path
@@ -56,7 +57,16 @@ def _item(state: State, id: int) -> SearchHit:
 def _told(state: State, id: int) -> dict[str, Any]:
     item = _item(state, id)
     path = item.item.get("path")
-    return {**about(item, state.pictures), "path": None if path is None else str(path)}
+    return {**about(item, state.pictures), "path": None if path is None else _below(str(path), state)}
+
+
+def _below(path: str, state: State) -> str:
+    """A path as the user's table has it: below the folder of the data, else the file's name alone."""
+    data = PurePath(str(state.generations.now.search.model.config["data"]))
+    for folder in (data, data.parent):
+        if folder.parts and PurePath(path).is_relative_to(folder):
+            return str(PurePath(path).relative_to(folder))
+    return PurePath(path).name if PurePath(path).is_absolute() else path
 
 
 def _whole(state: State, id: int) -> tuple[bytes, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ from crossbit.storage.picture_files import PictureFiles
 from crossbit.storage.pictures import read_picture
 
 ADDED = "added"  # the folder in a run, and the first part of the paths, of pictures that came through the service
+ADDED_PATH = re.compile(rf"{ADDED}/[0-9a-f]{{32}}\.[a-z]+")
 SIDE = 192  # pixels of a thumbnail, at most
 SHOWN = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}  # by how a file begins
+ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
 LARGEST = 30_000_000  # bytes of a file that is sent as it is
 
 log = logging.getLogger("crossbit.serve")
@@ -41,7 +43,7 @@ class Pictures:
     def is_there(self, item: Mapping[str, Any]) -> bool:
         """Whether an item may have a picture; what the data hold is known once they are read."""
         path = item.get("path")
-        if isinstance(path, str) and path.startswith(f"{ADDED}/"):
+        if ADDED_PATH.fullmatch(str(path)):
             return True
         if not self.can_show or (path is None and item.get("row") is None):
             return False
@@ -54,8 +56,8 @@ class Pictures:
             Refused: 404 where there is none, 503 while the data are read.
         """
         path = item.get("path")
-        if isinstance(path, str) and path.startswith(f"{ADDED}/"):
-            return str(self.run.path / ADDED / Path(path).name)
+        if ADDED_PATH.fullmatch(str(path)):
+            return str(self.run.path / str(path))
         try:
             data = self._data.result(timeout=seconds)
         except TimeoutError:

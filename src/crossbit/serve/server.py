@@ -12,14 +12,17 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from crossbit.errors import UserError
+from crossbit.runs.folder import RunFolder
 from crossbit.serve.app import create_app
+from crossbit.serve.generations import Generations
 from crossbit.serve.logs import start_logging
 from crossbit.serve.metrics import SHARED
-from crossbit.serve.protocol import patient_for
+from crossbit.serve.protocol import Config, Patient
 from crossbit.serve.settings import Settings
 
 GRACE = 10  # seconds that requests have to end after SIGTERM
 IDLE = 15  # seconds that a connection may wait between two requests
+START = 60  # seconds that a worker may take to load before it is taken for dead
 
 
 def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], Any] = lambda address: None) -> None:
@@ -44,6 +47,7 @@ def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], 
 
 
 def _several(run: str, settings: Settings, listening: socket.socket, ready: Callable[[], Any]) -> None:
+    Generations(RunFolder(run)).close()  # what is wrong is told here, and not by each worker
     with tempfile.TemporaryDirectory(prefix="crossbit-metrics-") as folder:
         os.environ[SHARED] = folder  # before a worker imports what reads it
         config = _config(Worker(run, settings), settings, factory=True)
@@ -63,12 +67,12 @@ class Worker:
         return create_app(self.run, self.settings)
 
 
-def _config(app: Any, settings: Settings, factory: bool = False) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: Any, settings: Settings, factory: bool = False) -> Config:
+    config = Config(
         app,
         factory=factory,
         workers=settings.workers,
-        http=patient_for(settings.request_seconds, settings.connections),
+        http=Patient,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -77,9 +81,12 @@ def _config(app: Any, settings: Settings, factory: bool = False) -> uvicorn.Conf
         date_header=True,
         proxy_headers=False,
         timeout_keep_alive=IDLE,
+        timeout_worker_healthcheck=START,
         timeout_graceful_shutdown=GRACE,
         h11_max_incomplete_event_size=16_384,
     )
+    config.head_seconds, config.connections = settings.request_seconds, settings.connections
+    return config
 
 
 def _listen(host: str, port: int) -> socket.socket:

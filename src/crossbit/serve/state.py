@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
+from crossbit.serve.changes import Changes
 from crossbit.serve.generations import Generations
 from crossbit.serve.metrics import Metrics
 from crossbit.serve.pictures import Pictures, Thumbnails
@@ -28,6 +29,7 @@ class State:
         settings: what the service was told.
         generations: the search that answers now.
         work: for searches and changes.
+        changes: of the index, one after the other.
         drawing: for pictures, which must not keep searches waiting.
         closing: whether it is about to end.
     """
@@ -40,6 +42,7 @@ class State:
         self.thumbnails = Thumbnails(settings.thumbnails_mb << 20)
         self.work = Work(settings.concurrent, settings.queued, settings.request_seconds)
         self.drawing = Work(1, PICTURE_QUEUE, settings.request_seconds)
+        self.changes = Changes(self, settings.queued)
         self.metrics = Metrics(self)
 
     async def watch(self) -> None:
@@ -64,5 +67,6 @@ class State:
         """End all work."""
         self.closing = True
         self.work.close()
+        self.changes.close()
         self.drawing.close()
         self.generations.close()

@@ -1,0 +1,65 @@
+"""Single items that come and go: changes of an index that are there for good afterwards, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossbit.bits import pack
+from crossbit.index.local import LocalIndex
+from crossbit.model import Model
+from crossbit.search.build import encoder_of, index_path
+from crossbit.search.captions import write_captions
+from crossbit.storage.exchange import alone_with, copy_beside, take_place
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An item to be added.
+
+    Attributes:
+        embeddings: by modality, real (width,), as `Model.ordering` gives them; of every modality of the model.
+        item: what the index remembers of it.
+    """
+
+    embeddings: Mapping[str, np.ndarray]
+    item: Mapping[str, Any]
+
+
+def change(model: Model, uri: str | os.PathLike[str], changes: Mapping[int, Encoded | None]) -> None:
+    """Add items under their ids, in place of those that are there, and remove those that are None.
+
+    A copy of the index is changed and takes its place in one step, so a process that is killed leaves the old index or
+    the new one. Those that read it go on with the old one.
+
+    Args:
+        model: the one that encoded what is there.
+        uri: the folder that `index_data` made.
+        changes: by id.
+
+    Raises:
+        UserError: another process changes the index; it is another model's; a value of another type than its column's.
+    """
+    folder = Path(uri)
+    added = {id_: new for id_, new in changes.items() if new is not None}
+    removed = [id_ for id_, new in changes.items() if new is None]
+    with alone_with(folder), copy_beside(folder, ".npy", ".npz") as copy:
+        for modality in model.modalities:
+            with LocalIndex(index_path(copy, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+                if removed:
+                    index.remove(removed, missing_ok=True)
+                _add(index, modality, list(added), list(added.values()))
+                write_captions(index)
+        take_place(copy, folder)
+
+
+def _add(index: LocalIndex, modality: str, ids: Sequence[int], new: Sequence[Encoded]) -> None:
+    if new:
+        embeddings = np.stack([each.embeddings[modality] for each in new])
+        items = [each.item for each in new]
+        index.add(ids, pack(embeddings[:, : index.bits]), items, replace=True, embeddings=embeddings)

@@ -1,0 +1,183 @@
+"""What is added and removed through the service: found at once, durable when acknowledged, taken over from others."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+import crossbit
+from crossbit.cli import main
+from crossbit.search.build import check_index
+from crossbit.storage.exchange import alone_with
+from serving import WRITER, error_of, in_process, opened, picture
+
+
+def add(client: Any, seed: int, caption: str = "red thing", **data: str) -> Any:
+    return client.post(
+        "/api/items", files={"picture": picture(seed)}, data={"caption": caption, **data}, headers=WRITER
+    )
+
+
+def test_what_is_added_is_found_and_what_is_removed_is_gone(run: Path) -> None:
+    with opened(run) as client:
+        before = client.get("/api/search?q=red&k=100").json()
+        added = add(client, 1, "zebra crossing", labels='["red", "new"]')
+        assert added.status_code == 201
+        id_ = added.json()["id"]
+        (hit, *_) = client.get("/api/search?q=zebra&by=captions").json()["hits"]["image"]
+        assert (hit["id"], [label["name"] for label in hit["labels"]]) == (id_, ["red", "new"])
+        assert client.get(hit["picture"]).content == picture(1)
+        same = client.post("/api/search", files={"picture": picture(1)}).json()["hits"]["text"]
+        assert any(one["id"] == id_ for one in same)
+        assert add(client, 1, "zebra crossing", labels='["red", "new"]').json() == {"id": id_}  # the same thing
+        assert client.delete(f"/api/items/{id_}", headers=WRITER).status_code == 204
+        assert client.get(f"/api/items/{id_}").status_code == 404
+        assert not list((run / "added").iterdir())
+        after = client.get("/api/search?q=red&k=100").json()
+        assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    assert check_index(crossbit.load_model(run), run / "index") == []
+
+
+def test_a_picture_that_two_items_show_goes_with_the_last(run: Path) -> None:
+    with opened(run) as client:
+        first, second = (add(client, 2, caption).json()["id"] for caption in ("red one", "red two"))
+        client.delete(f"/api/items/{first}", headers=WRITER)
+        assert client.get(f"/api/items/{second}/picture").content == picture(2)
+        client.delete(f"/api/items/{second}", headers=WRITER)
+        assert not list((run / "added").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "said"),
+    [
+        ({"data": {"caption": "red"}}, 400, "picture is missing"),
+        ({"files": {"picture": picture()}}, 400, "caption is missing"),
+        ({"files": {"picture": b"no picture"}, "data": {"caption": "red"}}, 415, "not a picture"),
+        ({"files": {"picture": picture()}, "data": {"caption": "red", "labels": "red"}}, 400, "labels are 'red'"),
+        ({"files": {"picture": picture()}, "data": {"caption": "red", "labels": "[" * 9000}}, 400, "labels are"),
+        ({"files": {"picture": picture()}, "data": {"caption": "red", "labels": '["a\\u0000"]'}}, 400, "labels are"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(run: Path, sent: dict[str, Any], status: int, said: str) -> None:
+    with opened(run) as client:
+        answer = client.post("/api/items", headers=WRITER, **sent)
+        assert (answer.status_code, said in error_of(answer)) == (status, True), answer.text
+        assert client.delete("/api/items/12", headers=WRITER).status_code == 404
+        assert not (run / "added").exists()
+
+
+def test_another_process_that_writes_is_waited_for(run: Path) -> None:
+    with opened(run, request_seconds=0.5) as client, alone_with(run / "index"):
+        answer = add(client, 1)
+        assert answer.status_code == 503 and "another process changes the index" in error_of(answer)
+    with opened(run) as client:
+        assert add(client, 1).status_code == 201
+
+
+def test_changes_that_wait_together_are_written_together(run: Path) -> None:
+    with opened(run) as client:
+        answers: list[Any] = []
+        threads = [threading.Thread(target=lambda n=n: answers.append(add(client, n))) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {answer.status_code for answer in answers} == {201}
+        assert client.app.state.served.generations.now.items == 20 + 8  # type: ignore[attr-defined]
+    assert check_index(crossbit.load_model(run), run / "index") == []
+
+
+@contextmanager
+def asking(client: TestClient, address: str) -> Iterator[list[int]]:
+    """Ask the same again and again in another thread; gives the statuses."""
+    statuses: list[int] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            statuses.append(client.get(address).status_code)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    yield statuses
+    ended.set()
+    thread.join()
+
+
+def until(true: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_what_another_process_adds_and_a_new_run_are_taken_over_without_a_dropped_request(
+    run: Path, trained: Path
+) -> None:
+    data = json.loads((trained / "config.json").read_text())["data"]
+    with opened(run) as client:
+        state = client.app.state.served  # type: ignore[attr-defined]
+        with asking(client, "/api/search?q=red") as statuses:
+            assert main(["add", str(run), data]) == 0
+            until(lambda: state.generations.now.items == 24)
+            model = state.generations.now.search.model
+            weights = run / "model.safetensors"
+            held = weights.read_bytes()
+            weights.unlink()
+            weights.write_bytes(held)
+            until(lambda: state.generations.now.search.model is not model)
+        assert set(statuses) == {200}
+        (folder,) = run.glob(".serving.*[0-9a-f]")
+        assert [each.name for each in folder.iterdir()] == [
+            str(state.generations.now.number)
+        ]  # the old ones are closed
+
+
+def test_an_index_that_cannot_be_used_is_not_taken_over(run: Path) -> None:
+    with opened(run) as client:
+        state = client.app.state.served  # type: ignore[attr-defined]
+        (run / "index" / "image.index").unlink()
+        (run / "index" / "image.index").write_bytes(b"broken")
+        state.refresh()
+        assert state.generations.now.number == 1 and client.get("/api/search?q=red").status_code == 200
+
+
+@pytest.mark.slow
+def test_nothing_acknowledged_is_lost_when_it_is_killed(run: Path) -> None:
+    rng = np.random.default_rng(0)
+    there: dict[str, bool] = {}
+    for kill in range(3):
+        with in_process(run) as served:
+            for id_, held in there.items():
+                assert (served.client.get(f"/api/items/{id_}").status_code == 200) == held, id_
+            killer = threading.Timer(float(rng.uniform(1, 4)), served.process.send_signal, [signal.SIGKILL])
+            killer.start()
+            for seed in range(1000):
+                try:
+                    id_ = add(served.client, 1000 * kill + seed).json()["id"]
+                    there[id_] = True
+                    if seed % 3 == 2:
+                        there.pop(id_)  # neither there nor gone, until it is acknowledged
+                        assert served.client.delete(f"/api/items/{id_}").status_code == 204
+                        there[id_] = False
+                except httpx.TransportError:
+                    break
+            killer.join()
+        assert check_index(crossbit.load_model(run), run / "index") == []
+    assert there
+    with opened(run) as client:
+        for id_, held in there.items():
+            assert (client.get(f"/api/items/{id_}/picture").status_code == 200) == held
+        assert len(list(run.glob(".serving.*.lock"))) == 1

@@ -1,0 +1,166 @@
+"""What the addresses answer: searches as a Searcher gives them, items, pictures, columns, the run, errors."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+import crossbit
+from crossbit.storage.files import read_json
+from crossbit.storage.pictures import read_picture
+from serving import WRITER, error_of, in_process, opened, picture
+
+
+def found(answer: Any) -> dict[str, list[int]]:
+    return {modality: [int(hit["id"]) for hit in hits] for modality, hits in answer.json()["hits"].items()}
+
+
+def test_words_find_what_a_searcher_finds(client: TestClient, trained: Path) -> None:
+    with crossbit.open_search(trained) as search:
+        for options in ({}, {"k": 3}, {"where": "list_contains(labels, 'red')"}, {"by": "codes"}, {"modality": "text"}):
+            expected = search("red circle", **options)
+            answer = client.get("/api/search", params={"q": "red circle", **options})
+            assert found(answer) == {name: [hit.id for hit in hits] for name, hits in expected.hits.items()}
+            assert answer.json()["compared"] == expected.compared
+            (told, *_), (hit, *_) = (next(iter(hits.values())) for hits in (answer.json()["hits"], expected.hits))
+            assert (told["distance"], told["bits"], told["why"]) == (hit.distance, hit.bits, list(hit.why))
+            assert [label["name"] for label in told["labels"]] == hit.item["labels"]
+
+
+def test_a_picture_alone_with_words_and_an_item(client: TestClient, trained: Path) -> None:
+    sent = picture(3)
+    with crossbit.open_search(trained) as search:
+        pixels = read_picture(sent)
+        (item,) = search("red", k=1).image
+        cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            ({"files": {"picture": sent}}, {"picture": pixels}),
+            ({"files": {"picture": sent}, "data": {"q": "red"}}, {"words": "red", "picture": pixels}),
+            ({"data": {"q": "red", "not": [str(item.id)]}}, {"words": "red", "not_this": [item.id]}),
+            ({"data": {"item": str(item.id), "k": "4"}}, {"item": item.id, "k": 4}),
+        ]
+        for asked, options in cases:
+            expected = search(**options)
+            answer = client.post("/api/search", **asked)
+            assert found(answer) == {name: [hit.id for hit in hits] for name, hits in expected.hits.items()}, asked
+
+
+def test_an_item_with_its_picture_and_thumbnail(client: TestClient, trained: Path) -> None:
+    (hit,) = client.get("/api/search", params={"q": "red", "k": 1}).json()["hits"]["image"]
+    item = client.get(f"/api/items/{hit['id']}").json()
+    assert item.items() >= {key: hit[key] for key in ("id", "caption", "labels", "columns", "picture")}.items()
+    assert not Path(item["path"]).is_absolute()
+    whole, small = client.get(item["picture"]), client.get(item["thumbnail"])
+    file = Path(str(read_json(trained / "config.json")["data"])) / item["path"]
+    assert whole.content == file.read_bytes()
+    assert max(Image.open(io.BytesIO(small.content)).size) <= 192 and small.headers["content-type"] == "image/webp"
+    for answer in (whole, small):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        again = client.get(answer.request.url.path, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_each_filter_of_the_columns_finds_as_many_as_are_told(client: TestClient, trained: Path) -> None:
+    columns = client.get("/api/columns").json()["columns"]
+    assert columns[0]["name"] == columns[0]["kind"] == "labels"
+    with crossbit.open_search(trained) as search:
+        index = search._open("image").index
+        for column in columns:
+            for value in column["values"]:
+                assert len(index.matching(value["where"])) == value["count"], value
+
+
+def test_the_run(client: TestClient, trained: Path) -> None:
+    told, config = client.get("/api/run").json(), read_json(trained / "config.json")
+    assert (told["method"], told["bits"], told["data"]) == (config["method"], 16, "my csv")
+    assert "/" not in told["data"]
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "said"),
+    [
+        ("/api/search", 400, "give words"),
+        ("/api/search?q=", 400, "the query is empty"),
+        ("/api/search?q=red&k=0", 400, "k is '0'"),
+        ("/api/search?q=red&k=101", 400, "at most 100"),
+        ("/api/search?q=red&k=x", 400, "k is 'x'"),
+        ("/api/search?q=red&by=magic", 400, "magic"),
+        ("/api/search?q=red&modality=sound", 400, "sound"),
+        ("/api/search?q=red&where=1%3D", 400, "filter"),
+        ("/api/search?item=12", 400, "no item 12"),
+        ("/api/search?item=9999999999999999999", 400, "no id"),
+        ("/api/search?q=" + "x" * 3000, 400, "at most 2000"),
+        ("/api/items/12", 404, "no item 12"),
+        ("/api/items/x", 400, "id is 'x'"),
+        ("/api/nothing", 404, "/openapi.json"),
+        ("/static/nothing.js", 404, "nothing.js"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(client: TestClient, address: str, status: int, said: str) -> None:
+    answer = client.get(address)
+    assert answer.status_code == status and said in error_of(answer)
+    assert "serving" not in answer.text and str(Path.cwd()) not in answer.text
+
+
+def test_a_wrong_method_is_told(client: TestClient) -> None:
+    assert client.put("/api/search").status_code == 405
+
+
+def test_health_and_figures(trained: Path) -> None:
+    with opened(trained) as client:
+        assert [client.get(address).status_code for address in ("/healthz", "/readyz")] == [200, 200]
+        client.get("/api/search?q=red")
+        told = client.get("/metrics").text
+        assert 'crossbit_requests_total{route="/api/search",status="200"} 1.0' in told
+        assert "crossbit_items 20.0" in told and "crossbit_generation 1.0" in told
+        client.app.state.served.closing = True  # type: ignore[attr-defined]
+        assert [client.get(address).status_code for address in ("/healthz", "/readyz")] == [200, 503]
+
+
+def test_too_many_are_told_to_come_again(trained: Path) -> None:
+    with opened(trained, queued=0, concurrent=1) as client:
+        client.app.state.served.work._held = 1  # type: ignore[attr-defined]
+        answer = client.get("/api/search?q=red")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1") and "wait already" in error_of(answer)
+        assert client.get("/healthz").status_code == 200
+        assert "crossbit_shed_total 1.0" in client.get("/metrics").text
+
+
+@pytest.mark.slow
+def test_a_process_logs_no_query_and_ends_in_peace(run: Path) -> None:
+    with in_process(run) as served:
+        assert served.client.get("/api/search", params={"q": "red secret"}).status_code == 200
+        code, errors = served.end()
+    assert code == -signal.SIGTERM and "secret" not in errors
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert "Application shutdown complete." in [line["said"] for line in lines]
+    assert [line["route"] for line in lines if line["said"] == "request"] == ["/api/search"]
+    assert not list(run.glob(".serving.*"))
+
+
+@pytest.mark.slow
+def test_several_workers_share_an_address(run: Path) -> None:
+    with in_process(run, "--workers", "2") as served:
+        added = served.client.post("/api/items", files={"picture": picture(1)}, data={"caption": "red"})
+        assert added.status_code == 201
+        for _ in range(20):
+            with httpx.Client(base_url=served.address, timeout=30) as one:  # a connection each, so that both answer
+                assert one.get("/api/search", params={"q": "red"}).status_code == 200
+        assert 'status="200"} 20.0' in served.client.get("/metrics").text
+
+
+def test_a_picture_that_no_browser_shows_is_sent_as_png(run: Path) -> None:
+    with opened(run) as client:
+        sent = picture(5, form="TIFF")
+        added = client.post("/api/items", files={"picture": sent}, data={"caption": "red"}, headers=WRITER)
+        answer = client.get(f"/api/items/{added.json()['id']}/picture")
+        assert answer.headers["content-type"] == "image/png"
+        assert np.array_equal(read_picture(answer.content), read_picture(sent))

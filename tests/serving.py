@@ -1,0 +1,86 @@
+"""Services for tests: in this process, or as one of their own."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+from starlette.testclient import TestClient
+
+from crossbit.serve import Settings, create_app
+
+TOKEN = "a long random word"
+WRITER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@contextmanager
+def opened(run: Path, **settings: Any) -> Iterator[TestClient]:
+    """A client of a service in this process."""
+    app = create_app(run, Settings(**{"token": TOKEN, **settings}))
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
+
+
+class Served:
+    """A service in a process of its own, at a port of its own."""
+
+    def __init__(self, run: Path, *options: str, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "crossbit", "serve", str(run), "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "CROSSBIT_TOKEN": TOKEN, **environment},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert " is served at " in line, self.process.communicate()[1]
+        self.address = line.split(" is served at ")[1].split()[0]
+        self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=30)
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rstrip("/").rpartition(":")[2])
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """End it; the exit code and what it wrote to standard error."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@contextmanager
+def in_process(run: Path, *options: str, **environment: str) -> Iterator[Served]:
+    served = Served(run, *options, **environment)
+    try:
+        yield served
+    finally:
+        served.end()
+
+
+def picture(seed: int = 0, side: int = 24, form: str = "PNG") -> bytes:
+    """The bytes of a picture file."""
+    pixels = np.random.default_rng(seed).integers(256, size=(side, side, 3), dtype=np.uint8)
+    held = io.BytesIO()
+    Image.fromarray(pixels).save(held, form)
+    return held.getvalue()
+
+
+def error_of(response: Any) -> str:
+    """The one line of an answer that must be an error in our form."""
+    assert response.headers["content-type"] == "application/json", response.text
+    (said,) = response.json().values()
+    assert "error" in response.json() and said and "\n" not in said and "Traceback" not in said
+    return str(said)
