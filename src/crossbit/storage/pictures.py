@@ -57,7 +57,7 @@ def read_picture(source: Source, *, limit: int | None = None) -> np.ndarray:
         return _of_array(source)
     with _opened(source, limit) as picture:
         picture.load()  # a PNG may keep its EXIF behind its pixels
-        return _colours(_upright(picture))
+        return _colours(_upright(picture, _orientation(picture)))
 
 
 def picture_size(source: Source, *, limit: int | None = None) -> tuple[int, int]:
@@ -85,11 +85,11 @@ def look(source: Source) -> tuple[int, int, bytes]:
         picture.draft(picture.mode, (LOOK_SIDE * 4, LOOK_SIDE * 4))
         picture.load()  # first: a PNG is loaded for its notes, too, and damage would pass for broken notes
         turned = _orientation(picture)
-        upright = _upright(picture)
+        upright = _upright(picture, turned)
         if upright.mode not in ("RGB", "L") or upright.has_transparency_data:
             upright = Image.fromarray(_colours(upright))
         small = upright.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
-    colours = small.convert("RGB").reduce(LOOK_SIDE // LOOK_COLOURS)
+    colours = (small if small.mode == "RGB" else small.convert("RGB")).reduce(LOOK_SIDE // LOOK_COLOURS)
     size = (width, height) if turned in _SIDEWAYS else (height, width)
     return *size, small.convert("L").tobytes() + colours.tobytes()
 
@@ -134,7 +134,9 @@ def _opened(source: Any, limit: int | None) -> Iterator[Image.Image]:
 
 
 def _limit(limit: int | None) -> int:
-    given = os.environ.get(LIMIT_NAME, str(LIMIT)) if limit is None else str(limit)
+    given = os.environ.get(LIMIT_NAME) if limit is None else str(limit)
+    if given is None:
+        return LIMIT
     if not given.isdecimal() or int(given) < 1:
         where = LIMIT_NAME if limit is None else "limit"
         raise UserError(f"{where} is '{given}'; it must be a number of pixels, such as {LIMIT}")
@@ -221,10 +223,10 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _upright(picture: Image.Image) -> Image.Image:
+def _upright(picture: Image.Image, orientation: int) -> Image.Image:
     """A loaded picture turned by its EXIF, its numbers with the sign that a TIFF gives them."""
     kind = getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, (0,))[0]
-    upright = ImageOps.exif_transpose(picture) if _orientation(picture) > 1 else picture
+    upright = ImageOps.exif_transpose(picture) if orientation > 1 else picture
     if kind == _SIGNED and upright.mode == "L":  # Pillow reads 8 bits as unsigned
         return Image.fromarray(np.asarray(upright).view(np.int8).astype(np.int32))
     if kind == _UNSIGNED and upright.mode == "I" and (np.asarray(upright) < 0).any():  # and 32 bits as signed

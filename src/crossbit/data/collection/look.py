@@ -238,8 +238,8 @@ def _pictures(
 def _captions(table: Table, roles: Roles, row: int) -> list[str]:
     values = [table.columns[name][row] for name in roles.captions]
     cells = [one for value in values for one in (value if isinstance(value, list) else [value]) if one is not None]
-    texts = (unicodedata.normalize("NFC", " ".join(str(cell).split()))[:LONGEST] for cell in cells)
-    return [text for text in texts if text]
+    texts = (" ".join(str(cell).split()) for cell in cells)
+    return [(text if text.isascii() else unicodedata.normalize("NFC", text))[:LONGEST] for text in texts if text]
 
 
 def _order(one: Skipped) -> tuple[str, int]:
