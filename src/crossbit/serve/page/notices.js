@@ -11,18 +11,21 @@ export function start(items, labels, onWords) {
   const chips = labels.map((name) => make("button", { class: "chip", type: "button", onclick: () => onWords(name) }, make("span", {}, name)));
   const counted = items ? `${items.toLocaleString("en")} items. ` : "";
   return notice(
-    make("h1", {}, "Find pictures by words, and words by pictures"),
+    make("h2", { class: "huge" }, "Find pictures by words, and words by pictures"),
     make("p", { class: "muted" }, `${counted}Type a few words, or drop a picture anywhere.`),
     labels.length ? make("div", { class: "chips", role: "group", "aria-label": "Words to begin with" }, ...chips) : null,
   );
 }
 
-/** No hits at all. */
-export function none(hasFilter, onUnfilter) {
-  if (!hasFilter) return notice(make("h2", {}, "Nothing found"), make("p", { class: "muted" }, "Try other words, or a picture."));
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** No hits at all: the service's own reason, if it gave one. */
+export function none(reason, hasFilter, onUnfilter) {
+  const said = reason ? capital(reason) : hasFilter ? "" : "Try other words, or a picture.";
   return notice(
-    make("h2", {}, "Nothing found under this filter"),
-    make("div", { class: "actions" }, button("Remove the filter", onUnfilter, "first")),
+    make("h2", {}, hasFilter ? "Nothing found under this filter" : "Nothing found"),
+    said ? make("p", { class: "muted" }, said) : null,
+    hasFilter ? make("div", { class: "actions" }, button("Remove the filter", onUnfilter, "first")) : null,
   );
 }
 

@@ -34,6 +34,7 @@ const asker = new Asker({
     if (search.open) showItem(search.open, results.hits);
   },
   onError: (error, seconds) => {
+    if (error.status === 400) return results.refuse(error.message, search.where.length > 0);
     results.stop(seconds !== null);
     showTrouble(error, seconds, () => asker.again(request()));
   },

@@ -5,6 +5,8 @@ import { announce } from "./live.js";
 import { lost, none, start, unfit } from "./notices.js";
 import { modalityName } from "./shows.js";
 
+const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
+const REFUSES = 500; // milliseconds after which a refusal is shown
 const LIKELY = 0.5; // what is less likely to fit is not shown unasked
 
 const counted = (count) => count.toLocaleString("en");
@@ -13,6 +15,7 @@ export class Results {
   #place = byId("results");
   #run = null;
   #labels = [];
+  #refusing = 0;
   #anyway = ""; // the search whose hits are shown though none fits
   hits = [];
 
@@ -36,6 +39,8 @@ export class Results {
 
   /** Nothing is searched for; or for a picture that is no longer there. */
   begin(empty) {
+    clearTimeout(this.#refusing);
+    notes([]);
     const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(() => byId("file").click());
     if (empty) begun.classList.add("start");
     this.#put([], "", begun);
@@ -43,6 +48,7 @@ export class Results {
 
   /** A request is under way; what is shown stays, dimmed. */
   wait() {
+    clearTimeout(this.#refusing);
     this.#place.setAttribute("aria-busy", "true");
   }
 
@@ -52,11 +58,21 @@ export class Results {
     if (this.#place.querySelector(".start")) this.#put([], "");
   }
 
+  /** The service has no answer to this search, for that reason. Who types is not interrupted. */
+  refuse(reason, hasFilter) {
+    clearTimeout(this.#refusing);
+    this.#refusing = setTimeout(() => {
+      notes([]);
+      this.#put([], "", none(reason, hasFilter, this.on.onUnfilter));
+      announce(`Nothing found. ${reason}`);
+    }, REFUSES);
+  }
+
   show(answer, [search, modality, where, k]) {
     const hits = answer.hits[modality] ?? [];
     const isLow = answer.fits !== null && answer.fits < LIKELY && this.#anyway !== key(search);
     notes(answer.notes);
-    if (!hits.length) this.#put([], "Nothing found.", none(Boolean(where), this.on.onUnfilter));
+    if (!hits.length) this.#put([], "Nothing found.", none("", Boolean(where), this.on.onUnfilter));
     else if (isLow) this.#put([], "Nothing here fits.", unfit(answer.query, hits.length, () => this.#force(answer, search, modality, k)));
     else this.#found(answer, hits, modality, k);
   }
@@ -72,7 +88,7 @@ export class Results {
     const what = modalityName(modality).toLowerCase();
     this.#put(hits, `The ${counted(hits.length)} nearest of ${counted(answer.compared)} ${what}${among}`);
     this.grid.show(hits, modality);
-    if (hits.length === k) this.#place.append(this.#more());
+    if (hits.length === k && k < MOST) this.#place.append(this.#more());
   }
 
   #more() {

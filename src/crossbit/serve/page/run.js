@@ -3,35 +3,52 @@
 import { getJson } from "./api.js";
 import { curve, series, short } from "./curves.js";
 import { byId, draw, make } from "./dom.js";
+import { modalityName } from "./shows.js";
 
 const known = (value) => value !== null && value !== undefined;
 const bounded = (value) => Math.min(Math.max(value, 0), 1);
 
-function scale(figure) {
-  const said = [`${short(figure.value)}`, known(figure.floor) && `floor ${short(figure.floor)}`, known(figure.chance) && `chance ${short(figure.chance)}`];
-  const picture = draw("svg", { class: "scale", viewBox: "0 0 1 28", preserveAspectRatio: "none", role: "img", "aria-label": said.filter(Boolean).join(", ") });
+const levelWords = (levels) => ["floor", "chance"].filter((level) => known(levels[level])).map((level) => `${level} ${short(levels[level])}`);
+
+function scale(levels) {
+  const said = [short(levels.value), ...levelWords(levels)].join(", ");
+  const picture = draw("svg", { class: "scale", viewBox: "0 0 1 28", preserveAspectRatio: "none", role: "img", "aria-label": said });
   picture.append(draw("rect", { class: "ground", width: 1, height: 12, y: 8 }));
-  picture.append(draw("rect", { class: "bar-value", width: bounded(figure.value), height: 12, y: 8 }));
+  picture.append(draw("rect", { class: "bar-value", width: bounded(levels.value), height: 12, y: 8 }));
   for (const level of ["chance", "floor"]) {
-    if (known(figure[level])) picture.append(draw("line", { class: level, x1: bounded(figure[level]), x2: bounded(figure[level]), y1: 3, y2: 25 }));
+    const at = bounded(levels[level]);
+    if (known(levels[level])) picture.append(draw("line", { class: level, x1: at, x2: at, y1: 3, y2: 25 }));
   }
   return picture;
 }
 
+/** "image->text" in words. */
+const direction = (name) => name.split("->").map(modalityName).join(" find ").replace(/ (\w+)$/, (last) => last.toLowerCase());
+
+/** The values of a figure as [direction, levels]: one of its own, or one for each direction. */
+function valuesOf({ value, floor, chance }) {
+  if (!known(value) || typeof value !== "object") return [["", { value, floor, chance }]];
+  return Object.keys(value).map((name) => [direction(name), { value: value[name], floor: floor?.[name], chance: chance?.[name] }]);
+}
+
+function measure([name, levels]) {
+  const words = make("span", { class: "levels" }, [name, ...levelWords(levels)].filter(Boolean).join(", "));
+  const value = make("span", { class: "value" }, known(levels.value) ? short(levels.value) : "-");
+  return make("div", { class: "measure" }, value, known(levels.value) ? scale(levels) : null, words);
+}
+
 function figureRow(figure) {
-  const levels = ["floor", "chance"].filter((level) => known(figure[level])).map((level) => `${level} ${short(figure[level])}`);
-  const value = known(figure.value) ? short(figure.value) : "not known";
-  const words = make("div", {}, make("h3", {}, figure.asks || figure.name), make("p", { class: "muted small" }, figure.name));
-  const measure = make("div", { class: "measure" }, make("span", { class: "value" }, value));
-  if (known(figure.value)) measure.append(scale(figure), make("span", { class: "levels" }, levels.join(", ")));
-  return make("li", {}, words, measure, make("p", { class: "protocol muted small" }, figure.protocol));
+  const about = [figure.asks ? figure.name : "", figure.protocol].filter(Boolean).map((line) => make("p", { class: "muted small" }, line));
+  const title = figure.asks ? figure.asks[0].toUpperCase() + figure.asks.slice(1) : figure.name;
+  const words = make("div", { class: "asked" }, make("h3", {}, title), ...about);
+  return make("li", {}, words, make("div", {}, ...valuesOf(figure).map(measure)));
 }
 
 function madeRows(run) {
-  const features = Object.entries(run.features).map(([modality, kind]) => `${modality}: ${typeof kind === "string" ? kind : JSON.stringify(kind)}`);
+  const features = Object.entries(run.features).map(([modality, kind]) => `${modalityName(modality)}: ${typeof kind === "string" ? kind : JSON.stringify(kind)}`);
   const pairs = [
     ["Method", run.method], ["Bits", run.bits], ["Data", run.data], ["Items", run.items?.toLocaleString("en")],
-    ["Modalities", run.modalities.join(", ")], ["Features", features.join(", ")], ["Classes", run.classes.length],
+    ["Modalities", run.modalities.map(modalityName).join(", ")], ["Features", features.join(", ")], ["Classes", run.classes.length],
   ];
   return pairs.filter(([, value]) => known(value) && value !== "").map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
 }

@@ -1,0 +1,45 @@
+"""The run's page shows what the service says of the run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from browsing import Service
+
+
+@pytest.mark.slow
+def test_figures_stand_beside_floor_and_chance_with_their_protocol(page: Any, service: Service) -> None:
+    told = json.loads(urlopen(f"{service.address}/api/run").read())
+    page.goto("/run")
+    page.locator("#figures li").first.wait_for()
+    assert page.locator("#figures li").count() == len(told["figures"]) > 0
+    shown = page.locator("#figures").inner_text()
+    for figure in told["figures"]:
+        assert figure["protocol"] in shown
+        for direction, value in figure["value"].items():
+            assert f"{value:.3g}"[:4] in shown, direction
+    assert "floor" in shown and "chance" in shown
+    assert page.locator("#title").inner_text() == told["run"]
+    assert f"{told['items']:,}" in page.locator("#made").inner_text()
+
+
+@pytest.mark.slow
+def test_curves_and_noise_are_drawn_from_the_history(page: Any) -> None:
+    history = [{"epoch": epoch, "loss": 2 / epoch, "steps": 7} for epoch in (1, 2, 3)]
+
+    def change(route: Any) -> None:
+        response = route.fetch()
+        said = {"history": history, "noise": ["one label in five is wrong"]}
+        route.fulfill(response=response, json=response.json() | said)
+
+    page.route("**/api/run", change)
+    page.goto("/run")
+    curves = page.locator("#curves svg")
+    curves.first.wait_for()
+    names = curves.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert names == ["loss: from 2 in epoch 1 to 0.667 in epoch 3"]  # steps never change, so they have no curve
+    assert page.locator("#noise").inner_text() == "one label in five is wrong"

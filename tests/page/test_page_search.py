@@ -1,0 +1,175 @@
+"""Searches on the page: words, a picture, both, what a hit offers, filters, and the address."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from browsing import captions, ids, search, until
+
+GIVE = """([bytes, kind]) => {
+  const file = new File([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))], "own.png", { type: "image/png" });
+  const data = new DataTransfer();
+  data.items.add(file);
+  const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
+  const told = { bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data };
+  if (kind === "drop") document.body.dispatchEvent(new Kind("dragover", told));
+  document.body.dispatchEvent(new Kind(kind, told));
+}"""
+
+
+@pytest.mark.slow
+def test_words_find_pictures_while_they_are_typed(page: Any) -> None:
+    page.goto("/")
+    page.locator("#words").press_sequentially("red circle", delay=20)
+    until(page, lambda: "red circle" in captions(page)[0] and page.url.endswith("/?q=red+circle"))
+    assert page.locator(".hit img").first.evaluate("one => one.decode().then(() => one.naturalWidth > 0)")
+    assert page.title() == "red circle - crossbit"
+    page.locator("#live", has_text="nearest of").wait_for(state="attached")
+
+
+@pytest.mark.slow
+def test_only_the_last_of_many_requests_is_shown(page: Any) -> None:
+    page.goto("/")
+    held: list[Any] = []
+    page.route("**/api/search*q=red*", lambda route: held.append(route))
+    page.fill("#words", "red c")
+    page.locator("#results[aria-busy='true']").wait_for()
+    page.wait_for_timeout(200)
+    search(page, "blue square")
+    shown = captions(page)
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(200)
+    assert held and captions(page) == shown and "blue square" in shown[0]
+
+
+@pytest.mark.slow
+def test_texts_are_found_where_texts_are_wanted(page: Any) -> None:
+    page.goto("/?q=yellow+cross")
+    captions(page)
+    page.click("#shows >> text=Texts")
+    page.locator(".hit.text").first.wait_for()
+    assert page.url.endswith("/?q=yellow+cross&show=text") and "yellow cross" in captions(page)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["choose", "drop", "paste"])
+def test_a_picture_is_searched_with(page: Any, red_circle: Path, way: str) -> None:
+    page.goto("/")
+    if way == "choose":
+        with page.expect_file_chooser() as chooser:
+            page.click("#choose")
+        chooser.value.set_files(red_circle)
+    else:
+        page.evaluate(GIVE, [base64.b64encode(red_circle.read_bytes()).decode(), way])
+    assert len(captions(page)) == 24
+    assert page.locator("#drop").is_hidden() and page.locator("#given img").is_visible()
+    page.click("#given button")
+    page.locator(".start h2").wait_for()
+    assert page.locator("#given li").count() == 0
+
+
+@pytest.mark.slow
+def test_a_picture_and_words_are_one_search(page: Any, red_circle: Path) -> None:
+    page.goto("/")
+    page.set_input_files("#file", red_circle)
+    alone = ids(page)
+    with page.expect_response(lambda response: response.request.method == "POST") as answer:
+        page.fill("#words", "green square")
+    assert "green square" in answer.value.json()["query"]
+    until(page, lambda: ids(page) != alone)
+    assert page.locator("#given img").is_visible()
+    page.reload()  # a picture of one's own is not kept
+    page.locator("#results .notice, .hit").first.wait_for()
+
+
+@pytest.mark.slow
+def test_a_file_that_is_no_picture_is_refused_in_a_line(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("words")
+    page.goto("/")
+    page.set_input_files("#file", tmp_path / "list.txt")
+    page.locator("#trouble", has_text="not a picture").wait_for()
+
+
+@pytest.mark.slow
+def test_more_like_this_and_not_this(page: Any) -> None:
+    page.goto("/?q=red+circle")
+    first, second = ids(page)[:2]
+    page.click(f"[data-id='{first}'] [data-act='not']")
+    until(page, lambda: first not in ids(page))
+    assert f"not={first}" in page.url and page.locator("#chosen li").count() == 1
+    page.click("#chosen button")
+    until(page, lambda: first in ids(page))
+    page.click(f"[data-id='{second}'] [data-act='more']")
+    until(page, lambda: second not in ids(page))
+    assert page.url.endswith(f"/?item={second}") and page.input_value("#words") == ""
+    search(page, "square")  # words beside an item: its picture and they are one search
+    assert f"item={second}" in page.url and "q=square" in page.url
+
+
+@pytest.mark.slow
+def test_filters_narrow_the_search(page: Any) -> None:
+    page.goto("/?q=circle")
+    captions(page)
+    page.click("#filters >> text=labels")
+    page.locator(".panel:visible >> text=blue").click()
+    until(page, lambda: all("blue" in caption for caption in captions(page)))
+    page.click("#filters >> text=artist")
+    page.locator(".panel:visible >> text=person 1").click()
+    page.locator(".panel:visible >> text=person 2").click()  # one column's values are alternatives
+    until(page, lambda: page.locator("#chosen li").count() == 3)
+    assert all("blue" in caption for caption in captions(page))
+    with page.expect_response("**/api/search*") as answer:
+        page.reload()
+    shown = answer.value.json()["hits"]["image"]
+    assert {hit["columns"]["artist"] for hit in shown} == {"person 1", "person 2"}
+    page.click("#chosen >> text=artist: person 1")
+    until(page, lambda: page.locator("#chosen li").count() == 2)
+
+
+@pytest.mark.slow
+def test_searches_are_gone_back_to_and_forward(page: Any) -> None:
+    page.goto("/")
+    search(page, "red circle")
+    red = ids(page)
+    page.press("#words", "Enter")  # settled: the next one is a search of its own
+    search(page, "blue square")
+    blue = ids(page)
+    page.go_back()
+    until(page, lambda: ids(page) == red)
+    assert page.input_value("#words") == "red circle"
+    page.go_forward()
+    until(page, lambda: ids(page) == blue)
+    page.go_back()
+    page.go_back()
+    page.locator(".start h2").wait_for()
+
+
+@pytest.mark.slow
+def test_an_address_is_a_search_that_can_be_shared(page: Any, browser: Any) -> None:
+    page.goto("/?q=red+circle")
+    first = ids(page)
+    page.click(f"[data-id='{first[3]}'] .open")
+    page.locator("#item[open] h2", has_text="number").wait_for()
+    other = browser.new_context().new_page()
+    other.goto(page.url)
+    other.locator("#item[open] h2", has_text="number").wait_for()
+    assert other.locator("#item h2").inner_text() == page.locator("#item h2").inner_text()
+    assert ids(other) == first
+    other.context.close()
+    page.go_back()
+    page.locator("#item").wait_for(state="hidden")
+    assert page.url.endswith("/?q=red+circle")
+
+
+@pytest.mark.slow
+def test_more_hits_come_below_those_that_are_there(page: Any) -> None:
+    page.goto("/?q=circle")
+    first = ids(page)
+    page.click("text=Show more")
+    until(page, lambda: len(ids(page)) > 24)
+    assert ids(page)[:24] == first
