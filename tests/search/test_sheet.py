@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -13,8 +14,10 @@ from PIL import Image
 
 from crossbit.data.types import PairedData
 from crossbit.model import Model
+from crossbit.search.build import index_data
 from crossbit.search.results import SearchHit, SearchResults
-from crossbit.search.sheet import QUERIES, SHOWN, Pictures, thumbnail, write_results, write_sheet
+from crossbit.search.searcher import Searcher
+from crossbit.search.sheet import QUERIES, SHOWN, Pictures, show, thumbnail, write_results, write_sheet
 from crossbit.storage.picture_files import PictureFiles
 
 
@@ -84,3 +87,25 @@ def test_a_runs_sheet_shows_held_out_queries_and_marks_what_shares_a_label(
 def test_a_run_on_vectors_or_without_queries_has_no_sheet(data: PairedData, model: Model, tmp_path: Path) -> None:
     alone = data.replace(splits={**data.splits, "query": np.empty(0, np.int64)})
     assert write_sheet(tmp_path, alone, model) is None and not list(tmp_path.iterdir())
+
+
+def test_a_notebook_shows_results_with_their_pictures(data: PairedData) -> None:
+    found = results({"row": 4, "caption": "<script>x</script>"}, {"row": 5})
+    shown = show(dataclasses.replace(found, fits=0.08), data)
+    html = shown._repr_html_()
+    assert [picture.tolist() for picture in pictures_in(html)] == [data["image"][row].tolist() for row in (4, 5)]
+    assert "<script" not in html and "&lt;script&gt;" in html and "<b>" not in html and "in common: fox" in html
+    assert "Nothing here seems to fit (8 %)" in html and "<body" not in html and "<html" not in html
+    selectors = [
+        line.strip() for line in html[html.index("<style>") + 7 : html.index("</style>")].splitlines() if "{" in line
+    ]
+    assert selectors and all(
+        part.strip().startswith(".crossbit ") for line in selectors for part in line.partition("{")[0].split(",")
+    )  # a notebook's own page keeps its looks
+    assert repr(shown) == repr(found) and shown.results.fits == 0.08
+
+
+def test_a_searcher_shows_results_with_the_pictures_of_its_run(data: PairedData, model: Model, tmp_path: Path) -> None:
+    index_data(model, data, tmp_path / "index")
+    with Searcher(model, tmp_path / "index") as search:
+        assert not pictures_in(search.show(search("a level bar", k=3))._repr_html_())  # it knows of no run

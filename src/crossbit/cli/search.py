@@ -108,12 +108,19 @@ def index(
     check_new(target)
     import crossbit
     from crossbit.search.build import index_data
+    from crossbit.search.known import learn_from_run
 
     model = crossbit.load_model(run)
     if model.metric == "cosine":
         note(f"{model.method} ranks by its real vectors: their signs are indexed, and hits are ordered by the vectors")
-    loaded = with_notes(folder.data(data, other=note, option=f"crossbit index {run} DATA"))
+    others: list[str] = []  # what is said where the data are not the run's
+    loaded, changed = folder.found(data, other=others.append, option=f"crossbit index {run} DATA")
+    with_notes(loaded)
+    for line in others:
+        note(line)
     counts = index_data(model, loaded, target, progress=note)
+    if not others:
+        learn_from_run(model, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
     place = ["--uri", uri] if uri else []
@@ -216,6 +223,8 @@ def search(
         return say_json(found.to_dict())
     for line in found.notes:
         note(line)
+    if line := found.nothing_fits:
+        say(line)
     for name, hits in found.hits.items():
         say_hits(name, hits)
     return None

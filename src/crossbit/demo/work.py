@@ -17,6 +17,7 @@ from crossbit.demo.ways import BITS, RandomCodes, Way, as_vectors, chosen, judge
 from crossbit.model import Model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_data
+from crossbit.search.known import learn_from_run
 
 RUN, OTHERS = "run", ".others"  # in the demo's folder: the run that stays, and those that are removed at the end
 
@@ -99,4 +100,5 @@ def prepare(data: PairedData, model: Model, run: RunFolder, stage: Stages) -> Pa
     if not run.index.exists():
         with stage("index", f"a database of {len(data.splits['retrieval']):,} pairs"):
             index_data(on_vectors(model), vectors, run.index, encoder=encoder_of(model))
+            learn_from_run(model, data, run.index)
     return vectors

@@ -40,6 +40,7 @@ class Embeddings:
         where: str | None = None,
         *,
         time_limit_ms: float = TIME_LIMIT_MS,
+        without: npt.NDArray[np.int64] | None = None,
     ) -> Hits:
         """The k best of the index's shortlist, by cosine; those of equal cosine by (distance, id).
 
@@ -50,6 +51,7 @@ class Embeddings:
             query: its embedding, real (bits,) or wider, as those of the index.
             code: its code, uint8 (1, bits // 8).
             k, where, time_limit_ms: as for `Index.search`.
+            without: ids that are as if they were not there.
 
         Returns:
             Hits with `cosines`; (1, k) or as many as there are.
@@ -57,12 +59,11 @@ class Embeddings:
         Raises:
             UserError: as `Index.search`; embeddings that are missing, or are not those of the index's codes.
         """
-        near, places = self._index.search_places(
-            code, max(check_k(k), min(FIRST, MOST)), where, time_limit_ms=time_limit_ms
-        )
+        options: dict[str, Any] = {"time_limit_ms": time_limit_ms, "without": without}
+        near, places = self._index.search_places(code, max(check_k(k), min(FIRST, MOST)), where, **options)
         count, most = shortlist(near.distances[0], k), max(k, MOST)
         if count == near.distances.shape[1] < most:  # all that were found are as near: there may be more
-            near, places = self._index.search_places(code, most, where, time_limit_ms=time_limit_ms)
+            near, places = self._index.search_places(code, most, where, **options)
             count = shortlist(near.distances[0], k)
         distances, ids, places = near.distances[0, :count], near.ids[0, :count], places[0, :count]
         cosine = np.empty(count)

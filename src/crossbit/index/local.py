@@ -212,10 +212,14 @@ class LocalIndex(Index):
         *,
         radius: int | None = None,
         time_limit_ms: float = TIME_LIMIT_MS,
+        without: npt.NDArray[np.int64] | None = None,
     ) -> tuple[Hits, npt.NDArray[np.int64]]:
-        """As `search`; and the place of each hit's embedding, int64 (m, k), -1 where it has none."""
+        """As `search`, as if the ids `without` were not there; and the place of each hit's embedding, int64 (m, k), -1
+        where it has none."""
         count, limit = check_k(10 if k is None else k), check_time_limit(time_limit_ms)
         held, mask = self._stored.snapshot(where, limit)
+        if without is not None:
+            mask = ~np.isin(held.ids, without) & (True if mask is None else mask)
         queries = self.check_queries(codes)
         if radius is not None:
             check_radius(radius)

@@ -93,8 +93,8 @@ class Bm25:
         self.alive = np.ones(len(lengths), bool) if alive is None else alive
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
-        mean = float(lengths[self.alive].mean()) if self.count else 1.0
-        self._damping = K1 * (1 - B + B * lengths / max(mean, 1e-9))
+        self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
+        self._damping = K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
         self._firsts = np.cumsum([0, *(len(part.lengths) for part in parts)])
 
     def knows(self, word: str) -> bool:
@@ -116,9 +116,8 @@ class Bm25:
         rows, gains = [np.empty(0, np.int64)], [np.empty(0)]
         for word in dict.fromkeys(words):
             texts, counts = self._entries(word)
-            rarity = np.log1p((self.count - len(texts) + 0.5) / (len(texts) + 0.5))
             rows.append(texts)
-            gains.append(rarity * counts * (K1 + 1) / (counts + self._damping[texts]))
+            gains.append(self._rarity(len(texts)) * counts * (K1 + 1) / (counts + self._damping[texts]))
         found, scores = _summed(np.concatenate(rows), np.concatenate(gains), len(self.alive))
         if among is not None:
             found, scores = found[among[found]], scores[among[found]]
@@ -127,6 +126,22 @@ class Bm25:
             found, scores = found[scores >= least], scores[scores >= least]
         best = np.argsort(-scores, kind="stable")[:k]
         return found[best], scores[best]
+
+    def most(self, words: Iterable[str]) -> float:
+        """The score of a text that holds each of these words once and no other."""
+        each = list(dict.fromkeys(words))
+        damping = K1 * (1 - B + B * len(each) / max(self._mean, 1e-9))
+        return float(sum(self._rarity(self._holders(word)) for word in each)) * (K1 + 1) / (1 + damping)
+
+    def _rarity(self, holders: int) -> float:
+        """How much a word counts that so many texts hold."""
+        return float(np.log1p((self.count - holders + 0.5) / (holders + 0.5)))
+
+    def _holders(self, word: str) -> int:
+        """How many texts hold a word."""
+        if self.count < len(self.alive):
+            return len(self._entries(word)[0])
+        return sum(len(part.entries(word)[0]) for part in self.parts)
 
     def _entries(self, word: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         """The texts that are there and hold a word, and how often."""

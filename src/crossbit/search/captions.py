@@ -44,10 +44,12 @@ class Captions:
     def __len__(self) -> int:
         return self.texts.spoken
 
-    def search(self, words: frozenset[str], k: int, among: Ids | None = None) -> Ids:
-        """The ids of the k best, the best first; `among` are the ids that may be found."""
+    def search(self, words: frozenset[str], k: int, among: Ids | None = None) -> tuple[Ids, float]:
+        """The ids of the k best, the best first, of those that may be found; and how well the best matches, 1 where it
+        is these words and no other."""
         may = None if among is None else np.isin(self.ids, among)
-        return self.ids[self.texts.search(sorted(words), k, may)[0]]
+        rows, scores = self.texts.search(sorted(words), k, may)
+        return self.ids[rows], float(scores[0]) / self.texts.most(words) if len(scores) else 0.0
 
 
 GONE = np.iinfo(np.int64).min  # the id of what was replaced or removed

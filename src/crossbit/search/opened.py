@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,24 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.search.build import index_path
 from crossbit.search.captions import Captions
+from crossbit.search.evidence import LOOKED_AT, evidence
 from crossbit.search.fusion import fused, thing_of
+from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Found = tuple[int, int | None, float | None]  # id, distance, cosine
+Ids = npt.NDArray[np.int64]
+
+
+class FoundHere(NamedTuple):
+    """Hits of an index, the best first, how many codes were compared, and what the search says about whether the best
+    hit fits (see `evidence`); None where it cannot be said."""
+
+    hits: tuple[SearchHit, ...]
+    compared: int
+    evidence: npt.NDArray[np.float64] | None
 
 
 class OpenIndex:
@@ -36,6 +48,7 @@ class OpenIndex:
         self.index = LocalIndex(index_path(folder, modality), bits=bits, read_only=True, encoder=encoder)
         self.size = len(self.index)
         self._captions: Captions | None = None
+        self.probabilities = Probabilities(self.index)
         self._lock = Lock()
 
     @property
@@ -47,21 +60,32 @@ class OpenIndex:
             return self._captions
 
     def search(
-        self, query: Query, k: int, ways: Sequence[str], *, rerank: bool, where: str | None, time_limit_ms: float
-    ) -> tuple[tuple[SearchHit, ...], int]:
-        """The k best things without the query's own, the best first, and how many codes were compared."""
-        limits = {"where": where, "time_limit_ms": time_limit_ms}
+        self,
+        query: Query,
+        k: int,
+        ways: Sequence[str],
+        *,
+        rerank: bool,
+        where: str | None,
+        time_limit_ms: float,
+        without: Ids | None = None,
+    ) -> FoundHere:
+        """The k best things but those that the query leaves out, the best first; as if the ids `without` were not
+        there."""
+        limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
         depth, compared = k + len(query.left_out), 0
-        depth = max(depth, DEPTH) if len(ways) > 1 else depth
+        depth, match = max(depth, DEPTH if len(ways) > 1 else LOOKED_AT), 0.0
         while True:
             depth, ranked = min(depth, max(1, self.size)), {}
             if "captions" in ways:  # first, so that of equal scores theirs is before
-                ranked["captions"] = self._by_captions(query, depth, rerank, limits)
+                ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            hits = [hit for hit in fused(self._hits(ranked)) if thing_of(hit.id, hit.item) not in query.left_out]
+            found = self._hits(ranked)
+            hits = [hit for hit in fused(found) if thing_of(hit.id, hit.item) not in query.left_out]
             if len(hits) >= k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
-                return self._told(query, hits[:k]), compared
+                told = self._told(query, hits[:k])
+                return FoundHere(told, compared, self._evidence(query, told, found.get("codes", ()), match))
             depth *= 4
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
@@ -82,19 +106,32 @@ class OpenIndex:
         if rerank and self.index.embeddings is not None:
             hits = self.index.embeddings.search(query.embedding, code, k, **limits)
         else:
-            hits = self.index.search(code, k, **limits)
+            hits, _ = self.index.search_places(code, k, **limits)
         near = [None] * k if hits.cosines is None else hits.cosines[0].tolist()
         found = zip(hits.ids[0].tolist(), hits.distances[0].tolist(), near, strict=False)
         return [one for one in found if one[1] >= 0], hits.compared
 
-    def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> list[Found]:
-        among = None if limits["where"] is None else self.index.matching(**limits)
-        ids = self.captions.search(query.words, k, among)
-        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True))
+    def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], float]:
+        """What is found, and how well the best caption matches."""
+        ids, match = self.captions.search(query.words, k, self._among(**limits))
+        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), match
 
-    def _compared(
-        self, query: Query, ids: npt.NDArray[np.int64], rerank: bool
-    ) -> tuple[Sequence[int | None], Sequence[float | None]]:
+    def _among(self, where: str | None, time_limit_ms: float, without: Ids | None) -> Ids | None:
+        """The ids that may be found; None for all."""
+        if where is None and without is None:
+            return None
+        among = self.index.keys() if where is None else self.index.matching(where, time_limit_ms=time_limit_ms)
+        return among if without is None else np.setdiff1d(among, without)
+
+    def _evidence(
+        self, query: Query, hits: Sequence[SearchHit], near: Sequence[SearchHit], match: float
+    ) -> npt.NDArray[np.float64] | None:
+        """See `evidence`; None where cosines are not known, or something is left out."""
+        if not hits or not near or near[0].cosine is None or query.left_out:
+            return None
+        return evidence(hits, near, self.index.bits, match, query.words)
+
+    def _compared(self, query: Query, ids: Ids, rerank: bool) -> tuple[Sequence[int | None], Sequence[float | None]]:
         """Distances and cosines of ids; None for each that cannot be known."""
         unknown = [None] * len(ids)
         if not query.understood or not len(ids):
@@ -110,7 +147,11 @@ class OpenIndex:
         near = [hit.id for hit in hits if hit.distance is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
-        return tuple(replace(hit, why=query.in_common(hit.item), bits=bits.get(hit.id)) for hit in hits)
+        likely = self.probabilities.of(np.array([hit.id for hit in hits], np.int64))
+        return tuple(
+            replace(hit, why=query.in_common(hit.item), bits=bits.get(hit.id), probabilities=p)
+            for hit, p in zip(hits, likely, strict=True)
+        )
 
     def _hits(self, ranked: Mapping[str, Sequence[Found]]) -> dict[str, list[SearchHit]]:
         """With their items, which are fetched together."""

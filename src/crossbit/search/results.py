@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SHOWN = 5  # hits of a modality in a repr
+SMALL = 0.1  # a probability to fit below it is told
 WIDTH = 60  # characters of a caption there
 OWN = frozenset(["row", "caption", "path", "group", "label", "labels"])  # of an item; what else it has are columns
 
@@ -105,7 +106,7 @@ class SearchResults:
         seconds: from the call to the results, encoding included.
         compared: how many codes the query was compared with.
         exact: whether no nearer code can have been missed.
-        fits: probability that anything fits the query; None where it is not known.
+        fits: probability that the best hit fits the query (`crossbit.search.calibrate`); None where it is not known.
         notes: lines for the user, such as words of the query that the model does not know.
 
     >>> hit = SearchHit(7, "image", 3, 0.5, {"caption": "a red fox"}, why=("fox",))
@@ -124,6 +125,13 @@ class SearchResults:
     exact: bool
     fits: float | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def nothing_fits(self) -> str:
+        """A line for people where hits are there and none of them is likely to fit; else empty."""
+        if self.fits is None or self.fits >= SMALL or not len(self):
+            return ""
+        return f"Nothing here seems to fit ({100 * self.fits:.0f} %). The nearest:"
 
     def __getitem__(self, modality: str) -> tuple[SearchHit, ...]:
         if modality not in self.hits:

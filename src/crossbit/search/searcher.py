@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -19,9 +21,14 @@ from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import Captions
-from crossbit.search.opened import OpenIndex
+from crossbit.search.fits import Fits
+from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
+
+if TYPE_CHECKING:
+    from crossbit.data.types import PairedData
+    from crossbit.search.sheet import Shown
 
 BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "captions")}  # what may be asked for
 
@@ -54,7 +61,7 @@ def open_for_one(
     if Path(run).is_dir() and not place.is_dir():
         option = "" if uri is None else f" --uri {uri}"
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
-    return Searcher(load_model(run, device=device), place)
+    return Searcher(load_model(run, device=device), place, run)
 
 
 class Searcher:
@@ -65,13 +72,15 @@ class Searcher:
     Args:
         model: encodes the queries.
         uri: the folder with an index for each modality.
+        run: the run's folder, by whose data `show` finds pictures; None takes those at the items' paths.
 
     Raises:
         UserError: no index there.
     """
 
-    def __init__(self, model: Model, uri: str | os.PathLike[str]) -> None:
+    def __init__(self, model: Model, uri: str | os.PathLike[str], run: str | os.PathLike[str] | None = None) -> None:
         self.model = model
+        self.run = run
         self.uri = Path(uri)
         self._encoder = encoder_of(model)
         self._process = os.getpid()
@@ -129,16 +138,28 @@ class Searcher:
         query = self._query(words, picture, item, rerank, "captions" in ways, modality)
         query = without(query, self._unwanted(not_this, rerank))
         ways = ways if query.understood or picture is not None else ["captions"]
-        hits, compared, exact = {}, 0, True
-        for name in self._searched(query, modality):
-            index = self._open(name)
-            hits[name], count = index.search(
-                query, wanted, ways, rerank=rerank, where=where, time_limit_ms=time_limit_ms
-            )
-            compared, exact = compared + count, exact and index.index.exact
-        return SearchResults(query.said, hits, time.perf_counter() - start, compared, exact, notes=query.notes)
+        limits: dict[str, Any] = {"rerank": rerank, "where": where, "time_limit_ms": time_limit_ms}
+        opened = {name: self._open(name) for name in self._searched(query, modality)}
+        found = {name: index.search(query, wanted, ways, **limits) for name, index in opened.items()}
+        return SearchResults(
+            query.said,
+            {name: each.hits for name, each in found.items()},
+            time.perf_counter() - start,
+            sum(each.compared for each in found.values()),
+            all(index.index.exact for index in opened.values()),
+            None if item is not None or (words is not None and picture is not None) else self._fits(words, ways, found),
+            query.notes,
+        )
 
     search = __call__
+
+    def _fits(self, words: str | None, ways: Sequence[str], found: Mapping[str, FoundHere]) -> float | None:
+        """The probability that the best hit of one index fits; None of several, or where it is not known."""
+        if len(found) != 1 or self._known_fits is None:
+            return None
+        ((name, here),) = found.items()
+        kind = "pictures" if words is None else "words"
+        return self._known_fits.of(kind, name, tuple(ways), self._open(name).size, here.evidence)
 
     def many(
         self,
@@ -174,6 +195,19 @@ class Searcher:
                 raise UserError(f"query {number}: {error}") from error
         return results
 
+    def show(self, results: SearchResults) -> Shown:
+        """Results as a notebook shows them, with pictures; see `crossbit.search.sheet.show`."""
+        from crossbit.search.sheet import show  # here: few searches are shown
+
+        return show(results, self._data)
+
+    @cached_property
+    def _data(self) -> PairedData | None:
+        """The run's; None where they are not there any more."""
+        with suppress(UserError):
+            return None if self.run is None else RunFolder(self.run).data()
+        return None
+
     def open_all(self) -> None:
         """Open all indexes now; otherwise each is opened when it is first searched.
 
@@ -200,6 +234,10 @@ class Searcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @cached_property
+    def _known_fits(self) -> Fits | None:
+        return Fits.read(self.uri, self._encoder["hash"])
 
     def _check_open(self) -> None:
         if os.getpid() != self._process:

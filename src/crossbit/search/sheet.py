@@ -57,10 +57,42 @@ class Section:
 
 def write_page(path: str | os.PathLike[str], title: str, lines: Sequence[str], sections: Sequence[Section]) -> None:
     """Write a sheet."""
-    page = Environment(loader=PackageLoader("crossbit.search"), autoescape=True, undefined=StrictUndefined)
-    text = page.get_template("sheet.html").render(title=title, lines=lines, sections=sections)
+    text = _rendered("sheet.html", title=title, lines=lines, sections=sections)
     with writing(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def show(results: SearchResults, data: PairedData | None = None) -> Shown:
+    """Results as a notebook shows them: a grid of pictures with captions, labels and what they share with the query.
+
+    Args:
+        results: what was found.
+        data: where the pictures are looked up by the items' paths or rows; None takes those at the items' paths.
+
+    >>> hit = SearchHit(7, "image", 3, 0.5, {"caption": "a <b>red</b> fox"}, why=("fox",))
+    >>> shown = show(SearchResults("fox", {"image": (hit,)}, seconds=0.002, compared=90, exact=True, fits=0.08))
+    >>> shown
+    <SearchResults for fox: 1 of 90 codes in 2.0 ms
+     image  id 7  distance 3  cosine 0.500  a <b>red</b> fox>
+    >>> html = shown._repr_html_()
+    >>> "a &lt;b&gt;red&lt;/b&gt; fox" in html, "in common: fox" in html, "Nothing here seems to fit (8 %)" in html
+    (True, True, True)
+    """
+    return Shown(results, data)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What `show` gives: HTML in a notebook, and the results' own text elsewhere."""
+
+    results: SearchResults
+    data: PairedData | None = None
+
+    def __repr__(self) -> str:
+        return repr(self.results)
+
+    def _repr_html_(self) -> str:
+        return _rendered("results.html", lines=_lines(self.results), sections=_sections(self.results, self.data))
 
 
 def write_results(
@@ -74,17 +106,31 @@ def write_results(
         data: where the pictures are looked up by the items' paths or rows; None leaves them out.
         picture: the query's, whatever `read_picture` takes.
     """
+    write_page(path, f"Found for {results.query}", _lines(results), _sections(results, data, picture))
+
+
+def _lines(results: SearchResults) -> list[str]:
+    said = results.nothing_fits
+    return [*([said] if said else []), *results.notes]
+
+
+def _sections(results: SearchResults, data: PairedData | None, picture: Any = None) -> list[Section]:
+    """A section for each modality, with the query in front."""
     from crossbit.storage.pictures import read_picture
 
     asked = Card("" if picture is None else thumbnail(read_picture(picture)), results.query)
     pictures = Pictures(data)
-    sections = [
+    return [
         Section(
             f"{modality}: {len(hits)} found", [Asked(asked, [hit_card(hit, pictures.of(hit.item)) for hit in hits])]
         )
         for modality, hits in results.hits.items()
     ]
-    write_page(path, f"Found for {results.query}", results.notes, sections)
+
+
+def _rendered(template: str, **values: Any) -> str:
+    page = Environment(loader=PackageLoader("crossbit.search"), autoescape=True, undefined=StrictUndefined)
+    return page.get_template(template).render(**values)
 
 
 def write_sheet(run_folder: str | os.PathLike[str], data: PairedData, model: Model) -> Path | None:

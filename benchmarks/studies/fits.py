@@ -1,0 +1,121 @@
+"""How well "nothing here fits" is told, on queries that its calibration never used; one JSON object out.
+
+    python -m benchmarks.studies.fits NAME=RUN[,DATA] ...
+
+Each RUN has an index of its own data. Its held-out queries are halved: the even ones calibrate, the odd ones judge.
+Each searches twice, all of the index and the index without its kind (`crossbit.search.calibrate`).
+
+- calibration error: ten groups of equally many searches by probability; in each the distance of its mean from the share
+  of searches whose best hit fits, averaged over the groups.
+- answerable: the area under the ROC curve of the probability, of searches whose kind is there against those without it.
+  An answerable query whose best hit does not fit has, rightly, a low probability: where `found` is the share of
+  answerable queries whose best hit fits, no such probability is expected to be better than (1 + found) / 2.
+- fits: the same area, of searches whose best hit fits against all others.
+- ms: what the evidence and the probability cost in a search, the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+import crossbit
+from benchmarks.common.page import Section, table
+from crossbit.data import PairedData
+from crossbit.model import Model, load_model
+from crossbit.runs.folder import RunFolder
+from crossbit.search.calibrate import learn, try_out
+from crossbit.search.evidence import LOOKED_AT, evidence
+from crossbit.search.fits import Scale
+
+GROUPS = 10
+ROUNDS = 200
+
+
+def calibration_error(p: np.ndarray, fits: np.ndarray) -> float:
+    """Mean over groups of equally many of |mean p - share that fits|, weighed by their size."""
+    groups = np.array_split(np.argsort(p, kind="stable"), GROUPS)
+    return float(sum(len(some) * abs(p[some].mean() - fits[some].mean()) for some in groups) / len(p))
+
+
+def judged(model: Model, data: PairedData, folder: Path, kind: str) -> tuple[Scale, dict[str, float]] | None:
+    """The scale learnt from the even queries, and its figures on the odd ones; None where nothing can be learnt."""
+    rows = np.sort(data.splits["query"])
+    even, odd = (try_out(model, data, folder, kind, some) for some in (rows[::2], rows[1::2]))
+    if even is None or odd is None:
+        return None
+    scale = learn(even)
+    p = np.array([scale.probability(each) for each in odd.evidence])
+    return scale, {
+        "queries": len(np.unique(odd.query)),
+        "found": float(odd.fits[odd.answerable].mean()),
+        "calibration error": calibration_error(p, odd.fits),
+        "answerable": float(roc_auc_score(odd.answerable, p)),
+        "fits": float(roc_auc_score(odd.fits, p)),
+    }
+
+
+def milliseconds(run: Path, scale: Scale) -> float:
+    """What the evidence of a search and its probability take."""
+    with crossbit.open_search(run) as search:
+        found = search("a small red house", k=LOOKED_AT, by="codes")
+    hits, bits = found[scale.modality], search.model.bits
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        scale.probability(evidence(hits, hits, bits, 0.5, frozenset(["small", "red", "house"])))
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times))
+
+
+def figures(run: str, source: str | None) -> dict[str, dict[str, float]]:
+    """By kind of query."""
+    folder, found = RunFolder(run), {}
+    model, data = load_model(run), folder.data(source)
+    for kind in ("words", "pictures"):
+        if (told := judged(model, data, folder.index, kind)) is not None:
+            cost = {"ms": milliseconds(Path(run), told[0])} if kind == "words" else {}
+            found[kind] = told[1] | cost
+    return found
+
+
+def section(result: dict[str, Any]) -> str:
+    """A row for each run and kind of query."""
+    rows = [
+        [run, kind, str(of["queries"]), *(f"{of[name]:.3f}" for name in SHOWN), f"{of['ms']:.2f}" if "ms" in of else ""]
+        for run, kinds in result.items()
+        for kind, of in kinds.items()
+    ]
+    return table(["", "queries of", "how many", *SHOWN, "ms"], rows)
+
+
+SHOWN = ["found", "calibration error", "answerable", "fits"]
+ABOUT = (
+    "The probability that the best hit fits, on held-out queries that its calibration never used. *Found*: the share "
+    "of queries whose kind is there and whose best hit is of it. *Calibration error*: of ten groups of equally many. "
+    "*Answerable*: area under the ROC curve of queries whose kind is there against the same without it; at best about "
+    "(1 + found) / 2. *Fits*: the same, of searches whose best hit fits against all others. *ms*: what it adds to a "
+    "search."
+)
+SECTIONS = {"fits": Section("Nothing here fits", ABOUT, section)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,DATA]")
+    found = {}
+    for each in parser.parse_args().runs:
+        name, _, place = each.partition("=")
+        run, _, source = place.partition(",")
+        found[name] = figures(run, source or None)
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Whether anything fits: kinds, searches without them, what is learnt, when it is used and when it is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+import crossbit
+from crossbit.data import PairedData
+from crossbit.model import Model
+from crossbit.search.build import add_data, encoder_of, index_data
+from crossbit.search.calibrate import ALIKE, Kinds, Tried, calibrate, learn, try_out
+from crossbit.search.evidence import NAMES
+from crossbit.search.fits import FILE, Fits, Scale
+from crossbit.search.known import learn_from_run
+from crossbit.search.opened import OpenIndex
+from crossbit.search.query import query_of
+from crossbit.search.results import SearchHit, SearchResults
+from crossbit.search.searcher import Searcher
+from tiny import Command, arrays, done, runner
+
+N, QUERIES = 260, 120
+LIMITS: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": 10_000}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of which every held-out query is of one of three kinds, with its index."""
+    folder = tmp_path_factory.mktemp("fits")
+    np.savez(folder / "toy.npz", **arrays(N, QUERIES))
+    options: dict[str, Any] = {"method": "look", "bits": 16, "epochs": 2, "progress": False}
+    crossbit.train(folder / "toy.npz", out=folder / "run", **options)
+    model = crossbit.load_model(folder / "run")
+    data = crossbit.load_data(folder / "toy.npz")
+    index_data(model, data, folder / "run" / "index")
+    learn_from_run(model, data, folder / "run" / "index")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def data(run: Path) -> PairedData:
+    return crossbit.load_data(run.parent / "toy.npz")
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Model:
+    return crossbit.load_model(run)
+
+
+@given(arrays_of.arrays(np.uint8, (12, 5), elements=st.integers(0, 1)), st.integers(0, 11))
+def test_kinds_by_labels_that_count_by_their_rarity(labels: np.ndarray, row: int) -> None:
+    weight = [-np.log(max(labels[:, c].mean(), 1 / 12)) for c in range(5)]
+    expected = []
+    for other in labels:
+        both = sum(weight[c] for c in range(5) if labels[row, c] and other[c])
+        either = sum(weight[c] for c in range(5) if labels[row, c] or other[c])
+        expected.append(both > 1e-12 and both / either >= ALIKE - 1e-12)
+    assert Kinds(labels).of(labels[row]).tolist() == expected
+
+
+def test_a_search_without_items_is_that_of_an_index_that_never_had_them(
+    model: Model, data: PairedData, run: Path, tmp_path: Path
+) -> None:
+    rows = np.sort(data.splits["retrieval"])
+    gone, kept = rows[::3], np.setdiff1d(rows, rows[::3])
+    index_data(model, data, tmp_path / "index", rows=kept)
+    for sought, query in (
+        ("image", query_of(model, "a level bar", None)),
+        ("text", query_of(model, None, data["image"][3])),
+    ):
+        whole, less = (
+            OpenIndex(at, sought, encoder_of(model), model.bits) for at in (run / "index", tmp_path / "index")
+        )
+        for rerank in (True, False):
+            limits = {**LIMITS, "rerank": rerank}
+            found = whole.search(query, 50, ("codes",), **limits, without=gone)
+            expected = less.search(query, 50, ("codes",), **limits)
+            assert [plain(hit) for hit in found.hits] == [plain(hit) for hit in expected.hits]
+            assert found.compared == expected.compared == len(kept)
+            assert (found.evidence is None) == (expected.evidence is None) == (not rerank)
+            if found.evidence is not None:
+                np.testing.assert_array_equal(found.evidence, expected.evidence)
+        by_captions = whole.search(query, 300, ("captions",), **LIMITS, without=gone)
+        assert set(gone).isdisjoint(hit.id for hit in by_captions.hits)
+        assert bool(by_captions.hits) == (sought == "image")
+        whole.close()
+        less.close()
+
+
+def plain(hit: SearchHit) -> SearchHit:
+    return dataclasses.replace(hit, probabilities={})
+
+
+def test_each_query_is_tried_with_its_kind_and_without(model: Model, data: PairedData, run: Path) -> None:
+    tried = try_out(model, data, run / "index", "words", data.splits["query"])
+    assert tried is not None and (tried.modality, tried.ways) == ("image", ("codes", "captions"))
+    assert tried.query.tolist() == np.repeat(np.arange(QUERIES), 2).tolist()
+    assert tried.answerable.tolist() == [True, False] * QUERIES
+    assert not tried.fits[~tried.answerable].any() and tried.fits[tried.answerable].mean() > 0.8
+    label, kinds = np.asarray(data.label), Kinds(np.asarray(data.label)[data.splits["retrieval"]])
+    with crossbit.open_search(run) as search:
+        for at in range(0, 2 * QUERIES, 40):
+            best = search(str(data["text"][tried.query[at]]), k=1).image[0]
+            own = data.splits["retrieval"][kinds.of(label[tried.query[at]])]
+            assert tried.fits[at] == (best.id in own)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_learnt_is_the_probability(seed: int) -> None:
+    """Evidence of which the truth is known: fresh draws fit as often as is said."""
+    random = np.random.default_rng(seed)
+
+    def drawn(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        evidence = random.normal(size=(n, len(NAMES)))
+        truth = 1 / (1 + np.exp(-(2 * evidence[:, 0] - evidence[:, 4] - 0.5)))
+        return evidence, random.random(n) < truth, truth
+
+    evidence, fits, _ = drawn(1000)
+    scale = learn(Tried("image", ("codes",), evidence, fits, fits, np.arange(1000) // 2))
+    fresh, _, truth = drawn(5000)
+    p = np.array([scale.probability(each) for each in fresh])
+    assert np.abs(p - truth).mean() < 0.06 and p.min() >= 0.01 and p.max() <= 0.99
+    for some in np.array_split(np.argsort(p), 10):
+        assert abs(p[some].mean() - truth[some].mean()) < 0.1
+
+
+def test_what_fits_is_likelier_than_what_does_not(run: Path) -> None:
+    with crossbit.open_search(run) as search:
+        fitting, other = search("slanted line number 2").fits, search("walrus number 2 of a queer zoo").fits
+        picture = search(picture=arrays(N, QUERIES)["image"][5]).fits
+    assert fitting is not None and other is not None and picture is not None
+    assert fitting > 0.8 and other < fitting - 0.3 and 0 <= picture <= 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"item": 150},
+        {"words": "bar", "picture": arrays(N, QUERIES)["image"][5]},
+        {"words": "bar", "by": "codes"},
+        {"words": "bar", "by": "captions"},
+        {"words": "bar", "modality": "text"},
+        {"words": "bar", "rerank": False},
+        {"words": "bar", "not_this": [150]},
+        {"words": "bar", "where": "row < 0"},
+    ],
+)
+def test_it_is_not_known_of_other_searches_than_were_learnt_from(run: Path, query: dict[str, Any]) -> None:
+    with crossbit.open_search(run) as search:
+        assert search(**query).fits is None
+        assert search("bar", k=1).fits == search("bar", k=50).fits is not None
+
+
+def test_a_stale_or_damaged_file_is_not_used(run: Path, model: Model, data: PairedData, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(run / "index", folder)
+
+    def fits() -> float | None:
+        with Searcher(model, folder) as search:
+            return search("level bar").fits
+
+    assert fits() is not None
+    whole = (folder / FILE).read_text()
+    held = json.loads(whole)
+    for changed in ({**held, "encoder": "another"}, {**held, "format": 9}, {**held, "evidence": []}, {"scales": 3}, []):
+        (folder / FILE).write_text(json.dumps(changed))
+        assert fits() is None
+    (folder / FILE).write_text(whole[:40])
+    assert fits() is None
+    (folder / FILE).write_text(json.dumps({**held, "codes": held["codes"] * 2}))
+    assert fits() is None
+    (folder / FILE).unlink()
+    assert fits() is None
+
+
+def test_few_queries_or_no_labels_teach_nothing(run: Path, model: Model, data: PairedData) -> None:
+    few = data.replace(splits={**data.splits, "query": np.arange(20)})
+    assert calibrate(model, few, run / "index").scales == {}
+    assert calibrate(model, data.replace(label=None, label_names=None), run / "index").scales == {}
+
+
+def test_it_is_written_and_read_again(tmp_path: Path) -> None:
+    scale = Scale("image", ("codes", "captions"), [1.0, 0, 0, 0, 0, 0, 2.0], -1.0, [-1.0, 2.0], [0.1, 0.9], 300)
+    made = Fits("abc", 100, {"words": scale})
+    made.write(tmp_path)
+    assert Fits.read(tmp_path, "abc") == made and Fits.read(tmp_path, "abd") is None
+    weak, strong = np.zeros(len(NAMES)), np.ones(len(NAMES))
+    for codes, known in ((100, True), (110, True), (111, False), (90, True), (89, False)):
+        assert (made.of("words", "image", ("codes", "captions"), codes, weak) is not None) == known
+    assert made.of("words", "image", ("codes", "captions"), 100, strong) == pytest.approx(0.9)
+    assert made.of("pictures", "image", ("codes", "captions"), 100, strong) is None
+
+
+def test_a_quiet_line_where_nothing_seems_to_fit(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command: Command = runner(capsys)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run, "run", ignore=shutil.ignore_patterns("index"))
+    shutil.copy(run.parent / "toy.npz", tmp_path)
+    np.savez("other.npz", **arrays(N - 10, QUERIES))
+    assert "learnt from" in " ".join(command("index", "run", "toy.npz").errors)
+    command("index", "run", "other.npz", "--uri", "other")
+    assert Path("run/index", FILE).exists() and not Path("other", FILE).exists()
+    assert json.loads(done(command, "search", "run", "level bar", "--json"))["fits"] > 0.5
+    assert json.loads(done(command, "search", "run", "level bar", "--json", "--uri", "other"))["fits"] is None
+    assert "Nothing here" not in done(command, "search", "run", "level bar")
+    assert "Nothing here seems to fit (" in done(command, "search", "run", "walrus 2 of a queer zoo")
+
+
+def test_the_line_is_of_hits_that_are_there() -> None:
+    hits = {"image": (SearchHit(1, "image", 3, 0.5, {}),)}
+
+    def line(fits: float | None, hits: Any = hits) -> str:
+        return SearchResults("fox", hits, 0.0, 1, True, fits).nothing_fits
+
+    assert line(0.08) == "Nothing here seems to fit (8 %). The nearest:"
+    assert [line(0.1), line(None), line(0.08, {"image": ()})] == ["", "", ""]
+
+
+def test_labels_have_the_probability_that_the_run_keeps(
+    run: Path, model: Model, data: PairedData, tmp_path: Path
+) -> None:
+    names = list(data.label_names or [])
+    kept = dict(zip(model.rows["row"].tolist(), model.rows["probability"], strict=True))
+    with crossbit.open_search(run) as search:
+        hits = search("level bar", k=200).image
+    assert len(hits) > 100
+    for hit in hits:
+        p = kept[hit.id]
+        given = {names[c] for c in np.flatnonzero(np.asarray(data.label)[hit.id])}
+        told = {label.name: label for label in hit.labels}
+        assert {name for name, label in told.items() if label.given} == given
+        assert told.keys() == given | {name for name, each in zip(names, p, strict=True) if each > 0.5}
+        for name, label in told.items():
+            assert label.p == pytest.approx(p[names.index(name)], abs=1e-6)
+
+
+def test_what_replaced_an_item_has_no_probability(run: Path, model: Model, data: PairedData, tmp_path: Path) -> None:
+    shutil.copytree(run / "index", tmp_path / "index")
+    named = data.replace(path=np.array([f"{row}.png" for row in range(N)]))
+    index_data(model, named, tmp_path / "named")
+    learn_from_run(model, named, tmp_path / "named")
+    texts = named["text"].copy()
+    texts[QUERIES] = "level bar changed"
+    add_data(model, named.replace(modalities={**named.modalities, "text": texts}), tmp_path / "named")
+    with Searcher(model, tmp_path / "named") as search:
+        hits = search("level bar", k=200).image
+    assert {hit.item["row"] for hit in hits if not hit.probabilities} == {QUERIES}
