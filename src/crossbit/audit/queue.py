@@ -23,6 +23,7 @@ from crossbit.audit.judged import Judged
 from crossbit.audit.log import DecisionLog
 from crossbit.audit.opening import judge_to_keep, labelled_only
 from crossbit.audit.seen import read_seen
+from crossbit.audit.sheet import pictures_of
 from crossbit.audit.shown import class_rows, classes, queue_rows, ranges
 from crossbit.data.relabelled import label_matrix
 from crossbit.data.types import PairedData
@@ -31,6 +32,7 @@ from crossbit.posterior.words import in_words
 from crossbit.runs.folder import RunFolder
 
 ORDERS = ("gain", "evidence")
+RANGES = 100  # shown, at most
 READY = 1000  # rows whose neighbours are found before the first look
 
 
@@ -84,6 +86,7 @@ class AuditQueue:
         self._current = Current(judged.seen, judged.posterior.single)
         posterior = judged.posterior
         self._words = in_words(posterior, self.seen.view.observed(), self.seen.names)
+        self._picture = pictures_of(judged.seen)
         self._replay()
 
     @classmethod
@@ -142,8 +145,27 @@ class AuditQueue:
         told |= {"wrong_left": self.wrong_left, "decided": self.decided, "settled": int(self._settled.sum())}
         told |= {"rows": len(self._settled), "can_undo": self.decided > 0, "single": self._current.asked.single}
         told |= {"names": self.seen.names, "classes": classes(self._gains, self.seen.names)}
-        told |= {"ranges": ranges(self._gains, self._current)}
+        told |= {"ranges": ranges(self._gains, self._current)[:RANGES]}
         return told | {"trust": self._trust(), "queue": shown, "in_all": len(positions)}
+
+    def row(self, row: int) -> dict[str, Any]:
+        """All that is said of one row, as of one of the queue; UserError where it is no labelled training row."""
+        self._catch_up()
+        return queue_rows(self._judged, self._gains, self._current, np.array([self._current.position(row)]))[0]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the rows have pictures."""
+        return self._picture is not None
+
+    def picture(self, row: int) -> Any:
+        """A row's picture as `read_picture` takes it; None where the data have none.
+
+        Raises:
+            UserError: it is no labelled training row.
+        """
+        self._current.position(row)
+        return None if self._picture is None else self._picture(row)
 
     @property
     def wrong_left(self) -> float:

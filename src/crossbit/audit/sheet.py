@@ -60,21 +60,27 @@ def _item(entry: SuspectRow) -> dict[str, Any]:
 
 def _pictures(seen: Seen) -> Callable[[int], str]:
     """Gives the picture of a row as an address that holds it; empty where there is none."""
-    data = seen.data
-    modality = next((m for m in seen.model.modalities if data.kind(m) == "pictures"), None)
-    if modality is None:
-        return lambda row: ""
-    own = modality == seen.model.modalities[0]
-    partner = dict(zip(seen.view.rows.tolist(), seen.partner.tolist(), strict=True))
+    held = pictures_of(seen)
 
     def picture(row: int) -> str:
-        held: Any = data[modality][row if own else partner[row]]
         try:
-            return address(read_picture(held))
+            return "" if held is None else address(read_picture(held(row)))
         except PictureError:
             return ""
 
     return picture
+
+
+def pictures_of(seen: Seen) -> Callable[[int], Any] | None:
+    """Gives the picture of a row, as `read_picture` takes it; None where the data have no pictures."""
+    data = seen.data
+    modality = next((m for m in seen.model.modalities if data.kind(m) == "pictures"), None)
+    if modality is None:
+        return None
+    own = modality == seen.model.modalities[0]
+    partner = dict(zip(seen.view.rows.tolist(), seen.partner.tolist(), strict=True))
+    held: Any = data[modality]
+    return lambda row: held[row if own else partner[row]]
 
 
 def address(pixels: np.ndarray) -> str:

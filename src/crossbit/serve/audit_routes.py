@@ -1,12 +1,136 @@
-"""`/api/audit`."""
+"""`/api/audit`: the queue of labels that look wrong, decisions about them, and the user's table with these."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import os
+import tempfile
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
 
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi.security import HTTPBearer
+from starlette.responses import Response
+
+from crossbit.audit.queue import AuditQueue, Choice
+from crossbit.errors import UserError
+from crossbit.serve import forms
+from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionsAsked, QueueRow
+from crossbit.serve.audited import Audited
+from crossbit.serve.item_routes import DAY, pictures_reply
+from crossbit.serve.pictures import thumbnail, whole
+from crossbit.serve.replies import Refused, json_reply, tagged
 from crossbit.serve.state import State
+from crossbit.serve.tokens import check_decider
+
+KINDS = {
+    ".csv": "text/csv; charset=utf-8",
+    ".tsv": "text/tab-separated-values; charset=utf-8",
+    ".jsonl": "application/jsonl",
+    ".parquet": "application/vnd.apache.parquet",
+}
+Row = Annotated[int, Path(ge=0, lt=LARGEST)]
+Known = Annotated[str | None, Header()]
+Top = Annotated[int, Query(ge=0, le=1000)]
+Label = Annotated[str | None, Query(max_length=forms.LONGEST_NAME)]
 
 
 def router(state: State) -> APIRouter:
     """The queue of labels that look wrong."""
-    return APIRouter(prefix="/api/audit")
+    routes = APIRouter(prefix="/api/audit", responses=forms.ERRORS)
+    audited = Audited(state.run)
+
+    async def may_decide(request: Request) -> None:
+        check_decider(request, state)
+
+    @routes.get("", responses={200: {"model": AuditView}})
+    async def view(top: Top = 50, label: Label = None, order: Literal["gain", "evidence"] = "gain") -> Response:
+        """The first rows of the queue, or the rows of one class."""
+        return json_reply(await state.work.do(audited.use, lambda queue: seen(queue, top, label, order)))
+
+    @routes.get("/rows/{row}", responses={200: {"model": QueueRow}})
+    async def one(row: Row) -> Response:
+        """All that is said of one row."""
+        return json_reply(await state.work.do(audited.use, lambda queue: with_addresses(queue, [queue.row(row)])[0]))
+
+    @routes.get("/rows/{row}/picture", response_class=Response, responses=pictures_reply("image/png", "image/jpeg"))
+    async def picture(row: Row, if_none_match: Known = None) -> Response:
+        """The picture of a row, whole."""
+        content, kind = await state.drawing.do(lambda: whole(picture_of(audited, row)))
+        return tagged(content, kind, if_none_match, 0)
+
+    @routes.get("/rows/{row}/thumbnail", response_class=Response, responses=pictures_reply("image/webp"))
+    async def small(row: Row, if_none_match: Known = None) -> Response:
+        """The picture of a row, 192 pixels at most."""
+        make = lambda: thumbnail(picture_of(audited, row))  # noqa: E731
+        content = await state.drawing.do(lambda: state.thumbnails.of(("audit", row), make))
+        return tagged(content, "image/webp", if_none_match, DAY)
+
+    needed = [Depends(may_decide), Depends(HTTPBearer(auto_error=False))]
+    answers: dict[int | str, dict[str, Any]] = {200: {"model": AuditView}, **forms.NEEDS_TOKEN}
+
+    @routes.post("/decisions", dependencies=needed, responses=answers)
+    async def decide(asked: DecisionsAsked) -> Response:
+        """Decide about rows, all at once, or undo the last decision; what is answered is on the disk."""
+        return json_reply(await state.work.do(audited.use, lambda queue: decided(queue, asked)))
+
+    table = {"schema": {"type": "string", "format": "binary"}}
+    whole_table: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(KINDS.values(), table)}}
+
+    @routes.get("/export", response_class=Response, responses=whole_table)
+    async def export() -> Response:
+        """The labels with all decisions, in the form of the data's own table."""
+        content, ending = await state.work.do(audited.use, exported)
+        headers = {"Content-Disposition": f'attachment; filename="labels{ending}"', "Cache-Control": "no-store"}
+        return Response(content, 200, headers, KINDS[ending])
+
+    return routes
+
+
+def seen(queue: AuditQueue, top: int, label: str | None, order: str = "gain") -> dict[str, Any]:
+    """A view of the queue with the addresses of its pictures."""
+    view = queue.view(top, label or None, order)
+    view["queue"] = with_addresses(queue, view["queue"])
+    folder = queue.seen.folder
+    return view | {"run": folder.resolve().name, "writable": os.access(folder, os.W_OK)}
+
+
+def with_addresses(queue: AuditQueue, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the addresses of their pictures in the place of their paths."""
+
+    def addresses(row: int) -> dict[str, str | None]:
+        at = f"/api/audit/rows/{row}" if queue.has_pictures else None
+        return {name: at and f"{at}/{name}" for name in ("picture", "thumbnail")}
+
+    found = []
+    for row in rows:
+        told = {name: value for name, value in row.items() if name != "path"} | addresses(row["row"])
+        near = [one | {"thumbnail": addresses(one["row"])["thumbnail"]} for one in row.get("neighbours", ())]
+        found.append(told | ({"neighbours": near} if "neighbours" in row else {}))
+    return found
+
+
+def decided(queue: AuditQueue, asked: DecisionsAsked) -> dict[str, Any]:
+    """The view after a decision, or after the undoing of the last."""
+    if asked.undo and asked.decisions:
+        raise UserError("decisions and undo came together; send one of them")
+    if asked.undo:
+        queue.undo()
+    else:
+        queue.decide([Choice(one.row, one.kind, one.labels, one.about) for one in asked.decisions])
+    return seen(queue, asked.top, asked.label)
+
+
+def picture_of(audited: Audited, row: int) -> Any:
+    """A row's picture, as `read_picture` takes it."""
+    held = audited.use(lambda queue: queue.picture(row))
+    if held is None:
+        raise Refused(404, "this row has no picture")
+    return held
+
+
+def exported(queue: AuditQueue) -> tuple[bytes, str]:
+    """The table of the labels of now, and its ending."""
+    with tempfile.TemporaryDirectory(prefix="crossbit-export-") as folder:
+        target = FilePath(folder) / f"labels{queue.ending}"
+        queue.export(target)
+        return target.read_bytes(), queue.ending

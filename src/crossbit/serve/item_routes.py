@@ -30,13 +30,15 @@ def router(state: State) -> APIRouter:
         """An item."""
         return json_reply(await state.work.do(_told, state, id_of(id)))
 
-    @routes.get("/{id}/picture", response_class=Response, responses=_pictures("image/png", "image/jpeg", "image/gif"))
+    @routes.get(
+        "/{id}/picture", response_class=Response, responses=pictures_reply("image/png", "image/jpeg", "image/gif")
+    )
     async def picture(id: Id, if_none_match: Known = None) -> Response:
         """The picture of an item, whole."""
         content, kind = await state.drawing.do(_whole, state, id_of(id))
         return tagged(content, kind, if_none_match, 0)
 
-    @routes.get("/{id}/thumbnail", response_class=Response, responses=_pictures("image/webp"))
+    @routes.get("/{id}/thumbnail", response_class=Response, responses=pictures_reply("image/webp"))
     async def small(id: Id, if_none_match: Known = None) -> Response:
         """The picture of an item, 192 pixels at most."""
         return tagged(await state.drawing.do(_small, state, id_of(id)), "image/webp", if_none_match, DAY)
@@ -44,7 +46,8 @@ def router(state: State) -> APIRouter:
     return routes
 
 
-def _pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
+def pictures_reply(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """The answers of an address that gives a picture of one of these kinds."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {200: {"content": dict.fromkeys(kinds, binary)}, 304: {"description": "The asker has it."}}
 

@@ -1,0 +1,208 @@
+// The audit's page: labels that look wrong, one by one or by label. A decision counts at once.
+
+import { askForLabels } from "./audit_labels.js";
+import { Grid } from "./audit_grid.js";
+import { rowContent } from "./audit_row.js";
+import { decide, view } from "./audit_service.js";
+import { byId, make } from "./dom.js";
+import { announce } from "./live.js";
+import { hideTrouble, showTrouble } from "./trouble.js";
+
+const number = (value) => Math.round(value).toLocaleString("en");
+const many = (count, one, several) => `${number(count)} ${count === 1 ? one : several}`;
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+const state = { told: null, label: null, at: 0, skipped: new Set(), isBusy: false };
+const grid = new Grid(showDoing);
+
+// --- what is shown -----------------------------------------------------------------------------------------------
+
+const waiting = () => state.told.queue.filter((row) => !state.skipped.has(row.row));
+const current = () => (state.label === null ? waiting()[state.at] : undefined);
+
+function show(told, chosen = null) {
+  state.told = told;
+  hideTrouble();
+  showProgress(told);
+  const isQueue = state.label === null;
+  for (const button of byId("ways").children) button.setAttribute("aria-pressed", String((button.value === "queue") === isQueue));
+  if (byId("names").children.length !== told.names.length) byId("names").replaceChildren(...told.names.map((name) => make("option", { value: name })));
+  byId("class").hidden = isQueue;
+  if (isQueue) showRow();
+  else showClass(chosen);
+}
+
+function showProgress(told) {
+  const all = told.settled + (state.label === null ? told.in_all : 0);
+  const bar = make("progress", { max: Math.max(all, 1), value: told.settled, "aria-label": "Rows decided" });
+  const left = make("b", {}, number(told.wrong_left));
+  byId("progress").replaceChildren(...(state.label === null ? [bar] : []), make("span", {}, "about ", left, " labels wrong or missing"), make("span", { class: "muted" }, many(told.decided, "decision", "decisions")));
+  byId("undo").disabled = !told.can_undo || !told.writable;
+}
+
+function showRow() {
+  const rows = waiting();
+  state.at = Math.min(Math.max(state.at, 0), Math.max(rows.length - 1, 0));
+  const row = rows[state.at];
+  byId("row").hidden = !row;
+  byId("notice").hidden = Boolean(row);
+  if (!row) return showEmpty();
+  byId("row").replaceChildren(...rowContent(row));
+  byId("said").textContent = `${number(state.at + 1)} of ${number(state.told.in_all - state.skipped.size)}. ${sentence(state.told.words[0])}`;
+  for (const next of rows.slice(state.at + 1, state.at + 4)) if (next.picture) new Image().src = next.picture;
+  return undefined;
+}
+
+function notice(title, ...content) {
+  byId("notice").hidden = false;
+  byId("notice").replaceChildren(make("h2", {}, title), ...content);
+}
+
+function showEmpty() {
+  byId("said").textContent = "";
+  const skipped = state.skipped.size;
+  const again = make("button", { class: "button", type: "button", onclick: () => { state.skipped.clear(); load(); } }, "Look at them again");
+  const after = make("p", { class: "muted" }, "Export the table, and train on it: crossbit train DATA --labels labels.csv");
+  if (skipped) notice(`Only ${many(skipped, "row that you skipped is", "rows that you skipped are")} left`, make("div", { class: "actions" }, again), after);
+  else notice("No label is left that looks wrong", after);
+}
+
+function showClass(chosen) {
+  const told = state.told;
+  byId("row").hidden = true;
+  byId("notice").hidden = true;
+  byId("said").textContent = "";
+  byId("ranges").replaceChildren(make("span", { class: "muted small", "aria-hidden": "true" }, told.ranges.length ? "Sure changes" : ""), ...told.ranges.slice(0, 8).map(rangeChip));
+  const found = told.classes.find((one) => one.label === state.label);
+  byId("pick").value = state.label ?? "";
+  byId("about").textContent = found ? `${many(found.given, "row has", "rows have")} ${found.label}. About ${number(found.wrong)} should not, and about ${number(found.missing)} more should.` : "";
+  grid.show(told.queue, state.label, chosen ?? grid.sure);
+  if (chosen === null) grid.choose(grid.sure);
+}
+
+function rangeChip(range) {
+  const said = `${range.has ? "−" : "+"} ${range.label}`;
+  const title = `${many(range.rows.length, "row", "rows")} ${range.has ? "have it and should not" : "lack it and should have it"}`;
+  const chip = make("button", { class: "chip", type: "button", title, onclick: () => openClass(range.label, range.rows) }, make("span", {}, said), make("small", {}, number(range.rows.length)), make("span", { class: "unseen" }, title));
+  return chip;
+}
+
+function showDoing() {
+  const chosen = grid.chosen;
+  const act = (kind, name, key, style) => make("button", { class: `button ${style}`, type: "button", "data-act": kind, disabled: !chosen.length }, name, make("kbd", { "aria-hidden": "true" }, key));
+  byId("doing").replaceChildren(
+    make("p", {}, chosen.length ? `${many(chosen.length, "picture", "pictures")} chosen: one decision` : "Choose pictures: click, or Space; with Shift a range"),
+    make("button", { class: "button plain", type: "button", onclick: () => grid.choose(grid.sure) }, "The sure ones"),
+    make("button", { class: "button plain", type: "button", onclick: () => grid.choose([]) }, "None"),
+    act("accept", "Accept the change", "a", "first"), act("keep", "Keep as they are", "k", ""));
+}
+
+// --- what a person does ------------------------------------------------------------------------------------------
+
+async function send(asked, said) {
+  if (state.isBusy) return;
+  state.isBusy = true;
+  try {
+    const told = await decide(asked, state.label);
+    state.at = 0;
+    show(told);
+    announce(`${said}. About ${number(told.wrong_left)} labels wrong or missing.`);
+  } catch (error) {
+    showTrouble(error, null, null);
+  } finally {
+    state.isBusy = false;
+  }
+}
+
+function decideRow(kind, labels = []) {
+  const row = current();
+  if (!row) return;
+  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
+}
+
+function decideChosen(kind) {
+  const decisions = grid.chosen.map((row) => ({ row: row.row, kind, about: state.label }));
+  if (decisions.length) send({ decisions }, `${many(decisions.length, "picture", "pictures")} decided`);
+}
+
+const acts = {
+  accept: () => (state.label === null ? decideRow("accept") : decideChosen("accept")),
+  keep: () => (state.label === null ? decideRow("keep") : decideChosen("keep")),
+  other: async () => {
+    const row = current();
+    if (!row) return;
+    const labels = await askForLabels({ names: state.told.names, single: state.told.single, first: state.told.single ? [] : row.given });
+    if (labels) decideRow("other", labels);
+  },
+  skip: () => {
+    if (!current()) return;
+    state.skipped.add(current().row);
+    if (waiting().length < 5 && state.told.queue.length < state.told.in_all) load();
+    else showRow();
+  },
+  undo: () => (state.told?.can_undo ? send({ undo: true }, "Undone") : undefined),
+  move: (step) => {
+    state.at += step;
+    showRow();
+  },
+  ways: () => (state.label === null ? openClass(null) : openQueue()),
+};
+
+function openClass(label, chosen = null) {
+  const first = state.told?.ranges[0];
+  state.label = label ?? first?.label ?? state.told?.classes[0]?.label ?? null;
+  load(chosen ?? (label === null ? (first?.rows ?? null) : null));
+}
+
+function openQueue() {
+  state.label = null;
+  state.at = 0;
+  load();
+}
+
+async function load(chosen = null) {
+  try {
+    show(await view(state.label), chosen);
+  } catch (error) {
+    if (error.status === 503) {
+      if (!state.told) notice("One moment", make("p", { class: "muted" }, error.message));
+      setTimeout(() => load(chosen), 1000 * (error.retryAfter ?? 1));
+    } else if (error.status === 0 || error.status === 429) {
+      showTrouble(error, error.retryAfter ?? 5, () => load(chosen));
+      setTimeout(() => load(chosen), 1000 * (error.retryAfter ?? 5));
+    } else if (state.told) showTrouble(error, null, null);
+    else notice("There is no audit of this run", make("p", { class: "muted" }, error.message));
+  }
+}
+
+// --- keys and clicks ---------------------------------------------------------------------------------------------
+
+const KEYS = { a: "accept", k: "keep", o: "other", s: "skip", u: "undo", l: "ways" };
+const isTyping = (target) => target.matches("input, textarea, select");
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || isTyping(event.target) || document.querySelector("dialog[open]")) return;
+  if (event.key === "?") byId("keys").showModal();
+  else if (!state.told) return;
+  else if (state.label !== null && grid.key(event)) event.preventDefault();
+  else if (KEYS[event.key] && !event.repeat) acts[KEYS[event.key]]();
+  else if (state.label === null && (event.key === "ArrowLeft" || event.key === "ArrowRight")) acts.move(event.key === "ArrowLeft" ? -1 : 1);
+  else return;
+  event.preventDefault();
+}
+
+document.addEventListener("keydown", onKey);
+document.addEventListener("click", (event) => {
+  const act = event.target.closest("[data-act]")?.dataset.act;
+  if (act) acts[act]();
+});
+byId("ways").addEventListener("click", (event) => {
+  const way = event.target.closest("button")?.value;
+  if (way && state.told && (way === "queue") !== (state.label === null)) acts.ways();
+});
+byId("undo").addEventListener("click", acts.undo);
+byId("show-keys").addEventListener("click", () => byId("keys").showModal());
+byId("pick").addEventListener("change", () => {
+  const label = byId("pick").value.trim();
+  if (state.told?.names.includes(label)) openClass(label);
+});
+load();

@@ -1,0 +1,51 @@
+// One row large: its picture and text, its labels, those proposed, why, and the rows that weigh most.
+
+import { make } from "./dom.js";
+import { givenChips, proposedChips } from "./audit_labels.js";
+import { percent } from "./labels.js";
+
+const SMALL = 64; // pixels up to which a picture is shown with sharp edges
+
+/** A picture in its frame; without one, its words. */
+export function framed(address, words, style = "") {
+  if (!address) return make("div", { class: `mat words ${style}` }, words ?? "");
+  const image = make("img", { src: address, alt: "", decoding: "async" });
+  image.addEventListener("load", () => image.classList.toggle("crisp", image.naturalWidth <= SMALL));
+  return make("figure", { class: `mat ${style}` }, image);
+}
+
+function neighbour(one) {
+  const weight = make("span", { class: "weight small" }, `weighs ${one.weight < 0 ? "−" : ""}${percent(Math.abs(one.weight))}`);
+  const labels = make("ul", { class: "chips" }, ...one.labels.map((name) => make("li", { class: "chip" }, make("span", {}, name))));
+  const picture = one.thumbnail ? framed(one.thumbnail, one.name) : null;
+  return make("li", {}, picture, make("span", { class: "name small" }, one.name), labels, weight);
+}
+
+function alike(row, rows) {
+  if (!row.family) return null;
+  const pictures = row.picture ? rows.slice(0, 8).map((number) => framed(`/api/audit/rows/${number}/thumbnail`, "")) : [];
+  const said = row.family === 1 ? "One more shows the same and is decided with it" : `${row.family} more show the same and are decided with it`;
+  return make("div", { class: "alike" }, make("span", { class: "muted small" }, said), ...pictures);
+}
+
+const button = (act, name, key, style = "") =>
+  make("button", { class: `button ${style}`, type: "button", "data-act": act }, name, make("kbd", { "aria-hidden": "true" }, key));
+
+/** The row's content, for the article. */
+export function rowContent(row) {
+  const labels = make("dl", { class: "labels-of" });
+  labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"), make("dd", {}, proposedChips(row)));
+  const why = row.reason ? `${row.reason[0].toUpperCase()}${row.reason.slice(1).replaceAll("`", "")}.` : "";
+  const what = make("div", { class: "what" },
+    make("h2", {}, row.caption || `Row ${row.row}`),
+    labels,
+    make("p", {}, make("b", {}, `${percent(row.p)} wrong`), " ", make("span", { class: "muted" }, why)),
+    make("div", { class: "decide", role: "group", "aria-label": "Decide" },
+      button("accept", "Accept", "a", "first"), button("keep", "Keep", "k"), button("other", "Other", "o"), button("skip", "Skip", "s")),
+    alike(row, row.alike));
+  const near = make("section", { class: "near", "aria-labelledby": "near-title" },
+    make("h3", { id: "near-title" }, "What the proposal comes from"),
+    make("p", { class: "muted small" }, "The labelled rows that weigh most, with the labels that they have now."),
+    make("ol", {}, ...row.neighbours.map(neighbour)));
+  return [framed(row.picture, row.caption ?? `Row ${row.row}`, "large"), what, row.neighbours.length ? near : ""];
+}
