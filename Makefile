@@ -9,7 +9,7 @@ RECORD := .venv/bin/python -m benchmarks.record
 unexport PYTHONDONTWRITEBYTECODE # pytest keeps the tests that it rewrote: they are collected in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast test-lowest test-latest check docs bench clean
+.PHONY: help demo serve test fast test-lowest test-latest check docs bench clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ help: ## list these targets
 demo: .venv/.made ## install, then train, evaluate and search the built-in set; the report is in demo/
 	@if [ -e .venv/.demo ]; then rm -rf demo; elif [ ! -e demo ]; then touch .venv/.demo; fi
 	.venv/bin/crossbit demo --out demo
+
+serve: .venv/.made-serve ## show the demo's run in a browser; the demo is made first if it is not there
+	@[ -e demo/run/index ] || $(MAKE) demo
+	.venv/bin/crossbit serve demo/run
 
 test: check ## everything that is checked before a change goes in
 	$(PYTEST)

@@ -20,6 +20,11 @@ from starlette.testclient import TestClient
 from crossbit.serve import Settings, create_app
 
 TOKEN = "a long random word"
+WITH_SETTINGS = """
+import sys
+from crossbit.serve import Settings, run
+run(sys.argv[1], Settings(port=0, **{}), lambda address: print("it is served at", address, flush=True))
+"""
 WRITER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -34,13 +39,16 @@ def opened(run: Path, **settings: Any) -> Iterator[TestClient]:
 class Served:
     """A service in a process of its own, at a port of its own."""
 
-    def __init__(self, run: Path, *options: str, **environment: str) -> None:
+    def __init__(self, run: Path, *options: str, settings: dict[str, Any] | None = None) -> None:
+        command = ["-m", "crossbit", "serve", str(run), "--port", "0", *options]
+        if settings is not None:  # which the command does not give
+            command = ["-c", f"{WITH_SETTINGS.format(settings)}", str(run)]
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "crossbit", "serve", str(run), "--port", "0", *options],
+            [sys.executable, "-W", "ignore", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "CROSSBIT_TOKEN": TOKEN, **environment},
+            env={**os.environ, "CROSSBIT_TOKEN": TOKEN},
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -62,8 +70,8 @@ class Served:
 
 
 @contextmanager
-def in_process(run: Path, *options: str, **environment: str) -> Iterator[Served]:
-    served = Served(run, *options, **environment)
+def in_process(run: Path, *options: str, settings: dict[str, Any] | None = None) -> Iterator[Served]:
+    served = Served(run, *options, settings=settings)
     try:
         yield served
     finally:

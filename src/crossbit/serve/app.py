@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -29,6 +31,7 @@ from crossbit.serve.bodies import Bodies
 from crossbit.serve.guard import Guard
 from crossbit.serve.replies import Refused, error_reply, refusal
 from crossbit.serve.settings import Settings
+from crossbit.serve.snapshots import PREFIX
 from crossbit.serve.state import State
 
 ROUTERS = (search_routes, item_routes, change_routes, run_routes, audit_routes, health_routes)
@@ -47,7 +50,7 @@ def create_app(run: str | os.PathLike[str], settings: Settings | None = None) ->
     Raises:
         UserError: no run or no index there.
     """
-    state = State(RunFolder(run), settings or Settings())
+    state = State(RunFolder(Path(run).absolute()), settings or Settings())
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -63,15 +66,19 @@ def create_app(run: str | os.PathLike[str], settings: Settings | None = None) ->
     for module in ROUTERS:
         app.include_router(module.router(state))
     app.include_router(page_routes.router())
-    _answer_errors(app)
+    _answer_errors(app, state.run)
     app.add_middleware(Bodies, settings=state.settings)
     app.add_middleware(Guard, state=state)
     _without_422(app)
     return app
 
 
-def _answer_errors(app: FastAPI) -> None:
+def _answer_errors(app: FastAPI, run: RunFolder) -> None:
+    places = re.compile(rf"{re.escape(str(run))}(/{re.escape(PREFIX)}\w+/\d+|/index)?")
+
     async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, UserError):
+            return error_reply(400, places.sub("the index", str(error)))  # no path of this machine is told
         return refusal(error)
 
     async def invalid(request: Request, error: Exception) -> Response:

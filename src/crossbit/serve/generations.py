@@ -75,8 +75,6 @@ class Generations:
             mine.users += 1
         try:
             yield mine
-        except UserError as error:
-            raise UserError(str(error).replace(str(mine.folder), "the index")) from error  # no path of this machine
         finally:
             with self._lock:
                 mine.users -= 1
