@@ -17,7 +17,7 @@ from crossbit.search.fusion import thing_of
 from crossbit.search.results import labels_of
 from crossbit.storage.words import words_of
 
-AWAY = 0.5  # how much unwanted items count beside the query
+AWAY = 0.25  # how much unwanted items count beside the query: the best of 0 to 1 on glyphs and clip art
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def without(query: Query, unwanted: Mapping[int, Held]) -> Query:
 
     >>> query = Query("", np.array([3.0, 0.0]))
     >>> without(query, {7: Held([np.array([0.0, 9.0])], [{}])}).embedding.round(2)
-    array([ 1. , -0.5])
+    array([ 1.  , -0.25])
     """
     if not unwanted:
         return query
