@@ -1,0 +1,222 @@
+"""The audit's page: decisions by keys, clicks and over a range; undo, export, a kill in between; themes and widths."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from browsing import Service, until
+from crossbit.cli import main
+from shape_collection import make_collection
+
+WIDTHS, THEMES = (360, 820, 1440), ("light", "dark")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Service]:
+    """A service over a run a fifth of whose labels are wrong."""
+    place = tmp_path_factory.mktemp("audit")
+    make_collection(place / "shapes", 90)
+    run = place / "run"
+    options = ("--noise", "swap-one:0.2", "--method", "look", "--epochs", "1", "--bits", "16", "--quiet")
+    assert main(["train", str(place / "shapes"), "--out", str(run), *options]) == 0
+    assert main(["index", str(run)]) == 0
+    service = Service(run)
+    yield service
+    service.stop()
+
+
+@pytest.fixture
+def audit(page: Any, service: Service) -> Iterator[Any]:
+    """The page with its first row, nothing decided."""
+    page.goto("/audit")
+    page.locator("#row:not([hidden]) .decide").wait_for(timeout=60_000)
+    yield page
+    while asked(service)["decided"]:
+        page.request.post("/api/audit/decisions", data={"undo": True})
+
+
+def asked(service: Service, query: str = "") -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(urlopen(f"{service.address}/api/audit{query}").read())
+    return told
+
+
+def press(page: Any, key: str) -> None:
+    """Press a key that decides, and wait for the answer."""
+    with page.expect_response("**/api/audit/decisions"):
+        page.keyboard.press(key)
+
+
+def title(page: Any) -> str:
+    text: str = page.locator("#row h2").inner_text()
+    return text
+
+
+def by_label(page: Any) -> None:
+    page.keyboard.press("l")
+    page.locator("#grid .tile").first.wait_for()
+
+
+def test_a_row_is_shown_with_all_that_speaks_for_and_against_it(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    shown = audit.locator("#row").inner_text()
+    for words in (first["caption"], *first["given"], *first["proposed"]):
+        assert words in shown
+    assert audit.locator("#row .large img").get_attribute("src") == first["picture"]
+    names = audit.locator(".near .name").all_inner_texts()
+    assert names == [one["name"] for one in first["neighbours"]] and len(names) == 5
+    assert audit.locator(".near img").count() == 5
+    assert f"{round(asked(service)['wrong_left'])} labels wrong or missing" in audit.locator("#progress").inner_text()
+
+
+def test_accept_keep_skip_undo_by_keys(audit: Any, service: Service) -> None:
+    captions = [row["caption"] for row in asked(service)["queue"]]
+    press(audit, "a")
+    until(audit, lambda: title(audit) != captions[0])
+    press(audit, "k")
+    assert asked(service)["decided"] == 2
+    log = (service.run / "decisions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["decision"] for line in log] == ["accept", "keep"]
+    before = title(audit)
+    audit.keyboard.press("s")
+    until(audit, lambda: title(audit) != before)
+    assert asked(service)["decided"] == 2  # nothing was decided
+    audit.keyboard.press("ArrowRight")
+    audit.keyboard.press("ArrowLeft")
+    press(audit, "u")
+    until(audit, lambda: "1 decision" in audit.locator("#progress").inner_text())
+    press(audit, "u")
+    until(audit, lambda: title(audit) == captions[0])
+    assert audit.locator("#undo").is_disabled()
+
+
+def test_other_labels_are_found_by_typing(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    audit.keyboard.press("o")
+    audit.fill("#find", "violet")
+    audit.keyboard.press("Enter")
+    assert "no label “violet”" in audit.locator("#other-wrong").inner_text()
+    for name in first["given"]:
+        audit.locator("#chosen button", has_text=name).click()
+    audit.fill("#find", "Blue")
+    audit.keyboard.press("Enter")
+    with audit.expect_response("**/api/audit/decisions"):
+        audit.keyboard.press("Enter")
+    (line,) = (service.run / "decisions.jsonl").read_text().splitlines()[-1:]
+    assert json.loads(line)["labels"] == ["blue"] and json.loads(line)["row"] == first["row"]
+
+
+def test_letters_in_a_field_decide_nothing(audit: Any, service: Service) -> None:
+    by_label(audit)
+    audit.locator("#pick").focus()
+    audit.keyboard.type("aku")
+    assert asked(service)["decided"] == 0
+
+
+def test_a_range_of_one_label_is_one_decision(audit: Any, service: Service) -> None:
+    first = asked(service)["ranges"][0]
+    by_label(audit)
+    chosen = audit.locator(".tile[aria-selected='true']")
+    assert chosen.evaluate_all("all => all.map(one => Number(one.dataset.row))").sort() == first["rows"].sort()
+    audit.locator("#doing >> text=None").click()
+    assert chosen.count() == 0
+    audit.locator(".tile").nth(0).click()
+    audit.locator(".tile").nth(2).click(modifiers=["Shift"])
+    assert chosen.count() == 3
+    audit.keyboard.press("Space")
+    audit.keyboard.press("Space")
+    audit.keyboard.press("Shift+ArrowRight")
+    assert chosen.count() == 4
+    press(audit, "a")
+    told = asked(service)
+    assert (told["decided"], told["settled"]) == (1, 4)
+    press(audit, "u")
+    assert asked(service)["decided"] == 0
+
+
+def test_the_table_is_saved(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    press(audit, "a")
+    with audit.expect_download() as download:
+        audit.click("#export")
+    assert download.value.suggested_filename == "labels.csv"
+    with open(download.value.path(), newline="", encoding="utf-8") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["caption"] == first["caption"]]
+    assert set(row["labels"].split(";")) == set(first["proposed"])
+
+
+def test_a_killed_service_goes_on_where_it_stopped(audit: Any, service: Service) -> None:
+    press(audit, "a")
+    press(audit, "k")
+    before = asked(service)
+    service.process.kill()
+    service.process.wait(60)
+    with open(service.run / "decisions.jsonl", "ab") as file:
+        file.write(b'{"data": "a line that was being writ')
+    audit.keyboard.press("a")
+    audit.locator("#trouble", has_text="does not answer").wait_for()
+    service.start()
+    audit.goto("/audit")
+    audit.locator("#row:not([hidden]) .decide").wait_for(timeout=60_000)
+    assert asked(service) == before
+    assert "2 decisions" in audit.locator("#progress").inner_text()
+
+
+def test_all_is_said_where_nothing_is_left(audit: Any) -> None:
+    def emptied(route: Any) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | {"queue": [], "in_all": 0})
+
+    audit.route("**/api/audit?*", emptied)
+    audit.reload()
+    audit.locator("#notice", has_text="No label is left that looks wrong").wait_for()
+
+
+def test_a_run_without_labels_is_told(audit: Any) -> None:
+    said = {"error": "data 'x' has no labels in its training rows"}
+    audit.route("**/api/audit?*", lambda route: route.fulfill(status=400, json=said))
+    audit.reload()
+    audit.locator("#notice", has_text="has no labels").wait_for()
+
+
+def row(page: Any) -> None:
+    page.locator("#row .decide").wait_for()
+
+
+def other(page: Any) -> None:
+    page.keyboard.press("o")
+
+
+def keys(page: Any) -> None:
+    page.keyboard.press("?")
+
+
+@pytest.mark.parametrize("state", [row, by_label, other, keys], ids=lambda state: state.__name__)
+def test_axe_finds_nothing_in_any_theme_and_width(
+    audit: Any, shots: Path, need: Callable[[str], ModuleType], state: Callable[[Any], None]
+) -> None:
+    axe = need("axe_playwright_python.sync_playwright").Axe()
+    state(audit)
+    found = []
+    for width in WIDTHS:
+        audit.set_viewport_size({"width": width, "height": 800})
+        for theme in THEMES:
+            audit.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            audit.screenshot(path=shots / f"audit-{state.__name__}-{theme}-{width}.png", animations="disabled")
+            report = axe.run(audit).response
+            found += [(width, theme, one["id"], one["nodes"][0]["html"]) for one in report["violations"]]
+        assert audit.evaluate("document.documentElement.scrollWidth") <= width, f"wider than {width}"
+    assert found == []
+
+
+def test_nothing_moves_while_it_loads(audit: Any) -> None:
+    audit.wait_for_load_state("networkidle")
+    assert sum(audit.evaluate("window.shifts")) < 0.01
