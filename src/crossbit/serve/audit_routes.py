@@ -45,12 +45,14 @@ def router(state: State) -> APIRouter:
     @routes.get("", responses={200: {"model": AuditView}})
     async def view(top: Top = 50, label: Label = None, order: Literal["gain", "evidence"] = "gain") -> Response:
         """The first rows of the queue, or the rows of one class."""
-        return json_reply(await state.work.do(audited.use, lambda queue: seen(queue, top, label, order)))
+        return json_reply(await state.auditing.do(audited.use, lambda queue: seen(queue, top, label, order)))
 
     @routes.get("/rows/{row}", responses={200: {"model": QueueRow}})
     async def one(row: Row) -> Response:
         """All that is said of one row."""
-        return json_reply(await state.work.do(audited.use, lambda queue: with_addresses(queue, [queue.row(row)])[0]))
+        return json_reply(
+            await state.auditing.do(audited.use, lambda queue: with_addresses(queue, [queue.row(row)])[0])
+        )
 
     @routes.get("/rows/{row}/picture", response_class=Response, responses=pictures_reply("image/png", "image/jpeg"))
     async def picture(row: Row, if_none_match: Known = None) -> Response:
@@ -71,7 +73,7 @@ def router(state: State) -> APIRouter:
     @routes.post("/decisions", dependencies=needed, responses=answers)
     async def decide(asked: DecisionsAsked) -> Response:
         """Decide about rows, all at once, or undo the last decision; what is answered is on the disk."""
-        return json_reply(await state.work.do(audited.use, lambda queue: decided(queue, asked)))
+        return json_reply(await state.auditing.do(audited.use, lambda queue: decided(queue, asked)))
 
     table = {"schema": {"type": "string", "format": "binary"}}
     whole_table: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(KINDS.values(), table)}}
@@ -79,7 +81,7 @@ def router(state: State) -> APIRouter:
     @routes.get("/export", response_class=Response, responses=whole_table)
     async def export() -> Response:
         """The labels with all decisions, in the form of the data's own table."""
-        content, ending = await state.work.do(audited.use, exported)
+        content, ending = await state.auditing.do(audited.use, exported)
         headers = {"Content-Disposition": f'attachment; filename="labels{ending}"', "Cache-Control": "no-store"}
         return Response(content, 200, headers, KINDS[ending])
 

@@ -30,7 +30,8 @@ class State:
         generations: the search that answers now.
         work: for searches and changes.
         changes: of the index, one after the other.
-        drawing: for pictures, which must not keep searches waiting.
+        auditing: for the audit, which must not keep searches waiting.
+        drawing: for pictures, as well.
         closing: whether it is about to end.
     """
 
@@ -41,6 +42,7 @@ class State:
         self.pictures = Pictures(run, any(each.reads == "pictures" for each in model.featurisers.values()))
         self.thumbnails = Thumbnails(settings.thumbnails_mb << 20)
         self.work = Work(settings.concurrent, settings.queued, settings.request_seconds)
+        self.auditing = Work(1, settings.queued, settings.request_seconds)
         self.drawing = Work(1, PICTURE_QUEUE, settings.request_seconds)
         self.changes = Changes(self, settings.queued)
         self.metrics = Metrics(self)
@@ -68,5 +70,6 @@ class State:
         self.closing = True
         self.work.close()
         self.changes.close()
+        self.auditing.close()
         self.drawing.close()
         self.generations.close()
