@@ -37,9 +37,27 @@ def test_curves_and_noise_are_drawn_from_the_history(page: Any) -> None:
         route.fulfill(response=response, json=response.json() | said)
 
     page.route("**/api/run", change)
+    audited = {"words": ["label 'red' is missing from one item in ten"]}
+    page.route("**/api/audit*", lambda route: route.fulfill(json=audited))
     page.goto("/run")
     curves = page.locator("#curves svg")
     curves.first.wait_for()
     names = curves.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     assert names == ["loss: from 2 in epoch 1 to 0.667 in epoch 3"]  # steps never change, so they have no curve
-    assert page.locator("#noise").inner_text() == "one label in five is wrong"
+    page.locator("#noise", has_text="is missing from one").wait_for()
+    assert page.locator("#noise li").all_inner_texts() == ["one label in five is wrong", *audited["words"]]
+
+
+@pytest.mark.slow
+def test_an_audit_that_is_being_made_is_waited_for(page: Any) -> None:
+    answers = [(503, {"error": "being opened"}), (200, {"words": ["nothing is wrong"]})]
+
+    def answer(route: Any) -> None:
+        status, said = answers.pop(0)
+        route.fulfill(status=status, json=said, headers={"Retry-After": "1"})
+
+    page.route("**/api/audit*", answer)
+    page.goto("/run")
+    page.locator("#noise", has_text="The labels are being read.").wait_for()
+    page.locator("#noise", has_text="nothing is wrong").wait_for()
+    assert not answers

@@ -84,7 +84,9 @@ def test_a_picture_and_words_are_one_search(page: Any, red_circle: Path) -> None
     until(page, lambda: ids(page) != alone)
     assert page.locator("#given img").is_visible()
     page.reload()  # a picture of one's own is not kept
-    page.locator("#results .notice, .hit").first.wait_for()
+    page.locator(".notice", has_text="The picture of this search is gone").wait_for()
+    search(page, "green squares")
+    assert page.locator("#given li").count() == 0 and len(captions(page)) == 24
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def _figures(state: State) -> list[dict[str, Any]]:
         return [
             {
                 "name": name,
-                "asks": str(asks.get(name, {}).get("asks", "")),
+                "asks": _asks(name, asks),
                 "value": value,
                 "floor": held["floor"].get(name, {}),
                 "chance": held["chance"].get(name, {}),
@@ -63,3 +63,13 @@ def _figures(state: State) -> list[dict[str, Any]]:
             for name, value in held["run"].items()
         ]
     return []
+
+
+def _asks(name: str, questions: dict[str, Any]) -> str:
+    """What a measure asks, in plain words. Both name it by what stands before the brackets, and each its own way after.
+
+    >>> _asks("overlap@10(metric=reranked)", {"overlap@10(ties=expected)": {"asks": "have they its labels?"}})
+    'have they its labels?'
+    """
+    base = name.partition("(")[0]
+    return next((str(told["asks"]) for known, told in questions.items() if known.partition("(")[0] == base), "")

@@ -24,7 +24,7 @@ function found(hit) {
     const { bits, differing } = compared(hit.bits);
     pairs.push(["Bits that agree", `${bits - differing.length} of ${bits}`]);
   }
-  const part = make("section", {}, make("h3", {}, "Why it was found"), make("p", {}, reason(hit)));
+  const part = make("section", {}, make("h3", {}, "Why it was found"), hit.why.length ? make("p", {}, reason(hit)) : null);
   part.append(facts(pairs));
   if (hit.bits) part.append(strip(hit.bits));
   return part;

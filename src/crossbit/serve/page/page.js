@@ -69,6 +69,7 @@ const toggled = (list, one) => (list.includes(one) ? list.filter((other) => othe
 /** Search for something else: `parts` are what changes. */
 function go(parts, { typing = false } = {}) {
   search = { ...search, ...parts };
+  if (!picture(search.picture)) search.picture = 0; // gone, after the page was loaded anew
   if (isEmpty(search)) search.not = [];
   write(search, { typing });
   show();

@@ -3,19 +3,22 @@
 import { ApiError } from "./api.js";
 import { byId } from "./dom.js";
 
-const kept = []; // of {file, url}; a search names one by its place, counted from 1
+const kept = new Map(); // of {file, url}, by numbers that no earlier load of the page has given
+let next = Date.now();
 
 /** Keep a picture; its number. */
 export function keep(file) {
-  return kept.push({ file, url: URL.createObjectURL(file) });
+  next += 1;
+  kept.set(next, { file, url: URL.createObjectURL(file) });
+  return next;
 }
 
 /** A picture that this window was given, as {file, url}; undefined after the page was loaded anew. */
-export const picture = (number) => kept[number - 1];
+export const picture = (number) => kept.get(number);
 
 /** The bytes of a search's picture: the given one, or that of its item. */
 export async function pictureOf(search, signal) {
-  if (search.picture) return kept[search.picture - 1].file;
+  if (search.picture) return kept.get(search.picture).file;
   let response;
   try {
     response = await fetch(`/api/items/${search.item}/picture`, { signal });

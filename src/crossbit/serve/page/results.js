@@ -7,7 +7,7 @@ import { modalityName } from "./shows.js";
 
 const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
 const REFUSES = 500; // milliseconds after which a refusal is shown
-const LIKELY = 0.5; // what is less likely to fit is not shown unasked
+const LIKELY = 0.1; // what is less likely to fit is not shown unasked; the command line says so below the same
 
 const counted = (count) => count.toLocaleString("en");
 

@@ -11,8 +11,8 @@ const bounded = (value) => Math.min(Math.max(value, 0), 1);
 const levelWords = (levels) => ["floor", "chance"].filter((level) => known(levels[level])).map((level) => `${level} ${short(levels[level])}`);
 
 function scale(levels) {
-  const said = [short(levels.value), ...levelWords(levels)].join(", ");
-  const picture = draw("svg", { class: "scale", viewBox: "0 0 1 28", preserveAspectRatio: "none", role: "img", "aria-label": said });
+  const words = [short(levels.value), ...levelWords(levels)].join(", ");
+  const picture = draw("svg", { class: "scale", viewBox: "0 0 1 28", preserveAspectRatio: "none", role: "img", "aria-label": words });
   picture.append(draw("rect", { class: "ground", width: 1, height: 12, y: 8 }));
   picture.append(draw("rect", { class: "bar-value", width: bounded(levels.value), height: 12, y: 8 }));
   for (const level of ["chance", "floor"]) {
@@ -55,23 +55,37 @@ function madeRows(run) {
 
 /** Fill a part of the page; one that has nothing stays hidden. */
 function fill(id, content) {
-  if (!content.length) return;
+  byId(id).closest("section").hidden = !content.length;
   byId(id).replaceChildren(...content);
-  byId(id).closest("section").hidden = false;
 }
 
 function show(run) {
   byId("title").textContent = run.run;
   byId("lede").textContent = `${run.items?.toLocaleString("en") ?? "No"} items, found by codes of ${run.bits} bits that ${run.method} learned.`;
   fill("figures", run.figures.map(figureRow));
-  fill("noise", run.noise.map((line) => make("li", {}, line)));
   fill("curves", series(run.history).map(([name, points]) => curve(name, points)));
   fill("made", madeRows(run));
 }
 
+const said = (line) => make("li", {}, line);
+
+/** What an audit finds in the labels. It is made the first time that somebody asks, which takes a while. */
+async function showNoise(run, tries = 60) {
+  try {
+    const found = await getJson("/api/audit?top=0");
+    fill("noise", [...run.noise, ...found.words].map(said));
+  } catch (error) {
+    if (error.status !== 503 || !tries) return fill("noise", run.noise.map(said));
+    fill("noise", [...run.noise, "The labels are being read."].map(said));
+    setTimeout(showNoise, 1000 * (error.retryAfter ?? 2), run, tries - 1);
+  }
+}
+
 async function load() {
   try {
-    show(await getJson("/api/run"));
+    const run = await getJson("/api/run");
+    show(run);
+    showNoise(run);
   } catch (error) {
     byId("lede").textContent = `${error.message} Trying again.`;
     setTimeout(load, 1000 * (error.retryAfter ?? 5));
