@@ -105,3 +105,19 @@ def test_texts_of_the_service_are_never_markup(page: Any) -> None:
     page.reload()
     page.locator("#notes", has_text="<b>bold</b>").wait_for()
     assert page.locator("#notes b").count() == 0
+
+
+@pytest.mark.slow
+def test_long_lines_do_not_widen_the_grid(page: Any) -> None:
+    def longer(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit in answer["hits"]["image"]:
+            hit["why"] = ["a long word", "and another one"] * 20
+        route.fulfill(json=answer)
+
+    page.route("**/api/search*", longer)
+    page.goto("/?q=circle")
+    page.locator(".hit").first.wait_for()
+    grid, hit = page.locator(".grid").bounding_box(), page.locator(".hit").first.bounding_box()
+    assert hit["width"] <= 240 and grid["width"] <= 1280
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280

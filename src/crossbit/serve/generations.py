@@ -140,7 +140,11 @@ def _model_stamp(run: RunFolder) -> Stamp:
 
 
 def _index_stamp(run: RunFolder) -> Stamp:
-    return _stamp(sorted(run.index.glob("*.index")))
+    """Of the index and of what is written beside it later, such as how sure a hit must be."""
+    try:
+        return _stamp(sorted(file for file in run.index.iterdir() if file.is_file()))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
 
 
 def _stamp(files: list[Path]) -> Stamp:

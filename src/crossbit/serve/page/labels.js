@@ -9,11 +9,13 @@ function kind({ p, given }) {
   return p !== null && p < 0.5 ? ["wrong", "given, but unlikely"] : ["", "given"];
 }
 
-/** A label as a list item. */
-export function labelChip(label) {
+const DOUBT = 0.95; // a label that is more probable than this stands alone where room is scarce
+
+/** A label as a list item; in a short one the probability stands only where there is doubt. */
+export function labelChip(label, short = false) {
   const [style, said] = kind(label);
   const chip = make("li", { class: `chip ${style}`, title: said }, make("span", {}, label.name));
-  if (label.p !== null) chip.append(make("small", {}, percent(label.p)));
+  if (label.p !== null && !(short && label.p >= DOUBT)) chip.append(make("small", {}, percent(label.p)));
   if (style) chip.append(make("span", { class: "unseen" }, said));
   return chip;
 }
@@ -21,7 +23,7 @@ export function labelChip(label) {
 /** A list of labels; of more than `most`, those first that the query shares, and how many there are besides. */
 export function labelList(labels, most = Infinity, shared = []) {
   const first = labels.toSorted((a, b) => shared.includes(b.name) - shared.includes(a.name));
-  const list = make("ul", { class: "chips labels", "aria-label": "Labels" }, ...first.slice(0, most).map(labelChip));
+  const list = make("ul", { class: "chips labels", "aria-label": "Labels" }, ...first.slice(0, most).map((label) => labelChip(label, most < Infinity)));
   if (labels.length > most) list.append(make("li", { class: "chip more" }, `+${labels.length - most}`));
   return list;
 }
