@@ -140,9 +140,8 @@ def test_what_another_process_adds_and_a_new_run_are_taken_over_without_a_droppe
             until(lambda: state.generations.now.search.model is not model)
         assert set(statuses) == {200}
         (folder,) = run.glob(".serving.*[0-9a-f]")
-        assert [each.name for each in folder.iterdir()] == [
-            str(state.generations.now.number)
-        ]  # the old ones are closed
+        # the old ones are closed, once their last request is done
+        until(lambda: [each.name for each in folder.iterdir()] == [str(state.generations.now.number)])
 
 
 def test_an_index_that_cannot_be_used_is_not_taken_over(run: Path) -> None:
