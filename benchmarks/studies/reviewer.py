@@ -158,20 +158,21 @@ def cell(data: PairedData, noise: str, seed: int, method: str, decisions: int, w
             if way in WAYS:
                 told[way] |= trained(data, after, method, seed, runs / way)
         told["true labels"] = trained(data, truth, method, seed, runs / "truth")
-    lost = told["true labels"]["overlap@10"] - told["corrupted"]["overlap@10"]
-    for way in ways:
-        told[way]["won back"] = (told[way]["overlap@10"] - told["corrupted"]["overlap@10"]) / lost
     return told
 
 
 def summed(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and deviation over the seeds of each data set and noise; the share won back is that of the means."""
+    """Mean and deviation over the seeds of each data set and noise; the share won back is of the means."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for one in kept:
         groups.setdefault(tuple(one[name] for name in ("data", "method", "noise", "decisions")), []).append(one["told"])
     rows = []
     for (data, method, noise, decisions), of in groups.items():
         told = {way: {name: spread([one[way][name] for one in of]) for name in of[0][way]} for way in of[0]}
+        begin, end = (told[way]["overlap@10"]["mean"] for way in ("corrupted", "true labels"))
+        for figures in told.values():
+            if "overlap@10" in figures and "recall" in figures and end > begin:  # else nothing was lost
+                figures["won back"] = spread([(figures["overlap@10"]["mean"] - begin) / (end - begin)])
         rows.append({"data": data, "method": method, "noise": noise, "decisions": decisions, "told": told})
     return rows
 
