@@ -36,6 +36,7 @@ VERBS = [
     ["index"],
     ["add"],
     ["search"],
+    ["serve"],
     ["features"],
     ["methods"],
     ["data"],

@@ -15,6 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import crossbit
+from crossbit.cli import main
 from crossbit.storage.files import read_json
 from crossbit.storage.pictures import read_picture
 from serving import WRITER, error_of, in_process, opened, picture
@@ -164,3 +165,34 @@ def test_a_picture_that_no_browser_shows_is_sent_as_png(run: Path) -> None:
         answer = client.get(f"/api/items/{added.json()['id']}/picture")
         assert answer.headers["content-type"] == "image/png"
         assert np.array_equal(read_picture(answer.content), read_picture(sent))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("serve", "{}/nowhere"), "no run folder"),
+        (("serve", "{}", "--token-file", "{}/nothing.txt"), "cannot read"),
+        (("serve", "{}", "--host", "203.0.113.1"), "cannot listen"),
+        (("serve", "{}", "--workers", "0"), "--workers is 0"),
+    ],
+)
+def test_what_cannot_be_served_is_told_in_one_line(
+    trained: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.setenv("CROSSBIT_TOKEN", "a word")
+    assert main([word.format(trained) for word in words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("command", [["serve", "run"], ["demo", "--serve", "--out", "new"]])
+def test_without_its_libraries_a_line_says_what_to_install(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("crossbit.cli.serve.NEEDED", ("no_such_library",))
+    assert main(command) == 2
+    assert 'pip install "crossbit[serve]"' in capsys.readouterr().err

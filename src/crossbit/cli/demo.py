@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from crossbit.cli.output import Stopped, calling, fitted, say, say_next, say_table
+from crossbit.cli.serve import check_installed
+from crossbit.cli.serve import serve as serve_run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new, read_json
@@ -28,6 +30,7 @@ def demo(
         bool,
         typer.Option("--resume", help="Goes on with the demo in --out that was interrupted. Give the same settings."),
     ] = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Shows the run in a browser when all is done.")] = False,
 ) -> None:
     """Do everything on a built-in set: train with wrong labels, search, evaluate, audit, and write an HTML report.
 
@@ -41,6 +44,8 @@ def demo(
       crossbit demo --out wild --noise swap-one:0.8
     """
     _check_out(out, resume)
+    if serve:
+        check_installed()
     from crossbit.demo import next_commands, run_demo
 
     try:
@@ -49,7 +54,9 @@ def demo(
         raise Stopped("interrupted; the same command with --resume goes on") from None
     _say_figures(read_json(report.with_suffix(".json")))
     say(f"\nthe report, to open in a browser: {report}")
-    say_next(*next_commands(out))
+    if serve:
+        return serve_run(out / "run")
+    return say_next(*next_commands(out))
 
 
 def _check_out(out: Path, resume: bool) -> None:

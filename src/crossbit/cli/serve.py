@@ -42,7 +42,7 @@ def serve(
       crossbit serve run
       crossbit serve run --host 0.0.0.0 --token-file token.txt
     """
-    _check_installed()
+    check_installed()
     from crossbit.serve import Settings
     from crossbit.serve import run as run_service
 
@@ -51,7 +51,8 @@ def serve(
         run_service(run, settings, lambda address: say(f"{run} is served at {address} (Ctrl-C ends it)"))
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """UserError where a library is missing that a service needs."""
     from importlib.util import find_spec
 
     if missing := [name for name in NEEDED if find_spec(name) is None]:
