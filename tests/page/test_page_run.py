@@ -17,11 +17,11 @@ def test_figures_stand_beside_floor_and_chance_with_their_protocol(page: Any, se
     page.goto("/run")
     page.locator("#figures li").first.wait_for()
     assert page.locator("#figures li").count() == len(told["figures"]) > 0
-    shown = page.locator("#figures").inner_text()
+    shown = page.locator("section", has=page.locator("#figures")).inner_text()
     for figure in told["figures"]:
         assert figure["protocol"] in shown
         for direction, value in figure["value"].items():
-            assert f"{value:.3g}"[:4] in shown, direction
+            assert f"{value:.3f}" in shown, direction
     assert "floor" in shown and "chance" in shown
     assert page.locator("#title").inner_text() == told["run"]
     assert f"{told['items']:,}" in page.locator("#made").inner_text()

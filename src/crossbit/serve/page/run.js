@@ -1,17 +1,18 @@
 // The run's page: figures beside floor and chance, noise in words, curves, what it was made with.
 
 import { getJson } from "./api.js";
-import { curve, series, short } from "./curves.js";
+import { curve, series } from "./curves.js";
 import { byId, draw, make } from "./dom.js";
 import { modalityName } from "./shows.js";
 
+const figureOf = (value) => value.toFixed(3);
 const known = (value) => value !== null && value !== undefined;
 const bounded = (value) => Math.min(Math.max(value, 0), 1);
 
-const levelWords = (levels) => ["floor", "chance"].filter((level) => known(levels[level])).map((level) => `${level} ${short(levels[level])}`);
+const levelWords = (levels) => ["floor", "chance"].filter((level) => known(levels[level])).map((level) => `${level} ${figureOf(levels[level])}`);
 
 function scale(levels) {
-  const words = [short(levels.value), ...levelWords(levels)].join(", ");
+  const words = [figureOf(levels.value), ...levelWords(levels)].join(", ");
   const picture = draw("svg", { class: "scale", viewBox: "0 0 1 28", preserveAspectRatio: "none", role: "img", "aria-label": words });
   picture.append(draw("rect", { class: "ground", width: 1, height: 12, y: 8 }));
   picture.append(draw("rect", { class: "bar-value", width: bounded(levels.value), height: 12, y: 8 }));
@@ -33,12 +34,12 @@ function valuesOf({ value, floor, chance }) {
 
 function measure([name, levels]) {
   const words = make("span", { class: "levels" }, [name, ...levelWords(levels)].filter(Boolean).join(", "));
-  const value = make("span", { class: "value" }, known(levels.value) ? short(levels.value) : "-");
+  const value = make("span", { class: "value" }, known(levels.value) ? figureOf(levels.value) : "-");
   return make("div", { class: "measure" }, value, known(levels.value) ? scale(levels) : null, words);
 }
 
-function figureRow(figure) {
-  const about = [figure.asks ? figure.name : "", figure.protocol].filter(Boolean).map((line) => make("p", { class: "muted small" }, line));
+function figureRow(figure, protocol) {
+  const about = [figure.asks ? figure.name : "", protocol].filter(Boolean).map((line) => make("p", { class: "muted small" }, line));
   const title = figure.asks ? figure.asks[0].toUpperCase() + figure.asks.slice(1) : figure.name;
   const words = make("div", { class: "asked" }, make("h3", {}, title), ...about);
   return make("li", {}, words, make("div", {}, ...valuesOf(figure).map(measure)));
@@ -61,8 +62,10 @@ function fill(id, content) {
 
 function show(run) {
   byId("title").textContent = run.run;
-  byId("lede").textContent = `${run.items?.toLocaleString("en") ?? "No"} items, found by codes of ${run.bits} bits that ${run.method} learned.`;
-  fill("figures", run.figures.map(figureRow));
+  byId("lede").textContent = `${run.items?.toLocaleString("en") ?? "No"} items, found by codes of ${run.bits} bits. Method: ${run.method}.`;
+  const protocols = new Set(run.figures.map((figure) => figure.protocol));
+  byId("protocol").textContent = protocols.size === 1 ? [...protocols][0] : "";
+  fill("figures", run.figures.map((figure) => figureRow(figure, protocols.size > 1 ? figure.protocol : "")));
   fill("curves", series(run.history).map(([name, points]) => curve(name, points)));
   fill("made", madeRows(run));
 }
