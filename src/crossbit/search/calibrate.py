@@ -34,6 +34,7 @@ from crossbit.storage.words import words_of
 
 ALIKE = 1 / 3  # the overlap of labels from which an item is of the query's kind
 QUERIES, FEWEST = 300, 50  # that are searched for, at most; and that must have a kind in the index
+KEPT = 100_000  # items that are held in memory meanwhile, at most
 FOLDS = 5
 CERTAIN = 0.01  # nothing is more likely than 1 less this, or less likely
 
@@ -101,6 +102,8 @@ def try_out(model: Model, data: PairedData, folder: Path, kind: str, rows: np.nd
     database, found = np.sort(data.splits["retrieval"]), []
     ids, kinds = ids_of(data, database), Kinds(labels[sought[0]][database])
     with closing(OpenIndex(folder, sought[0], encoder_of(model), model.bits)) as index:
+        if index.size <= KEPT:
+            index.keep_items()
         ways = ("codes", "captions") if kind == "words" and len(index.captions) else ("codes",)
         for row, query in _queries(model, data, given[0], _some(rows)):
             own = ids[kinds.of(labels[given[0]][row])]

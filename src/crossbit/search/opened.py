@@ -49,6 +49,7 @@ class OpenIndex:
         self.size = len(self.index)
         self._captions: Captions | None = None
         self.probabilities = Probabilities(self.index)
+        self._items: dict[int, Any] = {}
         self._lock = Lock()
 
     @property
@@ -87,6 +88,10 @@ class OpenIndex:
                 told = self._told(query, hits[:k])
                 return FoundHere(told, compared, self._evidence(query, told, found.get("codes", ()), match))
             depth *= 4
+
+    def keep_items(self) -> None:
+        """Read all items now, for many searches: each read takes milliseconds, be it of one item or of thousands."""
+        self._items = self.index.items(self.index.keys())
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
         """The embedding of an id - its code's signs where only codes are compared - and its item; None for no such."""
@@ -155,7 +160,8 @@ class OpenIndex:
 
     def _hits(self, ranked: Mapping[str, Sequence[Found]]) -> dict[str, list[SearchHit]]:
         """With their items, which are fetched together."""
-        items = self.index.items(np.unique([id_ for found in ranked.values() for id_, _, _ in found]))
+        ids = np.unique([id_ for found in ranked.values() for id_, _, _ in found])
+        items = self._items or self.index.items(ids)
         return {
             way: [
                 SearchHit(id_, self.modality, distance, cosine, items.get(id_) or {}) for id_, distance, cosine in found
