@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import tempfile
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from crossbit.errors import UserError
@@ -40,8 +43,7 @@ def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], 
     address = _address(settings.host, listening.getsockname()[1])
     if settings.workers > 1:
         return _several(os.fspath(run), settings, listening, lambda: ready(address))
-    app = create_app(run, settings)
-    start_logging()
+    app = _loaded(run, settings)
     ready(address)
     uvicorn.Server(_config(app, settings)).run([listening])
 
@@ -63,8 +65,17 @@ class Worker:
 
     def __call__(self) -> Any:
         """The application."""
-        start_logging()
-        return create_app(self.run, self.settings)
+        return _loaded(self.run, self.settings)
+
+
+def _loaded(run: str | os.PathLike[str], settings: Settings) -> FastAPI:
+    """The application, in a process that does nothing else."""
+    app = create_app(run, settings)
+    start_logging()
+    torch.set_num_threads(1)  # a query is small, and several are encoded at the same time
+    gc.collect()
+    gc.freeze()  # what was loaded stays: no request waits while it is looked through for garbage
+    return app
 
 
 def _config(app: Any, settings: Settings, factory: bool = False) -> Config:
