@@ -157,13 +157,14 @@ def test_an_index_that_cannot_be_used_is_not_taken_over(run: Path) -> None:
 def test_nothing_acknowledged_is_lost_when_it_is_killed(run: Path) -> None:
     rng = np.random.default_rng(0)
     there: dict[str, bool] = {}
-    for kill in range(3):
+    for kill in range(2):
         with in_process(run) as served:
             for id_, held in there.items():
                 assert (served.client.get(f"/api/items/{id_}").status_code == 200) == held, id_
-            killer = threading.Timer(float(rng.uniform(1, 4)), served.process.send_signal, [signal.SIGKILL])
+            there[add(served.client, 1000 * kill).json()["id"]] = True  # so that every round has one, on any machine
+            killer = threading.Timer(float(rng.uniform(0.1, 3)), served.process.send_signal, [signal.SIGKILL])
             killer.start()
-            for seed in range(1000):
+            for seed in range(1, 1000):
                 try:
                     id_ = add(served.client, 1000 * kill + seed).json()["id"]
                     there[id_] = True
@@ -175,7 +176,6 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed(run: Path) -> None:
                     break
             killer.join()
         assert check_index(crossbit.load_model(run), run / "index") == []
-    assert there
     with opened(run) as client:
         for id_, held in there.items():
             assert (client.get(f"/api/items/{id_}/picture").status_code == 200) == held
