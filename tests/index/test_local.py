@@ -181,6 +181,7 @@ def test_a_file_that_was_cut_short(path: Path, keep: float) -> None:
     path.write_bytes(whole[: keep if keep > 1 else int(keep * len(whole))])
     with pytest.raises(UserError, match=r"^[^\n]*(cannot|not an index|damaged)[^\n]*$"), LocalIndex(path) as index:
         index.search(random_codes(1), where="name LIKE '%9'")
+        index.items([5])
 
 
 def test_a_damaged_byte_is_found(path: Path) -> None:

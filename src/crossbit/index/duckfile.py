@@ -1,7 +1,8 @@
 """The file behind a local index: made whole or not at all, and opened only when it is what it should be.
 
 Tables: `crossbit_index(format, bits, encoder_name, encoder_hash)`, one row; `segments(number, rows)`, the files of
-embeddings beside it; and `items(id, _word0, _word1, ..., _segment, _row, _hash, the items' columns)`.
+embeddings beside it; and `items(id, _word0, _word1, ..., _segment, _row, _hash, the items' columns)`, with an index of
+`id`, which files of before lack.
 """
 
 from __future__ import annotations

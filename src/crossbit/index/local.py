@@ -23,7 +23,7 @@ from crossbit.index.handle import Handle
 from crossbit.index.ids import check_ids, next_ids
 from crossbit.index.runs import SortedCodes, ordered
 from crossbit.index.segments import Segments
-from crossbit.index.statements import Progress, Values, insertion, quoted
+from crossbit.index.statements import NOT_BY_ID, Progress, Values, insertion, quoted
 from crossbit.index.stored import Stored
 
 SCHEME = "file"
@@ -168,6 +168,7 @@ class LocalIndex(Index):
         rows: Values = {"id": ids, **dict(zip(self._stored.words, words, strict=True))}
         rows |= {} if batch.hashes is None else {"_hash": batch.hashes}
         places, statements = self._write_segment(batch.embeddings, len(batch), rows)
+        statements += [NOT_BY_ID] if new else []
         statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
         statements += [DELETE] if len(there) else []
         values, insert = insertion(rows, columns)

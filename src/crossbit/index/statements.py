@@ -12,6 +12,8 @@ import numpy.typing as npt
 from crossbit.errors import UserError
 from crossbit.index.columns import Column
 
+BY_ID = "CREATE INDEX IF NOT EXISTS items_by_id ON items (id)"  # else each look at an item would read all ids
+NOT_BY_ID = "DROP INDEX IF EXISTS items_by_id"  # a table that has an index takes no new columns
 AT_ONCE = 10_000  # rows between two calls of a progress function
 
 Values = dict[str, npt.NDArray[Any]]
@@ -45,6 +47,7 @@ def fill(
     _over(connection, values, statements)
     if insert:
         _insert(connection, values, insert, progress)
+        connection.execute(BY_ID)
 
 
 def insertion(rows: Values, columns: dict[str, Column]) -> tuple[Values, str]:
