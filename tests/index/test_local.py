@@ -179,9 +179,14 @@ def test_a_file_that_was_cut_short(path: Path, keep: float) -> None:
         index.add(range(30_000), random_codes(30_000), items={"name": [f"name {i}" for i in range(30_000)]})
     whole = path.read_bytes()
     path.write_bytes(whole[: keep if keep > 1 else int(keep * len(whole))])
-    with pytest.raises(UserError, match=r"^[^\n]*(cannot|not an index|damaged)[^\n]*$"), LocalIndex(path) as index:
-        index.search(random_codes(1), where="name LIKE '%9'")
-        index.items([5])
+
+    def read() -> None:
+        with LocalIndex(path) as index:
+            index.search(random_codes(1), where="name LIKE '%9'")
+            index.items([5])
+
+    with pytest.raises(UserError, match=r"^[^\n]*(cannot|not an index|damaged)[^\n]*$"):
+        read()
 
 
 def test_a_damaged_byte_is_found(path: Path) -> None:
