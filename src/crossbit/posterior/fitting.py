@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from crossbit.posterior.confusion import suspects
-from crossbit.posterior.kinds import SEVERAL, SINGLE, Likelihood, log_size, log_ways
+from crossbit.posterior.kinds import SEVERAL, SINGLE, Likelihood, log_ways
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.search import CLEAR, ConfusedSearch, Given, Search
+from crossbit.posterior.sizes import log_size
 
 FITTED = 2500  # rows that calibration and shares are fitted to, at most: they are few numbers
 ITERATIONS = 40  # of L-BFGS

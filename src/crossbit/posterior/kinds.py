@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from crossbit.posterior.sizes import log_size
 
 NEVER = -1e30  # log of nothing, with finite gradients
 
@@ -118,21 +119,6 @@ def log_ways(y: Tensor) -> Tensor:
     """
     size, c = y.sum(1), y.shape[1]
     return math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
-
-
-def log_size(z: Tensor, size: Tensor) -> Tensor:
-    """Log-probability (n,) that `size` (n,) of c independent events with logits z happen (Poisson-binomial).
-
-    >>> log_size(torch.zeros(1, 2), torch.tensor([1])).exp().item()
-    0.5
-    """
-    largest = int(size.max()) if len(size) else 0
-    p = z.sigmoid()
-    counts = [torch.ones_like(p[:, 0])] + [torch.zeros_like(p[:, 0])] * largest
-    table = torch.stack(counts, dim=1)  # (n, largest + 1): probability of each count so far
-    for column in p.split(1, dim=1):
-        table = table * (1 - column) + F.pad(table, (1, 0))[:, :-1] * column
-    return _log(table.gather(1, size.unsqueeze(1)).squeeze(1))
 
 
 def _log(x: Tensor) -> Tensor:
