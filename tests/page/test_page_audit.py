@@ -98,6 +98,18 @@ def test_accept_keep_skip_undo_by_keys(audit: Any, service: Service) -> None:
     assert audit.locator("#undo").is_disabled()
 
 
+def test_a_decision_that_is_being_kept_is_seen_to_be(audit: Any) -> None:
+    held: list[Any] = []
+    audit.route("**/api/audit/decisions", lambda route: held.append(route))
+    audit.keyboard.press("a")
+    audit.locator("main[aria-busy='true']").wait_for()
+    audit.keyboard.press("a")  # waits, too
+    until(audit, lambda: len(held) == 1)
+    held[0].continue_()
+    audit.locator("main[aria-busy='false']").wait_for()
+    assert len(held) == 1 and "1 decision" in audit.locator("#progress").inner_text()
+
+
 def test_other_labels_are_found_by_typing(audit: Any, service: Service) -> None:
     first = asked(service)["queue"][0]
     audit.keyboard.press("o")

@@ -78,3 +78,14 @@ def test_the_theme_is_kept(page: Any) -> None:
     page.goto("/run")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate("getComputedStyle(document.body).colorScheme") == "dark"
+
+
+@pytest.mark.slow
+def test_who_opens_the_page_can_type_at_once(page: Any) -> None:
+    page.goto("/")
+    until(page, lambda: page.evaluate(FOCUSED) == "words")
+    page.keyboard.type("/red circle")  # the key of the field does nothing more in it
+    until(page, lambda: page.url.endswith("/?q=red+circle"))
+    page.reload()
+    captions(page)
+    assert page.evaluate(FOCUSED) == ""  # a search that is there already is for looking at

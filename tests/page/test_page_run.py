@@ -37,7 +37,7 @@ def test_curves_and_noise_are_drawn_from_the_history(page: Any) -> None:
         route.fulfill(response=response, json=response.json() | said)
 
     page.route("**/api/run", change)
-    audited = {"words": ["label 'red' is missing from one item in ten"]}
+    audited = {"words": ["label `red` is missing from one item in ten"]}
     page.route("**/api/audit*", lambda route: route.fulfill(json=audited))
     page.goto("/run")
     curves = page.locator("#curves svg")
@@ -45,7 +45,10 @@ def test_curves_and_noise_are_drawn_from_the_history(page: Any) -> None:
     names = curves.evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
     assert names == ["loss: from 2 in epoch 1 to 0.667 in epoch 3"]  # steps never change, so they have no curve
     page.locator("#noise", has_text="is missing from one").wait_for()
-    assert page.locator("#noise li").all_inner_texts() == ["one label in five is wrong", *audited["words"]]
+    assert page.locator("#noise li").all_inner_texts() == [
+        "One label in five is wrong.",
+        "Label “red” is missing from one item in ten.",
+    ]
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from browsing import captions, ids, search, until
 
@@ -175,3 +177,19 @@ def test_more_hits_come_below_those_that_are_there(page: Any) -> None:
     page.click("text=Show more")
     until(page, lambda: len(ids(page)) > 24)
     assert ids(page)[:24] == first
+
+
+@pytest.mark.slow
+def test_a_large_picture_keeps_its_form_and_what_is_transparent_is_white(page: Any) -> None:
+    file = io.BytesIO()
+    Image.new("RGBA", (200, 600)).save(file, "PNG")
+    page.route("**/api/items/*/picture", lambda route: route.fulfill(body=file.getvalue(), content_type="image/png"))
+    page.emulate_media(color_scheme="dark")
+    page.goto("/?q=circle")
+    page.locator(".hit .open").first.click()
+    page.locator("#item img.tall").wait_for()
+    shown, frame = (page.locator(one).bounding_box() for one in ("#item img", "#item .mat"))
+    assert shown["height"] == pytest.approx(frame["height"], abs=1)
+    assert shown["width"] == pytest.approx(frame["height"] / 3, abs=1)
+    colour = page.locator("#item img").evaluate("one => getComputedStyle(one).backgroundColor")
+    assert colour == "rgb(255, 255, 255)"

@@ -15,6 +15,7 @@ def test_nothing_fits_is_a_quiet_line_and_the_nearest_can_be_seen(page: Any) -> 
     page.goto("/?q=circle")
     page.locator(".notice", has_text="Nothing here fits").wait_for()
     assert page.locator(".hit").count() == 0
+    assert page.locator("#status").inner_text() == ""  # it is said once
     page.click("text=nearest anyway")
     assert len(captions(page)) == 24
 

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 import crossbit
 from crossbit.cli import main
+from crossbit.serve.pictures import thumbnail
 from crossbit.storage.files import read_json
 from crossbit.storage.pictures import read_picture
 from serving import WRITER, error_of, in_process, opened, picture
@@ -67,6 +68,14 @@ def test_an_item_with_its_picture_and_thumbnail(client: TestClient, trained: Pat
         assert answer.headers["x-content-type-options"] == "nosniff"
         again = client.get(answer.request.url.path, headers={"If-None-Match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(("side", "is_exact"), [(32, True), (96, True), (97, False), (400, False)])
+def test_a_small_picture_keeps_every_pixel_as_a_thumbnail(side: int, is_exact: bool) -> None:
+    picture = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(thumbnail(picture))).convert("RGB"))
+    assert shown.shape == (min(side, 192), min(side, 192), 3)
+    assert (shown.shape == picture.shape and bool((shown == picture).all())) is is_exact
 
 
 def test_each_filter_of_the_columns_finds_as_many_as_are_told(client: TestClient, trained: Path) -> None:

@@ -24,6 +24,7 @@ from crossbit.storage.pictures import read_picture
 ADDED = "added"  # the folder in a run, and the first part of the paths, of pictures that came through the service
 ADDED_PATH = re.compile(rf"{ADDED}/[0-9a-f]{{32}}\.[a-z]+")
 SIDE = 192  # pixels of a thumbnail, at most
+TINY = 96  # pixels; a picture that is no larger keeps every pixel
 SHOWN = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}  # by how a file begins
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
 LARGEST = 30_000_000  # bytes of a file that is sent as it is
@@ -122,10 +123,11 @@ class Thumbnails:
 
 
 def thumbnail(picture: str | np.ndarray) -> bytes:
-    """A picture as a WebP of at most 192 pixels; raises what `read_picture` raises."""
+    """A WebP of at most 192 pixels, without loss of a picture of up to 96; raises what `read_picture` does."""
     image = Image.fromarray(read_picture(picture))
+    is_tiny = max(image.size) <= TINY
     image.thumbnail((SIDE, SIDE))
-    return _encoded(image, "WEBP")
+    return _encoded(image, "WEBP", lossless=is_tiny)
 
 
 def whole(picture: str | np.ndarray) -> tuple[bytes, str]:
@@ -148,9 +150,9 @@ def _data_of(run: RunFolder) -> PairedData:
     return data if data.path is not None else run.data(data)
 
 
-def _encoded(image: Image.Image, form: str) -> bytes:
+def _encoded(image: Image.Image, form: str, **options: bool) -> bytes:
     held = io.BytesIO()
-    image.save(held, form)
+    image.save(held, form, **options)
     return held.getvalue()
 
 

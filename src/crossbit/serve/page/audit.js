@@ -4,13 +4,12 @@ import { askForLabels } from "./audit_labels.js";
 import { Grid } from "./audit_grid.js";
 import { rowContent } from "./audit_row.js";
 import { decide, view } from "./audit_service.js";
-import { byId, make } from "./dom.js";
+import { byId, make, sentence } from "./dom.js";
 import { announce } from "./live.js";
 import { hideTrouble, showTrouble } from "./trouble.js";
 
 const number = (value) => Math.round(value).toLocaleString("en");
 const many = (count, one, several) => `${number(count)} ${count === 1 ? one : several}`;
-const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
 const state = { told: null, label: null, at: 0, skipped: new Set(), isBusy: false };
 const grid = new Grid(showDoing);
 
@@ -98,9 +97,15 @@ function showDoing() {
 
 // --- what a person does ------------------------------------------------------------------------------------------
 
+/** A decision is being kept: keys and buttons wait, and look so. */
+function setBusy(isBusy) {
+  state.isBusy = isBusy;
+  byId("main").setAttribute("aria-busy", String(isBusy));
+}
+
 async function send(asked, said) {
   if (state.isBusy) return;
-  state.isBusy = true;
+  setBusy(true);
   try {
     const told = await decide(asked, state.label);
     state.at = 0;
@@ -109,7 +114,7 @@ async function send(asked, said) {
   } catch (error) {
     showTrouble(error, null, null);
   } finally {
-    state.isBusy = false;
+    setBusy(false);
   }
 }
 
@@ -164,7 +169,7 @@ async function load(chosen = null) {
     show(await view(state.label), chosen);
   } catch (error) {
     if (error.status === 503) {
-      if (!state.told) notice("One moment", make("p", { class: "muted" }, error.message));
+      if (!state.told) notice("One moment", make("p", { class: "muted" }, sentence(error.message)), make("p", { class: "muted" }, "The first time it reads all rows, which may take minutes. This page goes on by itself."));
       setTimeout(() => load(chosen), 1000 * (error.retryAfter ?? 1));
     } else if (error.status === 0 || error.status === 429) {
       showTrouble(error, error.retryAfter ?? 5, () => load(chosen));

@@ -1,16 +1,14 @@
 // One row large: its picture and text, its labels, those proposed, why, and the rows that weigh most.
 
-import { make } from "./dom.js";
+import { keepForm, make, sentence } from "./dom.js";
 import { givenChips, proposedChips } from "./audit_labels.js";
 import { percent } from "./labels.js";
-
-const SMALL = 64; // pixels up to which a picture is shown with sharp edges
 
 /** A picture in its frame; without one, its words. */
 export function framed(address, words, style = "") {
   if (!address) return make("div", { class: `mat words ${style}` }, words ?? "");
   const image = make("img", { src: address, alt: "", decoding: "async" });
-  image.addEventListener("load", () => image.classList.toggle("crisp", image.naturalWidth <= SMALL));
+  keepForm(image);
   return make("figure", { class: `mat ${style}` }, image);
 }
 
@@ -35,7 +33,7 @@ const button = (act, name, key, style = "") =>
 export function rowContent(row) {
   const labels = make("dl", { class: "labels-of" });
   labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"), make("dd", {}, proposedChips(row)));
-  const why = row.reason ? `${row.reason[0].toUpperCase()}${row.reason.slice(1).replaceAll("`", "")}.` : "";
+  const why = row.reason ? sentence(row.reason) : "";
   const what = make("div", { class: "what" },
     make("h2", {}, row.caption || `Row ${row.row}`),
     labels,
@@ -47,5 +45,5 @@ export function rowContent(row) {
     make("h3", { id: "near-title" }, "What the proposal comes from"),
     make("p", { class: "muted small" }, "The labelled rows that weigh most, with the labels that they have now."),
     make("ol", {}, ...row.neighbours.map(neighbour)));
-  return [framed(row.picture, row.caption ?? `Row ${row.row}`, "large"), what, row.neighbours.length ? near : ""];
+  return [framed(row.picture, row.caption ?? `Row ${row.row}`, "large whole"), what, row.neighbours.length ? near : ""];
 }

@@ -25,4 +25,20 @@ export function icon(name) {
   return draw("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, draw("use", { href: `#${name}` }));
 }
 
+const TINY = 96; // pixels; a picture that is no larger is shown with sharp edges
+
+/** Once a picture is loaded: sharp edges where it is small, and the class `tall` where it is higher than wide. */
+export function keepForm(image) {
+  image.addEventListener("load", () => {
+    image.classList.toggle("crisp", Math.max(image.naturalWidth, image.naturalHeight) <= TINY);
+    image.classList.toggle("tall", image.naturalHeight > image.naturalWidth);
+  });
+}
+
+/** A line of the service as a sentence: names in quotes, not in backticks. */
+export function sentence(line) {
+  const said = line.replace(/`([^`]*)`/g, "“$1”");
+  return `${said.charAt(0).toUpperCase()}${said.slice(1)}${/[.?!]$/.test(said) ? "" : "."}`;
+}
+
 export const byId = (id) => document.getElementById(id);

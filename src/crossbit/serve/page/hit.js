@@ -1,11 +1,10 @@
 // One hit as a card: a picture or a text, its labels, why it was found, and what can be done with it.
 
 import { strip } from "./bits.js";
-import { make } from "./dom.js";
+import { keepForm, make } from "./dom.js";
 import { labelList } from "./labels.js";
 
 const SIDE = 192; // pixels of a thumbnail, at most
-const TINY = 96; // pixels; what is smaller is shown with sharp edges
 
 /** What a hit is called. */
 export const nameOf = (hit) => hit.caption || hit.labels.map((label) => label.name).join(", ") || `item ${hit.id}`;
@@ -13,7 +12,7 @@ export const nameOf = (hit) => hit.caption || hit.labels.map((label) => label.na
 /** A picture that keeps its place while it loads. */
 export function thumbnail(address, { lazy = true } = {}) {
   const picture = make("img", { alt: "", width: SIDE, height: SIDE, decoding: "async", loading: lazy ? "lazy" : "eager" });
-  picture.addEventListener("load", () => picture.classList.toggle("crisp", picture.naturalWidth <= TINY));
+  keepForm(picture);
   picture.addEventListener("error", () => picture.classList.add("missing"));
   picture.src = address;
   return picture;
@@ -22,7 +21,7 @@ export function thumbnail(address, { lazy = true } = {}) {
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  return hit.by.includes("captions") ? "Found by words of its caption" : "Found by its code alone";
+  return hit.by.includes("captions") ? "Found by words of its caption" : "No word in common: its code is near";
 }
 
 function why(hit) {

@@ -24,9 +24,9 @@ function found(hit) {
     const { bits, differing } = compared(hit.bits);
     pairs.push(["Bits that agree", `${bits - differing.length} of ${bits}`]);
   }
-  const part = make("section", {}, make("h3", {}, "Why it was found"), hit.why.length ? make("p", {}, reason(hit)) : null);
+  const part = make("section", {}, make("h3", {}, "Why it was found"), make("p", {}, reason(hit)));
   part.append(facts(pairs));
-  if (hit.bits) part.append(strip(hit.bits));
+  if (hit.bits) part.append(strip(hit.bits), make("p", { class: "muted small" }, "The code of the search and that of this item, bit by bit: coloured where they agree."));
   return part;
 }
 
@@ -43,7 +43,7 @@ function picture(item) {
   if (!item.thumbnail) return null;
   const image = thumbnail(item.picture ?? item.thumbnail, { lazy: false });
   image.alt = nameOf(item);
-  return make("a", { class: "mat", href: item.picture ?? item.thumbnail, target: "_blank", rel: "noopener", "aria-label": "The picture alone" }, image);
+  return make("a", { class: "mat whole", href: item.picture ?? item.thumbnail, target: "_blank", rel: "noopener", "aria-label": "The picture alone" }, image);
 }
 
 function tools(hits, at) {

@@ -13,12 +13,13 @@ export function listenToKeys(grid, onAct) {
   byId("show-keys").addEventListener("click", () => keys.showModal());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const does = isTyping(event.target) ? inField(event, grid) : elsewhere(event, { grid, field, keys, onAct });
+    const does = isTyping(event.target) ? inField(event, grid, keys) : elsewhere(event, { grid, field, keys, onAct });
     if (does) event.preventDefault();
   });
 }
 
-function inField(event, grid) {
+function inField(event, grid, keys) {
+  if (event.target.id === "words" && !event.target.value && "/?".includes(event.key)) return event.key === "/" || !keys.showModal();
   if (event.key === "ArrowDown" && event.target.id === "words") return grid.enter();
   if (event.key === "Escape") return closePanels() !== null;
   return false;

@@ -34,6 +34,7 @@ export function unfit(query, count, onShow) {
   return notice(
     make("h2", {}, "Nothing here fits"),
     make("p", { class: "muted" }, `Nothing in this collection is likely to be what “${query}” means.`),
+    make("p", { class: "muted" }, "Other words, or fewer, may find it."),
     make("div", { class: "actions" }, button(`Show the ${count} nearest anyway`, onShow)),
   );
 }

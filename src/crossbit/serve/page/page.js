@@ -140,6 +140,7 @@ async function start() {
   addEventListener("popstate", fromHistory);
   search = fromAddress(location.search, history.state);
   show();
+  if (isEmpty(search) && matchMedia("(hover: hover)").matches) field.focus(); // not where a keyboard would cover the screen
   const [run, columns] = await Promise.all([getJson("/api/run").catch(() => null), loadColumns()]);
   const labels = columns.find((column) => column.kind === "labels")?.values ?? [];
   shows.offer(run?.modalities ?? []);

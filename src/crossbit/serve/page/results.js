@@ -98,7 +98,7 @@ export class Results {
   #put(hits, said, ...content) {
     this.hits = hits;
     this.#place.setAttribute("aria-busy", "false");
-    byId("status").textContent = said;
+    byId("status").textContent = hits.length ? said : ""; // without hits a notice says it
     if (said) announce(said);
     if (!hits.length) this.#place.replaceChildren(...content);
   }

@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { curve, series } from "./curves.js";
-import { byId, draw, make } from "./dom.js";
+import { byId, draw, make, sentence } from "./dom.js";
 import { modalityName } from "./shows.js";
 
 const figureOf = (value) => value.toFixed(3);
@@ -70,7 +70,7 @@ function show(run) {
   fill("made", madeRows(run));
 }
 
-const said = (line) => make("li", {}, line);
+const said = (line) => make("li", {}, sentence(line));
 
 /** What an audit finds in the labels. It is made the first time that somebody asks, which takes a while. */
 async function showNoise(run, tries = 60) {
