@@ -63,6 +63,7 @@ class AuditQueue:
         log: the decisions.
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from crossbit.training import train
     >>> label = np.arange(60) % 2
     >>> given = np.where(np.arange(60) == 20, 1 - label, label)  # row 20 has the wrong one

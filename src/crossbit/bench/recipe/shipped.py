@@ -33,7 +33,7 @@ def recipe_path(name: str | os.PathLike[str]) -> Path:
     'quick.toml'
     >>> recipe_path("qiuck")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    crossbit.errors.UserError: unknown recipe 'qiuck'; did you mean 'quick'? known: comparison, ...
+    crossbit.errors.UserError: unknown recipe 'qiuck'; did you mean 'quick'? known: cells, ...
     """
     path = Path(name)
     if path.is_file():
