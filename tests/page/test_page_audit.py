@@ -50,9 +50,10 @@ def asked(service: Service, query: str = "") -> dict[str, Any]:
 
 
 def press(page: Any, key: str) -> None:
-    """Press a key that decides, and wait for the answer."""
+    """Press a key that decides, and wait for the answer, and until the page shows it: before, keys are not heard."""
     with page.expect_response("**/api/audit/decisions"):
         page.keyboard.press(key)
+    page.locator("#main:not([aria-busy='true'])").wait_for(state="attached")
 
 
 def title(page: Any) -> str:
