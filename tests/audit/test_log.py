@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from pathlib import Path
@@ -110,3 +111,35 @@ def test_the_reader_notes_a_torn_line_and_leaves_the_file_alone(tmp_path: Path) 
     path.write_bytes(torn)
     assert told(read_acts(path, notes.append)) == told([ONE]) and "line 6, the last, is torn" in notes[0]
     assert path.read_bytes() == torn
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
+def test_a_log_that_an_editor_saved_holds_what_apply_reads(tmp_path: Path, line_end: bytes, mark: bytes) -> None:
+    path, notes = written(tmp_path).path, list[str]()
+    saved = mark + path.read_bytes().replace(b"\n", line_end)
+    path.write_bytes(saved)
+    log = DecisionLog(path, notes.append)
+    assert told(log.acts) == told(read_acts(path)) == told([ONE, RANGE])
+    assert path.read_bytes() == saved and not notes
+    with log.alone():
+        log.append(ONE)
+    assert told(DecisionLog(path).acts) == told(read_acts(path)) == told([ONE, RANGE, ONE])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a_log_of_another_encoding_is_refused_and_stays_as_it_is(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path).path
+    saved = path.read_text(encoding="utf-8").encode(encoding)
+    path.write_bytes(saved)
+    with pytest.raises(UserError, match=r"decisions.jsonl is UTF-\d\d-LE; save it as UTF-8"):
+        DecisionLog(path)
+    assert path.read_bytes() == saved
+
+
+def test_a_log_that_is_refused_keeps_its_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    path.write_bytes(b'not JSON\n{"data": "x", "ro')
+    with pytest.raises(UserError, match="line 1 is not JSON"):
+        DecisionLog(path)
+    assert path.read_bytes() == b'not JSON\n{"data": "x", "ro'

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from crossbit.audit.acts import UNDO, Act, parse_acts
 from crossbit.errors import UserError
 from crossbit.storage.files import sync_folder
+from crossbit.storage.lines import mark_of
 
 SECONDS = 10.0  # to wait for another process that writes
 
@@ -85,15 +86,20 @@ class DecisionLog:
 
     def _read(self) -> None:
         data = self.path.read_bytes() if self.path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
+        whole = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]  # an editor may have saved it with other breaks
+        mark, encoding = mark_of(data)
+        if encoding != "utf-8":
+            raise UserError(f"{self.path} is {encoding.upper()}; save it as UTF-8, or move it away to begin anew")
+        try:
+            text = whole[len(mark) :].decode()
+        except UnicodeDecodeError as error:
+            where = len(mark) + error.start
+            raise UserError(f"{self.path} is not UTF-8 (byte {where}); move it away to begin anew") from error
+        acts = parse_acts(text, self.path)  # before the file is touched: one that cannot be read stays as it is
         if len(whole) < len(data):
             self._cut(len(whole))
             self._note(f"the last line of {self.path} was torn and is removed: a program was killed while it wrote")
-        try:
-            text = whole.decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path} is not UTF-8 (byte {error.start}); move it away to begin anew") from error
-        self.acts, self._size = parse_acts(text, self.path), len(whole)
+        self.acts, self._size = acts, len(whole)
 
     def _cut(self, size: int) -> None:
         if self.path.exists() and self._there() > size:
