@@ -82,7 +82,23 @@ def test_a_decision_answers_with_the_queue_after_it(client: TestClient, trained:
     assert after == client.get("/api/audit").json() == view_of_a_new_service(trained)
     assert after["decided"] == 1 and row not in [one["row"] for one in after["queue"]]
     assert after["wrong_left"] < before["wrong_left"]
-    assert client.post("/api/audit/decisions", json={"undo": True}).json() == before
+    undone = client.post("/api/audit/decisions", json={"undo": True}).json()
+    assert undone.pop("version") > before.pop("version") and undone == before
+
+
+def test_only_what_a_person_saw_is_accepted_or_undone(client: TestClient) -> None:
+    view = client.get("/api/audit").json()
+    first, second = view["queue"][:2]
+    accept = {"row": first["row"], "kind": "accept", "labels": first["proposed"]}
+    other = {"row": second["row"], "kind": "accept", "labels": second["given"]}  # as if this had been proposed
+    stale = client.post("/api/audit/decisions", json={"decisions": [accept, other]})
+    assert stale.status_code == 400 and f"row {second['row']} is proposed as" in stale.json()["error"]
+    after = client.post("/api/audit/decisions", json={"decisions": [accept]}).json()
+    assert after["decided"] == 1  # and nothing of the one before
+    late = client.post("/api/audit/decisions", json={"undo": True, "version": view["version"]})
+    assert late.status_code == 400 and "somebody else has decided meanwhile" in late.json()["error"]
+    undone = client.post("/api/audit/decisions", json={"undo": True, "version": after["version"]})
+    assert undone.json()["decided"] == 0
 
 
 def view_of_a_new_service(run: Path) -> dict[str, Any]:

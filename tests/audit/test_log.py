@@ -143,3 +143,13 @@ def test_a_log_that_is_refused_keeps_its_torn_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="line 1 is not JSON"):
         DecisionLog(path)
     assert path.read_bytes() == b'not JSON\n{"data": "x", "ro'
+
+
+@pytest.mark.parametrize("row", [-70, True, 1.0, "3", None])
+def test_a_row_that_is_no_row_stops_the_reading(tmp_path: Path, row: object) -> None:
+    path = written(tmp_path).path
+    held = path.read_bytes()
+    path.write_bytes(held + json.dumps({**ONE.to_dict(), "row": row}).encode() + b"\n")
+    for read in (DecisionLog, read_acts):
+        with pytest.raises(UserError, match="line 7 is no decision of an audit"):
+            read(path)

@@ -131,7 +131,7 @@ def _decision(place: str, value: Any) -> Decision:
     names = all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
     row, kind, about, p = (held.get(name) for name in ("row", "decision", "about", "p"))
     more = isinstance(about, str | None) and isinstance(p, float | int | None)
-    if not names or not isinstance(row, int) or kind not in KINDS or not more:
+    if not names or type(row) is not int or row < 0 or kind not in KINDS or not more:
         known = ", ".join(KINDS)
         raise UserError(f"{place} is no decision of an audit, such as {FORM}; the decision is one of {known}")
     return Decision(row, kind, held["labels"], held["observed"], about, p)

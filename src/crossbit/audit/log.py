@@ -27,6 +27,7 @@ class DecisionLog:
     Attributes:
         path: the file; it need not be there.
         acts: that hold, as last read.
+        size: bytes, as last read; each act makes it larger.
 
     >>> import tempfile
     >>> log = DecisionLog(Path(tempfile.mkdtemp()) / "decisions.jsonl")
@@ -37,7 +38,7 @@ class DecisionLog:
     def __init__(self, path: Path, note: Callable[[str], Any] = lambda line: None) -> None:
         self.path = path
         self.acts: list[Act] = []
-        self._note, self._size = note, 0
+        self._note, self.size = note, 0
         self._lock = FileLock(path.with_name(f".{path.stem}.lock"))
         if path.exists():
             with self.alone():
@@ -45,7 +46,7 @@ class DecisionLog:
 
     def has_grown(self) -> bool:
         """Whether another process has written since it was read."""
-        return self._there() != self._size
+        return self._there() != self.size
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -67,18 +68,18 @@ class DecisionLog:
     def append(self, act: Act | None) -> None:
         """Add an act, or with None the undoing of the last, and return when it is on the disk; it is for the holder,
         see `alone`."""
-        line, new = json.dumps(UNDO if act is None else act.to_dict()).encode() + b"\n", self._size == 0
+        line, new = json.dumps(UNDO if act is None else act.to_dict()).encode() + b"\n", self.size == 0
         try:
             with open(self.path, "ab") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:  # such as a full disk: what was half written must not be before the next line
-            self._cut(self._size)
+            self._cut(self.size)
             raise
         if new:
             sync_folder(self.path.parent)
-        self._size += len(line)
+        self.size += len(line)
         self.acts = self.acts[:-1] if act is None else [*self.acts, act]
 
     def _there(self) -> int:
@@ -99,7 +100,7 @@ class DecisionLog:
         if len(whole) < len(data):
             self._cut(len(whole))
             self._note(f"the last line of {self.path} was torn and is removed: a program was killed while it wrote")
-        self.acts, self._size = acts, len(whole)
+        self.acts, self.size = acts, len(whole)
 
     def _cut(self, size: int) -> None:
         if self.path.exists() and self._there() > size:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from crossbit.audit.acts import KINDS, Act, Decision
+from crossbit.audit.choices import Choice
 from crossbit.audit.current import Current
 from crossbit.audit.decisions import check_labels_file, decided_labels, ending_of, write_table
 from crossbit.audit.gains import SURE, Gains
@@ -34,23 +34,6 @@ from crossbit.runs.folder import RunFolder
 ORDERS = ("gain", "evidence")
 RANGES = 100  # shown, at most
 READY = 1000  # rows whose neighbours are found before the first look
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a person says about a row.
-
-    Attributes:
-        row: its number in the data.
-        kind: "accept" what is proposed, "keep" what it has, or "other" labels.
-        labels: these others.
-        about: one label alone: "accept" and "keep" leave its other labels open. None: all of them.
-    """
-
-    row: int
-    kind: str
-    labels: Sequence[str] = ()
-    about: str | None = None
 
 
 class AuditQueue:
@@ -194,13 +177,18 @@ class AuditQueue:
             self._current.take(act.decisions)
         self._rank()
 
-    def undo(self) -> None:
+    def undo(self, version: int | None = None) -> None:
         """Take back the last decision; of a range all of it.
 
+        Args:
+            version: of the view that the person saw; None: whatever it is.
+
         Raises:
-            UserError: there is none.
+            UserError: there is none; it is not the last that the person saw.
         """
         with self.log.alone():
+            if version is not None and version != self.log.size:
+                raise UserError("somebody else has decided meanwhile; look at what holds now, then undo again")
             if not self.log.acts:
                 raise UserError("there is no decision to undo")
             self.log.append(None)
@@ -277,6 +265,7 @@ class AuditQueue:
         if choice.kind == "accept" and about is not None:
             y = self._about(position, about)
         labels = list(dict.fromkeys(choice.labels)) if choice.kind == "other" else now.text(y)
+        choice.check_seen(labels)
         if not labels:
             raise UserError(f"row {choice.row} would have no label; give it others")
         p = gains.corrupted[position] if about is None else gains.doubt[position, about]

@@ -15,7 +15,8 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
 class DecisionAsked(BaseModel):
-    """About one row: the proposal is accepted, the labels are kept, or they are others; `about` one label alone."""
+    """About one row: the proposal is accepted (with `labels`: if it is still these), the labels are kept, or they are
+    others; `about` one label alone."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     row: Annotated[int, Field(ge=0, lt=LARGEST)]
@@ -25,11 +26,12 @@ class DecisionAsked(BaseModel):
 
 
 class DecisionsAsked(BaseModel):
-    """Decisions that are made at once, or the undoing of the last."""
+    """Decisions that are made at once, or the undoing of the last: with `version` only of the last that was seen."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     decisions: Annotated[list[DecisionAsked], Field(max_length=MOST)] = []
     undo: bool = False
+    version: Annotated[int, Field(ge=0, lt=LARGEST)] | None = None
     top: Annotated[int, Field(ge=0, le=1000)] = 50
     label: Name | None = None
 
@@ -115,6 +117,7 @@ class AuditView(BaseModel):
     settled: int
     rows: int
     can_undo: bool
+    version: int
     single: bool
     names: list[str]
     classes: list[AuditClass]

@@ -93,7 +93,8 @@ def seen(queue: AuditQueue, top: int, label: str | None, order: str = "gain") ->
     view = queue.view(top, label or None, order)
     view["queue"] = with_addresses(queue, view["queue"])
     folder = queue.seen.folder
-    return view | {"run": folder.resolve().name, "writable": os.access(folder, os.W_OK)}
+    view |= {"run": folder.resolve().name, "writable": os.access(folder, os.W_OK)}
+    return view | {"version": queue.log.size}
 
 
 def with_addresses(queue: AuditQueue, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -116,7 +117,7 @@ def decided(queue: AuditQueue, asked: DecisionsAsked) -> dict[str, Any]:
     if asked.undo and asked.decisions:
         raise UserError("decisions and undo came together; send one of them")
     if asked.undo:
-        queue.undo()
+        queue.undo(asked.version)
     else:
         queue.decide([Choice(one.row, one.kind, one.labels, one.about) for one in asked.decisions])
     return seen(queue, asked.top, asked.label)

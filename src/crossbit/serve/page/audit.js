@@ -112,6 +112,7 @@ async function send(asked, said) {
     show(told);
     announce(`${said}. About ${number(told.wrong_left)} labels wrong or missing.`);
   } catch (error) {
+    if (error.status === 400) await load(); // what holds by now
     showTrouble(error, null, null);
   } finally {
     setBusy(false);
@@ -121,7 +122,7 @@ async function send(asked, said) {
 function decideRow(kind, labels = []) {
   const row = current();
   if (!row) return;
-  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
+  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: kind === "accept" && one === row.row ? row.proposed : labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
 }
 
 function decideChosen(kind) {
@@ -144,7 +145,7 @@ const acts = {
     if (waiting().length < 5 && state.told.queue.length < state.told.in_all) load();
     else showRow();
   },
-  undo: () => (state.told?.can_undo ? send({ undo: true }, "Undone") : undefined),
+  undo: () => (state.told?.can_undo ? send({ undo: true, version: state.told.version }, "Undone") : undefined),
   move: (step) => {
     state.at += step;
     showRow();
