@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from starlette.testclient import TestClient
 import crossbit
 from crossbit.cli import main
 from crossbit.search.build import check_index
+from crossbit.serve import change_routes
+from crossbit.serve.added import addition
+from crossbit.serve.changes import Change
 from crossbit.storage.exchange import alone_with
 from serving import WRITER, error_of, in_process, opened, picture
+from shape_collection import make_collection, write_table
 
 
 def add(client: Any, seed: int, caption: str = "red thing", **data: str) -> Any:
@@ -96,6 +101,22 @@ def test_changes_that_wait_together_are_written_together(run: Path) -> None:
         assert {answer.status_code for answer in answers} == {201}
         assert client.app.state.served.generations.now.items == 20 + 8  # type: ignore[attr-defined]
     assert check_index(crossbit.load_model(run), run / "index") == []
+
+
+def test_what_another_model_encoded_does_not_come_into_the_index(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def encoded_before(*given: Any) -> Change:
+        made = addition(*given)
+        assert made.new is not None
+        return replace(made, new=replace(made.new, digest="of the model before"))
+
+    monkeypatch.setattr(change_routes, "addition", encoded_before)
+    with opened(run) as client:
+        answer = add(client, 1)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "trained anew" in error_of(answer)
+        monkeypatch.undo()
+        assert add(client, 1).status_code == 201
+        assert client.app.state.served.generations.now.items == 20 + 1  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from crossbit.bits import pack
+from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
@@ -25,10 +26,16 @@ class Encoded:
     Attributes:
         embeddings: by modality, real (width,), as `Model.ordering` gives them; of every modality of the model.
         item: what the index remembers of it.
+        digest: of the model that encoded it.
     """
 
     embeddings: Mapping[str, np.ndarray]
     item: Mapping[str, Any]
+    digest: str
+
+
+class OtherModel(UserError):
+    """An item that was encoded by another model than the index."""
 
 
 def change(model: Model, uri: str | os.PathLike[str], changes: Mapping[int, Encoded | None]) -> None:
@@ -44,7 +51,10 @@ def change(model: Model, uri: str | os.PathLike[str], changes: Mapping[int, Enco
 
     Raises:
         UserError: another process changes the index; it is another model's; a value of another type than its column's.
+        OtherModel: what is added was encoded by another model; nothing is changed.
     """
+    if any(new is not None and new.digest != model.digest for new in changes.values()):
+        raise OtherModel(f"{uri} belongs to another model than the one that encoded what is added; encode it again")
     folder = Path(uri)
     added = {id_: new for id_, new in changes.items() if new is not None}
     removed = [id_ for id_, new in changes.items() if new is None]

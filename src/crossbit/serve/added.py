@@ -37,7 +37,8 @@ def addition(state: State, content: bytes | None, caption: str | None, labels: l
     item = {"caption": caption, "path": path or None, **_labels(model, labels)}
     key = json.dumps([path, caption, labels])
     id_ = int(stable_ids([f"{ADDED}\n{key}"])[0])
-    return Change(id_, Encoded(embeddings, {name: value for name, value in item.items() if value}), path, content)
+    known = {name: value for name, value in item.items() if value}
+    return Change(id_, Encoded(embeddings, known, model.digest), path, content)
 
 
 def removal(state: State, id: int) -> Change:

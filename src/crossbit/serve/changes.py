@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from crossbit.errors import UserError
-from crossbit.search.changing import Encoded, change
+from crossbit.search.changing import Encoded, OtherModel, change
 from crossbit.serve.replies import Refused
 from crossbit.serve.work import AGAIN, BUSY
 from crossbit.storage.files import writing
@@ -104,8 +104,11 @@ class Changes:
         until = time.monotonic() + self._state.settings.request_seconds
         while True:
             try:
+                self._state.generations.refresh()  # another run may have taken the place of this one
                 with self._state.generations.use() as generation:
                     return change(generation.search.model, self._state.run.index, changes)
+            except OtherModel:
+                raise Refused(503, "the run was trained anew meanwhile; send it again", AGAIN) from None
             except UserError as error:
                 if "another process changes" not in str(error):
                     raise
