@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -21,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
-from serving import WRITER, in_process
+from serving import WRITER, Served, in_process
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +40,7 @@ SLOWLY = [  # what is sent at once, and what then comes byte by byte
     (HEAD + b"Content-Length: 1000\r\n\r\n", b"x" * 1000),
     (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1000),
     (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"G" * 1000),
+    (b"POST /api/search HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000\r\n\r\n", b"x" * 1000),
 ]
 
 
@@ -75,8 +78,58 @@ def test_slow_clients_are_cut_off_and_delay_nobody(run: Path) -> None:
             answered += 1
         assert answered > 10 and len(ended) == len(slow)
         told = Counter(said.split(b" ")[1] if said else b"closed" for said in ended)
-        assert told == {b"408": 6, b"closed": 3, b"200": 3}
+        assert told == {b"408": 6, b"closed": 3, b"200": 3, b"403": 3}
         assert b"never closed" not in ended
+
+
+def test_who_does_not_read_the_answers_is_cut_off(run: Path) -> None:
+    with in_process(run, settings={"request_seconds": 1.0}) as served, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", served.port))
+        connection.setblocking(False)
+        ask = b"GET /static/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        end, asked = time.monotonic() + 30, True
+        while asked and time.monotonic() < end:  # answers fill what the system holds, then the service waits
+            try:
+                connection.send(ask * 10)
+            except BlockingIOError:
+                time.sleep(0.1)
+            except ConnectionError:
+                asked = False
+        assert not asked
+        assert served.client.get("/healthz").status_code == 200
+
+
+def test_who_sends_too_much_reads_why(run: Path) -> None:
+    with in_process(run) as served, socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
+        connection.sendall(HEAD + b"Content-Length: 30000000\r\n\r\n" + b"x" * 30_000_000)
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 413 ") and b"more than 20,000,000 bytes" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_told_in_our_form(served: Served, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
+        connection.sendall(sent)
+        answer = connection.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ") and b"x-content-type-options: nosniff" in head
+    assert list(json.loads(body)) == ["error"] and b"\n" not in body
+
+
+@pytest.fixture(scope="module")
+def served(trained: Path) -> Iterator[Served]:
+    """A service that is not changed, in a process of its own."""
+    with in_process(trained) as served:
+        yield served
 
 
 def test_more_connections_than_allowed_are_closed(run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zlib
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from crossbit.cli import main
 from crossbit.errors import UserError
 from crossbit.serve import Settings
+from crossbit.serve.bodies import Bodies
 from serving import TOKEN, WRITER, error_of, opened, picture
 
 UPWARDS = [
@@ -164,6 +166,24 @@ def test_large_bodies_are_refused_by_what_they_say_or_hold(client: TestClient) -
         parts = (b"x" * 100_000 for _ in range(size // 100_000 + 1))  # its length is not told before
         answer = client.post("/api/search", content=parts, headers={"Content-Type": kind})
         assert answer.status_code == 413 and "more than" in error_of(answer)
+
+
+def test_a_body_that_breaks_off_is_not_worked_on() -> None:
+    sent, worked = [], []
+    parts = [{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        worked.append(await receive())
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    bodies = Bodies(app, Settings())
+    asyncio.run(bodies({"type": "http", "headers": []}, receive, send))
+    assert (sent, worked, bodies.held) == ([], [], 0)
 
 
 @pytest.mark.parametrize(

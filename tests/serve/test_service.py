@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def test_the_run(client: TestClient, trained: Path) -> None:
         ("/api/items/12", 404, "no item 12"),
         ("/api/items/x", 400, "id is 'x'"),
         ("/api/nothing", 404, "/openapi.json"),
+        ("/api/search/?q=red", 404, "/openapi.json"),
         ("/static/nothing.js", 404, "nothing.js"),
     ],
 )
@@ -167,6 +169,22 @@ def test_several_workers_share_an_address(run: Path) -> None:
         assert 'status="200"} 20.0' in served.client.get("/metrics").text
 
 
+@pytest.mark.slow
+def test_workers_end_with_the_process_that_watches_over_them(run: Path) -> None:
+    with in_process(run, "--workers", "2") as served:
+        assert served.client.get("/readyz").status_code == 200
+        served.process.kill()
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                httpx.get(f"{served.address}healthz")
+            except httpx.TransportError:
+                break
+            time.sleep(0.1)
+        else:
+            raise AssertionError("a worker lives on")
+
+
 def test_a_picture_that_no_browser_shows_is_sent_as_png(run: Path) -> None:
     with opened(run) as client:
         sent = picture(5, form="TIFF")
@@ -183,6 +201,7 @@ def test_a_picture_that_no_browser_shows_is_sent_as_png(run: Path) -> None:
         (("serve", "{}", "--token-file", "{}/nothing.txt"), "cannot read"),
         (("serve", "{}", "--host", "203.0.113.1"), "cannot listen"),
         (("serve", "{}", "--workers", "0"), "--workers is 0"),
+        (("serve", "{}", "--token-file", "{}/config.json"), "has more than one line"),
     ],
 )
 def test_what_cannot_be_served_is_told_in_one_line(

@@ -64,4 +64,6 @@ def _token(file: Path | None) -> str | None:
     token = os.environ.get(TOKEN, "") if file is None else read_text(file)
     if file is not None and not token.strip():
         raise UserError(f"{file} is empty; put a long random word into it")
+    if not token.strip().isprintable():
+        raise UserError(f"the token of {file or TOKEN} has more than one line, which no header holds; give it one")
     return token.strip() or None

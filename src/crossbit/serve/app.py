@@ -61,7 +61,9 @@ def create_app(run: str | os.PathLike[str], settings: Settings | None = None) ->
             await watching
         state.close()
 
-    app = FastAPI(title="crossbit", version=__version__, docs_url=None, redoc_url=None, lifespan=life)
+    app = FastAPI(
+        title="crossbit", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=life
+    )
     app.state.served = state
     for module in ROUTERS:
         app.include_router(module.router(state))

@@ -8,26 +8,14 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crossbit.serve.bodies import refuse
 from crossbit.serve.logs import say_request
-from crossbit.serve.replies import Refused, error_reply, refusal
+from crossbit.serve.replies import SAFE, Refused, error_reply
 from crossbit.serve.settings import is_loopback
 from crossbit.serve.state import State
 from crossbit.serve.work import AGAIN, BUSY
 
 READING = {"GET", "HEAD", "OPTIONS"}
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
-SAFE = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-
 log = logging.getLogger("crossbit.serve")
 
 
@@ -64,7 +52,7 @@ class Guard:
         try:
             check(scope, self.state)
         except Refused as error:
-            return await refusal(error)(scope, receive, send)
+            return await refuse(error, scope, receive, send)
         await self.app(scope, receive, send)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:

@@ -14,6 +14,18 @@ from starlette.responses import Response
 from crossbit.errors import UserError
 
 Headers = Mapping[str, str]
+TOLD_TO_BROWSERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+SAFE = [(name.lower().encode(), value.encode()) for name, value in TOLD_TO_BROWSERS.items()]
 
 
 class ErrorReply(BaseModel):

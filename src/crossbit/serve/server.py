@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -64,8 +67,15 @@ class Worker:
         self.run, self.settings = run, settings
 
     def __call__(self) -> Any:
-        """The application."""
+        """The application; it ends with the process that watches over it, which would make another in its place."""
+        threading.Thread(target=_end_with_parent, daemon=True, name="crossbit-parent").start()
         return _loaded(self.run, self.settings)
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _loaded(run: str | os.PathLike[str], settings: Settings) -> FastAPI:
