@@ -30,5 +30,5 @@ def run(trained: Path, tmp_path: Path) -> Path:
 def client(trained: Path) -> Iterator[TestClient]:
     """A client of a service that is not changed."""
     with opened(trained) as client:
-        client.app.state.served.pictures._data.result(timeout=60)  # type: ignore[attr-defined]
+        client.app.state.served.pictures._now.result(timeout=60)  # type: ignore[attr-defined]
         yield client

@@ -165,6 +165,35 @@ def test_what_another_process_adds_and_a_new_run_are_taken_over_without_a_droppe
         until(lambda: [each.name for each in folder.iterdir()] == [str(state.generations.now.number)])
 
 
+@pytest.mark.slow
+def test_pictures_of_what_another_process_adds_and_of_a_new_run_are_shown(tmp_path: Path) -> None:
+    folder, run = tmp_path / "shapes", tmp_path / "run"
+    rows = make_collection(folder, 24)
+    train = ["train", str(folder), "--out", str(run), "--method", "cca-itq", "--bits", "16", "--quiet"]
+    assert main(train) == main(["index", str(run)]) == 0
+    with opened(run) as client:
+        state = client.app.state.served  # type: ignore[attr-defined]
+        (hit,) = client.get("/api/search?q=red&k=1&modality=image").json()["hits"]["image"]
+        small = client.get(hit["thumbnail"])
+        assert small.status_code == 200 and small.headers["cache-control"] == "no-cache"
+        state.pictures._now.result(timeout=60)
+        (folder / "pictures" / "late.png").write_bytes(picture(5))
+        write_table(folder, [*rows, {**rows[0], "file_name": "pictures/late.png", "caption": "a zebra"}], "csv")
+        assert main(["add", str(run), str(folder)]) == 0
+        state.refresh()
+        (late,) = client.get("/api/search?q=zebra&by=captions&k=1&modality=image").json()["hits"]["image"]
+        assert client.get(late["picture"]).content == picture(5)
+        file = folder / client.get(f"/api/items/{hit['id']}").json()["path"]
+        file.write_bytes(picture(6))  # the user's file is another one by now
+        assert client.get(hit["thumbnail"]).content != small.content
+        shown = state.pictures
+        weights = (run / "model.safetensors").read_bytes()
+        (run / "model.safetensors").unlink()
+        (run / "model.safetensors").write_bytes(weights)  # as a run that was trained again
+        state.refresh()
+        assert state.pictures is not shown
+
+
 def test_an_index_that_cannot_be_used_is_not_taken_over(run: Path) -> None:
     with opened(run) as client:
         state = client.app.state.served  # type: ignore[attr-defined]

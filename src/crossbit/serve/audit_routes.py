@@ -16,7 +16,7 @@ from crossbit.errors import UserError
 from crossbit.serve import forms
 from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionsAsked, QueueRow
 from crossbit.serve.audited import Audited
-from crossbit.serve.item_routes import DAY, pictures_reply
+from crossbit.serve.item_routes import pictures_reply
 from crossbit.serve.pictures import thumbnail, whole
 from crossbit.serve.replies import Refused, json_reply, tagged
 from crossbit.serve.state import State
@@ -58,14 +58,14 @@ def router(state: State) -> APIRouter:
     async def picture(row: Row, if_none_match: Known = None) -> Response:
         """The picture of a row, whole."""
         content, kind = await state.drawing.do(lambda: whole(picture_of(audited, row)))
-        return tagged(content, kind, if_none_match, 0)
+        return tagged(content, kind, if_none_match)
 
     @routes.get("/rows/{row}/thumbnail", response_class=Response, responses=pictures_reply("image/webp"))
     async def small(row: Row, if_none_match: Known = None) -> Response:
         """The picture of a row, 192 pixels at most."""
         make = lambda: thumbnail(picture_of(audited, row))  # noqa: E731
-        content = await state.drawing.do(lambda: state.thumbnails.of(("audit", row), make))
-        return tagged(content, "image/webp", if_none_match, DAY)
+        content = await state.drawing.do(lambda: state.thumbnails.of((audited.stamp, row), make))
+        return tagged(content, "image/webp", if_none_match)
 
     needed = [Depends(may_decide), Depends(HTTPBearer(auto_error=False))]
     answers: dict[int | str, dict[str, Any]] = {200: {"model": AuditView}, **forms.NEEDS_TOKEN}

@@ -23,6 +23,9 @@ class Audited:
 
     Args:
         run: the run's folder.
+
+    Attributes:
+        stamp: of the run that the queue is about.
     """
 
     def __init__(self, run: RunFolder) -> None:
@@ -31,7 +34,7 @@ class Audited:
         self._queue: AuditQueue | None = None
         self._failed: UserError | None = None
         self._opening: threading.Thread | None = None
-        self._stamp: object = None
+        self.stamp: object = None
         self._said = "beginning"
 
     def use(self, function: Callable[[AuditQueue], T]) -> T:
@@ -51,13 +54,13 @@ class Audited:
     def _opened(self) -> AuditQueue:
         with self._beginning:
             stamp = _stamp(self.run)
-            if self._queue is not None and stamp == self._stamp:
+            if self._queue is not None and stamp == self.stamp:
                 return self._queue
             if self._failed is not None:
                 failed, self._failed = self._failed, None  # the next one who asks tries again
                 raise failed
             if self._opening is None:
-                self._queue, self._stamp = None, stamp
+                self._queue, self.stamp = None, stamp
                 self._opening = threading.Thread(target=self._open, daemon=True, name="crossbit-audit")
                 self._opening.start()
             raise Refused(503, f"the audit is being opened: {self._said}", SOON)

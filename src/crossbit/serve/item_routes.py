@@ -12,11 +12,10 @@ from crossbit.search.results import SearchHit
 from crossbit.serve import forms
 from crossbit.serve.asked import id_of
 from crossbit.serve.items import about, item_of
-from crossbit.serve.pictures import thumbnail, whole
+from crossbit.serve.pictures import thumbnail, whole, written
 from crossbit.serve.replies import json_reply, tagged
 from crossbit.serve.state import State
 
-DAY = 86_400  # seconds
 Id = Annotated[str, Path(pattern=forms.ID)]
 Known = Annotated[str | None, Header()]
 
@@ -36,12 +35,12 @@ def router(state: State) -> APIRouter:
     async def picture(id: Id, if_none_match: Known = None) -> Response:
         """The picture of an item, whole."""
         content, kind = await state.drawing.do(_whole, state, id_of(id))
-        return tagged(content, kind, if_none_match, 0)
+        return tagged(content, kind, if_none_match)
 
     @routes.get("/{id}/thumbnail", response_class=Response, responses=pictures_reply("image/webp"))
     async def small(id: Id, if_none_match: Known = None) -> Response:
         """The picture of an item, 192 pixels at most."""
-        return tagged(await state.drawing.do(_small, state, id_of(id)), "image/webp", if_none_match, DAY)
+        return tagged(await state.drawing.do(_small, state, id_of(id)), "image/webp", if_none_match)
 
     return routes
 
@@ -78,5 +77,6 @@ def _whole(state: State, id: int) -> tuple[bytes, str]:
 
 def _small(state: State, id: int) -> bytes:
     item = _item(state, id).item
-    key = (item.get("path"), item.get("row"))
-    return state.thumbnails.of(key, lambda: thumbnail(state.pictures.of(item, state.settings.request_seconds / 2)))
+    picture = state.pictures.of(item, state.settings.request_seconds / 2)
+    key = written(picture) if isinstance(picture, str) else item.get("row")
+    return state.thumbnails.of(key, lambda: thumbnail(picture))

@@ -26,7 +26,7 @@ def router() -> APIRouter:
             raise Refused(404, f"there is no {name[:100]!r} here")
         kind = KINDS.get(name[name.rfind(".") :]) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         text = "; charset=utf-8" if kind.startswith("text/") else ""
-        return tagged(held[name], kind + text, request.headers.get("if-none-match"), 0)
+        return tagged(held[name], kind + text, request.headers.get("if-none-match"))
 
     def fixed(name: str) -> Callable[[Request], Awaitable[Response]]:
         async def whole(request: Request) -> Response:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -32,14 +33,33 @@ LARGEST = 30_000_000  # bytes of a file that is sent as it is
 log = logging.getLogger("crossbit.serve")
 
 
+class Read(NamedTuple):
+    """The data as they were read, and the row of each path; no data where they could not be read."""
+
+    data: PairedData | None
+    rows: dict[str, int]
+
+    def row(self, item: Mapping[str, Any]) -> int | None:
+        """Of the picture of an item; None where there is none."""
+        if self.data is None or not _pictures_of(self.data):
+            return None
+        path = item.get("path")
+        row = item.get("row") if path is None else self.rows.get(str(path))
+        return row if isinstance(row, int) and 0 <= row < self.data.n else None
+
+
 class Pictures:
     """The pictures of a run's data, which are read in the background, and of what was added."""
 
     def __init__(self, run: RunFolder, can_show: bool) -> None:
         self.run, self.can_show = run, can_show
-        self._data: Future[PairedData | None] = Future()
-        self._rows: dict[str, int] = {}
-        threading.Thread(target=self._read, daemon=True, name="crossbit-data").start()
+        self._lock, self._has_grown = threading.Lock(), False
+        self._now = self._begin()
+        self._next: Future[Read] | None = None
+
+    def has_grown(self) -> None:
+        """Tell that the index has changed: what is not known is looked for in the data as they are by then."""
+        self._has_grown = True
 
     def is_there(self, item: Mapping[str, Any]) -> bool:
         """Whether an item may have a picture; what the data hold is known once they are read."""
@@ -48,7 +68,8 @@ class Pictures:
             return True
         if not self.can_show or (path is None and item.get("row") is None):
             return False
-        return not self._data.done() or self._row(item) is not None
+        read = self._read_for(item)
+        return not read.done() or read.result().row(item) is not None
 
     def of(self, item: Mapping[str, Any], seconds: float) -> str | np.ndarray:
         """The file, or uint8 (h, w, 3), of an item's picture.
@@ -60,39 +81,43 @@ class Pictures:
         if ADDED_PATH.fullmatch(str(path)):
             return str(self.run.path / str(path))
         try:
-            data = self._data.result(timeout=seconds)
+            read = self._read_for(item).result(timeout=seconds)
         except TimeoutError:
             raise Refused(503, "the pictures are still being read; try again", {"Retry-After": "2"}) from None
-        row = self._row(item)
-        if data is None or row is None:
+        row = read.row(item)
+        if read.data is None or row is None:
             raise Refused(404, "this item has no picture")
-        rows: Any = data[_pictures_of(data)]
+        rows: Any = read.data[_pictures_of(read.data)]
         return str(rows[row]) if isinstance(rows, PictureFiles) else np.asarray(rows[row])
 
-    @property
-    def data(self) -> PairedData | None:
-        """The run's data, where they have been read and could be."""
-        return self._data.result() if self._data.done() else None
+    def _read_for(self, item: Mapping[str, Any]) -> Future[Read]:
+        """The data that hold an item: those that were read, or those that are read anew as it is not among them."""
+        with self._lock:
+            if self._next is not None and self._next.done():
+                if self._next.result().data is not None:  # what cannot be read takes nobody's place
+                    self._now = self._next
+                self._next = None
+            if not self._now.done() or self._now.result().row(item) is not None:
+                return self._now
+            if self._next is None and self._has_grown:
+                self._has_grown, self._next = False, self._begin()
+            return self._next or self._now
 
-    def _row(self, item: Mapping[str, Any]) -> int | None:
-        data, path = self.data, item.get("path")
-        if data is None or not _pictures_of(data):
-            return None
-        row = item.get("row") if path is None else self._rows.get(str(path))
-        return row if isinstance(row, int) and 0 <= row < data.n else None
+    def _begin(self) -> Future[Read]:
+        done: Future[Read] = Future()
+        threading.Thread(target=lambda: done.set_result(self._read()), daemon=True, name="crossbit-data").start()
+        return done
 
-    def _read(self) -> None:
-        data = None
+    def _read(self) -> Read:
         try:
             data = _data_of(self.run) if self.can_show else None
-            if data is not None and data.path is not None:
-                self._rows = {path: row for row, path in enumerate(data.path.tolist())}
+            paths = [] if data is None or data.path is None else data.path.tolist()
+            return Read(data, {path: row for row, path in enumerate(paths)})
         except UserError as error:
             log.warning("no pictures are shown: %s", error)
         except Exception:
             log.exception("no pictures are shown: the run's data could not be read")
-        finally:
-            self._data.set_result(data)
+        return Read(None, {})
 
 
 class Thumbnails:
@@ -120,6 +145,18 @@ class Thumbnails:
             while self.held > self.limit:
                 self.held -= len(self._kept.popitem(last=False)[1])
         return made
+
+
+def written(path: str) -> tuple[str, int]:
+    """A file and when it was written, so that another file of its name is another picture.
+
+    Raises:
+        Refused: 404 where it is gone.
+    """
+    try:
+        return path, os.stat(path).st_mtime_ns
+    except OSError:
+        raise Refused(404, "the file of this picture is gone") from None
 
 
 def thumbnail(picture: str | np.ndarray) -> bytes:

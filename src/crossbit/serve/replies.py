@@ -63,10 +63,11 @@ def refusal(error: Exception) -> Response:
     raise error
 
 
-def tagged(content: bytes, kind: str, asked: str | None, seconds: int) -> Response:
-    """Bytes that may be kept for some seconds; 304 where the asker has them."""
+def tagged(content: bytes, kind: str, asked: str | None) -> Response:
+    """Bytes that may be kept, and are asked for again each time: another run may have other ones at the same address.
+    304 where the asker has them."""
     tag = f'"{hashlib.blake2b(content, digest_size=16).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": f"private, max-age={seconds}" if seconds else "no-cache"}
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if asked is not None and tag in asked:
         return Response(status_code=304, headers=headers)
     return Response(content, 200, headers, kind)

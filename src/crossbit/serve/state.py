@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 
 from crossbit.errors import UserError
+from crossbit.model import Model
 from crossbit.runs.folder import RunFolder
 from crossbit.serve.changes import Changes
 from crossbit.serve.generations import Generations
@@ -38,9 +39,7 @@ class State:
     def __init__(self, run: RunFolder, settings: Settings) -> None:
         self.run, self.settings, self.closing = run, settings, False
         self.generations = Generations(run)
-        model = self.generations.now.search.model
-        self.pictures = Pictures(run, any(each.reads == "pictures" for each in model.featurisers.values()))
-        self.thumbnails = Thumbnails(settings.thumbnails_mb << 20)
+        self._show(self.generations.now.search.model)
         self.work = Work(settings.concurrent, settings.queued, settings.request_seconds)
         self.auditing = Work(1, settings.queued, settings.request_seconds)
         self.drawing = Work(1, PICTURE_QUEUE, settings.request_seconds)
@@ -57,13 +56,22 @@ class State:
     def refresh(self) -> None:
         """Take over a new run or index, where there is one that can be used."""
         try:
+            before = self.generations.now.search.model
             if self.generations.refresh():
+                if (model := self.generations.now.search.model) is not before:
+                    self._show(model)
+                self.pictures.has_grown()
                 log.info("took over generation %d", self.generations.now.number)
         except UserError as error:
             log.warning("the run has changed and cannot be taken over: %s", error)
         except Exception:
             log.exception("the run has changed and could not be taken over")
             raise
+
+    def _show(self, model: Model) -> None:
+        """Begin with the pictures of a run: those of another may have the same ids."""
+        self.pictures = Pictures(self.run, any(each.reads == "pictures" for each in model.featurisers.values()))
+        self.thumbnails = Thumbnails(self.settings.thumbnails_mb << 20)
 
     def close(self) -> None:
         """End all work."""
