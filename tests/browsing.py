@@ -20,6 +20,7 @@ from shape_collection import draw, make_collection
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's
 PICTURES = 60
+WIDTHS, THEMES = (360, 820, 1440), ("light", "dark")
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => list.getEntries().forEach((entry) => window.shifts.push(entry.value)))
@@ -127,3 +128,17 @@ def search(page: Any, words: str) -> None:
     with page.expect_response(lambda response: "/api/search" in response.url and response.ok):
         page.fill("#words", words)
     page.locator("#results[aria-busy='false']").wait_for()
+
+
+def look_in_all_forms(page: Any, axe: Any, shots: Path, name: str) -> None:
+    """A screenshot of each width and theme, in which axe finds nothing and nothing is wider than the window."""
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            page.screenshot(path=shots / f"{name}-{theme}-{width}.png", animations="disabled")
+            report = axe.run(page).response
+            found += [(width, theme, one["id"], one["nodes"][0]["html"]) for one in report["violations"]]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"wider than {width}"
+    assert found == []

@@ -19,6 +19,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,16 @@ def changes(before: np.ndarray, after: np.ndarray, truth: np.ndarray) -> dict[st
 def by_audit(run: Path, data: PairedData, labels: np.ndarray) -> np.ndarray:
     """Labels (n, classes) after the audit's proposals."""
     found = audit_run(run, data)
-    place = {name: number for number, name in enumerate(found.seen.names)}
+    return replaced(labels, repair(found, above=ABOVE).labels, found.seen.names)
+
+
+def replaced(labels: np.ndarray, rows: dict[int, list[str]], names: list[str]) -> np.ndarray:
+    """Labels (n, classes) with other ones in some rows; `names` are the classes'."""
+    place = {name: number for number, name in enumerate(names)}
     after = labels.copy()
-    for row, names in repair(found, above=ABOVE).labels.items():
+    for row, given in rows.items():
         after[row] = 0
-        after[row, [place[name] for name in names]] = 1
+        after[row, [place[name] for name in given if name in place]] = 1
     return after
 
 
@@ -123,8 +129,11 @@ def table(kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def section(result: dict[str, Any]) -> str:
+    return table_of_ways(result, [*FIGURES, "changed", "precision", "recall"])
+
+
+def table_of_ways(result: dict[str, Any], columns: Sequence[str]) -> str:
     """A row for each noise and way."""
-    columns = [*FIGURES, "changed", "precision", "recall"]
     rows = []
     for row in result["cells"]:
         for way, of in row["told"].items():

@@ -36,11 +36,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import page
-from benchmarks.common.page import Section, mean_text
+from benchmarks.common.page import Section
 from benchmarks.common.runs import read_runs, spread
 from benchmarks.studies.audit import hot
-from benchmarks.studies.repair import ABOVE, changes, trained
+from benchmarks.studies.repair import ABOVE, changes, replaced, table_of_ways, trained
 from crossbit.audit import audit_run
 from crossbit.audit.decisions import read_decisions, repair
 from crossbit.audit.queue import AuditQueue, Choice
@@ -112,16 +111,6 @@ class Reviewer:
         return names or self.queue.row(row)["given"]  # a row without any true label stays as it is
 
 
-def matrix(queue: AuditQueue, before: np.ndarray, labels: dict[int, list[str]]) -> np.ndarray:
-    """Labels (n, classes) with those that were decided."""
-    place = {name: number for number, name in enumerate(queue.seen.names)}
-    after = before.copy()
-    for row, names in labels.items():
-        after[row] = 0
-        after[row, [place[name] for name in names if name in place]] = 1
-    return after
-
-
 def reviewed(
     run: Path, data: PairedData, before: np.ndarray, truth: np.ndarray, decisions: int, ways: list[str]
 ) -> dict[str, np.ndarray]:
@@ -137,7 +126,7 @@ def reviewed(
             Reviewer(queue, truth, way.partition(",")[0]).review(decisions)
         kept = read_decisions(queue.log.path, found)
         made = repair(found, kept, ABOVE if way.endswith("sure") else None)
-        after[way] = matrix(queue, before, made.labels)
+        after[way] = replaced(before, made.labels, queue.seen.names)
         while queue.decided:
             queue.undo()
     return after
@@ -181,13 +170,7 @@ COLUMNS = "overlap@10", "mAP@all", "won back", "changed", "precision", "recall"
 
 
 def section(result: dict[str, Any]) -> str:
-    """A row for each noise and way."""
-    rows = []
-    for row in result["cells"]:
-        for way, of in row["told"].items():
-            cells = [mean_text(of[name], 0 if name == "changed" else 3) if name in of else "" for name in COLUMNS]
-            rows.append([f"{row['data']}, {row['method']}, {row['noise']}, {way}", *cells])
-    return page.table(["", *COLUMNS], rows)
+    return table_of_ways(result, COLUMNS)
 
 
 ABOUT = (

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from browsing import captions, refuse, search, with_answers
-
-WIDTHS = (360, 820, 1440)
-THEMES = ("light", "dark")
+from browsing import captions, look_in_all_forms, refuse, search, with_answers
 
 
 def start(page: Any, picture: Path) -> None:
@@ -92,16 +89,7 @@ def test_axe_finds_nothing_in_any_theme_and_width(
 ) -> None:
     axe = need("axe_playwright_python.sync_playwright").Axe()
     state(page, red_circle)
-    found = []
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 800})
-        for theme in THEMES:
-            page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            page.screenshot(path=shots / f"{state.__name__}-{theme}-{width}.png", animations="disabled")
-            report = axe.run(page).response
-            found += [(width, theme, one["id"], one["nodes"][0]["html"]) for one in report["violations"]]
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"wider than {width}"
-    assert found == []
+    look_in_all_forms(page, axe, shots, state.__name__)
 
 
 @pytest.mark.slow

@@ -12,11 +12,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from browsing import Service, until
+from browsing import Service, look_in_all_forms, until
 from crossbit.cli import main
 from shape_collection import make_collection
 
-WIDTHS, THEMES = (360, 820, 1440), ("light", "dark")
 pytestmark = pytest.mark.slow
 
 
@@ -218,16 +217,7 @@ def test_axe_finds_nothing_in_any_theme_and_width(
 ) -> None:
     axe = need("axe_playwright_python.sync_playwright").Axe()
     state(audit)
-    found = []
-    for width in WIDTHS:
-        audit.set_viewport_size({"width": width, "height": 800})
-        for theme in THEMES:
-            audit.emulate_media(color_scheme=theme, reduced_motion="reduce")
-            audit.screenshot(path=shots / f"audit-{state.__name__}-{theme}-{width}.png", animations="disabled")
-            report = axe.run(audit).response
-            found += [(width, theme, one["id"], one["nodes"][0]["html"]) for one in report["violations"]]
-        assert audit.evaluate("document.documentElement.scrollWidth") <= width, f"wider than {width}"
-    assert found == []
+    look_in_all_forms(audit, axe, shots, f"audit-{state.__name__}")
 
 
 def test_nothing_moves_while_it_loads(audit: Any) -> None:

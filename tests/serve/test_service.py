@@ -83,7 +83,7 @@ def test_each_filter_of_the_columns_finds_as_many_as_are_told(client: TestClient
     columns = client.get("/api/columns").json()["columns"]
     assert columns[0]["name"] == columns[0]["kind"] == "labels"
     with crossbit.open_search(trained) as search:
-        index = search._open("image").index
+        index = search.opened("image").index
         for column in columns:
             for value in column["values"]:
                 assert len(index.matching(value["where"])) == value["count"], value

@@ -139,7 +139,7 @@ class Searcher:
         query = without(query, self._unwanted(not_this, rerank))
         ways = ways if query.understood or picture is not None else ["captions"]
         limits: dict[str, Any] = {"rerank": rerank, "where": where, "time_limit_ms": time_limit_ms}
-        opened = {name: self._open(name) for name in self._searched(query, modality)}
+        opened = {name: self.opened(name) for name in self._searched(query, modality)}
         found = {name: index.search(query, wanted, ways, **limits) for name, index in opened.items()}
         return SearchResults(
             query.said,
@@ -159,7 +159,7 @@ class Searcher:
             return None
         ((name, here),) = found.items()
         kind = "pictures" if words is None else "words"
-        return self._known_fits.of(kind, name, tuple(ways), self._open(name).size, here.evidence)
+        return self._known_fits.of(kind, name, tuple(ways), self.opened(name).size, here.evidence)
 
     def many(
         self,
@@ -215,7 +215,7 @@ class Searcher:
             UserError: an index of another model, or one that is damaged.
         """
         for modality in self.model.modalities:
-            self._open(modality).captions  # noqa: B018 (read now)
+            self.opened(modality).captions  # noqa: B018 (read now)
 
     def close(self) -> None:
         """Close the indexes; closing twice is allowed, and closing in a forked child leaves the parent's open."""
@@ -245,7 +245,8 @@ class Searcher:
         if self._closed:
             raise UserError(f"this search in {self.uri} is closed; open it again with crossbit.open_search")
 
-    def _open(self, modality: str) -> OpenIndex:
+    def opened(self, modality: str) -> OpenIndex:
+        """The index of a modality, opened when it is first asked for."""
         with self._lock:
             self._check_open()
             if modality not in self._opened:
@@ -279,7 +280,7 @@ class Searcher:
         known = self.model.modalities
         reading = {name for name in known if self.model.featurisers[name].reads == "words"}
         searched = [name for name in known if name not in reading] or known
-        return self._open(modality if modality in known else searched[0]).captions
+        return self.opened(modality if modality in known else searched[0]).captions
 
     def _query(
         self, words: str | None, picture: Any, item: int | None, rerank: bool, captions: bool, modality: str | None
@@ -293,7 +294,7 @@ class Searcher:
 
     def _held(self, item: int, rerank: bool) -> Held:
         """What the indexes hold of an item."""
-        held = [self._open(modality).get(item, rerank) for modality in self.model.modalities]
+        held = [self.opened(modality).get(item, rerank) for modality in self.model.modalities]
         if not (found := [each for each in held if each is not None]):
             raise UserError(f"no item {item!r} in {self.uri}; take the `id` of a hit, as --json prints it")
         return Held(*zip(*found, strict=True))

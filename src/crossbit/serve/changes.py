@@ -119,7 +119,7 @@ class Changes:
     def _drop(self, path: str) -> None:
         """Remove the file of a picture that was added, where no item shows it any more."""
         with self._state.generations.use() as generation:
-            index = generation.search._open(generation.search.model.modalities[0]).index
+            index = generation.search.opened(generation.search.model.modalities[0]).index
             if not len(index.matching(f"path = '{path}'")):
                 (self._state.run.path / path).unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ LOOKED_AT = 20_000  # items
 
 def columns_of(search: Searcher) -> list[dict[str, Any]]:
     """The columns with their most frequent values: labels first; counted among the first 20,000 items."""
-    index = search._open(search.model.modalities[0]).index
+    index = search.opened(search.model.modalities[0]).index
     items = _some_items(index)
     names = dict.fromkeys(name for item in items for name in item if name not in OWN)
     ordered = sorted(names, key=lambda name: name not in LABELS)  # stable

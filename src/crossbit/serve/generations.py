@@ -39,7 +39,7 @@ class Generation:
     @property
     def items(self) -> int:
         """How many items there are."""
-        return max(self.search._open(modality).size for modality in self.search.model.modalities)
+        return max(self.search.opened(modality).size for modality in self.search.model.modalities)
 
 
 class Generations:
@@ -128,7 +128,7 @@ class Generations:
 
 def _search_once(search: Searcher) -> None:
     """So that the first request waits for no compiled code and no page of a file."""
-    index = search._open(search.model.modalities[0]).index
+    index = search.opened(search.model.modalities[0]).index
     for id_, item in index.items(index.keys()[:1]).items():
         search(item=id_, k=1)
         with suppress(UserError):  # a model that reads no words

@@ -19,7 +19,7 @@ def item_of(generation: Generation, id: int) -> SearchHit:
         Refused: 404 for an id that is not there.
     """
     for modality in generation.search.model.modalities:
-        found = generation.search._open(modality).index.items(np.array([id], np.int64))
+        found = generation.search.opened(modality).index.items(np.array([id], np.int64))
         if id in found:
             return SearchHit(id, modality, None, None, found[id] or {})
     raise Refused(404, f"no item {id}; take the `id` of a hit")
