@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import gc
 import io
 import os
 import sys
@@ -50,12 +51,14 @@ app.command()(methods.methods)
 app.command()(features.features)
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
+COLLECT_AFTER = 50_000  # new objects; Python's 700 has it look through all rows of a table again and again
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # a user can mend these
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns 0, 2 after a user's mistake (one line on standard error), or 130 after Ctrl-C."""
     args = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    gc.set_threshold(COLLECT_AFTER)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

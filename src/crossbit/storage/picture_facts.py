@@ -17,7 +17,7 @@ from crossbit.storage.pictures import HINT, LIMIT_NAME, PictureError, look
 from crossbit.storage.threads import over_files
 
 BLOCK = 1000  # files between two writes to the cache
-VERSION = 3  # of what is kept
+VERSION = 4  # of what is kept
 _CONTENT, _SIZE = 16, 8  # bytes
 
 
@@ -87,7 +87,7 @@ def _facts_of_some(paths: Sequence[str], cache: FileCache) -> list[PictureFacts]
 def facts_of_file(path: str) -> PictureFacts:
     """Look into one file."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             held = file.read()
     except OSError as error:
         problem = "missing" if isinstance(error, FileNotFoundError) else "unreadable"

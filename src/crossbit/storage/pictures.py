@@ -22,6 +22,7 @@ Source: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | 
 LIMIT = 100_000_000  # pixels; 300 MB as colours
 LIMIT_NAME = "CROSSBIT_MAX_PIXELS"
 LOOK_SIDE, LOOK_COLOURS = 16, 4  # of how a picture looks: grey values, colours
+DRAFT = LOOK_SIDE * 4  # pixels: a JPEG may be decoded so small to see how it looks
 HINT = "give a picture file such as .png or .jpg"
 _ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # the EXIF tag, and its values that exchange width and height
 _SAMPLE_FORMAT, _UNSIGNED, _SIGNED = 339, 1, 2  # the TIFF tag, and two of its values
@@ -82,16 +83,23 @@ def look(source: Source) -> tuple[int, int, bytes]:
     """
     with _opened(source, None) as picture:
         width, height = picture.size
-        picture.draft(picture.mode, (LOOK_SIDE * 4, LOOK_SIDE * 4))
+        if min(width, height) >= 2 * DRAFT:
+            picture.draft(picture.mode, (DRAFT, DRAFT))
         picture.load()  # first: a PNG is loaded for its notes, too, and damage would pass for broken notes
         turned = _orientation(picture)
         upright = _upright(picture, turned)
         if upright.mode not in ("RGB", "L") or upright.has_transparency_data:
             upright = Image.fromarray(_colours(upright))
-        small = upright.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX)
+        small = _small(upright)
     colours = (small if small.mode == "RGB" else small.convert("RGB")).reduce(LOOK_SIDE // LOOK_COLOURS)
     size = (width, height) if turned in _SIDEWAYS else (height, width)
     return *size, small.convert("L").tobytes() + colours.tobytes()
+
+
+def _small(picture: Image.Image) -> Image.Image:
+    """LOOK_SIDE by LOOK_SIDE: the mean of each part; whole multiples are reduced by a faster way of Pillow's."""
+    by, left = zip(*(divmod(size, LOOK_SIDE) for size in picture.size), strict=True)
+    return picture.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BOX) if any(left) else picture.reduce(by)
 
 
 def to_square(pixels: np.ndarray, side: int) -> np.ndarray:

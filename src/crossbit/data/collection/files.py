@@ -17,7 +17,7 @@ class Places:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = os.fspath(folder)
 
     def find(self, name: str) -> str | None:
         """The path of a name; None where there is no such file, or several."""

@@ -46,8 +46,8 @@ def matrix(rows: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[str], list[s
     kept = sorted(name for name, _ in counts.most_common(MOST))
     place = {name: number for number, name in enumerate(kept)}
     label = np.zeros((len(rows), len(kept)), np.uint8)
-    for row, labels in enumerate(rows):
-        label[row, [place[name] for name in labels if name in place]] = 1
+    at = [(row, place[name]) for row, labels in enumerate(rows) for name in labels if name in place]
+    label[tuple(np.array(at, np.int64).reshape(-1, 2).T)] = 1
     return label, kept, sorted(counts.keys() - place.keys())
 
 

@@ -46,7 +46,11 @@ def not_parted(labels: Sequence[Sequence[str]]) -> tuple[str, int, str] | None:
     >>> not_parted([["animals/cat"], ["animals/dog"], ["tree"]])
     ('/', 2, 'animals/cat')
     """
-    found = {mark: [name for names in labels for name in names if _several(name, mark)] for mark in IN_NAMES}
+    all_names = [name for names in labels for name in names]
+    several = {mark: {name for name in set(all_names) if _several(name, mark)} for mark in IN_NAMES}
+    found = {mark: [name for name in all_names if name in several[mark]] for mark in IN_NAMES if several[mark]}
+    if not found:
+        return None
     mark, names = max(found.items(), key=lambda each: len(each[1]))
     enough = len(names) >= MANY * sum(map(bool, labels)) and len(set(names)) > 1
     return (mark, len(names), names[0]) if enough else None
