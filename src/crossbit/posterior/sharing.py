@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.polynomial import Chebyshev, Polynomial
 from torch import Tensor
 
 ONE_BY_ONE = 32  # classes up to which going through them one after another is faster
-LOW, TERMS = 0.15, 7  # with less, the terms of the logarithm's series that are left out come to 4e-8 a class
+LOW = 0.15  # where one of two probabilities is no more, the logarithm is a polynomial of their product
+LOGARITHM = Chebyshev.interpolate(lambda x: np.log1p(-x) / x, 3, [0, LOW]).convert(kind=Polynomial).coef  # 2e-6 off
 NOTHING = 1e-9  # smaller factors are left out of the higher terms: their products would be slow denormal numbers
 FAR = 1e-7  # what the higher terms of the classes that are rare in both may come to, together; they are left out
 DENSE = 8  # classes in which two rows both have more than LOW, on average, from which the loop is faster
@@ -31,36 +34,41 @@ def share_probability(p: Tensor, q: Tensor, *, single: bool = False) -> Tensor:
     """
     if single:
         return (p @ q.t()).clamp(0, 1)
-    met = ((p > LOW).sum(0) * (q > LOW).sum(0)).sum()
-    if p.shape[1] <= ONE_BY_ONE or met >= DENSE * len(p) * len(q):
-        none = torch.ones(len(p), len(q), dtype=p.dtype, device=p.device)
-        for a, b in zip(p.t(), q.t(), strict=True):
-            none.addcmul_(none, torch.outer(a, b), value=-1)
-        return 1 - none
-    return -torch.expm1(_log_none(p, q))
+    none = _none_of_few(p, q) if p.shape[1] <= ONE_BY_ONE else _none_of_many(p, q)
+    return 1 - none
 
 
-def _log_none(p: Tensor, q: Tensor) -> Tensor:
-    """sum_c log(1 - p_c q_c), (m, n): -sum_k (p_c q_c)^k / k, to `TERMS`, and the rest where both are above `LOW`.
+def _none_of_few(p: Tensor, q: Tensor) -> Tensor:
+    """prod_c (1 - p_c q_c), (m, n), class by class."""
+    none = torch.ones(len(p), len(q), dtype=p.dtype, device=p.device)
+    for a, b in zip(p.t(), q.t(), strict=True):
+        none.addcmul_(none, torch.outer(a, b), value=-1)
+    return none
+
+
+def _none_of_many(p: Tensor, q: Tensor) -> Tensor:
+    """prod_c (1 - p_c q_c), (m, n): its logarithm is a polynomial of p_c q_c, and the rest where both are above `LOW`.
 
     The first term is of all classes; of hundreds, most are likely in no row of a batch, and have no other.
     """
-    log = -(p @ q.t())
     most = p.amax(0) * q.amax(0)
     frequent = (most.square() > 2 * FAR / len(most)).nonzero().squeeze(1)
-    p, q = p[:, frequent], q[:, frequent]
-    a, b = p, q
-    for k in range(2, TERMS + 1):
-        a, b = (torch.threshold(power * of, NOTHING, 0.0) for power, of in ((a, p), (b, q)))
-        log.addmm_(a, b.t(), alpha=-1 / k)
-    rows, columns, classes = _meeting(p > LOW, q > LOW)
-    x = p[rows, classes] * q[columns, classes]
-    series = torch.zeros_like(x)
-    for k in range(TERMS, 0, -1):
-        series = (series + 1 / k) * x
-    rest = torch.log1p(-x) + series
-    log.view(-1).index_add_(0, rows * len(q) + columns, rest)
-    return log
+    x, y = p.index_select(1, frequent), q.index_select(1, frequent)
+    likely, also = x > LOW, y > LOW
+    if (likely.sum(0) * also.sum(0)).sum() >= DENSE * len(p) * len(q):
+        return _none_of_few(p, q)
+    log = LOGARITHM[0] * (p @ q.t())
+    a, b = x, y
+    for factor in LOGARITHM[1:]:
+        a, b = (torch.threshold(power * of, NOTHING, 0.0) for power, of in ((a, x), (b, y)))
+        log.addmm_(a, b.t(), alpha=factor)
+    rows, columns, classes = _meeting(likely, also)
+    both = x[rows, classes] * y[columns, classes]
+    terms = torch.zeros_like(both)
+    for factor in LOGARITHM[::-1]:
+        terms = (terms + factor) * both
+    log.view(-1).index_add_(0, rows * len(q) + columns, torch.log1p(-both) - terms)
+    return log.exp()
 
 
 def _meeting(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
