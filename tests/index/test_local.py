@@ -445,6 +445,17 @@ def test_batches_in_any_order_of_ids_are_searched_in_the_order_of_ids(path: Path
     assert hits.ids[0].tolist() == order
 
 
+def test_what_is_alike_is_found_by_the_first_column_that_has_a_value(path: Path) -> None:
+    rows = [("a", "x"), ("a", "y"), (None, "x"), (None, "x"), (None, None), (None, None), ("x", None)]
+    ids = np.array([70, 10, 60, 20, 50, 30, 40])
+    with LocalIndex(path, bits=8) as index:
+        assert index.lowest_alike(["group", "path"]).tolist() == []
+        index.add(ids, np.zeros((7, 1), np.uint8), items=[{"group": group, "path": path} for group, path in rows])
+        expected = {70: 10, 10: 10, 60: 20, 20: 20, 50: 50, 30: 30, 40: 40}
+        assert dict(zip(index.keys().tolist(), index.lowest_alike(["group", "path"]).tolist(), strict=True)) == expected
+        assert index.lowest_alike(["no such"]).tolist() == index.keys().tolist()
+
+
 def test_items_of_many_queries_are_fetched_in_blocks(path: Path) -> None:
     n = 700
     with LocalIndex(path, bits=64) as index:

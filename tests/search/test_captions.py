@@ -18,9 +18,8 @@ from crossbit.model import Model
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import add_data, index_data, index_path
 from crossbit.search.captions import Captions
-from crossbit.search.fusion import fused
+from crossbit.search.fusion import Found, fused
 from crossbit.search.items import items_of
-from crossbit.search.results import SearchHit
 from crossbit.search.searcher import Searcher
 from crossbit.storage.words import words_of
 from tiny import arrays
@@ -83,21 +82,22 @@ def test_the_best_are_found_and_equals_are_in_their_order() -> None:
 # --- fusion -----------------------------------------------------------------------------------------------------------
 
 
-def hits(*ids: int, **item: object) -> list[SearchHit]:
-    return [SearchHit(id_, "image", 0, None, dict(item)) for id_ in ids]
+def hits(*ids: int) -> list[Found]:
+    return [(id_, 0, None) for id_ in ids]
 
 
 @given(st.permutations(range(12)), st.permutations(range(6, 18)))
 def test_hits_are_fused_by_reciprocal_rank(codes: list[int], captions: list[int]) -> None:
     expected = {id_: sum(1 / (3 + way.index(id_)) for way in (codes, captions) if id_ in way) for id_ in range(18)}
-    found = [hit.id for hit in fused({"codes": hits(*codes), "captions": hits(*captions)})]
+    things = {id_: id_ for id_ in range(18)}
+    found = [hit.found[0] for hit in fused({"codes": hits(*codes), "captions": hits(*captions)}, things)]
     np.testing.assert_allclose([expected[id_] for id_ in found], sorted(expected.values(), reverse=True))
     assert max(found.index(codes[0]), found.index(captions[0])) < 8
 
 
 def test_hits_of_one_thing_are_one() -> None:
-    merged = fused({"codes": [*hits(1, 2, path="a.png"), *hits(3)], "captions": hits(2, 4, path="a.png")})
-    assert [(hit.id, hit.by, hit.more) for hit in merged] == [(1, ("codes", "captions"), 2), (3, ("codes",), 0)]
+    merged = fused({"codes": hits(1, 2, 3), "captions": hits(2, 4)}, {1: "a", 2: "a", 4: "a", 3: "b"})
+    assert [(hit.found[0], hit.by, hit.more) for hit in merged] == [(1, ("codes", "captions"), 2), (3, ("codes",), 0)]
 
 
 def test_groups_have_names_that_they_keep_when_data_grow(data: PairedData) -> None:

@@ -245,6 +245,13 @@ class LocalIndex(Index):
         self._file.check_open()
         return self._stored.items(check_ids(ids).tolist())
 
+    def lowest_alike(self, columns: Sequence[str]) -> npt.NDArray[np.int64]:
+        """For each of `keys`, the lowest id that is alike: that has the same value in the first of these columns in
+        which it has one. Its own id where it has none."""
+        with self._file.lock:
+            ids = self._stored.codes().merged().ids
+            return self._stored.lowest_alike(ids, [name for name in columns if name in self._stored.columns()])
+
     def codes_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """The codes of ids that are there, uint8 (m, bits // 8)."""
         with self._file.lock:

@@ -99,10 +99,20 @@ class Stored:
             with self.file.lock:
                 names = list(self.columns())
                 cursor = stack.enter_context(self.file.cursor())
-            cursor.register("given", {"id": np.array(ids, np.int64)})
             chosen = ", ".join(["id", *map(quoted, names)])
-            rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT id FROM given)").fetchall()
+            rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+    def lowest_alike(self, ids: npt.NDArray[np.int64], columns: list[str]) -> npt.NDArray[np.int64]:
+        """For each of all ids, ascending, the lowest with the same value in the first of these columns that has one."""
+        lowest, without = ids.copy(), "true"
+        for name in map(quoted, columns):
+            query = f"SELECT id, min(id) OVER (PARTITION BY {name}) AS lowest FROM items"
+            with self.file.cursor() as cursor:
+                found = cursor.execute(f"{query} WHERE {name} IS NOT NULL AND {without}").fetchnumpy()
+            lowest[np.searchsorted(ids, found["id"])] = found["lowest"]
+            without += f" AND {name} IS NULL"
+        return lowest
 
     @contextmanager
     def change(

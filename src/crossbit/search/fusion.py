@@ -6,13 +6,20 @@ documents each. Here it is 2, so that what one way ranks first is among the firs
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
-from crossbit.search.results import SearchHit
+from typing import Any, NamedTuple
 
 CONSTANT = 2
+SHOWS = ("group", "path")  # columns, of which the first with a value says what an item shows
+Found = tuple[int, int | None, float | None]  # id, distance, cosine
+
+
+class Fused(NamedTuple):
+    """A thing that was found: the hit that stands for it, the ways that found it, and how many further hits it had."""
+
+    found: Found
+    by: tuple[str, ...]
+    more: int
 
 
 def thing_of(id: int, item: Mapping[str, Any]) -> Hashable:
@@ -21,29 +28,33 @@ def thing_of(id: int, item: Mapping[str, Any]) -> Hashable:
     >>> thing_of(7, {"path": "fox.jpg", "group": None}) == thing_of(8, {"path": "fox.jpg"})
     True
     """
-    for name in ("group", "path"):
+    for name in SHOWS:
         if item.get(name) is not None:
             return name, item[name]
     return "id", id
 
 
-def fused(ways: Mapping[str, Sequence[SearchHit]]) -> list[SearchHit]:
+def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable]) -> list[Fused]:
     """One list, the best first: the score of a thing is the sum of 1 / (2 + rank) over the ways that found it.
 
-    The best ranked hit of a thing stands for it. It says which ways found the thing, and how many further hits it had.
+    The best ranked hit of a thing stands for it.
 
-    >>> a, b, c = (SearchHit(id, "image", 0, None, {}) for id in (1, 2, 3))
-    >>> [(hit.id, hit.by) for hit in fused({"codes": [a, b], "captions": [c, b]})]
+    Args:
+        ways: what each found, the best first.
+        things: what each id shows.
+
+    >>> a, b, c = ((id, 0, None) for id in (1, 2, 3))
+    >>> [(each.found[0], each.by) for each in fused({"codes": [a, b], "captions": [c, b]}, {1: 1, 2: 2, 3: 3})]
     [(2, ('codes', 'captions')), (1, ('codes',)), (3, ('captions',))]
     """
-    ranked: dict[Hashable, list[tuple[int, str, SearchHit]]] = {}  # per thing, by each way: rank, way, hit
+    ranked: dict[Hashable, list[tuple[int, str, Found]]] = {}  # per thing, by each way: rank, way, hit
     ids: dict[Hashable, set[int]] = {}
     for way, hits in ways.items():
-        first: dict[Hashable, SearchHit] = {}
+        first: dict[Hashable, Found] = {}
         for hit in hits:
-            thing = thing_of(hit.id, hit.item)
+            thing = things[hit[0]]
             first.setdefault(thing, hit)
-            ids.setdefault(thing, set()).add(hit.id)
+            ids.setdefault(thing, set()).add(hit[0])
         for rank, (thing, hit) in enumerate(first.items(), start=1):
             ranked.setdefault(thing, []).append((rank, way, hit))
     scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
@@ -51,6 +62,6 @@ def fused(ways: Mapping[str, Sequence[SearchHit]]) -> list[SearchHit]:
     return [_standing(ranked[thing], len(ids[thing]) - 1) for thing in order]
 
 
-def _standing(found: Sequence[tuple[int, str, SearchHit]], more: int) -> SearchHit:
-    best = min(found, key=lambda each: each[0])[2]
-    return dataclasses.replace(best, by=tuple(way for _, way, _ in found), more=more)
+def _standing(ranked: Sequence[tuple[int, str, Found]], more: int) -> Fused:
+    best = min(ranked, key=lambda each: each[0])[2]
+    return Fused(best, tuple(way for _, way, _ in ranked), more)

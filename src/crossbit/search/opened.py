@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -12,18 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import pack, unpack
+from crossbit.index.base import Item
 from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.search.build import index_path
 from crossbit.search.captions import Captions
 from crossbit.search.evidence import LOOKED_AT, evidence
-from crossbit.search.fusion import fused, thing_of
+from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
-Found = tuple[int, int | None, float | None]  # id, distance, cosine
 Ids = npt.NDArray[np.int64]
 
 
@@ -48,6 +47,7 @@ class OpenIndex:
         self.index = LocalIndex(index_path(folder, modality), bits=bits, read_only=True, encoder=encoder)
         self.size = len(self.index)
         self._captions: Captions | None = None
+        self._lowest: tuple[Ids, Ids] | None = None
         self.probabilities = Probabilities(self.index)
         self._items: dict[int, Any] = {}
         self._lock = Lock()
@@ -59,6 +59,18 @@ class OpenIndex:
             if self._captions is None:
                 self._captions = Captions(self.index)
             return self._captions
+
+    @property
+    def lowest(self) -> tuple[Ids, Ids]:
+        """All ids, ascending, and the lowest id that shows the same thing as each (see `thing_of`)."""
+        with self._lock:
+            if self._lowest is None:
+                self._lowest = self.index.keys(), self.index.lowest_alike(SHOWS)
+            return self._lowest
+
+    def open_all(self) -> None:
+        """Read now what is otherwise read when it is first needed."""
+        self.captions, self.lowest  # noqa: B018
 
     def search(
         self,
@@ -82,11 +94,13 @@ class OpenIndex:
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            found = self._hits(ranked)
-            hits = [hit for hit in fused(found) if thing_of(hit.id, hit.item) not in query.left_out]
-            if len(hits) >= k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
-                told = self._told(query, hits[:k])
-                return FoundHere(told, compared, self._evidence(query, told, found.get("codes", ()), match))
+            order, near = fused(ranked, self._things(ranked)), ranked.get("codes", [])[:LOOKED_AT]
+            order = order[: k + len(query.left_out)]  # no other is shown, and no other's item is read
+            items = self._items_of([*(each.found for each in order), *near])
+            best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
+            if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
+                told = self._told(query, best, items)
+                return FoundHere(told, compared, self._evidence(query, told, self._plain(near, items), match))
             depth *= 4
 
     def keep_items(self) -> None:
@@ -147,24 +161,29 @@ class OpenIndex:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
 
-    def _told(self, query: Query, hits: Sequence[SearchHit]) -> tuple[SearchHit, ...]:
+    def _told(self, query: Query, best: Sequence[Fused], items: Mapping[int, Item]) -> tuple[SearchHit, ...]:
         """Hits with what they have in common with the query, and the bits in which their codes differ from its."""
-        near = [hit.id for hit in hits if hit.distance is not None]
+        near = [each.found[0] for each in best if each.found[1] is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
-        likely = self.probabilities.of(np.array([hit.id for hit in hits], np.int64))
+        likely = self.probabilities.of(np.array([each.found[0] for each in best], np.int64))
         return tuple(
-            replace(hit, why=query.in_common(hit.item), bits=bits.get(hit.id), probabilities=p)
-            for hit, p in zip(hits, likely, strict=True)
+            SearchHit(id_, self.modality, distance, cosine, item, query.in_common(item), by, more, bits.get(id_), p)
+            for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True)
+            for item in (items[id_],)
         )
 
-    def _hits(self, ranked: Mapping[str, Sequence[Found]]) -> dict[str, list[SearchHit]]:
-        """With their items, which are fetched together."""
-        ids = np.unique([id_ for found in ranked.values() for id_, _, _ in found])
+    def _plain(self, found: Sequence[Found], items: Mapping[int, Item]) -> list[SearchHit]:
+        return [SearchHit(id_, self.modality, distance, cosine, items[id_]) for id_, distance, cosine in found]
+
+    def _items_of(self, found: Sequence[Found]) -> dict[int, Item]:
+        """Their items, which are read together; an empty one where none is there."""
+        ids = np.unique(np.array([id_ for id_, _, _ in found], np.int64))
         items = self._items or self.index.items(ids)
-        return {
-            way: [
-                SearchHit(id_, self.modality, distance, cosine, items.get(id_) or {}) for id_, distance, cosine in found
-            ]
-            for way, found in ranked.items()
-        }
+        return {id_: items.get(id_) or {} for id_ in ids.tolist()}
+
+    def _things(self, ranked: Mapping[str, Sequence[Found]]) -> dict[int, int]:
+        """What each id that was found shows (see `thing_of`), as the lowest id that shows it."""
+        ids = np.array([id_ for found in ranked.values() for id_, _, _ in found], np.int64)
+        keys, lowest = self.lowest
+        return dict(zip(ids.tolist(), lowest[np.searchsorted(keys, ids)].tolist(), strict=True))

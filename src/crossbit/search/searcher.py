@@ -215,7 +215,7 @@ class Searcher:
             UserError: an index of another model, or one that is damaged.
         """
         for modality in self.model.modalities:
-            self.opened(modality).captions  # noqa: B018 (read now)
+            self.opened(modality).open_all()
 
     def close(self) -> None:
         """Close the indexes; closing twice is allowed, and closing in a forked child leaves the parent's open."""

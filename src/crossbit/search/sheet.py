@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from crossbit.data.types import PairedData
 from crossbit.index.embeddings import cosines, shortlist
 from crossbit.model import Model
-from crossbit.search.fusion import fused
+from crossbit.search.fusion import fused, thing_of
 from crossbit.search.items import items_of
 from crossbit.search.results import SearchHit, SearchResults, labels_of
 from crossbit.storage.files import writing
@@ -169,19 +169,19 @@ def _found(
     """What queries of one modality find among rows of another."""
     held = model.ordering(sought, data[sought][database]).astype(np.float64)
     items, pictures = _items(data, database), Pictures(data)
+    things = {at: thing_of(int(row), items[at]) for at, row in enumerate(database)}
     shown = []
     asking = model.ordering(given, data[given][queries]).astype(np.float64)
     for query, row in zip(asking, queries.tolist(), strict=True):
         (asked,) = _items(data, np.array([row]))
+        near = _best(query, held, model.bits)
+        best = fused({"codes": [(at, distance, None) for at, distance in near]}, things)
         hits = [
-            SearchHit(int(database[at]), sought, distance, None, items[at])
-            for at, distance in _best(query, held, model.bits)
+            SearchHit(int(database[at]), sought, distance, None, items[at], more=more)
+            for (at, distance, _), _, more in best[:SHOWN]
         ]
         right = set(labels_of(asked))
-        cards = [
-            hit_card(hit, pictures.at(hit.id), not right.isdisjoint(labels_of(hit.item)))
-            for hit in fused({"codes": hits})[:SHOWN]
-        ]
+        cards = [hit_card(hit, pictures.at(hit.id), not right.isdisjoint(labels_of(hit.item))) for hit in hits]
         labels = ", ".join(map(str, labels_of(asked)))
         shown.append(Asked(Card(pictures.at(row), str(asked.get("caption") or ""), [labels] if labels else []), cards))
     return shown
