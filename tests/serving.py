@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from crossbit.serve import Settings, create_app
 TOKEN = "a long random word"
 WITH_SETTINGS = """
 import sys
+import tempfile
 from crossbit.serve import Settings, run
 run(sys.argv[1], Settings(port=0, **{}), lambda address: print("it is served at", address, flush=True))
 """
@@ -43,16 +45,17 @@ class Served:
         command = ["-m", "crossbit", "serve", str(run), "--port", "0", *options]
         if settings is not None:  # which the command does not give
             command = ["-c", f"{WITH_SETTINGS.format(settings)}", str(run)]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (its process writes it)
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", *command],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,  # a file: who fills a pipe that nobody reads waits
             text=True,
             env={**os.environ, "CROSSBIT_TOKEN": TOKEN},
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert " is served at " in line, self.process.communicate()[1]
+        assert " is served at " in line, self._said()
         self.address = line.split(" is served at ")[1].split()[0]
         self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=30)
 
@@ -65,8 +68,13 @@ class Served:
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(how)
-        _, errors = self.process.communicate(timeout=60)
-        return self.process.returncode, errors
+        self.process.communicate(timeout=60)
+        return self.process.returncode, self._said()
+
+    def _said(self) -> str:
+        self.process.wait(60)
+        self.errors.seek(0)
+        return self.errors.read()
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from starlette.testclient import TestClient
 import crossbit
 from crossbit.cli import main
 from crossbit.serve.pictures import thumbnail
+from crossbit.serve.server import _listen
 from crossbit.storage.files import read_json
 from crossbit.storage.pictures import read_picture
 from serving import WRITER, error_of, in_process, opened, picture
@@ -224,3 +227,19 @@ def test_without_its_libraries_a_line_says_what_to_install(
     monkeypatch.setattr("crossbit.cli.serve.NEEDED", ("no_such_library",))
     assert main(command) == 2
     assert 'pip install "crossbit[serve]"' in capsys.readouterr().err
+
+
+def test_an_answer_is_sent_at_once() -> None:
+    async def accepted() -> int:
+        held: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        listening = _listen("127.0.0.1", 0)
+        server = await asyncio.start_server(lambda _, writer: held.set_result(writer), sock=listening)
+        async with server:
+            _, client = await asyncio.open_connection(*listening.getsockname())
+            writer = await held
+            option = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            client.close()
+            writer.close()
+        return option
+
+    assert asyncio.run(accepted()) != 0
