@@ -26,11 +26,12 @@ def judge_to_keep(seen: Seen) -> Judged:
     """The posterior that an audit computes, and what moves it when labels change."""
     view, labels = seen.view, seen.view.observed()
     groups = None if view.groups is None else torch.from_numpy(view.groups)
-    posterior = estimate_posterior(view.features, view.labels, seed=view.random_seed(1), groups=groups, keep=True)
+    posterior = estimate_posterior(
+        view.features, view.labels, seed=view.random_seed(1), groups=groups, keep=True, pairs=False
+    )
     if posterior.basis is None:
         needed = f"{LEAST} at least, whose labels are not all the same"
         raise UserError(f"{seen.folder} has {len(view):,} labelled rows; a queue of decisions needs {needed}")
-    posterior.right = None  # the queue is about labels, not about pairs
     together = groups is not None and labelled_alike(labels, groups)
     judged = Judged(seen, posterior, view.groups if together else None)
     judged.smoother = posterior.basis.smoother

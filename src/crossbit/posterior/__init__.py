@@ -130,6 +130,7 @@ def estimate_posterior(
     exact: int = EXACT,
     landmarks: int = LANDMARKS,
     keep: bool = False,
+    pairs: bool = True,
 ) -> Posterior:
     """Estimate the posterior of every row from the rows that have labels.
 
@@ -144,6 +145,7 @@ def estimate_posterior(
         exact: labelled rows up to which the regression is exact.
         landmarks: of the approximation above.
         keep: what `Posterior.relabel` needs: 8 bytes for each row and each labelled row, or landmark.
+        pairs: judge them, too; else `right`, `alone` and `of_modality` are left out.
 
     Returns:
         The posterior, in float64 on the device of the labels.
@@ -175,7 +177,7 @@ def estimate_posterior(
     found = Posterior(**judged, single=single, noise=noise, kernel=fit.kernel, ridge=fit.ridge)
     if fit.smoother is not None:
         found.basis = Basis.of(fit.smoother, features, witnesses, predicted, single)
-    if len(features) > 1:
+    if pairs and len(features) > 1:
         _judge_pairs(found, features, observed, mean, labelled, seed, together_out)
     return found
 
