@@ -73,6 +73,33 @@ def part_of(texts: Sequence[str]) -> Part:
     return Part(words, starts, entries[:, 0].copy(), entries[:, 1].copy(), lengths)
 
 
+def joined(parts: Sequence[Part]) -> Part:
+    """Parts one after the other as one.
+
+    >>> both = joined([part_of(["a red fox"]), part_of(["the fox"])])
+    >>> both.words, both.entries("fox")[0].tolist(), both.lengths.tolist()
+    (['a', 'fox', 'red', 'the'], [0, 1], [3, 2])
+    """
+    if len(parts) == 1:
+        return parts[0]
+    words = sorted(set().union(*(part.words for part in parts)))
+    at = {word: place for place, word in enumerate(words)}
+    places = [np.array([at[word] for word in part.words], np.int64) for part in parts]
+    many = np.zeros(len(words), np.int64)
+    for part, place in zip(parts, places, strict=True):
+        many[place] += np.diff(part.starts)
+    starts = np.concatenate([[0], np.cumsum(many)])
+    rows, counts, free, first = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32), starts[:-1].copy(), 0
+    for part, place in zip(parts, places, strict=True):
+        held = np.diff(part.starts)
+        to = np.arange(len(part.rows)) + np.repeat(free[place] - part.starts[:-1], held)  # the next free ones
+        rows[to], counts[to] = part.rows + first, part.counts
+        free[place] += held
+        first += len(part.lengths)
+    lengths = np.concatenate([np.empty(0, np.int32), *(part.lengths for part in parts)])
+    return Part(words, starts, rows, counts, lengths)
+
+
 class Bm25:
     """Texts of several parts, numbered through.
 
@@ -88,20 +115,17 @@ class Bm25:
     """
 
     def __init__(self, parts: Sequence[Part], alive: npt.NDArray[np.bool_] | None = None) -> None:
-        self.parts = parts
-        lengths = np.concatenate([np.empty(0, np.int32), *(part.lengths for part in parts)])
+        self._texts = joined(parts)
+        lengths = self._texts.lengths
         self.alive = np.ones(len(lengths), bool) if alive is None else alive
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
         self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
         self._damping = K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
-        self._firsts = np.cumsum([0, *(len(part.lengths) for part in parts)])
 
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word."""
-        if self.count == len(self.alive):
-            return any(word in part.at for part in self.parts)
-        return len(self._entries(word)[0]) > 0
+        return self._holders(word) > 0
 
     def search(
         self, words: Iterable[str], k: int = 10, among: npt.NDArray[np.bool_] | None = None
@@ -113,7 +137,7 @@ class Bm25:
             k: how many, at most.
             among: bool (texts,), those that may be found.
         """
-        rows, gains = [np.empty(0, np.int64)], [np.empty(0)]
+        rows, gains = [np.empty(0, np.int32)], [np.empty(0)]
         for word in dict.fromkeys(words):
             texts, counts = self._entries(word)
             rows.append(texts)
@@ -139,17 +163,11 @@ class Bm25:
 
     def _holders(self, word: str) -> int:
         """How many texts hold a word."""
-        if self.count < len(self.alive):
-            return len(self._entries(word)[0])
-        return sum(len(part.entries(word)[0]) for part in self.parts)
+        return len(self._entries(word)[0])
 
-    def _entries(self, word: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    def _entries(self, word: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The texts that are there and hold a word, and how often."""
-        found = [part.entries(word) for part in self.parts]
-        rows = np.concatenate(
-            [np.empty(0, np.int64), *(first + rows for first, (rows, _) in zip(self._firsts, found, strict=False))]
-        ).astype(np.int64)
-        counts = np.concatenate([np.empty(0, np.int32), *(counts for _, counts in found)])
+        rows, counts = self._texts.entries(word)
         if self.count == len(self.alive):
             return rows, counts
         there = self.alive[rows]
