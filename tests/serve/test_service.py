@@ -7,6 +7,8 @@ import io
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -243,3 +245,8 @@ def test_an_answer_is_sent_at_once() -> None:
         return option
 
     assert asyncio.run(accepted()) != 0
+
+
+def test_compiled_code_is_loaded_before_the_first_search(trained: Path) -> None:
+    code = "import sys, crossbit.serve; crossbit.serve.create_app(sys.argv[1]); sys.modules['crossbit.bits.kernels']"
+    subprocess.run([sys.executable, "-c", code, trained], check=True)

@@ -47,8 +47,6 @@ def open_search(
         UserError: no run or no index there.
     """
     searcher = open_for_one(run, uri=uri, device=device)
-    from crossbit.bits import kernels  # noqa: F401 (compiled code is loaded now, so that no search waits for it)
-
     searcher.open_all()
     return searcher
 
@@ -209,11 +207,14 @@ class Searcher:
         return None
 
     def open_all(self) -> None:
-        """Open all indexes now; otherwise each is opened when it is first searched.
+        """Open all indexes now, and load compiled code; otherwise an index is opened when it is first searched, and
+        numpy does what it can.
 
         Raises:
             UserError: an index of another model, or one that is damaged.
         """
+        from crossbit.bits import kernels  # noqa: F401 (searches take it from now on)
+
         for modality in self.model.modalities:
             self.opened(modality).open_all()
 
