@@ -20,6 +20,7 @@ from benchmarks.common.page import Section, mean_text, table
 from benchmarks.common.runs import spread
 from crossbit.bench.work.store import Result, load_results
 from crossbit.evaluation import parse_measure
+from crossbit.evaluation.stats import paired_t
 
 MEASURES = {  # title -> database, measure
     "mAP@all": ("retrieval", "mAP@all"),
@@ -29,6 +30,7 @@ MEASURES = {  # title -> database, measure
     "overlap@10, codes": ("retrieval", "overlap@10"),
     "overlap@10, re-ranked": ("retrieval", "overlap@10(metric=reranked)"),
 }
+ASKED = "overlap@10, re-ranked"
 
 
 def figures_of(result: Result) -> dict[str, float]:
@@ -43,21 +45,25 @@ def figures_of(result: Result) -> dict[str, float]:
 
 
 def told(results: list[Result]) -> list[dict[str, Any]]:
-    """A row for each data set and method: every measure over the seeds."""
-    groups: dict[tuple[str, str], list[Mapping[str, float]]] = {}
+    """A row for each data set and method: every measure over the seeds, and what LOOK is ahead in `ASKED`."""
+    groups: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
     for result in results:
         if result.status == "done":
-            groups.setdefault((result.data, result.variant or result.method), []).append(figures_of(result))
-    return [
-        {
-            "data": data,
-            "method": method,
-            "figures": {
-                title: spread(one[title] for one in of) for title in MEASURES if all(title in one for one in of)
-            },
+            groups.setdefault((result.data, result.variant or result.method), {})[result.seed] = figures_of(result)
+    rows = []
+    for (data, method), of in sorted(groups.items()):
+        figures = {
+            title: spread(one[title] for one in of.values())
+            for title in MEASURES
+            if all(title in one for one in of.values())
         }
-        for (data, method), of in sorted(groups.items())
-    ]
+        row: dict[str, Any] = {"data": data, "method": method, "figures": figures}
+        mine = groups.get((data, "look"))
+        if mine and method != "look" and ASKED in figures:
+            test = paired_t(*({seed: one[ASKED] for seed, one in each.items()} for each in (mine, of)))
+            row["behind"] = {"difference": test.difference, "p": test.p}
+        rows.append(row)
+    return rows
 
 
 def section(result: dict[str, Any]) -> str:
@@ -67,15 +73,17 @@ def section(result: dict[str, Any]) -> str:
             f"{one['data']}, {one['method']}",
             str(max(figure["n"] for figure in one["figures"].values())),
             *(mean_text(one["figures"][title], 3) if title in one["figures"] else "" for title in MEASURES),
+            f"{one['behind']['difference']:+.3f} ({one['behind']['p']:.2g})" if "behind" in one else "",
         ]
         for one in result["rows"]
     ]
-    return table(["", "seeds", *MEASURES], rows)
+    return table(["", "seeds", *MEASURES, "LOOK ahead in the last (p)"], rows)
 
 
 ABOUT = (
     "64 bits, half of the labels wrong (`swap-one:0.5`), layers 512 wide; means of both directions and deviations over "
-    "seeds. *Unlabelled*: the queries search one another. *Own pair*: of queries among themselves."
+    "seeds. *Unlabelled*: the queries search one another. *Own pair*: of queries among themselves. *p*: of a t-test "
+    "paired over the seeds."
 )
 SECTIONS = {"look-pairs": Section("LOOK: the kind and the very item", ABOUT, section)}
 
