@@ -3,9 +3,10 @@
     python -m benchmarks.speed.serve [--codes 1000000] [--seconds 600] [--rate 50] [--folder FOLDER]
 
 Needs `hey`, a public load generator (`apt install hey`). The collection of `benchmarks.speed.searcher` is trained on
-and indexed, and `crossbit serve` is started on it. Ten copies of hey ask for other words each; one waits for an answer
-before it asks again, so a rate is kept as long as answers come sooner than that. Then ten times the rate is asked for,
-by 50 connections; `recovered` is the time from its end until ten searches in a row take less than 50 ms.
+and indexed, and `crossbit serve` is started on it. Ten copies of hey ask for other words each, one after the other, so
+that requests come in even steps; one waits for an answer before it asks again, so a rate is kept as long as answers
+come sooner than that. Then ten times the rate is asked for, by 50 connections, five of which ask at the same moment; `recovered` is the
+time from its end until ten searches in a row take less than 50 ms.
 """
 
 from __future__ import annotations
@@ -80,9 +81,11 @@ class Service:
 
 def load(service: Service, queries: list[str], rate: int, each: int, seconds: int) -> dict[str, Any]:
     """What hey's copies, of so many connections each, saw at a rate, and how many requests had no answer."""
-    running = [
-        hey(f"{service.address}api/search?q={quote(words)}", rate / COPIES / each, each, seconds) for words in queries
-    ]
+    running, start = [], time.perf_counter()
+    for turn, words in enumerate(queries):
+        time.sleep(max(0.0, start + turn / rate - time.perf_counter()))  # else the copies would all ask at once
+        address = f"{service.address}api/search?q={quote(words)}"
+        running.append(hey(address, rate / COPIES / each, each, seconds))
     answers: Answers = []
     readers = [threading.Thread(target=lambda one=one: answers.extend(read(one))) for one in running]
     for reader in readers:
