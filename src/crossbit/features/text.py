@@ -136,6 +136,11 @@ class WordsFeaturiser(Featuriser):
         words = self.company or ()
         return any(part.knows(row) for part in self.parts.values()) or any(word in words for word in words_of(row))
 
+    def _has(self, word: str) -> bool:
+        """Whether a whole word is known."""
+        frequent = self.parts["words"].columns if "words" in self.parts else ()
+        return word in frequent or (self.company is not None and word in self.company)
+
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
         """A line for each unknown word that is not `found` otherwise, with the nearest known ones.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 AS_NEAR_AS = SHORTLIST  # the shortlist: all that are as near as this one, or as the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds
-FIRST = 1024  # are looked for first: seldom is the shortlist longer, and finding 8192 takes five times as long
+FIRST = 512  # are looked for first: seldom is the shortlist longer, and finding 8192 takes many times as long
 BLOCK = 1024  # rows read and looked at together, so that memory stays small however many are asked for
 
 Array = npt.NDArray[Any]

@@ -66,14 +66,17 @@ class Segments:
         Raises:
             UserError: a segment that is missing or damaged.
         """
-        rows = np.empty((len(places), self.width or self.bits))
-        numbers = places >> ROW_BITS
-        for number in np.unique(numbers).tolist():
-            here = numbers == number
-            segment, at = self._segment(number), places[here] & ((1 << ROW_BITS) - 1)
-            if at.max() >= len(segment):
-                raise UserError(f"{self.path(number)} has {len(segment)} rows, the index names row {at.max()}{MEND}")
-            rows[here] = segment[at]
+        order = np.argsort(places)  # so that those of a segment stand together
+        numbers, at = places[order] >> ROW_BITS, places[order] & ((1 << ROW_BITS) - 1)
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
+        found = np.empty((len(places), self.width or self.bits), FORMAT)
+        for number, start, stop in zip(numbers[starts].tolist(), starts, [*starts[1:], len(places)], strict=True):
+            segment = self._segment(number)
+            if (last := at[stop - 1]) >= len(segment):
+                raise UserError(f"{self.path(number)} has {len(segment)} rows, the index names row {last}{MEND}")
+            found[start:stop] = segment[at[start:stop]]
+        rows = np.empty(found.shape)
+        rows[order] = found
         return rows
 
     @property

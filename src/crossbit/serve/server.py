@@ -82,7 +82,8 @@ def _loaded(run: str | os.PathLike[str], settings: Settings) -> FastAPI:
     """The application, in a process that does nothing else."""
     app = create_app(run, settings)
     start_logging()
-    torch.set_num_threads(1)  # a query is small, and several are encoded at the same time
+    torch.set_num_threads(1)  # a query is small, and several are worked on at the same time
+    os.environ.setdefault("CROSSBIT_THREADS", "1")  # for the same reason: two threads were slower than one
     gc.collect()
     gc.freeze()  # what was loaded stays: no request waits while it is looked through for garbage
     return app
