@@ -5,8 +5,8 @@
 Needs `hey`, a public load generator (`apt install hey`). The collection of `benchmarks.speed.searcher` is trained on
 and indexed, and `crossbit serve` is started on it. Ten copies of hey ask for other words each, one after the other, so
 that requests come in even steps; one waits for an answer before it asks again, so a rate is kept as long as answers
-come sooner than that. Then ten times the rate is asked for, by 50 connections, five of which ask at the same moment; `recovered` is the
-time from its end until ten searches in a row take less than 50 ms.
+come sooner than that. Then ten times the rate is asked for, by 50 connections, five of which ask at the same moment;
+`recovered` is the time from its end until ten searches in a row take less than 50 ms.
 """
 
 from __future__ import annotations
