@@ -72,6 +72,23 @@ def test_words_of_few_and_of_many_texts_are_scored_alike(query: set[str]) -> Non
     assert limited.tolist() == [row for row in found.tolist() if row > 50][:5]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_the_best_by_rare_words_are_those_of_all_texts(seed: int) -> None:
+    drawn, words = np.random.default_rng(seed), np.array(["the", "in", "fox", "zebu", "yak"])
+    shares = np.array([0.8, 0.5, 0.03, 0.02, 0.01])
+    texts = [" ".join(words[drawn.random(5) < shares]) for _ in range(1500)]
+    alive = drawn.random(1500) < (0.9 if seed % 2 else 1.1)
+    bm25, query = Bm25([part_of(texts[:600]), part_of(texts[600:])], alive), list(words[: 3 + seed % 3])
+    among = drawn.random(1500) < 0.8 if seed % 3 else None
+    everything, scores = bm25.search(query, 1500, among)
+    pruned = 0
+    for k in (1, 5, 20):
+        found, near = bm25.search(query, k, among)
+        assert found.tolist() == everything[:k].tolist() and near.tolist() == scores[:k].tolist()
+        pruned += bm25._likely(query, k, among) is not None
+    assert pruned
+
+
 def test_the_best_are_found_and_equals_are_in_their_order() -> None:
     bm25 = Bm25([part_of(["a b", "a", "a", "c", "a"])])
     assert bm25.search(["a"], 2)[0].tolist() == [1, 2]

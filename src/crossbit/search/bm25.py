@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ import numpy.typing as npt
 from crossbit.storage.words import words_of
 
 K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
+FEW = 16  # the share of texts, one in so many, below which looking at those that hold a word is quick
+Rows: TypeAlias = npt.NDArray[np.int64]
+Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -137,19 +140,53 @@ class Bm25:
             k: how many, at most.
             among: bool (texts,), those that may be found.
         """
-        rows, gains = [np.empty(0, np.int32)], [np.empty(0)]
-        for word in dict.fromkeys(words):
-            texts, counts = self._entries(word)
-            rows.append(texts)
-            gains.append(self._rarity(len(texts)) * counts * (K1 + 1) / (counts + self._damping[texts]))
-        found, scores = _summed(np.concatenate(rows), np.concatenate(gains), len(self.alive))
-        if among is not None:
-            found, scores = found[among[found]], scores[among[found]]
+        each = list(dict.fromkeys(words))
+        found, scores = self._likely(each, k, among) or self._scored(each, among)
         if len(found) > k:
-            least = np.partition(scores, len(found) - k)[len(found) - k]
+            least = _largest(scores, k)
             found, scores = found[scores >= least], scores[scores >= least]
         best = np.argsort(-scores, kind="stable")[:k]
         return found[best], scores[best]
+
+    def _scored(self, words: Sequence[str], among: npt.NDArray[np.bool_] | None) -> tuple[Rows, Scores]:
+        """All texts that hold a word and may be found, ascending, and their scores."""
+        entries = [self._entries(word) for word in words]
+        rows = np.concatenate([np.empty(0, np.int32), *(texts for texts, _ in entries)])
+        gains = [self._gains(word, *each) for word, each in zip(words, entries, strict=True)]
+        found, scores = _summed(rows, np.concatenate([np.empty(0), *gains]), len(self.alive))
+        return (found, scores) if among is None else (found[among[found]], scores[among[found]])
+
+    def _likely(self, words: Sequence[str], k: int, among: npt.NDArray[np.bool_] | None) -> tuple[Rows, Scores] | None:
+        """As `_scored`, of those texts alone that can be among the k best, where rare words tell them: whoever holds
+        none of these scores less, even with all the frequent ones. None where they do not tell.
+
+        Source: Turtle and Flood, Query Evaluation: Strategies and Optimizations (1995), MaxScore.
+        """
+        rarest = sorted(words, key=self._holders)
+        few = int(np.searchsorted(np.cumsum([self._holders(word) for word in rarest]), len(self.alive) // FEW))
+        if not 0 < few < len(words):
+            return None
+        found, least = self._scored(rarest[:few], among)
+        most = sum(self._rarity(self._holders(word)) for word in rarest[few:]) * (K1 + 1) * (1 + 1e-9)  # and rounding
+        if len(found) < k or (bar := _largest(least, k)) <= most:
+            return None
+        found = found[least + most >= bar]
+        scores = np.zeros(len(found))
+        for word in words:  # in the order of `_scored`, so that sums are the same to the bit
+            scores += self._gains_of(word, found)
+        return found, scores
+
+    def _gains(self, word: str, rows: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Scores:
+        """What a word adds to the scores of texts that hold it so often."""
+        return self._rarity(self._holders(word)) * counts * (K1 + 1) / (counts + self._damping[rows])
+
+    def _gains_of(self, word: str, rows: Rows) -> Scores:
+        """What a word adds to the scores of some texts; 0 where they do not hold it."""
+        texts, counts = self._texts.entries(word)
+        at = np.minimum(np.searchsorted(texts, rows), len(texts) - 1)
+        return (
+            np.where(texts[at] == rows, self._gains(word, rows, counts[at]), 0.0) if len(texts) else np.zeros(len(rows))
+        )
 
     def most(self, words: Iterable[str]) -> float:
         """The score of a text that holds each of these words once and no other."""
@@ -174,9 +211,14 @@ class Bm25:
         return rows[there], counts[there]
 
 
+def _largest(scores: Scores, k: int) -> float:
+    """The k-th largest of at least k."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
+
+
 def _summed(rows: npt.NDArray[np.int64], gains: npt.NDArray[np.float64], of: int) -> tuple[Any, Any]:
     """The rows that occur, of so many, ascending, and the sum of each one's gains."""
-    if len(rows) < of // 16:  # sorting them is quicker than looking at every row
+    if len(rows) < of // FEW:  # sorting them is quicker than looking at every row
         found, place = np.unique(rows, return_inverse=True)
         return found, np.bincount(place, gains)
     sums = np.bincount(rows, gains, minlength=of)
