@@ -56,7 +56,7 @@ def test_likelihood_and_posterior_are_those_of_enumeration(single):
         seen = torch.tensor([observed], dtype=torch.float64)
         total = sum(joint.values())
         assert noise.log_likelihood(z, seen).exp().item() == pytest.approx(total)
-        labels, corrupted = noise.posterior(z, seen)
+        labels, corrupted, _ = noise.posterior(z, seen)
         np.testing.assert_allclose(labels[0], sum(np.array(y) * v for y, v in joint.items()) / total, atol=1e-9)
         assert corrupted.item() == pytest.approx(1 - joint[observed] / total)
 

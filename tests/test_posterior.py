@@ -177,7 +177,7 @@ def test_likelihood_posterior_and_corruption_are_bayes_rule(single):
         }
         total = sum(joint.values())
         seen = torch.tensor([observed], dtype=torch.float64)
-        labels, corrupted = model.posterior(z, seen)
+        labels, corrupted, _ = model.posterior(z, seen)
         assert model.log_likelihood(z, seen).exp().item() == pytest.approx(total)
         np.testing.assert_allclose(labels[0], sum(np.array(y) * v for y, v in joint.items()) / total, atol=1e-9)
         assert corrupted.item() == pytest.approx(1 - joint[observed] / total)

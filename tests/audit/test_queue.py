@@ -120,11 +120,16 @@ def test_corrected_labels_move_the_other_rows_as_estimating_does(run: Path) -> N
             labels[row] = torch.tensor([float(name in decision.labels) for name in names])
     labelled = labels.any(1)
     features = {modality: x[labelled].double() for modality, x in view.features.items()}
-    first, moved = queue._first.posterior, queue._judged.posterior
-    assert first.kernel is not None and first.ridge is not None and first.basis is not None and moved.basis is not None
+    first, model = queue._first.posterior, next(iter(queue._first.posterior.noise.values()))
+    assert first.kernel is not None and first.ridge is not None
     fit = fit_exact(features, labels[labelled], first.kernel, first.ridge)
-    assert torch.allclose(fit.left_out, moved.basis.predicted, rtol=0, atol=1e-9)
-    assert (moved.basis.predicted - first.basis.predicted).abs().max() > 1e-3
+    wanted, corrupted, evidence = model.posterior(model.logits(fit.left_out), labels[labelled])
+    wanted = model.prior(model.to_logits(wanted))
+    found = torch.from_numpy(queue._source.of_rows(np.arange(len(wanted))))
+    assert torch.allclose(found, wanted, rtol=0, atol=1e-9)
+    assert torch.allclose(torch.from_numpy(queue._source.corrupted), corrupted, rtol=0, atol=1e-9)
+    assert torch.allclose(torch.from_numpy(queue._source.evidence), evidence, rtol=1e-9, atol=1e-9)
+    assert (evidence - next(iter(first.evidence.values()))).abs().max() > 1e-3
 
 
 def test_a_range_is_one_decision_about_one_label(place: Path) -> None:

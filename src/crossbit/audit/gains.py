@@ -3,8 +3,7 @@
 A label of a row is wrong if the row has it and should not, or lacks it and should have it. Where every row has one
 label, a wrong label and the right one that it stands for count once.
 
-Shapes: n rows, c classes; p (n, c) probability of each label, y (n, c) labels of now, settled (n, c) what a person has
-decided.
+Shapes: n rows, c classes, q rows asked for; y (n, c) labels of now, settled (n, c) what a person has decided.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from crossbit.audit.entries import WORTH
+from crossbit.audit.likely import Likely
 
 SURE = 0.9  # probability from which a change is one of a range
 
@@ -36,12 +36,27 @@ class Range:
     gain: float
 
 
+@dataclass(frozen=True)
+class Cells:
+    """Labels that are in doubt, with at least `WORTH`: rows in order, classes, and the doubt, (cells,) each."""
+
+    row: np.ndarray
+    label: np.ndarray
+    doubt: np.ndarray
+
+    def above(self, least: float) -> Cells:
+        """Those with more doubt."""
+        some = self.doubt > least
+        return Cells(self.row[some], self.label[some], self.doubt[some])
+
+
 @dataclass
 class Gains:
-    """What rows and ranges of rows are worth a look.
+    """What rows and ranges of rows are worth a look. The doubt about a label is the probability that a row is wrong to
+    have it, or to lack it; 0 where it is settled.
 
     Attributes:
-        p: (n, c); 0 or 1 where it is settled.
+        likely: (n, c) by rows; 0 or 1 where it is settled.
         y: (n, c) bool.
         settled: (n, c) bool.
         corrupted: (n,) probability that the labels of a row, taken together, are wrong.
@@ -50,7 +65,7 @@ class Gains:
         single: whether every row has one label.
     """
 
-    p: np.ndarray
+    likely: Likely
     y: np.ndarray
     settled: np.ndarray
     corrupted: np.ndarray
@@ -58,31 +73,71 @@ class Gains:
     family: np.ndarray
     single: bool
 
-    @cached_property
-    def doubt(self) -> np.ndarray:
-        """(n, c) probability that a row is wrong to have, or to lack, a label; 0 where it is settled."""
-        return np.where(self.settled, 0.0, np.abs(self.y - self.p))
+    def doubt(self, rows: np.ndarray) -> np.ndarray:
+        """(q, c) of rows (q,)."""
+        return np.abs(self.y[rows] - self.likely[rows])
 
-    @cached_property
-    def proposed(self) -> np.ndarray:
-        """(n, c) bool: the likeliest class where rows have one, else all labels above one half, or the likeliest."""
-        likeliest = np.zeros_like(self.y)
-        likeliest[np.arange(len(self.p)), self.p.argmax(1)] = True
+    def doubt_of(self, label: int) -> np.ndarray:
+        """(n,) about one label."""
+        p = np.concatenate([p[:, label] for _, p in self.likely.blocks()])
+        return np.abs(self.y[:, label] - p)
+
+    def proposed(self, rows: np.ndarray) -> np.ndarray:
+        """(q, c) bool: the likeliest class where rows have one, else all labels above one half, or the likeliest."""
+        p, y, settled = self.likely[rows], self.y[rows], self.settled[rows]
+        likeliest = np.zeros_like(y)
+        likeliest[np.arange(len(p)), p.argmax(1)] = True
         if self.single:
-            return np.where(self.settled, self.y, likeliest)
-        likely = self.p > 0.5
-        found = np.where(likely.sum(1)[:, None] > 0, likely, likeliest & ~self.settled)
-        return np.where(found.sum(1)[:, None] > 0, found, self.y)
+            return np.where(settled, y, likeliest)
+        likely = p > 0.5
+        found = np.where(likely.sum(1)[:, None] > 0, likely, likeliest & ~settled)
+        return np.where(found.sum(1)[:, None] > 0, found, y)
 
     @cached_property
+    def _sums(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, Cells]:
+        """Doubt by row (n,), by class about labels that rows have and about others (c,), and the cells in doubt."""
+        n, c = self.y.shape
+        own = np.flatnonzero(self.y)
+        of_row, lacked, had = np.empty(n), np.zeros(c), np.zeros(c)
+        places, doubts = [], []
+        for rows, p in self.likely.blocks():
+            start = int(rows[0]) * c
+            flat = p.reshape(-1)
+            mine = own[slice(*np.searchsorted(own, [start, start + len(flat)]))] - start
+            lacked += p.sum(0)
+            lacked -= np.bincount(mine % c, flat[mine], c)
+            flat[mine] = 1 - flat[mine]
+            had += np.bincount(mine % c, flat[mine], c)
+            of_row[rows] = p.sum(1)
+            places.append(start + (found := np.flatnonzero(flat >= WORTH)))
+            doubts.append(flat[found])
+        return of_row, had, lacked, Cells(*np.divmod(np.concatenate(places), c), np.concatenate(doubts))
+
+    @property
+    def cells(self) -> Cells:
+        """Labels in doubt, with at least `WORTH`."""
+        return self._sums[3]
+
+    @property
+    def wrong_of_class(self) -> np.ndarray:
+        """(c,) expected number of rows that have a label and should not."""
+        return self._sums[1]
+
+    @property
+    def missing_of_class(self) -> np.ndarray:
+        """(c,) expected number of rows that lack a label and should have it."""
+        return self._sums[2]
+
+    @property
     def wrong(self) -> np.ndarray:
         """(n,) expected number of wrong labels of a row, those that nobody has decided about."""
-        return self.doubt.sum(1) / (2 if self.single else 1)
+        return self._sums[0] / (2 if self.single else 1)
 
     @cached_property
     def worth(self) -> np.ndarray:
         """(n,) bool, rows that are worth a look."""
-        doubtful = (self.corrupted >= WORTH) | (self.doubt > 0.5).any(1)
+        doubtful = self.corrupted >= WORTH
+        doubtful[self.cells.above(0.5).row] = True
         return doubtful & ~self.settled.all(1)
 
     @cached_property
@@ -91,8 +146,9 @@ class Gains:
         names = np.arange(len(self.family))
         size = np.bincount(self.family)[self.family]
         first = dict[tuple[int, bytes], int]()
-        for row in np.flatnonzero((size > 1) & self.worth):
-            key = int(self.family[row]), self.y[row].tobytes() + self.proposed[row].tobytes()
+        rows = np.flatnonzero((size > 1) & self.worth)
+        for row, proposed in zip(rows, self.proposed(rows), strict=True):
+            key = int(self.family[row]), self.y[row].tobytes() + proposed.tobytes()
             names[row] = first.setdefault(key, int(row))
         return names
 
@@ -100,8 +156,9 @@ class Gains:
     def gain(self) -> np.ndarray:
         """(n,) expected number of wrong labels that a decision about a row and its kin mends: whoever looks sees the
         labels that are in doubt, with at least `WORTH`, and none of the others."""
-        seen = self.wrong if self.single else np.where(self.doubt >= WORTH, self.doubt, 0.0).sum(1)
-        return np.bincount(self.kin, seen * self.worth, len(self.kin))[self.kin]
+        n, cells = len(self.family), self.cells
+        seen = self.wrong if self.single else np.bincount(cells.row, cells.doubt, n)
+        return np.bincount(self.kin, seen * self.worth, n)[self.kin]
 
     def ranked(self, by: str = "gain") -> np.ndarray:
         """Positions of what is worth a look, the first of each kin, by gain or by evidence, the most before."""
@@ -120,20 +177,22 @@ class Gains:
 
         A row that would have no label left is in none: it needs a look of its own.
         """
-        sure = self.doubt >= above
-        last = (self.y.sum(1) == 1)[:, None] & self.y & (not self.single)
+        sure = self.cells.above(np.nextafter(above, 0))
+        given = self.y[sure.row, sure.label]
+        last = given & (self.y[sure.row].sum(1) == 1) & (not self.single)
+        groups = dict[tuple[int, bool], list[int]]()
+        for number in np.flatnonzero(~last).tolist():
+            groups.setdefault((int(sure.label[number]), bool(given[number])), []).append(number)
         found = []
-        for given, changes in ((True, sure & self.y & ~last), (False, sure & ~self.y)):
-            for label in np.flatnonzero(changes.any(0)):
-                rows = np.flatnonzero(changes[:, label])
-                doubt = self.doubt[rows, label]
-                found.append(Range(int(label), given, rows[np.argsort(-doubt, kind="stable")], float(doubt.sum())))
+        for (label, has), numbers in groups.items():
+            rows, doubt = sure.row[numbers], sure.doubt[numbers]
+            found.append(Range(label, has, rows[np.argsort(-doubt, kind="stable")], float(doubt.sum())))
         return sorted(found, key=lambda one: (-one.gain, one.label, one.given))
 
-    def of_class(self, label: int) -> np.ndarray:
-        """Positions of the rows that have a label or may have it: changes first, the surest before; then the others,
-        those in doubt before."""
-        doubt, y = self.doubt[:, label], self.y[:, label]
+    def of_class(self, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the rows that have a label or may have it, and the doubt about it: changes first, the surest
+        before; then the others, those in doubt before."""
+        doubt, y = self.doubt_of(label), self.y[:, label]
         rows = np.flatnonzero(y | (doubt >= WORTH))
-        changed = (doubt > 0.5)[rows]
-        return rows[np.lexsort([rows, -doubt[rows], ~changed])]
+        rows = rows[np.lexsort([rows, -doubt[rows], ~(doubt > 0.5)[rows]])]
+        return rows, doubt[rows]

@@ -12,6 +12,7 @@ import torch
 
 from crossbit.audit.alike import HEAVIEST, Neighbour, heaviest, regression
 from crossbit.audit.families import families
+from crossbit.audit.likely import Likely
 from crossbit.audit.neighbours import NEAREST, Counts, count_neighbours, nearest
 from crossbit.audit.seen import Seen
 from crossbit.posterior import Posterior
@@ -54,7 +55,7 @@ class Judged:
     seen: Seen
     posterior: Posterior
     alike: np.ndarray | None  # groups that are not counted as each other's neighbours
-    p: np.ndarray = field(init=False)  # (n, c)
+    p: np.ndarray | Likely = field(init=False)  # (n, c)
     wrong_pair: np.ndarray = field(init=False)  # (n,)
 
     def __post_init__(self) -> None:
@@ -62,10 +63,12 @@ class Judged:
         right = self.posterior.right
         self.wrong_pair = np.zeros(len(self.p)) if right is None else 1 - right.cpu().numpy()
 
-    def moved(self, posterior: Posterior, labels: torch.Tensor) -> Judged:
-        """The same rows with other labels (n, c), of the pairs, and the posterior that follows from these."""
-        view = replace(self.seen.view, labels=labels)
-        other = Judged(replace(self.seen, view=view), posterior, self.alike)
+    def moved(self, p: Likely, labels: np.ndarray, evidence: np.ndarray) -> Judged:
+        """The same rows with other labels (n, c), of the pairs, and what follows from these."""
+        view = replace(self.seen.view, labels=torch.from_numpy(labels))
+        held = dict.fromkeys(self.posterior.evidence, torch.from_numpy(evidence))
+        other = Judged(replace(self.seen, view=view), replace(self.posterior, evidence=held), self.alike)
+        other.p = p
         other.family, other.near, other.heavy, other.smoother = self.family, self.near, self.heavy, self.smoother
         return other
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from crossbit.audit.acts import KINDS, Act, Decision
 from crossbit.audit.choices import Choice
@@ -20,6 +19,7 @@ from crossbit.audit.current import Current
 from crossbit.audit.decisions import check_labels_file, decided_labels, ending_of, write_table
 from crossbit.audit.gains import SURE, Gains
 from crossbit.audit.judged import Judged
+from crossbit.audit.likely import Likely, source_of
 from crossbit.audit.log import DecisionLog
 from crossbit.audit.opening import judge_to_keep, labelled_only
 from crossbit.audit.seen import read_seen
@@ -69,6 +69,7 @@ class AuditQueue:
         self._first = judged
         self._current = Current(judged.seen, judged.posterior.single)
         posterior = judged.posterior
+        self._source = source_of(posterior)
         self._words = in_words(posterior, self.seen.view.observed(), self.seen.names)
         self._picture = pictures_of(judged.seen)
         self._replay()
@@ -122,10 +123,14 @@ class AuditQueue:
             raise unknown("order", order, ORDERS)
         self._catch_up()
         number = None if label is None else self._current.number(label)
-        positions = self._gains.ranked(order) if number is None else self._gains.of_class(number)
-        held = self._judged, self._gains, self._current, positions[:top]
-        shown = queue_rows(*held) if number is None else class_rows(*held, number)
-        told = {"run": str(self.seen.folder), "words": self._words, "rate": self._judged.posterior.rate}
+        held = self._judged, self._gains, self._current
+        if number is None:
+            positions = self._gains.ranked(order)
+            shown = queue_rows(*held, positions[:top])
+        else:
+            positions, doubt = self._gains.of_class(number)
+            shown = class_rows(*held, positions[:top], doubt[:top], number)
+        told = {"run": str(self.seen.folder), "words": self._words, "rate": float(self._gains.corrupted.mean())}
         told |= {"wrong_left": self.wrong_left, "decided": self.decided, "settled": int(self._settled.sum())}
         told |= {"rows": len(self._settled), "can_undo": self.decided > 0, "single": self._current.asked.single}
         told |= {"names": self.seen.names, "classes": classes(self._gains, self.seen.names)}
@@ -231,17 +236,13 @@ class AuditQueue:
 
     def _rank(self) -> None:
         """Judge all rows by the labels of now."""
-        self._known = self.log.acts
-        now, first = self._current, self._first
-        moved, labels = torch.from_numpy(now.moved), torch.from_numpy(now.labels).float()
-        posterior = first.posterior
-        if len(moved):
-            posterior = posterior.relabel(moved, dict.fromkeys(self.seen.view.features, labels[moved]))
-        self._judged = first.moved(posterior, labels)
-        self._judged.p = p = np.where(now.settled, now.labels, self._judged.p)
-        corrupted, evidence = (next(iter(each.values())).numpy() for each in (posterior.corrupted, posterior.evidence))
-        settled, single = now.settled.copy(), posterior.single
-        self._gains = Gains(p, now.labels.copy(), settled, corrupted, evidence, first.family, single)
+        self._known, source = self.log.acts, self._source
+        y, settled = self._current.labels.copy(), self._current.settled.copy()
+        source.relabel(y)
+        likely = Likely(source, y, settled)
+        self._judged = self._first.moved(likely, y, source.evidence)
+        each = source.corrupted.copy(), source.evidence
+        self._gains = Gains(likely, y, settled, *each, self._first.family, self._first.posterior.single)
 
     @property
     def _settled(self) -> np.ndarray:
@@ -261,14 +262,14 @@ class AuditQueue:
             raise unknown("kind of decision", choice.kind, KINDS)
         position = now.position(choice.row)
         about = None if choice.about is None else now.number(choice.about)
-        y = {"accept": gains.proposed, "keep": now.labels}.get(choice.kind, now.labels)[position]
+        y = gains.proposed(np.array([position]))[0] if choice.kind == "accept" else now.labels[position]
         if choice.kind == "accept" and about is not None:
             y = self._about(position, about)
         labels = list(dict.fromkeys(choice.labels)) if choice.kind == "other" else now.text(y)
         choice.check_seen(labels)
         if not labels:
             raise UserError(f"row {choice.row} would have no label; give it others")
-        p = gains.corrupted[position] if about is None else gains.doubt[position, about]
+        p = gains.corrupted[position] if about is None else gains.doubt(np.array([position]))[0, about]
         observed = now.asked.observed[choice.row]
         made = Decision(choice.row, choice.kind, labels, observed, choice.about, float(p))
         now.asked.check_labels(made)
@@ -280,8 +281,8 @@ class AuditQueue:
         if self._gains.single:
             own = np.zeros_like(y)
             own[label] = True
-            return self._gains.proposed[position] if y[label] else own
-        y[label] = self._gains.p[position, label] > 0.5
+            return self._gains.proposed(np.array([position]))[0] if y[label] else own
+        y[label] = self._gains.likely[np.array([position])][0, label] > 0.5
         return y
 
     def _trust(self) -> dict[str, Any]:

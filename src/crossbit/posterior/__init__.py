@@ -183,7 +183,8 @@ def estimate_posterior(
 
 
 def labelled_alike(labels: Tensor, groups: Tensor) -> bool:
-    """Whether nearly all rows (n, c) that share a group (n,) have the same labels; False where no two rows share one.
+    """Whether nearly all rows (n, c) that share a group (n,) have the same labels; False where no two rows share one,
+    or all do: without them nothing is left to predict them from.
 
     >>> labels = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     >>> labelled_alike(labels, torch.tensor([7, 7, 8])), labelled_alike(labels, torch.tensor([7, 8, 8]))
@@ -192,7 +193,7 @@ def labelled_alike(labels: Tensor, groups: Tensor) -> bool:
     order = groups.argsort(stable=True)
     beside = groups[order[1:]] == groups[order[:-1]]
     same = (labels[order[1:]] == labels[order[:-1]]).all(1)[beside]
-    return len(same) > 0 and same.double().mean().item() >= ALIKE
+    return 0 < len(same) < len(groups) - 1 and same.double().mean().item() >= ALIKE
 
 
 def _judge_pairs(
@@ -299,9 +300,9 @@ def _judge(
             model = noise[witnesses[k][1][0]]
             y = witnesses[k][0].double()
             for rows in y.any(1).nonzero().squeeze(1).split(CHUNK):
-                labels, changed = model.posterior(after[rows], y[rows])
+                labels, changed, doubt = model.posterior(after[rows], y[rows])
                 if k == number:
-                    wrong[rows], odds[rows] = changed, model.evidence(after[rows], y[rows])
+                    wrong[rows], odds[rows] = changed, doubt
                 if k in heard:
                     after = after.index_copy(0, rows, model.to_logits(labels))
         corrupted |= dict.fromkeys(modalities, wrong)

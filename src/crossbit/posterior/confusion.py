@@ -43,40 +43,43 @@ class Confusion:
         taken = self.log_rate.new_zeros(self.classes).index_add(0, self.truth, self.log_rate.exp())
         return torch.log1p(-taken.clamp(max=1 - 1e-9))
 
-    def keeps(self, y: Tensor) -> Tensor:
-        """Probability (n,) that labels y stay as they are."""
-        return (y.to(self.log_kept) @ self.log_kept).exp()
+    def log_keeps(self, y: Tensor) -> Tensor:
+        """Log-probability (n,) that labels y stay as they are."""
+        return y.to(self.log_kept) @ self.log_kept
 
     def places(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Row and number of every confusion that may stand behind labels y: its label is there, its truth is not."""
         row, number = ((y[:, self.label] > 0) & (y[:, self.truth] == 0)).nonzero(as_tuple=True)
         return row, number
 
-    def changes(self, y: Tensor, row: Tensor, number: Tensor, gaps: Tensor) -> Tensor:
+    def changes(self, log_keeps: Tensor, row: Tensor, number: Tensor, gaps: Tensor) -> Tensor:
         """How much likelier labels y are under the confusions, as a logarithm (n,).
 
         P(y - j + k) = P(y) exp(z_k - z_j) for the truth k of a label j, and each label of a class stays or is taken.
         That a class cannot be taken for one that the row has, too, is left out of account, as are two at once.
 
         Args:
-            y: (n, c).
+            log_keeps: (n,) of the labels.
             row, number: places.
             gaps: z_k - z_j there.
 
         >>> one = Confusion(torch.tensor([0]), torch.tensor([1]), torch.tensor([0.25]).log(), 2)  # 1/4 of class 0
         >>> y = torch.eye(2)
         >>> row, number = one.places(y)
-        >>> (row, number), one.changes(y, row, number, torch.zeros(1)).exp()  # 3/4, and 1 + 1/4
+        >>> (row, number), one.changes(one.log_keeps(y), row, number, torch.zeros(1)).exp()  # 3/4, and 1 + 1/4
         ((tensor([1]), tensor([0])), tensor([0.7500, 1.2500]))
         """
-        kept = self.log_kept
-        ratio = (gaps + self.log_rate[number] - kept[self.label[number]]).exp()
-        return y.to(kept) @ kept + ratio.new_zeros(len(y)).index_add(0, row, ratio).log1p()
+        ratio = self.ratios(number, gaps)
+        return log_keeps + ratio.new_zeros(len(log_keeps)).index_add(0, row, ratio).log1p()
+
+    def ratios(self, number: Tensor, gaps: Tensor) -> Tensor:
+        """How much likelier each place is to be a confusion than not."""
+        return (gaps + self.log_rate[number] - self.log_kept[self.label[number]]).exp()
 
     def between(self, z: Tensor, y: Tensor) -> Tensor:
         """`changes` for logits z (n, c)."""
         row, number = self.places(y)
-        return self.changes(y, row, number, z[row, self.truth[number]] - z[row, self.label[number]])
+        return self.changes(self.log_keeps(y), row, number, z[row, self.truth[number]] - z[row, self.label[number]])
 
 
 def suspects(f: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -99,7 +99,7 @@ def _fitted(
         return _confused(given, chosen, _fewest(given, chosen)) if confused else _fewest(given, chosen)
     # Independent labels vary more in number than real ones do; where most rows are resampled, calibration would bend
     # until the numbers fit. So what the size of a resampled set says is held still while z is fitted.
-    ways, size = log_ways(y), y.sum(1).long()
+    ways, size = log_ways(y.sum(1), y.shape[1]), y.sum(1).long()
     of_size = frequent = (torch.bincount(size).to(f) / len(y)).log()[size]
     model = None
     for _ in range(ROUNDS):

@@ -108,16 +108,15 @@ def add_one(rows: Rows) -> Tensor:
 
 def resample(rows: Rows) -> Tensor:
     """A random set of the true one's size, as likely as any other of that size: P(size) / (c choose size)."""
-    return log_size(rows.z, rows.size.long()) - log_ways(rows.y)
+    return log_size(rows.z, rows.size.long()) - log_ways(rows.size, rows.classes)
 
 
-def log_ways(y: Tensor) -> Tensor:
-    """log (c choose size) (n,) of rows (n, c).
+def log_ways(size: Tensor, c: int) -> Tensor:
+    """log (c choose size) (n,) of sizes (n,).
 
-    >>> log_ways(torch.tensor([[1.0, 0.0, 0.0, 1.0]])).exp().round()
+    >>> log_ways(torch.tensor([2.0]), 4).exp().round()
     tensor([6.])
     """
-    size, c = y.sum(1), y.shape[1]
     return math.lgamma(c + 1) - torch.lgamma(size + 1) - torch.lgamma(c - size + 1)
 
 

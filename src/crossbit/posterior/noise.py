@@ -81,8 +81,9 @@ class NoiseModel:
         """The columns (n, shown) of classes whose labels are judged."""
         return x if self.shown is None else x[:, self.shown]
 
-    def posterior(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """P(label) (n, c) after the row's own labels were looked at, and P(they are not the true ones) (n,).
+    def posterior(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """P(label) (n, c) after the row's own labels were looked at; P(they are not the true ones) (n,), and its
+        log-odds, which tell rows apart whose probability is 1 in digits.
 
         The first is the prior plus the gradient of the log-likelihood in z: for each kind of noise the true labels
         have a density that is exponential in z, so the gradient is posterior mean minus prior mean.
@@ -95,12 +96,7 @@ class NoiseModel:
         labels = (self.prior(z) + gradient).clamp(0, 1)
         if self.shown is not None:
             labels = torch.where(self.shown, labels, y.to(labels))
-        return labels, -torch.expm1(self._kept(z, y, likelihood))
-
-    def evidence(self, z: Tensor, y: Tensor) -> Tensor:
-        """Log-odds (n,) that labels y are not the true ones; they tell rows apart whose probability is 1 in digits."""
-        kept = self._kept(z, y, self.log_likelihood(z, y)).clamp(max=-TINY)
-        return torch.log(-torch.expm1(kept)) - kept
+        return labels, *wrong_and_evidence(self._kept(z, y, likelihood))
 
     def _kept(self, z: Tensor, y: Tensor, likelihood: Tensor) -> Tensor:
         """Log-probability (n,) that labels y are the true ones, of which this is the log-likelihood."""
@@ -109,8 +105,19 @@ class NoiseModel:
 
     def _stays(self, y: Tensor) -> Tensor:
         """Log-probability (n,) that labels y stay as they are; a resampled set may be the same set."""
-        none = self.shares["none"] if self.confusion is None else self.shares["none"] * self.confusion.keeps(y)
-        return (none + self.shares.get("resample", 0.0) * (-log_ways(y)).exp()).log()
+        keeps = y.new_zeros(len(y)) if self.confusion is None else self.confusion.log_keeps(y)
+        return self.stays(keeps, y.sum(1), y.shape[1])
+
+    def stays(self, log_keeps: Tensor, size: Tensor, classes: int) -> Tensor:
+        """Log-probability (n,) that rows of so many labels (n,) stay as they are, from those of the confusions."""
+        same = self.shares.get("resample", 0.0) * (-log_ways(size, classes)).exp()
+        return (self.shares["none"] * log_keeps.exp() + same).log()
+
+
+def wrong_and_evidence(kept: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability (n,) and log-odds (n,) that labels are wrong, from the log-probability that they are right."""
+    least = kept.clamp(max=-TINY)
+    return -torch.expm1(kept), torch.log(-torch.expm1(least)) - least
 
 
 def mixed(rows: Rows, kinds: dict[str, Likelihood], log_shares: Tensor) -> Tensor:

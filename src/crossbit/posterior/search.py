@@ -206,7 +206,8 @@ class ConfusedSearch(Search):
             column = classes[number]
             return (at[column] + slope * given.apart[row, column]).clamp(-SURE, SURE)
 
-        changes = confusion.changes(given.y, row, number, logits(self.truth) - logits(self.label))
+        gaps = logits(self.truth) - logits(self.label)
+        changes = confusion.changes(confusion.log_keeps(given.y), row, number, gaps)
         return {**self.kinds, "none": lambda rows: self.kinds["none"](rows) + changes}
 
     def value(self) -> Tensor:

@@ -26,9 +26,9 @@ def log_size(z: Tensor, size: Tensor) -> Tensor:
 class _LogSize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor, size: Tensor) -> Tensor:
-        p = z.detach().double().sigmoid().cpu().numpy()
+        p, none = ((sign * z.detach().double()).sigmoid().cpu().numpy() for sign in (1, -1))
         slopes = np.empty_like(p if ctx.needs_input_grad[0] else p[:0])
-        values = _log_size(p, size.cpu().numpy(), slopes)
+        values = _log_size(p, none, size.cpu().numpy(), slopes)
         ctx.save_for_backward(torch.from_numpy(slopes).to(z))
         return torch.from_numpy(values).to(z)
 
@@ -39,8 +39,8 @@ class _LogSize(torch.autograd.Function):
 
 
 @JitKernel
-def _log_size(p, size, slopes):  # type: ignore[no-untyped-def]
-    """The values (n,); into slopes (n, c), unless it is empty, their derivatives in the logits of p.
+def _log_size(p, none, size, slopes):  # type: ignore[no-untyped-def]
+    """The values (n,); into slopes (n, c), unless it is empty, their derivatives in the logits of p; none is 1 - p.
 
     Row c of `table` has the probabilities of 0, 1, ... of the first c events. Backwards, `ahead` has those that the
     rest brings j to the row's size.
@@ -56,19 +56,19 @@ def _log_size(p, size, slopes):  # type: ignore[no-untyped-def]
         table[0, : k + 1] = 0.0
         table[0, 0] = 1.0
         for c in range(classes):
-            one = p[i, c]
-            table[c + 1, 0] = table[c, 0] * (1 - one)
+            one, not_one = p[i, c], none[i, c]
+            table[c + 1, 0] = table[c, 0] * not_one
             for j in range(1, k + 1):
-                table[c + 1, j] = table[c, j] * (1 - one) + table[c, j - 1] * one
+                table[c + 1, j] = table[c, j] * not_one + table[c, j - 1] * one
         total = table[classes, k]
         values[i] = np.log(max(total, least))
         if len(slopes):
             ahead[: k + 2] = 0.0
             ahead[k] = 1.0
             for c in range(classes - 1, -1, -1):
-                one, change = p[i, c], 0.0
+                one, not_one, change = p[i, c], none[i, c], 0.0
                 for j in range(k + 1):
                     change += table[c, j] * (ahead[j + 1] - ahead[j])
-                    ahead[j] = ahead[j] * (1 - one) + ahead[j + 1] * one
-                slopes[i, c] = change * one * (1 - one) / total if total > least else 0.0
+                    ahead[j] = ahead[j] * not_one + ahead[j + 1] * one
+                slopes[i, c] = change * one * not_one / total if total > least else 0.0
     return values
