@@ -61,6 +61,25 @@ def test_an_audit_that_is_being_made_is_waited_for(page: Any) -> None:
 
     page.route("**/api/audit*", answer)
     page.goto("/run")
-    page.locator("#noise", has_text="The labels are being read.").wait_for()
+    page.locator("#noise", has_text="The labels are being read;").wait_for()
     page.locator("#noise", has_text="nothing is wrong").wait_for()
     assert not answers
+
+
+@pytest.mark.slow
+def test_an_audit_is_waited_for_as_long_as_it_takes_and_asked_less_and_less(page: Any) -> None:
+    page.clock.install()
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503, json={"error": "being opened"}, headers={"Retry-After": "1"})
+
+    page.route("**/api/audit*", answer)
+    page.goto("/run")
+    page.locator("#noise", has_text="The labels are being read;").wait_for()
+    for _ in range(100):
+        page.clock.run_for(10_000)
+        page.evaluate("fetch('/healthz')")  # a turn of the browser, so that the answer is in
+    assert 60 < len(asked) <= 110
+    assert page.locator("#noise", has_text="The labels are being read;").is_visible()

@@ -193,3 +193,30 @@ def test_a_large_picture_keeps_its_form_and_what_is_transparent_is_white(page: A
     assert shown["width"] == pytest.approx(frame["height"] / 3, abs=1)
     colour = page.locator("#item img").evaluate("one => getComputedStyle(one).backgroundColor")
     assert colour == "rgb(255, 255, 255)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 2, 6])
+def test_a_double_click_opens_a_hit_and_does_nothing_else(page: Any, number: int) -> None:
+    page.goto("/?q=circle")
+    opened = ids(page)[number]
+    page.locator(".hit .open").nth(number).dblclick()
+    page.locator(f"#item[open][data-id='{opened}']").wait_for()
+    page.wait_for_timeout(700)
+    assert page.locator("#item").is_visible() and "not=" not in page.url
+    page.mouse.click(5, 5)  # beside it, later: this one is meant
+    page.locator("#item").wait_for(state="hidden")
+
+
+@pytest.mark.slow
+def test_an_item_tells_how_many_are_the_same(page: Any) -> None:
+    def change(route: Any) -> None:
+        answer = route.fetch().json()
+        answer["hits"]["image"][0]["more"] = 5
+        route.fulfill(json=answer)
+
+    page.route("**/api/search*", change)
+    page.goto("/?q=circle")
+    captions(page)
+    page.locator(".hit .open").first.click()
+    page.locator("#item[open]", has_text="5 more of the same").wait_for()

@@ -9,15 +9,47 @@ import pytest
 from browsing import Service, captions, ids, refuse, shown, until, with_answers
 
 
+def nothing_in_common(page: Any, fits: float) -> None:
+    """Searches answer with that probability, and with hits that share no word with the search."""
+
+    def change(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit in answer["hits"]["image"]:
+            hit["why"] = []
+        route.fulfill(json=answer | {"fits": fits})
+
+    page.route("**/api/search*", change)
+
+
 @pytest.mark.slow
 def test_nothing_fits_is_a_quiet_line_and_the_nearest_can_be_seen(page: Any) -> None:
-    with_answers(page, fits=0.08)
+    nothing_in_common(page, fits=0.08)
     page.goto("/?q=circle")
-    page.locator(".notice", has_text="Nothing here fits").wait_for()
+    page.locator(".notice", has_text="Nothing here seems to fit").wait_for()
+    assert page.locator(".notice").get_by_text("“circle”").is_visible()
     assert page.locator(".hit").count() == 0
     assert page.locator("#status").inner_text() == ""  # it is said once
     page.click("text=nearest anyway")
     assert len(captions(page)) == 24
+    assert page.locator("#status").inner_text().endswith("; perhaps none of them fits")
+
+
+@pytest.mark.slow
+def test_a_hit_with_the_words_of_the_search_is_never_hidden(page: Any) -> None:
+    with_answers(page, fits=0.01)
+    page.goto("/?q=circle")
+    assert len(captions(page)) == 24
+    assert page.locator("#status").inner_text().endswith("; perhaps none of them fits")
+
+
+@pytest.mark.slow
+def test_where_a_search_without_words_fits_nothing_none_are_quoted(page: Any) -> None:
+    page.goto("/?q=circle")
+    first = ids(page)[0]
+    nothing_in_common(page, fits=0.08)
+    page.goto(f"/?item={first}")
+    page.locator(".notice", has_text="Nothing here seems to fit").wait_for()
+    assert "“" not in page.locator(".notice").inner_text()
 
 
 @pytest.mark.slow
@@ -25,6 +57,7 @@ def test_what_is_likely_to_fit_is_shown(page: Any) -> None:
     with_answers(page, fits=0.8)
     page.goto("/?q=circle")
     assert len(captions(page)) == 24
+    assert page.locator("#status").inner_text().endswith("pictures")
 
 
 @pytest.mark.slow
@@ -122,3 +155,52 @@ def test_long_lines_do_not_widen_the_grid(page: Any) -> None:
     grid, hit = page.locator(".grid").bounding_box(), page.locator(".hit").first.bounding_box()
     assert hit["width"] <= 240 and grid["width"] <= 1280
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 360, 480, 640])
+def test_a_panel_of_values_stays_in_a_narrow_window(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    page.goto("/?q=circle")
+    captions(page)
+    for button in page.locator("#filters [data-column]").all():
+        button.click()
+        panel = page.locator(".panel:visible").bounding_box()
+        assert panel["x"] >= 0 and panel["x"] + panel["width"] <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_a_line_that_says_why_is_whole_where_no_word_is_shared(page: Any) -> None:
+    nothing_in_common(page, fits=0.8)
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto("/?q=circle")
+    captions(page)
+    assert page.locator(".why").first.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+@pytest.mark.slow
+def test_an_enlarged_page_shows_an_item_with_what_is_said_of_it(page: Any) -> None:
+    page.set_viewport_size({"width": 640, "height": 400})  # 200 % of 1280 by 800
+    page.goto("/?q=circle")
+    captions(page)
+    page.locator(".hit .open").first.click()
+    page.locator("#item-title").wait_for()
+    box = page.locator("#item-title").bounding_box()
+    assert box["y"] + box["height"] <= 400
+
+
+@pytest.mark.slow
+def test_labels_are_readable_in_a_narrow_window(page: Any) -> None:
+    def longer(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit in answer["hits"]["image"]:
+            hit["labels"] = [{"name": name, "p": 0.6, "given": True} for name in ("military", "transport")]
+        route.fulfill(json=answer)
+
+    page.route("**/api/search*", longer)
+    page.set_viewport_size({"width": 360, "height": 700})
+    page.goto("/?q=circle")
+    captions(page)
+    for name in page.locator(".hit").first.locator(".labels .chip span:first-child").all():
+        assert name.evaluate("one => one.scrollWidth <= one.clientWidth")

@@ -21,7 +21,7 @@ export function thumbnail(address, { lazy = true } = {}) {
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  return hit.by.includes("captions") ? "Found by words of its caption" : "No word in common: its code is near";
+  return hit.by.includes("captions") ? "By words of its caption" : "By its code alone";
 }
 
 function why(hit) {
@@ -48,10 +48,10 @@ function pictureCard(hit, picture) {
 }
 
 function textCard(hit, picture) {
-  const open = make("button", { class: "open", type: "button", "data-act": "open", tabindex: -1 }, nameOf(hit));
+  const open = make("button", { class: "open", type: "button", "data-act": "open", tabindex: -1 }, nameOf(hit), " ", more(hit));
   const shown = hit.thumbnail ? make("div", { class: "mat" }, picture ?? thumbnail(hit.thumbnail)) : null;
   const about = make("div", { class: "about" }, labelList(hit.labels, 4, hit.why), why(hit), acts(hit));
-  return make("li", { class: "hit text card", "data-id": hit.id }, shown, open, more(hit), about);
+  return make("li", { class: "hit text card", "data-id": hit.id }, shown, open, about);
 }
 
 /** The card of a hit. `picture` is its picture where it is on the page already. */

@@ -8,6 +8,9 @@ import { labelList } from "./labels.js";
 
 const dialog = byId("item");
 let shown = "";
+let openedAt = 0;
+
+const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
 const FOUND_BY = { codes: "its code", captions: "the words of its caption" };
 
@@ -19,11 +22,12 @@ function facts(pairs) {
 
 function found(hit) {
   const pairs = [["Found by", hit.by.map((way) => FOUND_BY[way] ?? way).join(" and ")]];
-  if (hit.cosine !== null) pairs.push(["Cosine", hit.cosine.toFixed(2)]);
+  if (hit.cosine !== null) pairs.push(["Likeness", `${hit.cosine.toFixed(2)} (cosine, 1 at most)`]);
   if (hit.bits) {
     const { bits, differing } = compared(hit.bits);
     pairs.push(["Bits that agree", `${bits - differing.length} of ${bits}`]);
   }
+  if (hit.more) pairs.push(["Besides it", `${hit.more} more of the same`]);
   const part = make("section", {}, make("h3", {}, "Why it was found"), make("p", {}, reason(hit)));
   part.append(facts(pairs));
   if (hit.bits) part.append(strip(hit.bits), make("p", { class: "muted small" }, "The code of the search and that of this item, bit by bit: coloured where they agree."));
@@ -53,6 +57,14 @@ function tools(hits, at) {
   return make("div", { class: "tools" }, ...steps, button("cross", "Close", "close"));
 }
 
+function open() {
+  dialog.showModal();
+  openedAt = performance.now();
+}
+
+/** The second of the two clicks that opened the item: it was not meant for what is under it now. */
+const isEcho = (event) => event.detail > 1 && event.timeStamp - openedAt < DOUBLE;
+
 /** Show an item; `hits` are those it stands among, if any. */
 export async function showItem(id, hits) {
   shown = id;
@@ -67,7 +79,7 @@ export async function showItem(id, hits) {
   };
   if (hit) fill(hit);
   else dialog.replaceChildren(tools(hits, at), make("h2", { id: "item-title" }, "One moment"));
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) open();
   try {
     const item = await getJson(`/api/items/${encodeURIComponent(id)}`);
     if (shown === id) fill(hit ? { ...hit, ...item } : item);
@@ -90,6 +102,7 @@ export function listenToItem(hitsNow, onAct) {
   };
   const does = { before: () => step(-1), after: () => step(1) };
   dialog.addEventListener("click", (event) => {
+    if (isEcho(event)) return event.preventDefault();
     const act = event.target === dialog ? "close" : event.target.closest("[data-act]")?.dataset.act;
     if (act) (does[act] ?? (() => onAct(act, shown)))();
   });

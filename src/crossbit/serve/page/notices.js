@@ -12,7 +12,7 @@ export function start(items, labels, onWords) {
   const counted = items ? `${items.toLocaleString("en")} items. ` : "";
   return notice(
     make("h2", { class: "huge" }, "Find pictures by words, and words by pictures"),
-    make("p", { class: "muted" }, `${counted}Type a few words, or drop a picture anywhere.`),
+    make("p", { class: "muted" }, `${counted}Type a few words, or choose or drop a picture.`),
     labels.length ? make("div", { class: "chips", role: "group", "aria-label": "Words to begin with" }, ...chips) : null,
   );
 }
@@ -29,13 +29,13 @@ export function none(reason, hasFilter, onUnfilter) {
   );
 }
 
-/** Hits, of which none is likely to be what was meant. */
-export function unfit(query, count, onShow) {
+/** Hits, of which none is likely to be what was meant. `words` are those of the search, if it had any. */
+export function unfit(words, count, onShow) {
+  const meant = words ? `is what “${words}” means` : "is like what was searched for";
   return notice(
-    make("h2", {}, "Nothing here fits"),
-    make("p", { class: "muted" }, `Nothing in this collection is likely to be what “${query}” means.`),
-    make("p", { class: "muted" }, "Other words, or fewer, may find it."),
-    make("div", { class: "actions" }, button(`Show the ${count} nearest anyway`, onShow)),
+    make("h2", {}, "Nothing here seems to fit"),
+    make("p", { class: "muted" }, `The model doubts that any of the nearest ${meant}. It may be mistaken: look.`),
+    make("div", { class: "actions" }, button(`Show the ${count} nearest anyway`, onShow, "first")),
   );
 }
 

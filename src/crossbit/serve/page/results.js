@@ -7,7 +7,7 @@ import { modalityName } from "./shows.js";
 
 const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
 const REFUSES = 500; // milliseconds after which a refusal is shown
-const LIKELY = 0.1; // what is less likely to fit is not shown unasked; the command line says so below the same
+const LIKELY = 0.1; // of what is less likely to fit, only what shares a word with the search is shown unasked
 
 const counted = (count) => count.toLocaleString("en");
 
@@ -70,21 +70,22 @@ export class Results {
 
   show(answer, [search, modality, where, k]) {
     const hits = answer.hits[modality] ?? [];
-    const isLow = answer.fits !== null && answer.fits < LIKELY && this.#anyway !== key(search);
+    const isLow = answer.fits !== null && answer.fits < LIKELY;
+    const isHidden = isLow && this.#anyway !== key(search) && !hits.some((hit) => hit.why.length);
     notes(answer.notes);
     if (!hits.length) this.#put([], "Nothing found.", none("", Boolean(where), this.on.onUnfilter));
-    else if (isLow) this.#put([], "Nothing here fits.", unfit(answer.query, hits.length, () => this.#force(answer, search, modality, k)));
-    else this.#found(answer, hits, modality, k);
+    else if (isHidden) this.#put([], "Nothing here seems to fit.", unfit(search.q.trim(), hits.length, () => this.#force(answer, search, modality, k)));
+    else this.#found(answer, hits, modality, k, isLow);
   }
 
   #force(answer, search, modality, k) {
     this.#anyway = key(search);
-    this.#found(answer, answer.hits[modality], modality, k);
+    this.#found(answer, answer.hits[modality], modality, k, true);
     this.grid.enter();
   }
 
-  #found(answer, hits, modality, k) {
-    const among = answer.exact ? "" : ", some nearer ones may be missing";
+  #found(answer, hits, modality, k, isLow) {
+    const among = `${answer.exact ? "" : ", some nearer ones may be missing"}${isLow ? "; perhaps none of them fits" : ""}`;
     const what = modalityName(modality).toLowerCase();
     this.#put(hits, `The ${counted(hits.length)} nearest of ${counted(answer.compared)} ${what}${among}`);
     this.grid.show(hits, modality);

@@ -72,15 +72,17 @@ function show(run) {
 
 const said = (line) => make("li", {}, sentence(line));
 
-/** What an audit finds in the labels. It is made the first time that somebody asks, which takes a while. */
-async function showNoise(run, tries = 60) {
+const PATIENT = 10; // seconds between questions, at most
+
+/** What an audit finds in the labels. It is made the first time that somebody asks, which can take minutes. */
+async function showNoise(run, asked = 0) {
   try {
     const found = await getJson("/api/audit?top=0");
     fill("noise", [...run.noise, ...found.words].map(said));
   } catch (error) {
-    if (error.status !== 503 || !tries) return fill("noise", run.noise.map(said));
-    fill("noise", [...run.noise, "The labels are being read."].map(said));
-    setTimeout(showNoise, 1000 * (error.retryAfter ?? 2), run, tries - 1);
+    if (error.status !== 503) return fill("noise", run.noise.map(said));
+    fill("noise", [...run.noise, "The labels are being read; with many of them this takes minutes."].map(said));
+    setTimeout(showNoise, 1000 * Math.min((error.retryAfter ?? 2) + asked, PATIENT), run, asked + 1);
   }
 }
 
