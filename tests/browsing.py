@@ -91,6 +91,18 @@ def with_answers(page: Any, **changes: Any) -> None:
     page.route("**/api/search*", change)
 
 
+def nothing_in_common(page: Any, fits: float) -> None:
+    """Searches answer with that probability, and with hits that share no word with the search."""
+
+    def change(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit in answer["hits"]["image"]:
+            hit["why"] = []
+        route.fulfill(json=answer | {"fits": fits})
+
+    page.route("**/api/search*", change)
+
+
 def refuse(page: Any, status: int, error: str, **headers: str) -> None:
     """Searches are refused."""
     page.route("**/api/search*", lambda route: route.fulfill(status=status, json={"error": error}, headers=headers))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from browsing import captions, look_in_all_forms, refuse, search, with_answers
+from browsing import captions, look_in_all_forms, nothing_in_common, refuse, search
 
 
 def start(page: Any, picture: Path) -> None:
@@ -52,7 +52,7 @@ def both(page: Any, picture: Path) -> None:
 
 
 def unfit(page: Any, picture: Path) -> None:
-    with_answers(page, fits=0.08)
+    nothing_in_common(page, fits=0.08)
     page.goto("/?q=circle")
     page.locator(".notice").wait_for()
 

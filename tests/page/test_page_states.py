@@ -6,19 +6,7 @@ from typing import Any
 
 import pytest
 
-from browsing import Service, captions, ids, refuse, shown, until, with_answers
-
-
-def nothing_in_common(page: Any, fits: float) -> None:
-    """Searches answer with that probability, and with hits that share no word with the search."""
-
-    def change(route: Any) -> None:
-        answer = route.fetch().json()
-        for hit in answer["hits"]["image"]:
-            hit["why"] = []
-        route.fulfill(json=answer | {"fits": fits})
-
-    page.route("**/api/search*", change)
+from browsing import Service, captions, ids, nothing_in_common, refuse, shown, until, with_answers
 
 
 @pytest.mark.slow
