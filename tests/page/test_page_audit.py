@@ -138,6 +138,7 @@ def test_a_range_of_one_label_is_one_decision(audit: Any, service: Service) -> N
     by_label(audit)
     chosen = audit.locator(".tile[aria-selected='true']")
     assert chosen.evaluate_all("all => all.map(one => Number(one.dataset.row))").sort() == first["rows"].sort()
+    assert "each change at least 90 % likely" in audit.locator("#doing p").inner_text()
     audit.locator("#doing >> text=None").click()
     assert chosen.count() == 0
     audit.locator(".tile").nth(0).click()

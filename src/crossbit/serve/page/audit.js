@@ -1,10 +1,11 @@
 // The audit's page: labels that look wrong, one by one or by label. A decision counts at once.
 
 import { askForLabels } from "./audit_labels.js";
-import { Grid } from "./audit_grid.js";
+import { Grid, SURE } from "./audit_grid.js";
 import { rowContent } from "./audit_row.js";
 import { decide, view } from "./audit_service.js";
 import { byId, make, sentence } from "./dom.js";
+import { percent } from "./labels.js";
 import { announce } from "./live.js";
 import { hideTrouble, showTrouble } from "./trouble.js";
 
@@ -89,8 +90,8 @@ function showDoing() {
   const chosen = grid.chosen;
   const act = (kind, name, key, style) => make("button", { class: `button ${style}`, type: "button", "data-act": kind, disabled: !chosen.length }, name, make("kbd", { "aria-hidden": "true" }, key));
   byId("doing").replaceChildren(
-    make("p", {}, chosen.length ? `${many(chosen.length, "picture", "pictures")} chosen: one decision` : "Choose pictures: click, or Space; with Shift a range"),
-    make("button", { class: "button plain", type: "button", onclick: () => grid.choose(grid.sure) }, "The sure ones"),
+    make("p", {}, chosen.length ? `${many(chosen.length, "picture", "pictures")} chosen${grid.isSureChosen ? `, each change at least ${percent(SURE)} likely` : ""}: one decision` : "Choose pictures: click, or Space; with Shift a range"),
+    make("button", { class: "button plain", type: "button", onclick: () => grid.choose(grid.sure) }, `At least ${percent(SURE)}`),
     make("button", { class: "button plain", type: "button", onclick: () => grid.choose([]) }, "None"),
     act("accept", "Accept the change", "a", "first"), act("keep", "Keep as they are", "k", ""));
 }

@@ -4,7 +4,7 @@ import { byId, make } from "./dom.js";
 import { framed } from "./audit_row.js";
 import { percent } from "./labels.js";
 
-const SURE = 0.9;
+export const SURE = 0.9; // probability from which a change is chosen already
 
 function change(row, label) {
   if (row.settled) return make("span", { class: "change muted" }, "decided");
@@ -53,6 +53,11 @@ export class Grid {
 
   get sure() {
     return this.#rows.filter((row) => row.p >= SURE && !row.settled && !(row.has && row.alone)).map((row) => row.row);
+  }
+
+  /** Whether all that are chosen are changes that are sure. */
+  get isSureChosen() {
+    return this.chosen.every((row) => row.p >= SURE && !row.settled);
   }
 
   choose(numbers) {
