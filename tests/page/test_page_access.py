@@ -69,6 +69,13 @@ def busy(page: Any, picture: Path) -> None:
     page.locator("#trouble", has_text="busy").wait_for()
 
 
+def unanswered(page: Any, picture: Path) -> None:
+    hits(page, picture)
+    refuse(page, 413, "the picture is too large; send a smaller one")
+    page.fill("#words", "red square")
+    page.locator(".notice", has_text="no answer").wait_for()
+
+
 def keys(page: Any, picture: Path) -> None:
     page.goto("/")
     page.keyboard.press("?")
@@ -79,7 +86,7 @@ def run(page: Any, picture: Path) -> None:
     page.locator("#figures li").first.wait_for()
 
 
-STATES = (start, hits, texts, item, filters, both, unfit, none, busy, keys, run)
+STATES = (start, hits, texts, item, filters, both, unfit, none, busy, unanswered, keys, run)
 
 
 @pytest.mark.slow

@@ -220,3 +220,23 @@ def test_an_item_tells_how_many_are_the_same(page: Any) -> None:
     captions(page)
     page.locator(".hit .open").first.click()
     page.locator("#item[open]", has_text="5 more of the same").wait_for()
+
+
+@pytest.mark.slow
+def test_all_hits_are_there_again_for_who_comes_back(page: Any) -> None:
+    page.goto("/?q=circle")
+    captions(page)
+    page.click("text=Show more")
+    until(page, lambda: page.locator(".hit").count() == 48)
+    page.goto("/run")
+    page.go_back()
+    until(page, lambda: page.locator(".hit").count() == 48)
+    page.locator(".hit .open").nth(40).click()
+    page.locator("#item[open]").wait_for()
+    page.reload()
+    until(page, lambda: page.locator(".hit").count() == 48)
+    page.locator("#item[open]").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#item").wait_for(state="hidden")
+    search(page, "red circle")
+    until(page, lambda: page.locator(".hit").count() == 24)

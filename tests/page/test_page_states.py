@@ -73,6 +73,17 @@ def test_a_refusal_is_told_in_the_words_of_the_service(page: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("status", [413, 504])
+def test_hits_of_another_search_do_not_stand_below_one_without_an_answer(page: Any, status: int) -> None:
+    page.goto("/?q=circle")
+    captions(page)
+    refuse(page, status, "the picture is too large; send a smaller one")
+    page.fill("#words", "red circle")
+    page.locator(".notice", has_text="The picture is too large; send a smaller one").wait_for()
+    assert page.locator(".hit").count() == 0 and page.locator("#trouble").is_hidden()
+
+
+@pytest.mark.slow
 def test_who_types_is_not_interrupted_by_refusals(page: Any) -> None:
     page.goto("/?q=circle")
     before = ids(page)

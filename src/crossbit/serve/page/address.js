@@ -24,6 +24,11 @@ export function fromAddress(address, held = null) {
   return { q: one("q"), item: one("item"), show: one("show"), open: one("open"), picture: held?.picture ?? 0, ...lists };
 }
 
+/** Keep how many hits are shown, for who comes back or loads the page anew. */
+export function keepCount(count) {
+  history.replaceState({ ...history.state, count }, "");
+}
+
 let isDraft = false; // whether the newest entry of the history is being typed
 
 /**
@@ -33,7 +38,8 @@ let isDraft = false; // whether the newest entry of the history is being typed
 export function write(search, { typing = false, replacing = false, opened = false } = {}) {
   const same = toAddress(search) === location.pathname + location.search && search.picture === (history.state?.picture ?? 0);
   const replaces = replacing || same || (typing && isDraft);
-  const held = { picture: search.picture, opened: replaces ? Boolean(history.state?.opened) : opened };
+  const count = opened ? history.state?.count : undefined; // an open item is beside the same hits
+  const held = { picture: search.picture, count, opened: replaces ? Boolean(history.state?.opened) : opened };
   history[replaces ? "replaceState" : "pushState"](held, "", toAddress(search));
   isDraft = typing;
 }

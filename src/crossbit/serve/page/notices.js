@@ -29,6 +29,11 @@ export function none(reason, hasFilter, onUnfilter) {
   );
 }
 
+/** The service does not answer this search, for that reason. */
+export function unanswered(reason) {
+  return notice(make("h2", {}, "There is no answer to this search"), make("p", { class: "muted" }, capital(reason)));
+}
+
 /** Hits, of which none is likely to be what was meant. `words` are those of the search, if it had any. */
 export function unfit(words, count, onShow) {
   const meant = words ? `is what “${words}” means` : "is like what was searched for";

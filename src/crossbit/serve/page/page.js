@@ -1,7 +1,7 @@
 // The search page: one search at a time, from the field or the address, to the service, to the grid.
 
 import { getJson } from "./api.js";
-import { NOTHING, fromAddress, isEmpty, settle, write } from "./address.js";
+import { NOTHING, fromAddress, isEmpty, keepCount, settle, write } from "./address.js";
 import { Asker } from "./ask.js";
 import { byId } from "./dom.js";
 import { combined, loadColumns, showFilters } from "./filters.js";
@@ -26,7 +26,7 @@ let settling = 0;
 
 const shows = new Shows(byId("shows"), (show) => go({ show }));
 const grid = new Grid(byId("results"), act);
-const results = new Results(grid, { onMore: () => ask({ k: count + FIRST }), onUnfilter: () => go({ where: [] }), onWords: (q) => go({ q }) });
+const results = new Results(grid, { onMore: more, onUnfilter: () => go({ where: [] }), onWords: (q) => go({ q }) });
 const asker = new Asker({
   onAnswer: (answer, request) => {
     hideTrouble();
@@ -34,11 +34,16 @@ const asker = new Asker({
     if (search.open) showItem(search.open, results.hits);
   },
   onError: (error, seconds) => {
-    if (error.status === 400) return results.refuse(error.message, search.where.length > 0);
-    results.stop(seconds !== null);
+    if (seconds === null) return results.refuse(error, search.where.length > 0);
+    results.stop();
     showTrouble(error, seconds, () => asker.again(request()));
   },
 });
+
+function more() {
+  ask({ k: count + FIRST });
+  keepCount(count);
+}
 
 const request = () => [search, shows.of(search), combined(search.where), count];
 
@@ -111,7 +116,7 @@ function fromHistory(event) {
   show();
   if (was.open && !search.open) close(was.open);
   if (search.open) showItem(search.open, results.hits);
-  if (!event || differs(was, search)) ask();
+  if (!event || differs(was, search)) ask({ k: history.state?.count });
 }
 
 const differs = (one, other) => JSON.stringify({ ...one, open: "" }) !== JSON.stringify({ ...other, open: "" });

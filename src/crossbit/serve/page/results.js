@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { announce } from "./live.js";
-import { lost, none, start, unfit } from "./notices.js";
+import { lost, none, start, unanswered, unfit } from "./notices.js";
 import { modalityName } from "./shows.js";
 
 const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
@@ -52,19 +52,19 @@ export class Results {
     this.#place.setAttribute("aria-busy", "true");
   }
 
-  /** It failed; `retries` says whether it will be asked again. */
-  stop(retries) {
-    if (!retries) this.#place.setAttribute("aria-busy", "false");
+  /** It failed, and is asked again. */
+  stop() {
     if (this.#place.querySelector(".start")) this.#put([], "");
   }
 
-  /** The service has no answer to this search, for that reason. Who types is not interrupted. */
-  refuse(reason, hasFilter) {
+  /** The service has no answer to this search. What was found before is not of it. Who types is not interrupted. */
+  refuse(error, hasFilter) {
     clearTimeout(this.#refusing);
     this.#refusing = setTimeout(() => {
       notes([]);
-      this.#put([], "", none(reason, hasFilter, this.on.onUnfilter));
-      announce(`Nothing found. ${reason}`);
+      const isSearch = error.status === 400;
+      this.#put([], "", isSearch ? none(error.message, hasFilter, this.on.onUnfilter) : unanswered(error.message));
+      announce(`${isSearch ? "Nothing found" : "No answer"}. ${error.message}`);
     }, REFUSES);
   }
 
