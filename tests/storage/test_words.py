@@ -81,3 +81,8 @@ def test_words_do_not_depend_on_the_way_of_writing(text: str) -> None:
 @given(st.lists(TEXTS, max_size=3))
 def test_a_space_separates_words(texts: list[str]) -> None:
     assert words_of(" ".join(texts)) == [word for text in texts for word in words_of(text)]
+
+
+@given(st.text(st.characters(max_codepoint=127)) | st.text("a1.,B 2-"))
+def test_ascii_alone_has_the_words_that_it_has_beside_others(text: str) -> None:
+    assert [*words_of(text), "é"] == words_of(f"{text} é")
