@@ -86,7 +86,7 @@ def test_a_decision_answers_with_the_queue_after_it(client: TestClient, trained:
     assert undone.pop("version") > before.pop("version") and undone == before
 
 
-def test_only_what_a_person_saw_is_accepted_or_undone(client: TestClient) -> None:
+def test_only_what_a_person_saw_is_accepted_kept_or_undone(client: TestClient) -> None:
     view = client.get("/api/audit").json()
     first, second = view["queue"][:2]
     accept = {"row": first["row"], "kind": "accept", "labels": first["proposed"]}
@@ -95,6 +95,9 @@ def test_only_what_a_person_saw_is_accepted_or_undone(client: TestClient) -> Non
     assert stale.status_code == 400 and f"row {second['row']} is proposed as" in stale.json()["error"]
     after = client.post("/api/audit/decisions", json={"decisions": [accept]}).json()
     assert after["decided"] == 1  # and nothing of the one before
+    keep = {"row": first["row"], "kind": "keep", "labels": first["given"]}  # as who saw it before wants it
+    kept = client.post("/api/audit/decisions", json={"decisions": [keep]})
+    assert kept.status_code == 400 and f"row {first['row']} has" in kept.json()["error"]
     late = client.post("/api/audit/decisions", json={"undo": True, "version": view["version"]})
     assert late.status_code == 400 and "somebody else has decided meanwhile" in late.json()["error"]
     undone = client.post("/api/audit/decisions", json={"undo": True, "version": after["version"]})

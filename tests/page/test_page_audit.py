@@ -151,7 +151,21 @@ def test_a_range_of_one_label_is_one_decision(audit: Any, service: Service) -> N
     press(audit, "a")
     told = asked(service)
     assert (told["decided"], told["settled"]) == (1, 4)
+    assert chosen.count() == 0  # or one key more would decide about others
     press(audit, "u")
+    assert asked(service)["decided"] == 0
+
+
+def test_what_cannot_be_fetched_leaves_what_is_shown(audit: Any, service: Service) -> None:
+    by_label(audit)
+    audit.route("**/api/audit?*", lambda route: route.abort())
+    audit.locator("#ways button", has_text="One by one").click()
+    audit.locator("#trouble", has_text="does not answer").wait_for()
+    assert (
+        audit.locator("#grid").is_visible() and audit.locator("#ways [aria-pressed='true']").inner_text() == "By label"
+    )
+    audit.unroute("**/api/audit?*")
+    audit.locator("#row .decide").wait_for()
     assert asked(service)["decided"] == 0
 
 

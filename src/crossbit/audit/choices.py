@@ -15,7 +15,8 @@ class Choice:
     Attributes:
         row: its number in the data.
         kind: "accept" what is proposed, "keep" what it has, or "other" labels.
-        labels: these others; of "accept" those that the person saw proposed, or none where that is not told.
+        labels: these others; of "accept" those that the person saw proposed, and of "keep" those that the row had, or
+            none where that is not told.
         about: one label alone: "accept" and "keep" leave its other labels open. None: all of them.
     """
 
@@ -24,12 +25,18 @@ class Choice:
     labels: Sequence[str] = ()
     about: str | None = None
 
-    def check_seen(self, proposed: Sequence[str]) -> None:
-        """Refuse to accept what the person did not see: another decision may have changed the proposal.
+    def check_seen(self, labels: Sequence[str]) -> None:
+        """Refuse to accept or keep what the person did not see: somebody else may have decided meanwhile.
+
+        Args:
+            labels: that are proposed by now, or that the row has.
 
         Raises:
-            UserError: other labels are proposed by now.
+            UserError: others were seen.
         """
-        if self.kind == "accept" and self.labels and set(self.labels) != set(proposed):
-            saw, has = ", ".join(self.labels), ", ".join(proposed)
-            raise UserError(f"row {self.row} is proposed as {has} by now, no longer as {saw}; look at it again")
+        if self.kind != "other" and self.labels and set(self.labels) != set(labels):
+            saw, now = ", ".join(self.labels), ", ".join(labels)
+            has = f"is proposed as {now}" if self.kind == "accept" else f"has {now}"
+            raise UserError(
+                f"row {self.row} {has} by now, no longer {'as ' * (self.kind == 'accept')}{saw}; look at it again"
+            )

@@ -34,7 +34,7 @@ def thing_of(id: int, item: Mapping[str, Any]) -> Hashable:
     return "id", id
 
 
-def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable]) -> list[Fused]:
+def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable], most: int | None = None) -> list[Fused]:
     """One list, the best first: the score of a thing is the sum of 1 / (2 + rank) over the ways that found it.
 
     The best ranked hit of a thing stands for it.
@@ -42,6 +42,7 @@ def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable]) -
     Args:
         ways: what each found, the best first.
         things: what each id shows.
+        most: how many are told, all if None.
 
     >>> a, b, c = ((id, 0, None) for id in (1, 2, 3))
     >>> [(each.found[0], each.by) for each in fused({"codes": [a, b], "captions": [c, b]}, {1: 1, 2: 2, 3: 3})]
@@ -59,7 +60,7 @@ def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable]) -
             ranked.setdefault(thing, []).append((rank, way, hit))
     scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
     order = sorted(ranked, key=lambda thing: -scores[thing])  # stable: of equal scores, the first way's before
-    return [_standing(ranked[thing], len(ids[thing]) - 1) for thing in order]
+    return [_standing(ranked[thing], len(ids[thing]) - 1) for thing in order[:most]]
 
 
 def _standing(ranked: Sequence[tuple[int, str, Found]], more: int) -> Fused:

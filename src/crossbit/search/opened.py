@@ -94,8 +94,8 @@ class OpenIndex:
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
-            order, near = fused(ranked, self._things(ranked)), ranked.get("codes", [])[:LOOKED_AT]
-            order = order[: k + len(query.left_out)]  # no other is shown, and no other's item is read
+            most = k + len(query.left_out)  # no other is shown, and no other's item is read
+            order, near = fused(ranked, self._things(ranked), most), ranked.get("codes", [])[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == self.size:

@@ -19,7 +19,7 @@ const grid = new Grid(showDoing);
 const waiting = () => state.told.queue.filter((row) => !state.skipped.has(row.row));
 const current = () => (state.label === null ? waiting()[state.at] : undefined);
 
-function show(told, chosen = null) {
+function show(told, chosen = []) {
   state.told = told;
   hideTrouble();
   showProgress(told);
@@ -75,8 +75,7 @@ function showClass(chosen) {
   const found = told.classes.find((one) => one.label === state.label);
   byId("pick").value = state.label ?? "";
   byId("about").textContent = found ? `${many(found.given, "row has", "rows have")} ${found.label}. About ${number(found.wrong)} should not, and about ${number(found.missing)} more should.` : "";
-  grid.show(told.queue, state.label, chosen ?? grid.sure);
-  if (chosen === null) grid.choose(grid.sure);
+  grid.show(told.queue, state.label, chosen);
 }
 
 function rangeChip(range) {
@@ -123,7 +122,8 @@ async function send(asked, said) {
 function decideRow(kind, labels = []) {
   const row = current();
   if (!row) return;
-  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: kind === "accept" && one === row.row ? row.proposed : labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
+  const seen = { accept: row.proposed, keep: row.given }[kind]; // another person may have decided meanwhile
+  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: (one === row.row && seen) || labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
 }
 
 function decideChosen(kind) {
@@ -154,28 +154,30 @@ const acts = {
   ways: () => (state.label === null ? openClass(null) : openQueue()),
 };
 
-function openClass(label, chosen = null) {
+function openClass(label, chosen = []) {
   const first = state.told?.ranges[0];
-  state.label = label ?? first?.label ?? state.told?.classes[0]?.label ?? null;
-  load(chosen ?? (label === null ? (first?.rows ?? null) : null));
+  const opened = label ?? first?.label ?? state.told?.classes[0]?.label ?? null;
+  load(opened, label === null ? (first?.rows ?? []) : chosen);
 }
 
 function openQueue() {
-  state.label = null;
   state.at = 0;
-  load();
+  load(null);
 }
 
-async function load(chosen = null) {
+/** Show a label's pictures, or rows one by one; what is shown stays until they are there. */
+async function load(label = state.label, chosen = []) {
   try {
-    show(await view(state.label), chosen);
+    const told = await view(label);
+    state.label = label;
+    show(told, chosen);
   } catch (error) {
     if (error.status === 503) {
       if (!state.told) notice("One moment", make("p", { class: "muted" }, sentence(error.message)), make("p", { class: "muted" }, "The first time it reads all rows, which may take minutes. This page goes on by itself."));
-      setTimeout(() => load(chosen), 1000 * (error.retryAfter ?? 1));
+      setTimeout(() => load(label, chosen), 1000 * (error.retryAfter ?? 1));
     } else if (error.status === 0 || error.status === 429) {
-      showTrouble(error, error.retryAfter ?? 5, () => load(chosen));
-      setTimeout(() => load(chosen), 1000 * (error.retryAfter ?? 5));
+      showTrouble(error, error.retryAfter ?? 5, () => load(label, chosen));
+      setTimeout(() => load(label, chosen), 1000 * (error.retryAfter ?? 5));
     } else if (state.told) showTrouble(error, null, null);
     else notice("There is no audit of this run", make("p", { class: "muted" }, error.message));
   }

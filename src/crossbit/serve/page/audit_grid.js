@@ -4,7 +4,7 @@ import { byId, make } from "./dom.js";
 import { framed } from "./audit_row.js";
 import { percent } from "./labels.js";
 
-export const SURE = 0.9; // probability from which a change is chosen already
+export const SURE = 0.9; // probability from which a change counts as sure
 
 function change(row, label) {
   if (row.settled) return make("span", { class: "change muted" }, "decided");
