@@ -12,6 +12,8 @@ from crossbit.posterior.fitting import fit_noise, shown
 from crossbit.posterior.noise import NoiseModel
 from crossbit.posterior.words import in_words, noise_kind, summary
 
+pytestmark = pytest.mark.slow
+
 RATES = {(0, 1): 0.3, (0, 2): 0.1, (2, 1): 0.2}  # truth, label: share
 
 

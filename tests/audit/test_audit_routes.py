@@ -18,6 +18,8 @@ from crossbit.cli import main
 from crossbit.serve import Settings, create_app
 from shape_collection import make_collection
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "http://127.0.0.1:8000"
 
 

@@ -21,6 +21,8 @@ from crossbit.posterior.regression import fit_exact
 from test_audit import LOOK, NRCH, UCCH, run_of, toy
 from tiny import Command, runner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:

@@ -28,6 +28,8 @@ from crossbit.search.results import SearchHit, SearchResults
 from crossbit.search.searcher import Searcher
 from tiny import Command, arrays, done, runner
 
+pytestmark = pytest.mark.slow
+
 N, QUERIES = 260, 120
 LIMITS: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": 10_000}
 

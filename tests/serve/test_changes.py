@@ -27,6 +27,8 @@ from crossbit.storage.exchange import alone_with
 from serving import WRITER, error_of, in_process, opened, picture
 from shape_collection import make_collection, write_table
 
+pytestmark = pytest.mark.slow
+
 
 def add(client: Any, seed: int, caption: str = "red thing", **data: str) -> Any:
     return client.post(

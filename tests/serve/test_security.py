@@ -20,6 +20,8 @@ from crossbit.serve import Settings
 from crossbit.serve.bodies import Bodies
 from serving import TOKEN, WRITER, error_of, opened, picture
 
+pytestmark = pytest.mark.slow
+
 UPWARDS = [
     "../" * 8 + "etc/passwd",
     "..%2f" * 8 + "etc%2fpasswd",
