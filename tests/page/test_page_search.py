@@ -35,9 +35,9 @@ def test_words_find_pictures_while_they_are_typed(page: Any) -> None:
 
 @pytest.mark.slow
 def test_only_the_last_of_many_requests_is_shown(page: Any) -> None:
-    page.goto("/")
     held: list[Any] = []
     page.route("**/api/search*q=red*", lambda route: held.append(route))
+    page.goto("/")
     page.fill("#words", "red c")
     page.locator("#results[aria-busy='true']").wait_for()
     page.wait_for_timeout(200)
