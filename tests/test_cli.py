@@ -92,7 +92,7 @@ def test_top_level_help_shows_the_way(words: list[str], command: Command) -> Non
     ran = command(*words)
     assert ran.code == 0
     shown = re.findall(r"^ +crossbit (\w+)", ran.out, re.MULTILINE)
-    assert shown == ["demo", "train", "evaluate", "index", "search", "audit"]
+    assert shown == ["demo", "train", "evaluate", "index", "search", "audit", "serve"]
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -36,7 +36,5 @@ class Choice:
         """
         if self.kind != "other" and self.labels and set(self.labels) != set(labels):
             saw, now = ", ".join(self.labels), ", ".join(labels)
-            has = f"is proposed as {now}" if self.kind == "accept" else f"has {now}"
-            raise UserError(
-                f"row {self.row} {has} by now, no longer {'as ' * (self.kind == 'accept')}{saw}; look at it again"
-            )
+            has = "is proposed as" if self.kind == "accept" else "has"
+            raise UserError(f"row {self.row} {has} {now} by now, no longer {saw}; look at it again")

@@ -29,6 +29,7 @@ Then, step by step:
   crossbit index run                  write the codes of the collection
   crossbit search run "greek omega"   find pictures by words
   crossbit audit run                  which labels look wrong, and why
+  crossbit serve run                  search and mend labels in a browser
 
 [dim]`crossbit COMMAND --help` explains a command.
 After a mistake one line says what is wrong and what to type instead; the exit code is 2.[/dim]

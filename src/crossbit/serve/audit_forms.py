@@ -15,8 +15,8 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 
 class DecisionAsked(BaseModel):
-    """About one row: the proposal is accepted (with `labels`: if it is still these), the labels are kept, or they are
-    others; `about` one label alone."""
+    """About one row: the proposal is accepted or the labels are kept (with `labels`: if they are still these), or they
+    are others; `about` one label alone."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     row: Annotated[int, Field(ge=0, lt=LARGEST)]
