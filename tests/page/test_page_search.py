@@ -187,7 +187,7 @@ def test_a_large_picture_keeps_its_form_and_what_is_transparent_is_white(page: A
     page.emulate_media(color_scheme="dark")
     page.goto("/?q=circle")
     page.locator(".hit .open").first.click()
-    page.locator("#item img.tall").wait_for()
+    page.locator("#item[aria-busy='false'] img.tall").wait_for()
     shown, frame = (page.locator(one).bounding_box() for one in ("#item img", "#item .mat"))
     assert shown["height"] == pytest.approx(frame["height"], abs=1)
     assert shown["width"] == pytest.approx(frame["height"] / 3, abs=1)

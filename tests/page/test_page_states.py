@@ -184,7 +184,7 @@ def test_an_enlarged_page_shows_an_item_with_what_is_said_of_it(page: Any) -> No
     page.goto("/?q=circle")
     captions(page)
     page.locator(".hit .open").first.click()
-    page.locator("#item-title").wait_for()
+    page.locator("#item[aria-busy='false'] #item-title").wait_for()
     box = page.locator("#item-title").bounding_box()
     assert box["y"] + box["height"] <= 400
 

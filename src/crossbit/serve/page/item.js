@@ -79,6 +79,7 @@ export async function showItem(id, hits) {
   };
   if (hit) fill(hit);
   else dialog.replaceChildren(tools(hits, at), make("h2", { id: "item-title" }, "One moment"));
+  dialog.setAttribute("aria-busy", "true"); // what only the service knows of it is still to come
   if (!dialog.open) open();
   try {
     const item = await getJson(`/api/items/${encodeURIComponent(id)}`);
@@ -86,6 +87,7 @@ export async function showItem(id, hits) {
   } catch (error) {
     if (shown === id && !hit) dialog.replaceChildren(tools(hits, at), make("h2", { id: "item-title" }, error.message));
   }
+  if (shown === id) dialog.setAttribute("aria-busy", "false");
 }
 
 export function hideItem() {
