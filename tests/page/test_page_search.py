@@ -100,6 +100,20 @@ def test_a_file_that_is_no_picture_is_refused_in_a_line(page: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_what_was_refused_before_all_was_loaded_is_still_said(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("words")
+    held: list[Any] = []
+    page.route("**/api/run", lambda route: held.append(route))
+    page.goto("/")
+    page.set_input_files("#file", tmp_path / "list.txt")
+    page.locator("#trouble", has_text="not a picture").wait_for()
+    for route in held:
+        route.continue_()
+    page.locator(".start h2").wait_for()
+    assert held and page.locator("#trouble", has_text="not a picture").is_visible()
+
+
+@pytest.mark.slow
 def test_more_like_this_and_not_this(page: Any) -> None:
     page.goto("/?q=red+circle")
     first, second = ids(page)[:2]

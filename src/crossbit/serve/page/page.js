@@ -41,6 +41,7 @@ const asker = new Asker({
 });
 
 function more() {
+  hideTrouble();
   ask({ k: count + FIRST });
   keepCount(count);
 }
@@ -49,7 +50,6 @@ const request = () => [search, shows.of(search), combined(search.where), count];
 
 function ask({ k = FIRST, typing = false } = {}) {
   count = k;
-  hideTrouble();
   if (isEmpty(search) || (search.picture && !picture(search.picture))) {
     asker.stop();
     results.begin(isEmpty(search));
@@ -76,6 +76,7 @@ function go(parts, { typing = false } = {}) {
   search = { ...search, ...parts };
   if (!picture(search.picture)) search.picture = 0; // gone, after the page was loaded anew
   if (isEmpty(search)) search.not = [];
+  hideTrouble();
   write(search, { typing });
   show();
   ask({ typing });
@@ -116,7 +117,9 @@ function fromHistory(event) {
   show();
   if (was.open && !search.open) close(was.open);
   if (search.open) showItem(search.open, results.hits);
-  if (!event || differs(was, search)) ask({ k: history.state?.count });
+  if (event && !differs(was, search)) return;
+  if (event) hideTrouble(); // to begin with it stays: it is of what a person did before all was loaded
+  ask({ k: history.state?.count });
 }
 
 const differs = (one, other) => JSON.stringify({ ...one, open: "" }) !== JSON.stringify({ ...other, open: "" });
