@@ -292,17 +292,31 @@ def test_pairs_count_as_far_as_they_tell_rows_of_a_kind_apart():
     assert told[0] < 0.6 and told[1] > 0.75
 
 
-def test_the_loss_of_similarities_is_that_of_loops():
-    u, v, z = (torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(3))
+@pytest.mark.parametrize("together", [0.0, 0.3, 1.0])
+def test_the_loss_of_similarities_is_that_of_loops(together):
+    u, v, x, y = (torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)) for seed in range(4))
+    cosine = torch.nn.functional.cosine_similarity
+    mean = torch.nn.functional.normalize(x, dim=1) + torch.nn.functional.normalize(y, dim=1)
 
-    def squares(a, b):
-        cosine = torch.nn.functional.cosine_similarity
-        return np.mean(
-            [(cosine(a[i], b[j], 0) - cosine(z[i], z[j], 0)).item() ** 2 for i in range(4) for j in range(4)]
-        )
+    def squares(a, b, p, q):
+        wanted = lambda i, j: (1 - together) * cosine(p[i], q[j], 0) + together * cosine(mean[i], mean[j], 0)  # noqa: E731
+        return np.mean([(cosine(a[i], b[j], 0) - wanted(i, j)).item() ** 2 for i in range(4) for j in range(4)])
 
-    expected = squares(u, v) + squares(u, u) / 2 + squares(v, v) / 2
-    assert kin_loss({"image": u, "text": v}, z).item() == pytest.approx(expected, rel=1e-5)
+    expected = squares(u, v, x, y) + squares(u, u, x, x) / 2 + squares(v, v, y, y) / 2
+    loss = kin_loss({"image": u, "text": v}, {"image": x, "text": y}, together)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_similarities_are_kept_as_far_as_labels_are_too_often_wrong():
+    data, rng = toy(1500, classes=10), np.random.default_rng(3)
+    data = data.replace(splits={**data.splits, "train": data.splits["retrieval"]})
+    notes = {}
+    for wrong in (0.5, 0.8):
+        other = (data.label.argmax(1) + rng.integers(1, 10, size=1500)) % 10
+        label = np.where(rng.random(1500) < wrong, other, data.label.argmax(1))
+        notes[wrong] = small(data.replace(label=np.eye(10, dtype=np.uint8)[label])).history[0]["note"]
+    assert "few labels are right" in notes[0.8] and "few labels" not in notes[0.5], notes
 
 
 @pytest.mark.parametrize("settings", [{}, {"labels": "observed"}, {"preset": "first"}])

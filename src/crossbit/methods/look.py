@@ -42,7 +42,8 @@ SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below,
 REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
 WITNESS = 128  # directions that say how far pairs are told apart where encoders see none
 KIN = {"regularisation": 3.0, "power": 2.0}  # of the space in which rows of one kind are near (as cca-itq)
-SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or only pairs are learnt from
+SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or only pairs are learnt from; of
+# given labels that must be right, or the similarities of the shared space are kept, too
 KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
 COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
@@ -78,7 +79,7 @@ class LookSettings(PictureSettings):
         Natural, "directions shared by the modalities that the encoders see beside the features; 0: none"
     ] = 128
     kin: Annotated[
-        Weight, "weight of keeping the similarities of the shared space, where labels say nothing; 0: none"
+        Weight, "weight of keeping the similarities of the shared space, where labels say too little; 0: none"
     ] = 6.0
     order: Annotated[Share, "how much these directions count, beside the outputs, where a shortlist is ordered"] = 0.5
     quantise: Annotated[Weight, "weight of the quantisation loss, the distance of outputs to +1 and -1; 0: none"] = 0.1
@@ -150,17 +151,26 @@ def own_loss(u: Tensor, v: Tensor, right: Tensor) -> Tensor:
     return loss * sure.float().mean()
 
 
-def kin_loss(outputs: Mapping[str, Tensor], z: Tensor) -> Tensor:
-    """Mean squared difference of the outputs' cosines and those of z (m, k), across modalities and within each.
+def kin_loss(outputs: Mapping[str, Tensor], z: Mapping[str, Tensor], together: float = 1.0) -> Tensor:
+    """Mean squared difference of the outputs' cosines and those of z, across modalities and within each.
 
-    >>> eye = torch.eye(2)
-    >>> round(kin_loss({"image": eye, "text": eye}, torch.ones(2, 2)).item(), 4)  # half are off by 1: .5 + .5
+    Args:
+        outputs: (m, bits) of each modality.
+        z: (m, k) of each.
+        together: how much of z a row's modalities have in common, 0 to 1: their mean, or each its own. Where one shows
+            little of the other, the mean would be learnt by heart.
+
+    >>> eye, ones = torch.eye(2), torch.ones(2, 2)
+    >>> loss = kin_loss({"image": eye, "text": eye}, {"image": ones, "text": ones})
+    >>> round(loss.item(), 4)  # half of the cosines are off by 1: .5 across, and .5 within
     1.0
     """
-    unit, target = {m: F.normalize(u, dim=1) for m, u in outputs.items()}, F.normalize(z, dim=1)
-    target, pairs = target @ target.t(), list(itertools.combinations(unit, 2))
+    unit, own = ({m: F.normalize(x, dim=1) for m, x in each.items()} for each in (outputs, z))
+    mean = F.normalize(torch.stack(list(own.values())).sum(0), dim=1)
+    mean, pairs = mean @ mean.t(), list(itertools.combinations(unit, 2))
     terms = [
-        (unit[a] @ unit[b].t() - target).square().mean() / (len(unit) if a == b else len(pairs))
+        (unit[a] @ unit[b].t() - (own[a] @ own[b].t()).lerp(mean, together)).square().mean()
+        / (len(unit) if a == b else len(pairs))
         for a, b in [*pairs, *((m, m) for m in unit)]
     ]
     return torch.stack(terms).sum()
@@ -313,10 +323,12 @@ class Look(Method):
         right = right if right.sum() > 1 else torch.ones_like(right)
         features = [vectors_of(x)[right] for x in view.features.values()]
         told = self.told(view, features, right, labelled)
-        self.buffers["partners"] = torch.tensor(s.partners * worth(told))
+        self.buffers["worth"] = torch.tensor(worth(told))
+        self.buffers["partners"] = s.partners * self.buffers["worth"]
         if directions:
             self.fit_directions(features, directions, told.regularisation)
-            self.buffers["kin"] = torch.tensor(0.0 if labelled else s.kin)
+            unsaid = max(0.0, 1 - self.right_labels(view) / SAY_LITTLE) if labelled else 1.0
+            self.buffers["kin"] = torch.tensor(s.kin * unsaid)
             if self.buffers["kin"] > 0:
                 self.fit_kin(features, min(directions, self.task.bits))
         if math.isnan(told.apart_in_kind):
@@ -326,6 +338,8 @@ class Look(Method):
         alone = view.labels is not None and not self.buffers["known"].any()
         note = "pairs are all that is learnt from; " if alone else ""
         note = "labels say too little: " + note if silent else note
+        if labelled and self.buffers.get("kin", 0.0) > 0:
+            note += "few labels are right: what the pairs' modalities share is kept, too; "
         note += f"held-out pairs tell {rows} apart: {100 * told.apart_in_kind:.0f} of 100"
         return {**{name: round(figure, 4) for name, figure in figures.items()}, "note": note}
 
@@ -356,6 +370,11 @@ class Look(Method):
         for modality, mean, map_ in zip(self.task.dims, space.means, space.maps, strict=True):
             self.buffers |= {f"kin_mean_{modality}": mean.float(), f"kin_map_{modality}": map_.float()}
 
+    def right_labels(self, view: View) -> float:
+        """Expected share of the given labels that are right."""
+        observed = view.observed()
+        return float((observed * self.buffers["probability"]).sum() / observed.sum().clamp(min=1))
+
     def informed(self) -> float:
         """Share of the labels' entropy that predictions take away which have not seen the row's own; 0 without labels.
 
@@ -371,10 +390,9 @@ class Look(Method):
 
         return 1 - (entropy(p).mean() / entropy(p.mean(0)).clamp(min=1e-9)).item()
 
-    def kin(self, features: Mapping[str, Tensor]) -> Tensor:
-        """A batch's rows (m, k) in the space in which rows of one kind are near: the mean over the modalities."""
-        parts = [(x - self.buffers[f"kin_mean_{m}"]) @ self.buffers[f"kin_map_{m}"] for m, x in features.items()]
-        return torch.stack([F.normalize(part, dim=1) for part in parts]).sum(0)
+    def kin(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A batch's rows (m, k), of each modality, in the space in which rows of one kind are near."""
+        return {m: (x - self.buffers[f"kin_mean_{m}"]) @ self.buffers[f"kin_map_{m}"] for m, x in features.items()}
 
     # --- labels -------------------------------------------------------------------------------------------------------
 
@@ -518,7 +536,7 @@ class Look(Method):
             outputs = {modality: self.networks[modality](features) for modality, features in batch.items()}
         loss = self.loss(outputs, rows)
         if weight := float(self.buffers.get("kin", 0.0)):
-            loss = loss + weight * kin_loss(outputs, self.kin(batch))
+            loss = loss + weight * kin_loss(outputs, self.kin(batch), float(self.buffers.get("worth", 1.0)))
         optimizer = self.optimizers["adamw"]
         for group in optimizer.param_groups:
             group["lr"] = self.settings.lr * rate_at(share)
