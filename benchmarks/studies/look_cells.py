@@ -3,8 +3,9 @@
     crossbit bench cells --data-root DIR --out OUT
     python -m benchmarks.studies.look_cells OUT ...
 
-LOOK's figures are of the runs in OUT; those of all others are of benchmarks/results/look.parquet. The same seeds draw
-the same noise. Methods that see no labels have their figure of clean labels wherever labels are wrong.
+LOOK's figures are of the runs in OUT, and of those that were recorded before: a run in OUT replaces the recorded one of
+its cell and seed. Those of all others are of benchmarks/results/look.parquet. The same seeds draw the same noise.
+Methods that see no labels have their figure of clean labels wherever labels are wrong.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from crossbit.methods import get
 UNLABELLED = ("ucch", "infonce", "cca-itq")
 Cell = tuple[str, str, float]  # data, noise, rate
 Scores = dict[int, float]  # by seed
+RECORDED = KEPT.with_name("look-cells.json")
 MAP = {"retrieval": "mAP@all", "query": "mAP@all, unlabelled"}
 
 
@@ -50,10 +52,16 @@ def beside(held: dict[tuple[str, str, Cell], Scores], database: str, method: str
     return held.get((database, method, cell), {})
 
 
-def told(results: list[Result]) -> list[dict[str, Any]]:
+def told(results: list[Result], recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each cell: LOOK by every measure; by mAP also the first LOOK, the best of the four, and the best of
     those that see no labels, each on the seeds that LOOK has."""
     cells: dict[Cell, dict[int, dict[str, float]]] = {}
+    whole: dict[Cell, dict[str, Any]] = {}  # recorded before the figures of each seed were kept
+    for old in recorded:
+        cell = old["data"], old["noise"], old["rate"]
+        cells[cell] = {int(seed): of for seed, of in old.get("seeds", {}).items()}
+        if "seeds" not in old:
+            whole[cell] = old
     for result in results:
         if result.status == "done" and result.method == "look" and not result.variant:
             cell = (result.data, result.noise, round(result.rate or 0.0, 3))
@@ -61,7 +69,10 @@ def told(results: list[Result]) -> list[dict[str, Any]]:
     held = others()
     rows = []
     for cell, by_seed in sorted(cells.items()):
-        row: dict[str, Any] = {"data": cell[0], "noise": cell[1], "rate": cell[2]}
+        if cell in whole and len(by_seed) < whole[cell]["look"]["mAP@all"]["n"]:
+            rows.append(whole[cell])
+            continue
+        row: dict[str, Any] = {"data": cell[0], "noise": cell[1], "rate": cell[2], "seeds": by_seed}
         row["look"] = {title: spread(one[title] for one in by_seed.values()) for title in MEASURES}
         for database, title in MAP.items():
             mine = {seed: one[title] for seed, one in by_seed.items()}
@@ -114,7 +125,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
     results = {result.id: result for out in args.out for result in load_results(out)}  # of two of one name the later
-    print(json.dumps({"rows": told(list(results.values()))}, indent=1))
+    recorded = json.loads(RECORDED.read_text())["result"]["rows"] if RECORDED.exists() else []
+    print(json.dumps({"rows": told(list(results.values()), recorded)}, indent=1))
 
 
 if __name__ == "__main__":
