@@ -34,14 +34,14 @@ test-lowest: ## the fast tests with the lowest versions that pyproject.toml allo
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/$(INSTALL) $(TOOLS)
 	.venv-lowest/bin/python tests/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/$(INSTALL) --constraint .venv-lowest/lowest.txt $(TOOLS) --editable .
+	.venv-lowest/$(INSTALL) --constraint .venv-lowest/lowest.txt $(TOOLS) --editable '.[train]'
 	.venv-lowest/bin/python -m pytest -q --numprocesses $(WORKERS) -m "not slow"
 
 # torch alone stays as it is pinned: the newest one brings gigabytes of CUDA.
 test-latest: ## the fast tests with the newest versions of all but torch, in .venv-latest
 	$(PYTHON) -m venv .venv-latest
 	grep '^torch==' constraints.txt > .venv-latest/torch.txt
-	.venv-latest/$(INSTALL) --upgrade --constraint .venv-latest/torch.txt $(TOOLS) --editable .
+	.venv-latest/$(INSTALL) --upgrade --constraint .venv-latest/torch.txt $(TOOLS) --editable '.[train]'
 	.venv-latest/bin/python -m pytest -q --numprocesses $(WORKERS) -m "not slow"
 
 check: .venv/.made-dev ## format, lint, types, import directions
@@ -70,7 +70,7 @@ clean: ## remove what the other targets made, .venv too
 # Stamps: made again when a requirement changes, instant otherwise.
 .venv/.made: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "installing crossbit and what it needs into .venv (minutes the first time)"
-	$(PIP) .
+	$(PIP) '.[train]'
 	@touch $@
 
 .venv/.made-%: .venv/.made

@@ -21,4 +21,4 @@ def lowest(requirement: str) -> str:
 
 if __name__ == "__main__":
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    print("\n".join(lowest(each) for each in project["dependencies"]))
+    print("\n".join(lowest(each) for each in [*project["dependencies"], *project["optional-dependencies"]["train"]]))

@@ -37,6 +37,7 @@ VERBS = [
     ["add"],
     ["search"],
     ["serve"],
+    ["export"],
     ["features"],
     ["methods"],
     ["data"],

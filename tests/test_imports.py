@@ -22,7 +22,7 @@ LAYERS = [
     {"methods"},
     {"model"},
     {"training", "search", "audit"},
-    {"bench", "demo", "serve"},
+    {"bench", "demo", "serve", "export"},
     {"cli", "__main__"},
 ]
 # These serve anyone's codes, so they know nothing beyond arrays and bits.

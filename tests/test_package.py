@@ -23,7 +23,8 @@ import crossbit
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-REQUIRED = [Requirement(line) for line in PROJECT["dependencies"]]
+TRAIN = PROJECT["optional-dependencies"]["train"]
+REQUIRED = [Requirement(line) for line in (*PROJECT["dependencies"], *TRAIN)]
 LINES = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
 SERVE = [Requirement(line) for line in PROJECT["optional-dependencies"]["serve"]]  # what one package alone imports
 EXTRA = [Requirement(line) for line in LINES if not line.startswith("crossbit[")]  # an extra may hold another one

@@ -66,7 +66,12 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("crossbit")
     elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        try:
+            value = getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            from crossbit.storage.packages import without_train
+
+            raise without_train(error) or error from error
     else:
         raise AttributeError(f"module 'crossbit' has no attribute {name!r}")
     globals()[name] = value  # found without this function from now on

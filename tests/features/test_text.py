@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crossbit.errors import UserError
-from crossbit.features.text import LIMITS, WordsFeaturiser
+from crossbit.features.words import LIMITS, WordsFeaturiser
 
 TEXTS = ["a red red fox", "a green fox", "the red car", "the old car", "a fox", "old green tree"]
 

@@ -161,7 +161,7 @@ def test_a_model_that_cannot_be_written_leaves_nothing(
         raise UserError("No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("crossbit.model.model.write_tensors", full)
+        patched.setattr("crossbit.storage.tensors.write_tensors", full)
         with pytest.raises(UserError, match="No space left"):
             model.save(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []

@@ -120,6 +120,21 @@ def test_the_index_holds_what_encode_makes(place: Path, run: Path, tmp_path: Pat
         done(command, "index", run, "--uri", copied, "--check")
 
 
+@pytest.mark.parametrize("name", chosen())
+def test_an_exported_run_finds_the_same(place: Path, name: str, tmp_path: Path, command: Command) -> None:
+    run, taken = indexed(place, name), tmp_path / "taken"
+    assert done(command, "export", run, "--out", taken).count(" 0 bytes differ") == 2
+    data = RunFolder(run).data()
+    item = str(ids_of(data, data.splits["retrieval"])[0])
+    hits, same = (told(command, "search", folder, "--item", item)["hits"] for folder in (run, taken))
+    assert [(hit["id"], hit["distance"]) for each in hits.values() for hit in each] == [
+        (hit["id"], hit["distance"]) for each in same.values() for hit in each
+    ]
+    assert close(*(told(command, "evaluate", folder, "--data", source(run))["map"] for folder in (run, taken)))
+    assert done(command, "add", taken, source(run)).count(" 0 changed") == len(hits)
+    done(command, "index", taken, "--check")
+
+
 @pytest.mark.parametrize("name", UNLABELLED)
 def test_without_labels_an_audit_is_refused_in_one_line(
     place: Path, name: str, tmp_path: Path, command: Command

@@ -13,9 +13,10 @@ from typing import Any
 
 import typer
 
-from crossbit.cli import add, audit, bench, data, demo, evaluate, features, methods, search, serve, train
+from crossbit.cli import add, audit, bench, data, demo, evaluate, export, features, methods, search, serve, train
 from crossbit.cli.output import Stopped, note
 from crossbit.errors import UserError
+from crossbit.storage.packages import without_train
 
 HELP = """Search pictures by words and words by pictures, with short binary codes.
 It keeps working when many labels are wrong.
@@ -48,6 +49,7 @@ app.command()(search.index)
 app.command()(add.add)
 app.command()(search.search)
 app.command()(serve.serve)
+app.command()(export.export)
 app.command()(methods.methods)
 app.command()(features.features)
 
@@ -69,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"{error.format_message().rstrip('.')}{_example(error)} (see: {_command(error)} --help)")
     except UserError as error:
         return _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if (told := without_train(error)) is None:
+            raise
+        return _refuse(str(told))
     except Stopped as stop:
         note(f"crossbit: {stop}")
         return INTERRUPTED

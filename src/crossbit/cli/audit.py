@@ -77,6 +77,8 @@ def audit(
     """
     repairs = apply is not None or accept_above is not None
     _check(top, csv, html, out, as_json, repairs)
+    if RunFolder(run).is_export:
+        RunFolder(run).arrays()  # refuses it before anything is loaded
     from crossbit.audit import audit_run
     from crossbit.audit.decisions import check_labels_file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 import unicodedata
 from abc import abstractmethod
@@ -17,17 +18,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from crossbit.errors import UserError
 from crossbit.features.base import Featuriser, Pictures, State, check_pictures, squares
 from crossbit.features.cached import KEY, FeatureCache
 from crossbit.features.scaled import ScaledFeaturiser
-from crossbit.features.text import Texts, as_texts
+from crossbit.features.words import Texts, as_texts
+from crossbit.storage.hashed import hash_of_files
 from crossbit.storage.picture_facts import facts_of
 from crossbit.storage.picture_files import PictureFiles
-from crossbit.storage.weights import hash_of_files
 from crossbit.storage.words import words_of
 
 Vector = NDArray[np.float32]
@@ -264,7 +264,11 @@ def _picked(rows: Any, places: list[int]) -> Any:
 
 @contextmanager
 def _single_threads() -> Iterator[int]:
-    """PyTorch works on one thread meanwhile; gives how many it had."""
+    """PyTorch works on one thread meanwhile; gives how many it had, 1 where no network has imported it."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield 1
+        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

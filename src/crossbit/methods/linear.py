@@ -156,7 +156,7 @@ class ClassifierEncoder(nn.Module):
     def scores(self, features: Tensor) -> Tensor:
         """Probability of each class, (n, classes)."""
         logits = self.classifier(features) + self.bias
-        return logits.softmax(1) if self.exclusive else logits.sigmoid()
+        return torch.where(self.exclusive, logits.softmax(1), logits.sigmoid())  # no branch: it is exported
 
     def forward(self, features: Tensor) -> Tensor:
         return (self.scores(features) - self.centre) @ self.rotation

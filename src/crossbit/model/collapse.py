@@ -9,7 +9,6 @@ import numpy as np
 from crossbit.data.types import PairedData
 from crossbit.evaluation import Report
 from crossbit.evaluation.quality import collapse
-from crossbit.methods import get
 from crossbit.model.model import Model
 
 ROWS = 1000  # encoded to see it, at most
@@ -28,7 +27,7 @@ def collapsed(
         labels: gives by modality the labels of rows, 0/1 (n, classes) or classes (n,); without a modality where they
             are not known.
     """
-    if get(model.method).floor:
+    if model.floor:
         return []
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(int)]
     lines, known = [], labels(some)
@@ -51,7 +50,7 @@ def at_chance(model: Model, report: Report) -> list[str]:
     """A line where mAP is no better than that of random codes; none of a floor."""
     above = {way: value - report.chance[way] for way, value in report.map.items() if way in report.chance}
     ways = [way for way, more in above.items() if more < NEAR and report.chance[way] < 1]
-    if not ways or get(model.method).floor:
+    if not ways or model.floor:
         return []
     return [f"mAP of {' and '.join(ways)} is that of chance: these codes do not know the labels"]
 

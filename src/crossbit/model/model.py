@@ -1,28 +1,29 @@
-"""A trained model: encoders and featurisers together, so that new pictures and texts can be encoded."""
+"""A trained model: encoders and featurisers together, so that new pictures and texts can be encoded.
+
+PyTorch is imported by what needs it only: an exported model (`crossbit.model.exported`) does without.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from crossbit.bits import pack
 from crossbit.errors import UserError, unknown
 from crossbit.features import Featuriser, featuriser_from_state
-from crossbit.methods import Task, get, make_settings
-from crossbit.model.digest import digest_of
 from crossbit.model.rows import as_rows, features_of_some
-from crossbit.networks.device import device_of
 from crossbit.runs.building import building_from
-from crossbit.runs.folder import RunFolder
+from crossbit.runs.folder import EXPORT, RunFolder
 from crossbit.storage.files import read_json, write_json, writing_folder
 from crossbit.storage.npz import read_npz, write_npz
-from crossbit.storage.tensors import part, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 CHUNK = 2048  # rows featurised and encoded at a time
 PICTURES = 128  # the same, where the encoder takes pixels
@@ -38,6 +39,7 @@ class Model:
         history: a dict for each epoch that made these weights, as in `history.jsonl`.
         rows: per-row figures of the last epoch (such as "sample_loss"), their row numbers in the data under "row";
             empty if the method has none.
+        folder: the folder it was loaded from; None where it comes from a training.
     """
 
     def __init__(
@@ -50,10 +52,11 @@ class Model:
         rows: dict[str, np.ndarray] | None = None,
     ) -> None:
         self.config = config
-        self.encoders = {modality: encoder.eval() for modality, encoder in encoders.items()}
+        self.encoders: dict[str, Any] = {modality: encoder.eval() for modality, encoder in encoders.items()}
         self.featurisers = dict(featurisers)
         self.history = history or []
         self.rows = rows or {}
+        self.folder: RunFolder | None = None
 
     @property
     def method(self) -> str:
@@ -62,7 +65,16 @@ class Model:
     @property
     def metric(self) -> str:
         """How the method ranks: "hamming" by its codes, or "cosine" by its real vectors, of which codes are signs."""
+        from crossbit.methods import get
+
         return get(self.method).metric
+
+    @property
+    def floor(self) -> bool:
+        """Whether it is what others are measured against, such as random codes."""
+        from crossbit.methods import get
+
+        return get(self.method).floor
 
     @property
     def bits(self) -> int:
@@ -75,6 +87,8 @@ class Model:
     @property
     def digest(self) -> str:
         """A hash of all that decides the codes: two models with one digest give the same codes. An index holds it."""
+        from crossbit.model.digest import digest_of
+
         return digest_of(self.method, self.encoders, self.featurisers)
 
     @property
@@ -101,12 +115,13 @@ class Model:
         Raises:
             UserError: an unknown device, or one that this machine does not have.
         """
+        from crossbit.networks.device import device_of
+
         place = device_of(str(device))
         for encoder in self.encoders.values():
             encoder.to(place)
         return self
 
-    @torch.inference_mode()
     def embed(
         self,
         modality: str,
@@ -134,7 +149,6 @@ class Model:
         """
         return self._through(self._encoder(modality), modality, rows, batch_size, progress)
 
-    @torch.inference_mode()
     def ordering(
         self,
         modality: str,
@@ -152,30 +166,37 @@ class Model:
         encoder = self._encoder(modality)
         return self._through(getattr(encoder, "ordering", encoder), modality, rows, batch_size, progress)
 
-    def _encoder(self, modality: str) -> nn.Module:
+    def _encoder(self, modality: str) -> Any:
         if modality not in self.encoders:
             raise unknown("modality", modality, self.encoders)
         return self.encoders[modality]
 
     def _through(
         self,
-        encode: Callable[[Tensor], Tensor],
+        encode: Callable[[Any], Any],
         modality: str,
         rows: Any,
         batch_size: int | None,
         progress: Callable[[int, int], Any],
     ) -> np.ndarray:
         """Rows of a modality through its encoder, or through a part of it."""
-        featuriser, device = self.featurisers[modality], self.device
+        featuriser = self.featurisers[modality]
         if isinstance(rows, str) and not featuriser.knows(rows):
             featuriser.check_query(rows)  # refuses it: the code of no known word would mean nothing
         given, size = as_rows(rows, featuriser.reads), _checked(batch_size, featuriser)
         chunks = [] if len(given) else [np.empty((0, self.bits), np.float32)]
         for start in range(0, len(given), size):
-            features = torch.from_numpy(features_of_some(featuriser, given[start : start + size]))
-            chunks.append(encode(features.to(device)).float().cpu().numpy())
+            chunks.append(self._computed(encode, features_of_some(featuriser, given[start : start + size])))
             progress(min(start + size, len(given)), len(given))
         return np.concatenate(chunks)
+
+    def _computed(self, encode: Callable[[Any], Any], features: np.ndarray) -> np.ndarray:
+        """Features (n, dim) through an encoder, or through a part of it: float32."""
+        import torch
+
+        with torch.inference_mode():
+            outputs: np.ndarray = encode(torch.from_numpy(features).to(self.device)).float().cpu().numpy()
+        return outputs
 
     def encode(
         self,
@@ -201,8 +222,59 @@ class Model:
             write_json(RunFolder(folder).config_file, self.config)
             self.write_into(RunFolder(folder))
 
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """As `save`, with a card for people (README.md) and for programs (card.json), and no path of this machine.
+
+        Raises:
+            UserError: `path` exists already or cannot be written.
+        """
+        from crossbit.model.hub import save_with_card
+
+        save_with_card(self, path)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | os.PathLike[str], *, revision: str | None = None, device: str = "cpu"
+    ) -> Model:
+        """A model from a folder here, or from the hub of Hugging Face.
+
+        Args:
+            name: a folder, for which the network is never asked; or a name on the hub, such as "somebody/glyphs".
+            revision: the commit of a name on the hub, 40 hexadecimal characters: a name alone may be another model
+                tomorrow. `push_to_hub` returns it.
+            device: as for `load_model`.
+
+        Raises:
+            UserError: neither a folder nor a name; a name without a commit; it cannot be fetched or is no model.
+        """
+        from crossbit.model.hub import fetched
+
+        return load_model(fetched(name, revision), device=device)
+
+    def push_to_hub(self, name: str, *, private: bool = True, message: str = "A crossbit model") -> str:
+        """Put the model with its card on the hub of Hugging Face, with the token that its own tools have stored.
+
+        Args:
+            name: such as "somebody/glyphs"; it is made where it is not there.
+            private: whether a new one is seen by its owner alone.
+            message: of the commit.
+
+        Returns:
+            The commit, for `from_pretrained(name, revision=...)`.
+
+        Raises:
+            UserError: huggingface_hub is not installed, or the hub refuses.
+        """
+        from crossbit.model.hub import pushed
+
+        return pushed(self, name, private, message)
+
     def write_into(self, folder: RunFolder) -> None:
         """Write all but config.json; model.safetensors last, so that a folder with it is complete."""
+        import torch
+
+        from crossbit.storage.tensors import write_tensors
+
         tensors: dict[str, Tensor] = {}
         kinds: dict[str, Any] = {}
         for modality, encoder in self.encoders.items():
@@ -231,12 +303,19 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
             f"run folder {folder} is incomplete ({', '.join(missing)} missing); finish it with the same train command "
             "and --resume"
         )
+    if EXPORT in config:
+        from crossbit.model.exported import load_exported
+
+        return load_exported(folder, config).to(device)
+    from crossbit.methods import Task, get, make_settings
+    from crossbit.storage.tensors import part, read_tensors
+
     tensors, notes = read_tensors(folder.weights_file)
     kinds = read_json(folder.featurisers_file)
     with building_from(f"run folder {folder}", "train it again, or use the version that made it"):
         history = json.loads(notes["history"])  # of these weights; an unfinished run's history.jsonl may be ahead
         featurisers = {
-            modality: featuriser_from_state(kind, _arrays(tensors, f"featurisers.{modality}."))
+            modality: featuriser_from_state(kind, _arrays(part(tensors, f"featurisers.{modality}.")))
             for modality, kind in kinds.items()
         }
         cls = get(config["method"])
@@ -249,7 +328,9 @@ def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:
         for modality, encoder in encoders.items():
             encoder.load_state_dict(part(tensors, f"encoders.{modality}."))
     rows = read_npz(folder.rows_file, "a run's file", "train it again") if folder.rows_file.exists() else {}
-    return Model(config, encoders, featurisers, history=history, rows=rows).to(device)
+    model = Model(config, encoders, featurisers, history=history, rows=rows).to(device)
+    model.folder = folder
+    return model
 
 
 def _checked(batch_size: int | None, featuriser: Featuriser) -> int:
@@ -260,5 +341,5 @@ def _checked(batch_size: int | None, featuriser: Featuriser) -> int:
     return int(batch_size)
 
 
-def _arrays(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, np.ndarray]:
-    return {key: value.numpy() for key, value in part(tensors, prefix).items()}
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {key: value.numpy() for key, value in tensors.items()}

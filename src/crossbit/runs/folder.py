@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crossbit.runs.again import Again
 
 FORMAT = 2
+EXPORT = "export"  # in config.json: the folder was exported, and only searches
 HELD_OUT = "held_out"  # the figures of the end of training, in report.json
 State = Literal["not a run", "of another version", "unfinished", "whole"]
 NEEDED = (
@@ -48,6 +49,7 @@ class RunFolder:
         weights_file, featurisers_file, rows_file: the model; the weights are written last of all.
         history_file, report_file, audit_file: a line per epoch, the last evaluation, the last audit.
         decisions_file: what a person decided about suspect labels; the one file that grows in place.
+        encoders_file, card_file, readme_file: of an exported folder: the encoders for numpy, and the card.
         checkpoint_file: the state of an unfinished training.
         index: the folder of the run's index.
 
@@ -66,6 +68,9 @@ class RunFolder:
         self.report_file = self.path / "report.json"
         self.audit_file = self.path / "audit.parquet"
         self.decisions_file = self.path / "decisions.jsonl"
+        self.encoders_file = self.path / "encoders.json"
+        self.card_file = self.path / "card.json"
+        self.readme_file = self.path / "README.md"
         self.checkpoint_file = self.path / "checkpoint" / "state.safetensors"
         self.index = self.path / "index"
 
@@ -126,6 +131,11 @@ class RunFolder:
         if missing := [name for name in NEEDED if name not in config]:
             raise UserError(f"{self.config_file} lacks {', '.join(missing)}; train it again")
         return config
+
+    @property
+    def is_export(self) -> bool:
+        """Whether it was made by `crossbit export`; UserError where its config.json is no JSON."""
+        return self.has_begun and EXPORT in read_json(self.config_file)
 
     @property
     def featurisers(self) -> set[str]:
@@ -190,6 +200,8 @@ class RunFolder:
 
         if not self.arrays_file.exists():
             name = self.arrays_file.name
+            if self.is_export:
+                raise UserError(f"{self} is an exported folder, which only searches; give the run that it is of")
             raise UserError(f"{self} has no {name}: it is a saved model; give a run folder, made by crossbit train")
         held = read_npz(self.arrays_file, "a run's file", "train it again")
         if missing := [name for name in ("rows", "pairing", *SPLITS) if name not in held]:

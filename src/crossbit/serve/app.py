@@ -19,7 +19,6 @@ from crossbit import __version__
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
 from crossbit.serve import (
-    audit_routes,
     change_routes,
     health_routes,
     item_routes,
@@ -34,7 +33,7 @@ from crossbit.serve.settings import Settings
 from crossbit.serve.snapshots import PREFIX
 from crossbit.serve.state import State
 
-ROUTERS = (search_routes, item_routes, change_routes, run_routes, audit_routes, health_routes)
+ROUTERS = (search_routes, item_routes, change_routes, run_routes, health_routes)
 
 
 def create_app(run: str | os.PathLike[str], settings: Settings | None = None) -> FastAPI:
@@ -67,6 +66,10 @@ def create_app(run: str | os.PathLike[str], settings: Settings | None = None) ->
     app.state.served = state
     for module in ROUTERS:
         app.include_router(module.router(state))
+    if not state.run.is_export:  # which has no labels to mend
+        from crossbit.serve import audit_routes  # here: it imports PyTorch
+
+        app.include_router(audit_routes.router(state))
     app.include_router(page_routes.router())
     _answer_errors(app, state.run)
     app.add_middleware(Bodies, settings=state.settings)

@@ -7,12 +7,12 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from typing import Any
 
-import torch
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
@@ -82,7 +82,8 @@ def _loaded(run: str | os.PathLike[str], settings: Settings) -> FastAPI:
     """The application, in a process that does nothing else."""
     app = create_app(run, settings)
     start_logging()
-    torch.set_num_threads(1)  # a query is small, and several are worked on at the same time
+    if torch := sys.modules.get("torch"):  # an exported folder is served without
+        torch.set_num_threads(1)  # a query is small, and several are worked on at the same time
     os.environ.setdefault("CROSSBIT_THREADS", "1")  # for the same reason: two threads were slower than one
     gc.collect()
     gc.freeze()  # what was loaded stays: no request waits while it is looked through for garbage

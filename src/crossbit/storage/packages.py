@@ -8,6 +8,21 @@ from typing import Any
 
 from crossbit.errors import UserError
 
+TRAIN = {"torch", "sklearn", "threadpoolctl", "h5py", "matplotlib", "fontTools"}  # of the extra `train`
+
+
+def without_train(error: ModuleNotFoundError) -> UserError | None:
+    """What to say where a module of the extra `train` is missing; None of any other.
+
+    >>> print(without_train(ModuleNotFoundError(name="torch")))
+    this needs torch, which is not installed; type: pip install "crossbit[train]" (exported folders need none)
+    """
+    name = (error.name or "").partition(".")[0]
+    if name not in TRAIN:
+        return None
+    right = 'pip install "crossbit[train]" (exported folders need none)'
+    return UserError(f"this needs {name}, which is not installed; type: {right}")
+
 
 def is_installed(module: str) -> bool:
     """Whether a package can be found; it is not imported.

@@ -1,4 +1,4 @@
-"""Weights that others trained: what files hold, as tensors and as a hash. The one place that reads PyTorch's own files.
+"""Weights that others trained: what files hold, as tensors. The one place that reads PyTorch's own files.
 
 Those are pickles; they are read with `weights_only`, which builds tensors and plain values and runs no code.
 """
@@ -6,9 +6,8 @@ Those are pickles; they are read with `weights_only`, which builds tensors and p
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +16,8 @@ from torch import Tensor
 
 from crossbit.errors import UserError
 from crossbit.storage.cache import cache_folder
+from crossbit.storage.hashed import hash_of_files
 from crossbit.storage.tensors import read_tensors, write_tensors
-
-BYTES = 16  # of a hash, which is written with twice as many characters
-
-
-def hash_of_files(files: Iterable[Path]) -> str:
-    """A hash of the files' names and contents, in the order of their names.
-
-    Raises:
-        UserError: one cannot be read.
-
-    >>> import tempfile; file = Path(tempfile.mkdtemp()) / "a.txt"; _ = file.write_text("x")
-    >>> hash_of_files([file])
-    '7b83cca466cb5eb99880988659e624ad'
-    """
-    state = hashlib.blake2b(digest_size=BYTES)
-    for file in sorted(files):
-        try:
-            with open(file, "rb") as opened:
-                content = hashlib.file_digest(opened, "blake2b").digest()
-        except OSError as error:
-            raise UserError(f"weights {file} cannot be read: {error.strerror}") from error
-        state.update(f"{file.name} ".encode() + content)
-    return state.hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

@@ -107,6 +107,8 @@ def train(
     if out is None:
         return _Run(plan, None, progress).go(None)
     folder = RunFolder(out)
+    if folder.is_export:
+        raise UserError(f"{folder} is an exported folder, which is not trained; choose another path")
     if resume and folder.has_begun:
         check_same(folder.config, plan.config)
     elif not (resume and folder.is_free):
@@ -291,7 +293,9 @@ class _Run:
             self.method.networks.load_state_dict(self.best)
         encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
         rows = {"row": self.plan.rows, **self.row_figures} if self.row_figures else {}
-        return Model(self.plan.config, encoders, self.featurisers, history=self.history, rows=rows)
+        model = Model(self.plan.config, encoders, self.featurisers, history=self.history, rows=rows)
+        model.folder = self.folder
+        return model
 
 
 def _differing(folder: RunFolder | None, config: Mapping[str, Any]) -> str:
