@@ -96,3 +96,10 @@ def test_corrections() -> None:
     for one in printed["sizes"]:
         assert one["relabel"].keys() == {"1", "5"} and min(one["relabel"].values()) > 0 and one["regression"] > 0
     assert relabel.section(printed).count("\n") == 7  # a line, a table of four rows
+
+
+@pytest.mark.slow
+def test_an_exported_folder_beside_its_run() -> None:
+    printed = results("export", "--codes", "3000", "--rounds", "1")["results"]
+    assert len(printed["seconds"]) == 4 and all(each["clock"] > 0 for each in printed["seconds"].values())
+    assert {each["bytes_that_differ"] for each in printed["compared"].values()} == {0}
