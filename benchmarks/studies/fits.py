@@ -2,14 +2,17 @@
 
     python -m benchmarks.studies.fits NAME=RUN[,DATA] ...
 
-Each RUN has an index of its own data. Its held-out queries are halved: the even ones calibrate, the odd ones judge.
-Each searches twice, all of the index and the index without its kind (`crossbit.search.calibrate`).
+Each RUN has an index of its own data. Its held-out queries are halved, those of one text together: one half calibrates,
+the other judges. Each searches twice, all of the index and the index without its kind (`crossbit.search.calibrate`).
 
 - calibration error: ten groups of equally many searches by probability; in each the distance of its mean from the share
   of searches whose best hit fits, averaged over the groups.
+- by chance: what that is to be expected of a probability without error, from so few searches.
 - answerable: the area under the ROC curve of the probability, of searches whose kind is there against those without it.
   An answerable query whose best hit does not fit has, rightly, a low probability: where `found` is the share of
   answerable queries whose best hit fits, no such probability is expected to be better than (1 + found) / 2.
+- reach: (1 + the share of answerable queries of whose nearest 40, or best hit, one is of the kind) / 2. A search that
+  sees nothing of the kind sees the same without it: so nothing that looks at these hits is expected to do better.
 - fits: the same area, of searches whose best hit fits against all others.
 - ms: what the evidence and the probability cost in a search, the median.
 """
@@ -30,9 +33,10 @@ from benchmarks.common.page import Section, table
 from crossbit.data import PairedData
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
-from crossbit.search.calibrate import learn, try_out
-from crossbit.search.evidence import LOOKED_AT, evidence
+from crossbit.search.calibrate import label_weights, learn, try_out
+from crossbit.search.evidence import LOOKED_AT, Seen, evidence
 from crossbit.search.fits import Scale
+from crossbit.search.query import query_of
 
 GROUPS = 10
 ROUNDS = 200
@@ -44,10 +48,19 @@ def calibration_error(p: np.ndarray, fits: np.ndarray) -> float:
     return float(sum(len(some) * abs(p[some].mean() - fits[some].mean()) for some in groups) / len(p))
 
 
+def by_chance(p: np.ndarray) -> float:
+    """The calibration error to expect of probabilities that are right: the mean over draws from them."""
+    random = np.random.default_rng(0)
+    return float(np.mean([calibration_error(p, random.random(len(p)) < p) for _ in range(ROUNDS)]))
+
+
 def judged(model: Model, data: PairedData, folder: Path, kind: str) -> tuple[Scale, dict[str, float]] | None:
     """The scale learnt from the even queries, and its figures on the odd ones; None where nothing can be learnt."""
-    rows = np.sort(data.splits["query"])
-    even, odd = (try_out(model, data, folder, kind, some) for some in (rows[::2], rows[1::2]))
+    rows, weights = np.sort(data.splits["query"]), label_weights(data)
+    texts = next(array for name, array in data.modalities.items() if data.kind(name) == "words")[rows]
+    _, first, which = np.unique(texts, return_index=True, return_inverse=True)
+    half = np.argsort(np.argsort(first))[which] % 2
+    even, odd = (try_out(model, data, folder, kind, rows[half == side], weights) for side in (0, 1))
     if even is None or odd is None:
         return None
     scale = learn(even)
@@ -55,22 +68,27 @@ def judged(model: Model, data: PairedData, folder: Path, kind: str) -> tuple[Sca
     return scale, {
         "queries": len(np.unique(odd.query)),
         "found": float(odd.fits[odd.answerable].mean()),
+        "reach": float(1 + odd.near[odd.answerable].mean()) / 2,
         "calibration error": calibration_error(p, odd.fits),
+        "by chance": by_chance(p),
         "answerable": float(roc_auc_score(odd.answerable, p)),
         "fits": float(roc_auc_score(odd.fits, p)),
     }
 
 
-def milliseconds(run: Path, scale: Scale) -> float:
+def milliseconds(run: Path, scale: Scale, weights: dict[str, float]) -> float:
     """What the evidence of a search and its probability take."""
+    words, times = "a small red house", []
     with crossbit.open_search(run) as search:
-        found = search("a small red house", k=LOOKED_AT, by="codes")
-    hits, bits = found[scale.modality], search.model.bits
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        scale.probability(evidence(hits, hits, bits, 0.5, frozenset(["small", "red", "house"])))
-        times.append(1000 * (time.perf_counter() - start))
+        hits, bits = search(words, k=LOOKED_AT, by="codes")[scale.modality], search.model.bits
+        query = query_of(search.model, words, None)
+        (given,) = query.modalities
+        for _ in range(ROUNDS):
+            start = time.perf_counter()
+            seen = Seen(hits, hits, bits, 0.5, frozenset(["small", "red", "house"]))
+            own = search.opened(given).cosines(query, [hit.id for hit in seen.looked_at])
+            scale.probability(evidence(seen, own, weights))
+            times.append(1000 * (time.perf_counter() - start))
     return float(np.median(times))
 
 
@@ -80,7 +98,7 @@ def figures(run: str, source: str | None) -> dict[str, dict[str, float]]:
     model, data = load_model(run), folder.data(source)
     for kind in ("words", "pictures"):
         if (told := judged(model, data, folder.index, kind)) is not None:
-            cost = {"ms": milliseconds(Path(run), told[0])} if kind == "words" else {}
+            cost = {"ms": milliseconds(Path(run), told[0], label_weights(data))} if kind == "words" else {}
             found[kind] = told[1] | cost
     return found
 
@@ -95,13 +113,16 @@ def section(result: dict[str, Any]) -> str:
     return table(["", "queries of", "how many", *SHOWN, "ms"], rows)
 
 
-SHOWN = ["found", "calibration error", "answerable", "fits"]
+SHOWN = ["found", "reach", "calibration error", "by chance", "answerable", "fits"]
 ABOUT = (
-    "The probability that the best hit fits, on held-out queries that its calibration never used. *Found*: the share "
-    "of queries whose kind is there and whose best hit is of it. *Calibration error*: of ten groups of equally many. "
-    "*Answerable*: area under the ROC curve of queries whose kind is there against the same without it; at best about "
-    "(1 + found) / 2. *Fits*: the same, of searches whose best hit fits against all others. *ms*: what it adds to a "
-    "search."
+    "The probability that the best hit fits, on held-out queries that its calibration never used; the same words "
+    "are asked once. *Found*: the share of queries whose kind is there and whose best hit is of it. *Calibration "
+    "error*: of ten groups of equally many. *By chance*: what it would be of a probability without error, from so "
+    "few searches. *Answerable*: area under the ROC curve of queries whose kind is there against the same "
+    "without it; of a probability that the best hit fits at best about (1 + found) / 2, and of anything that "
+    "looks at the nearest 40 hits about *reach*, since a search that sees nothing of the kind sees the same "
+    "without it. *Fits*: the same area, of searches whose best hit fits against all others. *ms*: what it adds to "
+    "a search."
 )
 SECTIONS = {"fits": Section("Nothing here fits", ABOUT, section)}
 

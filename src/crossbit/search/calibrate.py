@@ -1,16 +1,17 @@
 """Learn from held-out queries how likely the best hit fits.
 
-Each query searches twice: all of the index, and the index without its kind. Its kind is every item whose labels overlap
-with its own by a third or more, |A and B| / |A or B|, where a label counts the more, the rarer it is: a common label
-alone does not make a kind, and one specific label does, though each item has others beside it.
+Each query searches twice: all of the index, and the index without its kind. Its kind is every item whose labels, or the
+words of whose text, overlap with its own by a third or more, |A and B| / |A or B|, where a label or a word counts the
+more, the rarer it is: a common one alone does not make a kind, and a specific one does, though each item has others
+beside it. Words count, since people who label seldom give all labels: a text that says the same is of the same kind.
 
 A hit fits if it is of the query's kind, so that nothing fits in the second search. What tells the two apart is learnt
-by logistic regression, and made a probability by isotonic regression on queries that the regression has not seen.
+by logistic regression.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,18 +26,15 @@ from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model
 from crossbit.model.collapse import true_labels
 from crossbit.search.build import encoder_of
-from crossbit.search.evidence import NAMES
+from crossbit.search.evidence import ALIKE, NAMES, evidence
 from crossbit.search.fits import Fits, Scale
 from crossbit.search.items import ids_of
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query
 from crossbit.storage.words import words_of
 
-ALIKE = 1 / 3  # the overlap of labels from which an item is of the query's kind
 QUERIES, FEWEST = 300, 50  # that are searched for, at most; and that must have a kind in the index
 KEPT = 100_000  # items that are held in memory meanwhile, at most
-FOLDS = 5
-CERTAIN = 0.01  # nothing is more likely than 1 less this, or less likely
 
 LIMITS: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": TIME_LIMIT_MS}
 
@@ -49,8 +47,9 @@ class Tried:
 
     Attributes:
         modality, ways: what was searched, and how.
-        evidence: (n, 7).
+        evidence: (n, 9).
         fits: bool (n,), whether the best hit is of the query's kind.
+        near: bool (n,), whether a hit that was looked at is.
         answerable: bool (n,), whether the index had its kind.
         query: (n,) which query.
     """
@@ -59,6 +58,7 @@ class Tried:
     ways: tuple[str, ...]
     evidence: Array
     fits: npt.NDArray[np.bool_]
+    near: npt.NDArray[np.bool_]
     answerable: npt.NDArray[np.bool_]
     query: npt.NDArray[np.int64]
 
@@ -70,26 +70,30 @@ def calibrate(model: Model, data: PairedData, folder: Path, rows: np.ndarray | N
         model: the run's.
         data: the run's; its database is what the index holds.
         folder: the index's.
-        rows: queries to learn from, those of the data if None. Of many, 300 are taken in even steps.
+        rows: queries to learn from, those of the data if None; see `try_out`.
 
     Returns:
         Without a scale where there are no labels, or fewer than 50 queries whose kind the index holds.
     """
-    scales, queries = {}, data.splits["query"] if rows is None else rows
+    scales, queries, labels = {}, data.splits["query"] if rows is None else rows, label_weights(data)
     for kind in ("words", "pictures"):
-        found = try_out(model, data, folder, kind, queries)
+        found = try_out(model, data, folder, kind, queries, labels)
         if found is not None and found.answerable.sum() >= FEWEST and found.fits.any():
             scales[kind] = learn(found)
-    return Fits(encoder_of(model)["hash"], len(data.splits["retrieval"]), scales)
+    return Fits(encoder_of(model)["hash"], len(data.splits["retrieval"]), scales, labels)
 
 
-def try_out(model: Model, data: PairedData, folder: Path, kind: str, rows: np.ndarray) -> Tried | None:
+def try_out(
+    model: Model, data: PairedData, folder: Path, kind: str, rows: np.ndarray, weights: Mapping[str, float]
+) -> Tried | None:
     """Search for held-out rows in an index, and in it without their kind.
 
     Args:
         model, data, folder: as for `calibrate`.
         kind: of the queries, "words" or "pictures".
-        rows: of the queries; of many, 300 are taken in even steps.
+        rows: of the queries. Words that are the same are asked once. Of many rows 300 are taken: one of each group
+            before a second of any.
+        weights: of labels.
 
     Returns:
         None where no such query is possible, more than one index is searched, or there are no labels.
@@ -99,54 +103,54 @@ def try_out(model: Model, data: PairedData, folder: Path, kind: str, rows: np.nd
     labels = true_labels(data, np.arange(data.n))
     if not given or len(sought) != 1 or not {given[0], sought[0]} <= labels.keys():
         return None
-    database, found = np.sort(data.splits["retrieval"]), []
+    database, found, words = np.sort(data.splits["retrieval"]), [], said(data)
     ids, kinds = ids_of(data, database), Kinds(labels[sought[0]][database])
-    with closing(OpenIndex(folder, sought[0], encoder_of(model), model.bits)) as index:
+    saying, encoder = Kinds(words[database]), encoder_of(model)
+    with (
+        closing(OpenIndex(folder, sought[0], encoder, model.bits)) as index,
+        closing(OpenIndex(folder, given[0], encoder, model.bits)) as beside,
+    ):
         if index.size <= KEPT:
             index.keep_items()
         ways = ("codes", "captions") if kind == "words" and len(index.captions) else ("codes",)
-        for row, query in _queries(model, data, given[0], _some(rows)):
-            own = ids[kinds.of(labels[given[0]][row])]
+        for row, query in _queries(model, data, given[0], _some(data, given[0], rows)):
+            own = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
             for without in (None, own) if len(own) else ():
                 here = index.search(query, 1, ways, **LIMITS, without=without)
-                if here.evidence is not None:
-                    found.append((here.evidence, here.hits[0].id in own, without is None, row))
+                if here.seen is not None:
+                    looked_at = [hit.id for hit in here.seen.looked_at]
+                    of_kind = np.isin(looked_at, own)
+                    shown = evidence(here.seen, beside.cosines(query, looked_at), weights)
+                    found.append((shown, bool(of_kind[0]), bool(of_kind.any()), without is None, row))
     return _tried(found, sought[0], ways)
 
 
-def _tried(found: list[tuple[Array, bool, bool, int]], modality: str, ways: tuple[str, ...]) -> Tried:
-    evidence, fits, answerable, query = zip(*found, strict=True) if found else ((), (), (), ())
-    shown = np.array(evidence).reshape(-1, len(NAMES))
-    return Tried(modality, ways, shown, np.array(fits, bool), np.array(answerable, bool), np.array(query, np.int64))
+def _tried(found: list[tuple[Array, bool, bool, bool, int]], modality: str, ways: tuple[str, ...]) -> Tried:
+    shown, *told, query = zip(*found, strict=True) if found else ((), (), (), (), ())
+    fits, near, answerable = (np.array(each, bool) for each in told)
+    rows = np.array(shown).reshape(-1, len(NAMES))
+    return Tried(modality, ways, rows, fits, near, answerable, np.array(query, np.int64))
 
 
 def learn(tried: Tried) -> Scale:
     """The scale of what was tried."""
-    from sklearn.isotonic import IsotonicRegression
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    regression, apart = make_pipeline(StandardScaler(), LogisticRegression()), GroupKFold(FOLDS)
-    told = {"groups": tried.query, "cv": apart, "method": "decision_function"}
-    unseen = cross_val_predict(regression, tried.evidence, tried.fits, **told)
-    stair = IsotonicRegression(y_min=CERTAIN, y_max=1 - CERTAIN, out_of_bounds="clip").fit(unseen, tried.fits)
-    scaled, fitted = regression.fit(tried.evidence, tried.fits)
+    scaled, fitted = make_pipeline(StandardScaler(), LogisticRegression()).fit(tried.evidence, tried.fits)
     weights = fitted.coef_[0] / scaled.scale_
     return Scale(
         tried.modality,
         tried.ways,
         weights.tolist(),
         float(fitted.intercept_[0] - weights @ scaled.mean_),
-        stair.X_thresholds_.tolist(),
-        stair.y_thresholds_.tolist(),
         len(np.unique(tried.query)),
     )
 
 
 class Kinds:
-    """Which items are of a query's kind, by their labels: 0/1 (n, classes), or classes (n,).
+    """Which items are of a query's kind, by their labels: 0/1 (n, classes), sparse or not, or classes (n,).
 
     Of several labels each counts -log of the share of items that have it.
 
@@ -158,7 +162,8 @@ class Kinds:
     def __init__(self, labels: np.ndarray) -> None:
         self.labels, self.weights = labels, np.ones(1)
         if labels.ndim == 2:
-            self.weights = -np.log(np.maximum(labels.mean(axis=0), 1 / len(labels)))
+            share = np.asarray(labels.mean(axis=0)).ravel()
+            self.weights = -np.log(np.maximum(share, 1 / labels.shape[0]))
             self.labels = sparse.csr_array(labels.astype(np.float64) * self.weights)
 
     def of(self, label: Any) -> npt.NDArray[np.bool_]:
@@ -180,6 +185,33 @@ def _queries(model: Model, data: PairedData, given: str, rows: np.ndarray) -> It
             yield row, Query("", embeddings[at], frozenset([given]), words)
 
 
-def _some(rows: np.ndarray) -> np.ndarray:
+def label_weights(data: PairedData) -> dict[str, float]:
+    """How much each label counts, by its name in the items; all alike where each row has one."""
+    if data.label is None or data.label.ndim == 1:
+        return {}
+    names = data.label_names or [str(number) for number in range(data.classes)]
+    return dict(zip(names, Kinds(data.label[data.splits["retrieval"]]).weights.tolist(), strict=True))
+
+
+def said(data: PairedData) -> sparse.csr_array:
+    """Which words each row says, 0/1 (n, words); no words where no modality has any."""
+    texts = next((array for name, array in data.modalities.items() if data.kind(name) == "words"), None)
+    held = [frozenset[str]()] * data.n if texts is None else [frozenset(words_of(str(text))) for text in texts]
+    numbers: dict[str, int] = {}
+    columns = [numbers.setdefault(word, len(numbers)) for words in held for word in words]
+    starts = np.cumsum([0, *map(len, held)])
+    return sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(data.n, len(numbers)))
+
+
+def _some(data: PairedData, given: str, rows: np.ndarray) -> np.ndarray:
+    """See `try_out`."""
     rows = np.sort(rows)
+    if data.kind(given) == "words":
+        rows = np.sort(rows[np.unique(data[given][rows], return_index=True)[1]])
+    _, group = np.unique(rows if data.group is None else data.group[rows], return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    nth = np.empty(len(rows), np.int64)
+    nth[order] = np.arange(len(rows)) - np.searchsorted(group[order], group[order])
+    enough = np.sort(nth)[:QUERIES][-1:]
+    rows = rows[nth <= enough]
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), QUERIES)).astype(int)]

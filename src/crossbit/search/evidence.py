@@ -7,6 +7,7 @@ the probability is learnt (`crossbit.search.calibrate`).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,54 +16,92 @@ import numpy.typing as npt
 from crossbit.search.results import SearchHit, labels_of
 from crossbit.storage.words import words_of
 
-LOOKED_AT = 10  # hits
+ALIKE = 1 / 3  # the overlap from which two items are of one kind
+LOOKED_AT = 40  # hits
 NAMES = (
     "cosine of the nearest",
     "share of its bits that differ",
-    "cosine of the nearest less that of the tenth",
-    "overlap of the labels of the nearest ten",
-    "overlap of the labels of the best hit with those of the others",
+    "cosine of the nearest less that of the fortieth",
+    "overlap of the labels of the best hit and the nearest forty",
+    "share of the nearest forty that are of the best hit's kind",
     "word match of the best caption, of the most there could be",
     "share of the query's words in what the best hit says",
+    "cosine of the query with the best hit's own part of its kind, a picture with a picture",
+    "the same, the highest of the best hit and the nearest forty",
 )
 
 Array = npt.NDArray[np.float64]
 
 
-def evidence(
-    hits: Sequence[SearchHit], near: Sequence[SearchHit], bits: int, match: float, words: frozenset[str]
-) -> Array:
-    """The numbers called `NAMES`.
+@dataclass(frozen=True)
+class Seen:
+    """What a search has seen.
 
-    Args:
+    Attributes:
         hits: as they are shown, the best first; at least one.
-        near: what the codes found, the best first, at least one, each with a cosine.
+        near: the `LOOKED_AT` that the codes found, or fewer, the best first, at least one, each with a cosine.
         bits: of a code.
         match: the BM25 score of the best caption, divided by that of a caption that is the query; 0 without words.
         words: of the query, in normal form.
+    """
+
+    hits: Sequence[SearchHit]
+    near: Sequence[SearchHit]
+    bits: int
+    match: float
+    words: frozenset[str]
+
+    @property
+    def looked_at(self) -> list[SearchHit]:
+        """The best hit, and the others near it."""
+        return [self.hits[0], *(hit for hit in self.near if hit.id != self.hits[0].id)]
+
+
+def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
+    """The numbers called `NAMES`.
+
+    Args:
+        seen: in a search.
+        own: for each of `seen.looked_at` the cosine of the query with what is of its modality there, 0 for nothing.
+        weights: how much labels count; one that is not there counts 1.
 
     >>> hit = SearchHit(7, "image", 4, 0.5, {"caption": "a red fox", "labels": ["fox"]})
-    >>> evidence([hit], [hit], 16, 0.7, frozenset(["red", "zebu"])).tolist()
-    [0.5, 0.25, 0.0, 0.0, 0.0, 0.7, 0.5]
+    >>> seen = Seen([hit], [hit], 16, 0.7, frozenset(["red", "zebu"]))
+    >>> evidence(seen, np.array([0.9]), {"fox": 3.0}).tolist()
+    [0.5, 0.25, 0.0, 0.0, 0.0, 0.7, 0.5, 0.9, 0.9]
     """
-    first, tenth = near[0], near[:LOOKED_AT][-1]
-    others = [hit.item for hit in near[:LOOKED_AT] if hit.id != hits[0].id]
+    first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
-    alike = _overlaps([hit.item for hit in near[:LOOKED_AT]])
-    beside = _overlaps([hits[0].item, *others])[0, 1:]
-    said = set(words_of(str(hits[0].item.get("caption") or ""))).union(*map(words_of, labels_of(hits[0].item)))
-    shared = len(words & said) / len(words) if words else 0.0
+    alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at], weights)
     pairs = alike[np.triu_indices(len(alike), 1)]
+    said = set(words_of(str(best.get("caption") or ""))).union(*map(words_of, labels_of(best)))
+    shared = len(seen.words & said) / len(seen.words) if seen.words else 0.0
     return np.array(
-        [cosine, distance / bits, cosine - float(tenth.cosine or 0), _mean(pairs), _mean(beside), match, shared]
+        [
+            cosine,
+            distance / seen.bits,
+            cosine - float(last.cosine or 0),
+            _mean(pairs),
+            _mean(alike[0, 1:] >= ALIKE),
+            seen.match,
+            shared,
+            own[0],
+            own.max(),
+        ]
     )
 
 
-def _overlaps(items: Sequence[Mapping[str, Any]]) -> Array:
-    """|A and B| / |A or B| of the labels of each item and each other one; 0 for two that have none."""
-    held = [frozenset(labels_of(item)) for item in items]
-    return np.array([[len(a & b) / max(len(a | b), 1) for b in held] for a in held])
+def _overlaps(held: Sequence[Sequence[str]], weights: Mapping[str, float]) -> Array:
+    """|A and B| / |A or B| of lists of labels, each with each; 0 for two that have none."""
+    names = {name: at for at, name in enumerate(dict.fromkeys(name for labels in held for name in labels))}
+    has = np.zeros((len(held), len(names)))
+    for row, labels in enumerate(held):
+        has[row, [names[name] for name in labels]] = 1
+    both = (has * [weights.get(name, 1.0) for name in names]) @ has.T
+    each = both.diagonal()
+    either = each[:, None] + each - both
+    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
 
 
-def _mean(values: Array) -> float:
+def _mean(values: Any) -> float:
     return float(values.mean()) if len(values) else 0.0

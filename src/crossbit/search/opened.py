@@ -16,7 +16,7 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.search.build import index_path
 from crossbit.search.captions import Captions
-from crossbit.search.evidence import LOOKED_AT, evidence
+from crossbit.search.evidence import LOOKED_AT, Seen
 from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
@@ -27,12 +27,12 @@ Ids = npt.NDArray[np.int64]
 
 
 class FoundHere(NamedTuple):
-    """Hits of an index, the best first, how many codes were compared, and what the search says about whether the best
-    hit fits (see `evidence`); None where it cannot be said."""
+    """Hits of an index, the best first, how many codes were compared, and what says whether the best hit fits (see
+    `evidence`); None where it cannot be said."""
 
     hits: tuple[SearchHit, ...]
     compared: int
-    evidence: npt.NDArray[np.float64] | None
+    seen: Seen | None
 
 
 class OpenIndex:
@@ -87,7 +87,7 @@ class OpenIndex:
         there."""
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
         depth, compared = k + len(query.left_out), 0
-        depth, match = max(depth, DEPTH if len(ways) > 1 else LOOKED_AT), 0.0
+        depth, match = max(depth, DEPTH), 0.0
         while True:
             depth, ranked = min(depth, max(1, self.size)), {}
             if "captions" in ways:  # first, so that of equal scores theirs is before
@@ -100,7 +100,7 @@ class OpenIndex:
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
                 told = self._told(query, best, items)
-                return FoundHere(told, compared, self._evidence(query, told, self._plain(near, items), match))
+                return FoundHere(told, compared, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
 
     def keep_items(self) -> None:
@@ -115,6 +115,14 @@ class OpenIndex:
         if rerank and self.index.embeddings is not None:
             return self.index.embeddings.of(np.array([id]))[0], item
         return unpack(code[None])[0], item
+
+    def cosines(self, query: Query, ids: Sequence[int]) -> npt.NDArray[np.float64]:
+        """Of the query with what is held of ids; 0 where nothing is."""
+        known, found = np.array(ids, np.int64), np.zeros(len(ids))
+        there = self.index.places(known) >= 0
+        if self.index.embeddings is not None and there.any():
+            found[there] = cosines(self.index.embeddings.of(known[there]), query.embedding.astype(np.float64))
+        return found
 
     def close(self) -> None:
         """Close the index."""
@@ -142,13 +150,11 @@ class OpenIndex:
         among = self.index.keys() if where is None else self.index.matching(where, time_limit_ms=time_limit_ms)
         return among if without is None else np.setdiff1d(among, without)
 
-    def _evidence(
-        self, query: Query, hits: Sequence[SearchHit], near: Sequence[SearchHit], match: float
-    ) -> npt.NDArray[np.float64] | None:
-        """See `evidence`; None where cosines are not known, or something is left out."""
+    def _seen(self, query: Query, hits: Sequence[SearchHit], near: Sequence[SearchHit], match: float) -> Seen | None:
+        """None where cosines are not known, or something is left out."""
         if not hits or not near or near[0].cosine is None or query.left_out:
             return None
-        return evidence(hits, near, self.index.bits, match, query.words)
+        return Seen(hits, near, self.index.bits, match, query.words)
 
     def _compared(self, query: Query, ids: Ids, rerank: bool) -> tuple[Sequence[int | None], Sequence[float | None]]:
         """Distances and cosines of ids; None for each that cannot be known."""

@@ -21,6 +21,7 @@ from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import Captions
+from crossbit.search.evidence import evidence
 from crossbit.search.fits import Fits
 from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
@@ -145,19 +146,28 @@ class Searcher:
             time.perf_counter() - start,
             sum(each.compared for each in found.values()),
             all(index.index.exact for index in opened.values()),
-            None if item is not None or (words is not None and picture is not None) else self._fits(words, ways, found),
+            None
+            if item is not None or (words is not None and picture is not None)
+            else self._fits(query, words, ways, found),
             query.notes,
         )
 
     search = __call__
 
-    def _fits(self, words: str | None, ways: Sequence[str], found: Mapping[str, FoundHere]) -> float | None:
+    def _fits(
+        self, query: Query, words: str | None, ways: Sequence[str], found: Mapping[str, FoundHere]
+    ) -> float | None:
         """The probability that the best hit of one index fits; None of several, or where it is not known."""
         if len(found) != 1 or self._known_fits is None:
             return None
         ((name, here),) = found.items()
         kind = "pictures" if words is None else "words"
-        return self._known_fits.of(kind, name, tuple(ways), self.opened(name).size, here.evidence)
+        scale = self._known_fits.scale(kind, name, tuple(ways), self.opened(name).size)
+        if scale is None or here.seen is None:
+            return None
+        (given,) = query.modalities
+        own = self.opened(given).cosines(query, [hit.id for hit in here.seen.looked_at])
+        return scale.probability(evidence(here.seen, own, self._known_fits.labels))
 
     def many(
         self,
