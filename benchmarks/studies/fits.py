@@ -115,14 +115,13 @@ def section(result: dict[str, Any]) -> str:
 
 SHOWN = ["found", "reach", "calibration error", "by chance", "answerable", "fits"]
 ABOUT = (
-    "The probability that the best hit fits, on held-out queries that its calibration never used; the same words "
-    "are asked once. *Found*: the share of queries whose kind is there and whose best hit is of it. *Calibration "
-    "error*: of ten groups of equally many. *By chance*: what it would be of a probability without error, from so "
-    "few searches. *Answerable*: area under the ROC curve of queries whose kind is there against the same "
-    "without it; of a probability that the best hit fits at best about (1 + found) / 2, and of anything that "
-    "looks at the nearest 40 hits about *reach*, since a search that sees nothing of the kind sees the same "
-    "without it. *Fits*: the same area, of searches whose best hit fits against all others. *ms*: what it adds to "
-    "a search."
+    "The probability that the best hit fits, on held-out queries that its calibration never used. *Found*: the "
+    "share of queries whose kind is there and whose best hit is of it. *Calibration error*: of ten groups of "
+    "equally many. *By chance*: what it would be of a probability without error, from so few searches. "
+    "*Answerable*: area under the ROC curve of queries whose kind is there against the same without it; of a "
+    "probability that the best hit fits at best about (1 + found) / 2, and of anything that looks at the nearest "
+    "40 hits about *reach*, since a search that sees nothing of the kind sees the same without it. *Fits*: the "
+    "same area, of searches whose best hit fits against all others. *ms*: what it adds to a search."
 )
 SECTIONS = {"fits": Section("Nothing here fits", ABOUT, section)}
 

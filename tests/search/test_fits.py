@@ -18,8 +18,8 @@ import crossbit
 from crossbit.data import PairedData
 from crossbit.model import Model
 from crossbit.search.build import add_data, encoder_of, index_data
-from crossbit.search.calibrate import ALIKE, Kinds, Tried, calibrate, learn, try_out
-from crossbit.search.evidence import NAMES
+from crossbit.search.calibrate import Kinds, Tried, calibrate, label_weights, learn, said, try_out
+from crossbit.search.evidence import ALIKE, LOOKED_AT, NAMES, Seen, evidence
 from crossbit.search.fits import FILE, Fits, Scale
 from crossbit.search.known import learn_from_run
 from crossbit.search.opened import OpenIndex
@@ -88,9 +88,10 @@ def test_a_search_without_items_is_that_of_an_index_that_never_had_them(
             expected = less.search(query, 50, ("codes",), **limits)
             assert [plain(hit) for hit in found.hits] == [plain(hit) for hit in expected.hits]
             assert found.compared == expected.compared == len(kept)
-            assert (found.evidence is None) == (expected.evidence is None) == (not rerank)
-            if found.evidence is not None:
-                np.testing.assert_array_equal(found.evidence, expected.evidence)
+            assert (found.seen is None) == (expected.seen is None) == (not rerank)
+            if found.seen is not None and expected.seen is not None:
+                assert [hit.id for hit in found.seen.looked_at] == [hit.id for hit in expected.seen.looked_at]
+                assert len(found.seen.near) == LOOKED_AT and found.seen.match == expected.seen.match
         by_captions = whole.search(query, 300, ("captions",), **LIMITS, without=gone)
         assert set(gone).isdisjoint(hit.id for hit in by_captions.hits)
         assert bool(by_captions.hits) == (sought == "image")
@@ -103,16 +104,18 @@ def plain(hit: SearchHit) -> SearchHit:
 
 
 def test_each_query_is_tried_with_its_kind_and_without(model: Model, data: PairedData, run: Path) -> None:
-    tried = try_out(model, data, run / "index", "words", data.splits["query"])
+    tried = try_out(model, data, run / "index", "words", data.splits["query"], label_weights(data))
     assert tried is not None and (tried.modality, tried.ways) == ("image", ("codes", "captions"))
     assert tried.query.tolist() == np.repeat(np.arange(QUERIES), 2).tolist()
     assert tried.answerable.tolist() == [True, False] * QUERIES
     assert not tried.fits[~tried.answerable].any() and tried.fits[tried.answerable].mean() > 0.8
-    label, kinds = np.asarray(data.label), Kinds(np.asarray(data.label)[data.splits["retrieval"]])
+    label, words, database = np.asarray(data.label), said(data), data.splits["retrieval"]
+    kinds, saying = Kinds(label[database]), Kinds(words[database])
     with crossbit.open_search(run) as search:
         for at in range(0, 2 * QUERIES, 40):
             best = search(str(data["text"][tried.query[at]]), k=1).image[0]
-            own = data.splits["retrieval"][kinds.of(label[tried.query[at]])]
+            row = tried.query[at]
+            own = database[kinds.of(label[row]) | saying.of(words[[row]].toarray()[0])]
             assert tried.fits[at] == (best.id in own)
 
 
@@ -122,12 +125,12 @@ def test_what_is_learnt_is_the_probability(seed: int) -> None:
     random = np.random.default_rng(seed)
 
     def drawn(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        evidence = random.normal(size=(n, len(NAMES)))
-        truth = 1 / (1 + np.exp(-(2 * evidence[:, 0] - evidence[:, 4] - 0.5)))
-        return evidence, random.random(n) < truth, truth
+        shown = random.normal(size=(n, len(NAMES)))
+        truth = 1 / (1 + np.exp(-(2 * shown[:, 0] - shown[:, 4] - 0.5)))
+        return shown, random.random(n) < truth, truth
 
-    evidence, fits, _ = drawn(1000)
-    scale = learn(Tried("image", ("codes",), evidence, fits, fits, np.arange(1000) // 2))
+    shown, fits, _ = drawn(1000)
+    scale = learn(Tried("image", ("codes",), shown, fits, fits, fits, np.arange(1000) // 2))
     fresh, _, truth = drawn(5000)
     p = np.array([scale.probability(each) for each in fresh])
     assert np.abs(p - truth).mean() < 0.06 and p.min() >= 0.01 and p.max() <= 0.99
@@ -191,15 +194,63 @@ def test_few_queries_or_no_labels_teach_nothing(run: Path, model: Model, data: P
 
 
 def test_it_is_written_and_read_again(tmp_path: Path) -> None:
-    scale = Scale("image", ("codes", "captions"), [1.0, 0, 0, 0, 0, 0, 2.0], -1.0, [-1.0, 2.0], [0.1, 0.9], 300)
-    made = Fits("abc", 100, {"words": scale})
+    scale = Scale("image", ("codes", "captions"), [1.0] + [0.0] * (len(NAMES) - 2) + [2.0], -1.0, 300)
+    made = Fits("abc", 100, {"words": scale}, {"fox": 4.0, "animal": 0.5})
     made.write(tmp_path)
     assert Fits.read(tmp_path, "abc") == made and Fits.read(tmp_path, "abd") is None
-    weak, strong = np.zeros(len(NAMES)), np.ones(len(NAMES))
     for codes, known in ((100, True), (110, True), (111, False), (90, True), (89, False)):
-        assert (made.of("words", "image", ("codes", "captions"), codes, weak) is not None) == known
-    assert made.of("words", "image", ("codes", "captions"), 100, strong) == pytest.approx(0.9)
-    assert made.of("pictures", "image", ("codes", "captions"), 100, strong) is None
+        assert made.scale("words", "image", ("codes", "captions"), codes) == (scale if known else None)
+    assert made.scale("pictures", "image", ("codes", "captions"), 100) is None
+    assert (
+        made.scale("words", "image", ("codes",), 100) is made.scale("words", "text", ("codes", "captions"), 100) is None
+    )
+    assert scale.probability(np.zeros(len(NAMES))) == pytest.approx(1 / (1 + np.e))
+    assert scale.probability(np.full(len(NAMES), 9.0)) == 0.99
+
+
+def hit(id: int, cosine: float, *labels: str) -> SearchHit:
+    return SearchHit(id, "image", 4, cosine, {"caption": f"number {id}", "labels": list(labels)})
+
+
+def test_what_evidence_says() -> None:
+    near = [hit(1, 0.9, "fox", "animal"), hit(2, 0.8, "fox"), hit(3, 0.5, "animal", "stone"), hit(4, 0.1)]
+    seen = Seen([near[1]], near, 16, 0.7, frozenset(["number", "two"]))
+    assert [each.id for each in seen.looked_at] == [2, 1, 3, 4]
+    told = dict(zip(NAMES, evidence(seen, np.array([0.2, 0.6, 0.4, 0.0]), {"fox": 3.0}), strict=True))
+    overlaps = [3 / 4, 0, 0, 1 / 5, 0, 0]  # of 2 and 1, 2 and 3, ...: a fox counts 3, the others 1
+    expected = [0.9, 4 / 16, 0.8, np.mean(overlaps), 1 / 3, 0.7, 1 / 2, 0.2, 0.6]
+    np.testing.assert_allclose(list(told.values()), expected, atol=1e-12)
+
+
+def test_one_hit_is_evidence_too() -> None:
+    one = [hit(1, 0.9)]
+    assert evidence(Seen(one, one, 16, 0.0, frozenset()), np.zeros(1), {}).tolist() == [0.9, 0.25, *[0.0] * 7]
+
+
+def test_texts_that_say_the_same_are_of_one_kind(data: PairedData) -> None:
+    texts = np.array(["a red fox", "Fox, red", "a blue house", "a house", "red"])
+    words = said(
+        PairedData("toy", {"x": np.eye(5), "text": texts}, None, {"train": [0], "query": [1], "retrieval": [0]})
+    )
+    assert words.shape == (5, 5)
+    assert Kinds(words).of(words[[1]].toarray()[0]).tolist() == [True, True, False, False, True]
+    without = said(PairedData("toy", {"x": np.eye(2)}, None, {"train": [0], "query": [1], "retrieval": [0]}))
+    assert without.shape == (2, 0) and not Kinds(without).of(np.zeros(0)).any()
+
+
+@pytest.mark.parametrize("kind", ["words", "pictures"])
+def test_of_each_thing_one_query_before_a_second(
+    kind: str, model: Model, data: PairedData, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, group = np.array([f"level bar {row}" for row in range(N)]), np.arange(N)
+    if kind == "words":
+        texts[:60] = texts[0]
+    else:
+        group[:60] = 0
+    alike = data.replace(modalities={**data.modalities, "text": texts}, group=group)
+    monkeypatch.setattr("crossbit.search.calibrate.QUERIES", 61)
+    tried = try_out(model, alike, run / "index", kind, data.splits["query"], {})
+    assert tried is not None and np.unique(tried.query).tolist() == [0, *range(60, QUERIES)]
 
 
 def test_a_quiet_line_where_nothing_seems_to_fit(

@@ -91,8 +91,8 @@ def try_out(
     Args:
         model, data, folder: as for `calibrate`.
         kind: of the queries, "words" or "pictures".
-        rows: of the queries. Words that are the same are asked once. Of many rows 300 are taken: one of each group
-            before a second of any.
+        rows: of the queries. Of many rows 300 are taken: one of each text, or of each group of pictures, before a
+            second of any.
         weights: of labels.
 
     Returns:
@@ -206,9 +206,8 @@ def said(data: PairedData) -> sparse.csr_array:
 def _some(data: PairedData, given: str, rows: np.ndarray) -> np.ndarray:
     """See `try_out`."""
     rows = np.sort(rows)
-    if data.kind(given) == "words":
-        rows = np.sort(rows[np.unique(data[given][rows], return_index=True)[1]])
-    _, group = np.unique(rows if data.group is None else data.group[rows], return_inverse=True)
+    things = data[given] if data.kind(given) == "words" else data.group
+    _, group = np.unique(rows if things is None else things[rows], return_inverse=True)
     order = np.argsort(group, kind="stable")
     nth = np.empty(len(rows), np.int64)
     nth[order] = np.arange(len(rows)) - np.searchsorted(group[order], group[order])
