@@ -19,7 +19,7 @@ from crossbit.data import PairedData
 from crossbit.model import Model
 from crossbit.search.build import add_data, encoder_of, index_data
 from crossbit.search.calibrate import Kinds, Tried, calibrate, label_weights, learn, said, try_out
-from crossbit.search.evidence import ALIKE, LOOKED_AT, NAMES, Seen, evidence
+from crossbit.search.evidence import ALIKE, LOOKED_AT, NAMES, READ, Seen, evidence
 from crossbit.search.fits import FILE, Fits, Scale
 from crossbit.search.known import learn_from_run
 from crossbit.search.opened import OpenIndex
@@ -220,6 +220,13 @@ def test_what_evidence_says() -> None:
     overlaps = [3 / 4, 0, 0, 1 / 5, 0, 0]  # of 2 and 1, 2 and 3, ...: a fox counts 3, the others 1
     expected = [0.9, 4 / 16, 0.8, np.mean(overlaps), 1 / 3, 0.7, 1 / 2, 0.2, 0.6]
     np.testing.assert_allclose(list(told.values()), expected, atol=1e-12)
+
+
+def test_labels_are_read_of_few() -> None:
+    near = [hit(id, 0.9, "fox") for id in range(READ)] + [hit(id, 0.1) for id in range(READ, LOOKED_AT)]
+    told = dict(zip(NAMES, evidence(Seen(near[:1], near, 16, 0.0, frozenset()), np.zeros(40), {}), strict=True))
+    assert told["share of the nearest twenty that are of the best hit's kind"] == 1
+    assert told["cosine of the nearest less that of the fortieth"] == pytest.approx(0.8)
 
 
 def test_one_hit_is_evidence_too() -> None:

@@ -18,12 +18,13 @@ from crossbit.storage.words import words_of
 
 ALIKE = 1 / 3  # the overlap from which two items are of one kind
 LOOKED_AT = 40  # hits
+READ = 20  # of which the labels are read: each item takes time
 NAMES = (
     "cosine of the nearest",
     "share of its bits that differ",
     "cosine of the nearest less that of the fortieth",
-    "overlap of the labels of the best hit and the nearest forty",
-    "share of the nearest forty that are of the best hit's kind",
+    "overlap of the labels of the best hit and the nearest twenty",
+    "share of the nearest twenty that are of the best hit's kind",
     "word match of the best caption, of the most there could be",
     "share of the query's words in what the best hit says",
     "cosine of the query with the best hit's own part of its kind, a picture with a picture",
@@ -39,7 +40,8 @@ class Seen:
 
     Attributes:
         hits: as they are shown, the best first; at least one.
-        near: the `LOOKED_AT` that the codes found, or fewer, the best first, at least one, each with a cosine.
+        near: the `LOOKED_AT` that the codes found, or fewer, the best first, at least one, each with a cosine;
+            items of the first `READ` alone.
         bits: of a code.
         match: the BM25 score of the best caption, divided by that of a caption that is the query; 0 without words.
         words: of the query, in normal form.
@@ -72,7 +74,7 @@ def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
     """
     first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
-    alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at], weights)
+    alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
     pairs = alike[np.triu_indices(len(alike), 1)]
     said = set(words_of(str(best.get("caption") or ""))).union(*map(words_of, labels_of(best)))
     shared = len(seen.words & said) / len(seen.words) if seen.words else 0.0

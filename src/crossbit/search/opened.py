@@ -16,7 +16,7 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.search.build import index_path
 from crossbit.search.captions import Captions
-from crossbit.search.evidence import LOOKED_AT, Seen
+from crossbit.search.evidence import LOOKED_AT, READ, Seen
 from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
@@ -96,7 +96,7 @@ class OpenIndex:
                 ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
             most = k + len(query.left_out)  # no other is shown, and no other's item is read
             order, near = fused(ranked, self._things(ranked), most), ranked.get("codes", [])[:LOOKED_AT]
-            items = self._items_of([*(each.found for each in order), *near])
+            items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
                 told = self._told(query, best, items)
@@ -180,7 +180,7 @@ class OpenIndex:
         )
 
     def _plain(self, found: Sequence[Found], items: Mapping[int, Item]) -> list[SearchHit]:
-        return [SearchHit(id_, self.modality, distance, cosine, items[id_]) for id_, distance, cosine in found]
+        return [SearchHit(id_, self.modality, distance, cosine, items.get(id_, {})) for id_, distance, cosine in found]
 
     def _items_of(self, found: Sequence[Found]) -> dict[int, Item]:
         """Their items, which are read together; an empty one where none is there."""
