@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from browsing import captions, look_in_all_forms, nothing_in_common, refuse, search
+from browsing import captions, look_in_all_forms, nothing_in_common, refuse, search, until
 
 
 def start(page: Any, picture: Path) -> None:
@@ -39,6 +39,13 @@ def filters(page: Any, picture: Path) -> None:
     page.locator(".panel:visible >> text=red").click()
     page.locator("#chosen li").wait_for()
     captions(page)
+
+
+def values(page: Any, picture: Path) -> None:
+    hits(page, picture)
+    page.click("#filters >> text=year")
+    page.locator(".panel:visible input").fill("201")
+    until(page, lambda: page.locator(".panel:visible button").count() == 10)
 
 
 def both(page: Any, picture: Path) -> None:
@@ -86,7 +93,7 @@ def run(page: Any, picture: Path) -> None:
     page.locator("#figures li").first.wait_for()
 
 
-STATES = (start, hits, texts, item, filters, both, unfit, none, busy, unanswered, keys, run)
+STATES = (start, hits, texts, item, filters, values, both, unfit, none, busy, unanswered, keys, run)
 
 
 @pytest.mark.slow

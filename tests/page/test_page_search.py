@@ -150,6 +150,36 @@ def test_filters_narrow_the_search(page: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_value_that_is_not_among_the_frequent_ones_is_found_by_typing(page: Any) -> None:
+    page.goto("/?q=circle")
+    captions(page)
+    page.click("#filters >> text=year")
+    panel = page.locator(".panel:visible")
+    assert panel.locator("button").count() == 12
+    rare = next(str(year) for year in range(2000, 2020) if not panel.locator("button", has_text=str(year)).count())
+    page.keyboard.press("Tab")
+    page.keyboard.type(rare)
+    until(page, lambda: panel.locator("button").all_inner_texts() == [f"{rare}\n3"])
+    page.keyboard.press("Enter")
+    page.locator("#chosen li", has_text=f"year: {rare}").wait_for()
+    assert page.evaluate("document.activeElement.type") == "search"  # ready for another one
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("201")
+    until(page, lambda: 8 <= panel.locator("button").count() <= 10)
+    panel.locator("button[aria-pressed='false']").first.click()
+    page.locator("#chosen li").nth(1).wait_for()
+    with page.expect_response("**/api/search*") as answer:
+        page.reload()
+    assert len({hit["columns"]["year"] for hit in answer.value.json()["hits"]["image"]}) == 2  # alternatives, still
+    assert f"year: {rare}" in page.locator("#chosen").inner_text()
+    page.click("#filters >> text=year")
+    page.locator(".panel:visible input").fill("no such year")
+    page.locator(".panel:visible", has_text="No value holds this").wait_for()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.dataset.column") == "year"
+
+
+@pytest.mark.slow
 def test_searches_are_gone_back_to_and_forward(page: Any) -> None:
     page.goto("/")
     search(page, "red circle")

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 import crossbit
 from crossbit.cli import main
+from crossbit.errors import UserError
 from crossbit.serve.pictures import thumbnail
 from crossbit.serve.server import _listen
 from crossbit.storage.files import read_json
@@ -92,6 +93,22 @@ def test_each_filter_of_the_columns_finds_as_many_as_are_told(client: TestClient
         for column in columns:
             for value in column["values"]:
                 assert len(index.matching(value["where"])) == value["count"], value
+
+
+def test_values_of_a_column_are_found_by_a_part_of_them(client: TestClient, trained: Path) -> None:
+    found = client.get("/api/columns/values", params={"column": "artist", "part": "SON"}).json()
+    assert found["name"] == "artist" and not found["more"] and len(found["values"]) == 5
+    with crossbit.open_search(trained) as search:
+        index = search.opened("image").index
+        for value in found["values"]:
+            assert len(index.matching(value["where"])) == value["count"], value
+        assert index.values("labels", "RE", 2)[0][0] == "red"  # what begins with it is first
+        assert {name for name, _ in index.values("labels", "re")} == {"red", "green", "square"}
+        assert [str(year) for year, _ in index.values("year", "2007")] == ["2007"]
+        with pytest.raises(UserError, match="unknown column"):
+            index.values("nothing")
+    for column in ("caption", "path", "nothing"):  # each is another one, or of this machine
+        assert "unknown column" in error_of(client.get("/api/columns/values", params={"column": column}))
 
 
 def test_the_run(client: TestClient, trained: Path) -> None:

@@ -133,7 +133,7 @@ def matching_ids(
         UserError: it took too long; values that its functions cannot take.
     """
     try:
-        with _ended_after(time_limit_ms / 1000, cursor) as late:
+        with ended_after(time_limit_ms / 1000, cursor) as late:
             cursor.execute(NORMAL)
             return np.asarray(cursor.execute(_query(condition.text)).fetchnumpy()["id"], np.int64)
     except duckdb.InterruptException as error:
@@ -160,7 +160,7 @@ def check_time_limit(milliseconds: float) -> float:
 
 
 @contextmanager
-def _ended_after(seconds: float, cursor: duckdb.DuckDBPyConnection) -> Iterator[threading.Event]:
+def ended_after(seconds: float, cursor: duckdb.DuckDBPyConnection) -> Iterator[threading.Event]:
     """Interrupt what runs on `cursor` after so many seconds, and again until it stops: planning may miss the first.
     Gives an event that tells whether it came to that."""
     done, late = threading.Event(), threading.Event()

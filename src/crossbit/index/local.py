@@ -245,6 +245,17 @@ class LocalIndex(Index):
         self._file.check_open()
         return self._stored.items(check_ids(ids).tolist())
 
+    def values(
+        self, column: str, part: str = "", most: int = 12, *, time_limit_ms: float = TIME_LIMIT_MS
+    ) -> list[tuple[Any, int]]:
+        """The values of a column that hold a text, and how many items have each: first what is or begins with that
+        text, then the most frequent.
+
+        Raises:
+            UserError: there is no such column; it took too long.
+        """
+        return self._stored.values(column, part, most, check_time_limit(time_limit_ms))
+
     def lowest_alike(self, columns: Sequence[str]) -> npt.NDArray[np.int64]:
         """For each of `keys`, the lowest id that is alike: that has the same value in the first of these columns in
         which it has one. Its own id where it has none."""

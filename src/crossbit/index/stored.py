@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.errors import unknown
 from crossbit.index.base import Item
 from crossbit.index.columns import HIDDEN
 from crossbit.index.duckfile import trouble, word_columns
@@ -17,6 +18,7 @@ from crossbit.index.handle import Handle
 from crossbit.index.runs import Codes, SortedCodes, ordered
 from crossbit.index.segments import ROW_BITS
 from crossbit.index.statements import Progress, Values, fill, quoted, transaction
+from crossbit.index.values import values_with
 
 
 class Stored:
@@ -102,6 +104,16 @@ class Stored:
             chosen = ", ".join(["id", *map(quoted, names)])
             rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+    def values(self, name: str, part: str, most: int, time_limit_ms: float) -> list[tuple[Any, int]]:
+        """The values of a column that hold a text, and how many items have each; see `values_with`."""
+        with ExitStack() as stack:
+            with self.file.lock:
+                kinds = self.columns()
+                if name not in kinds:
+                    raise unknown("column", name, kinds)
+                cursor = stack.enter_context(self.file.cursor())
+            return values_with(cursor, name, kinds[name], part, most, time_limit_ms)
 
     def lowest_alike(self, ids: npt.NDArray[np.int64], columns: list[str]) -> npt.NDArray[np.int64]:
         """For each of all ids, ascending, the lowest with the same value in the first of these columns that has one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from crossbit.index.local import LocalIndex
@@ -12,7 +13,7 @@ from crossbit.search.searcher import Searcher
 
 OWN = ("row", "caption", "path", "group")  # what items say beside the columns of the user's table
 LABELS = ("labels", "label")
-SHOWN = 12  # values of a column
+SHOWN, FOUND = 12, 24  # values of a column, and of those that somebody looks for
 LOOKED_AT = 20_000  # items
 
 
@@ -23,6 +24,19 @@ def columns_of(search: Searcher) -> list[dict[str, Any]]:
     names = dict.fromkeys(name for item in items for name in item if name not in OWN)
     ordered = sorted(names, key=lambda name: name not in LABELS)  # stable
     return [column for name in ordered if (column := _column(name, [item.get(name) for item in items]))]
+
+
+def column_with(search: Searcher, column: Mapping[str, Any], part: str, time_limit_ms: float) -> dict[str, Any]:
+    """One of these columns with its values that hold a text, at most `FOUND`; of all items.
+
+    Raises:
+        UserError: as `LocalIndex.values`.
+    """
+    name, index = str(column["name"]), search.opened(search.model.modalities[0]).index
+    found = index.values(name, part, FOUND + 1, time_limit_ms=time_limit_ms)
+    many = column["values"][0]["where"].startswith("list_contains")
+    values = [_value(name, *one, many) for one in found[:FOUND]]
+    return {**column, "values": values, "more": len(found) > FOUND}
 
 
 def _some_items(index: LocalIndex) -> list[dict[str, Any]]:
@@ -38,11 +52,12 @@ def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
         return None
     many = any(isinstance(value, list) for value in values)
     kind = "labels" if name in LABELS else "number" if not isinstance(held[0], str) else "text"
-    shown = [
-        {"value": str(value), "count": count, "where": _where(name, value, many)}
-        for value, count in counts.most_common(SHOWN)
-    ]
-    return {"name": name, "kind": kind, "values": shown}
+    shown = [_value(name, *one, many) for one in counts.most_common(SHOWN)]
+    return {"name": name, "kind": kind, "values": shown, "more": len(counts) > SHOWN}
+
+
+def _value(name: str, value: Any, count: int, many: bool) -> dict[str, Any]:
+    return {"value": str(value), "count": count, "where": _where(name, value, many)}
 
 
 def _where(name: str, value: Any, many: bool) -> str:

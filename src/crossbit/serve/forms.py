@@ -76,11 +76,12 @@ class Value(BaseModel):
 
 
 class Column(BaseModel):
-    """A column that a filter may use."""
+    """A column that a filter may use, and whether it has more values than these."""
 
     name: str
     kind: str
     values: list[Value]
+    more: bool
 
 
 class Columns(BaseModel):

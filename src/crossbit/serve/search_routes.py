@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from starlette.responses import Response
 
+from crossbit.errors import unknown
 from crossbit.serve import forms
 from crossbit.serve.asked import Asked, searched
+from crossbit.serve.columns import column_with
 from crossbit.serve.replies import json_reply
 from crossbit.serve.state import State
 
@@ -55,4 +57,20 @@ def router(state: State) -> APIRouter:
         """The columns that a filter may use, with their most frequent values."""
         return json_reply({"columns": state.generations.now.columns})
 
+    @routes.get("/columns/values", responses={200: {"model": forms.Column}})
+    async def values(
+        column: Annotated[str, Query(max_length=forms.LONGEST_NAME)],
+        part: Annotated[str, Query(max_length=forms.LONGEST_NAME)] = "",
+    ) -> Response:
+        """A column with its values that hold a text: first what begins with it, then the most frequent."""
+        return json_reply(await state.work.do(_values, state, column, part))
+
     return routes
+
+
+def _values(state: State, column: str, part: str) -> dict[str, Any]:
+    with state.generations.use() as generation:
+        known = {str(one["name"]): one for one in generation.columns}
+        if column not in known:
+            raise unknown("column", column, known)
+        return column_with(generation.search, known[column], part, 1000 * state.settings.request_seconds)

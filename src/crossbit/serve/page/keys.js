@@ -21,8 +21,10 @@ export function listenToKeys(grid, onAct) {
 function inField(event, grid, keys) {
   if (event.target.id === "words" && !event.target.value && "/?".includes(event.key)) return event.key === "/" || !keys.showModal();
   if (event.key === "ArrowDown" && event.target.id === "words") return grid.enter();
-  if (event.key === "Escape") return closePanels() !== null;
-  return false;
+  if (event.key !== "Escape") return false;
+  const panel = closePanels();
+  if (event.target.id !== "words") panel?.focus();
+  return panel !== null;
 }
 
 /** Whether the key meant something. */
