@@ -18,11 +18,12 @@ from PIL import Image
 
 from crossbit.audit import Audit, alike, audit_run
 from crossbit.audit.alike import heaviest, regression
+from crossbit.audit.acts import Asked, Decision
 from crossbit.audit.decisions import Decision, proposal, read_decisions, repair, write_labels
 from crossbit.audit.sheet import build_sheet
 from crossbit.data import load_data
 from crossbit.data.collection import Columns, look_through
-from crossbit.data.collection.relabel import labels_by_picture, write_corrected
+from crossbit.data.collection.relabel import has_column_each, labels_by_picture, write_corrected
 from crossbit.data.neutral import save_neutral
 from crossbit.data.noise import corrupt
 from crossbit.data.relabelled import label_matrix, relabelled
@@ -293,8 +294,18 @@ def test_columns_of_bits(tmp_path: Path, no: str, yes: str) -> None:
     text = "file_name,caption,is_red,is_green\n"
     text += "".join(f"{row['file_name']},c {n},{[no, yes][n % 2]},{[no, yes][n == 5]}\n" for n, row in enumerate(rows))
     (tmp_path / "table.csv").write_text(text)
+    assert has_column_each(tmp_path, Columns())
     write_corrected(tmp_path, Columns(), {str(tmp_path / rows[0]["file_name"]): ["green"]}, tmp_path / "new.csv")
     assert (tmp_path / "new.csv").read_text() == text.replace(f"c 0,{no},{no}", f"c 0,{no},{yes}")
+
+
+def test_a_table_with_a_column_for_each_label_takes_no_new_one(found: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(found.seen, {}, single=False)
+    new = Decision(30, "other", ["rune"], new=["rune"])
+    asked.check_labels(new)
+    monkeypatch.setattr("crossbit.audit.acts.has_label_columns", lambda data: True)
+    with pytest.raises(UserError, match="has a column for each label, and none for 'rune'"):
+        Asked(found.seen, {}, single=False).check_labels(new)
 
 
 def test_folders_whose_names_hold_what_parts_labels(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -133,6 +134,28 @@ def test_the_table_is_the_users_own(client: TestClient, trained: Path) -> None:
     assert [one["labels"] for one in written if one["caption"] == row["caption"]] == ["blue"]
 
 
+def test_a_new_label_comes_into_the_table_and_is_trained_on_there(
+    client: TestClient, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row["row"] for row in client.get("/api/audit").json()["queue"][:3]]
+    decisions = [{"row": row, "kind": "other", "labels": ["violet", "square"], "new": ["violet"]} for row in rows]
+    after = client.post("/api/audit/decisions", json={"decisions": decisions}).json()
+    assert after["new"] == ["violet"] and set(client.get(f"/api/audit/rows/{rows[0]}").json()["given"]) == {
+        "violet",
+        "square",
+    }
+    table = client.get("/api/audit/export").content
+    assert table.count(b"violet") == 3
+    shapes = Path(shutil.copytree(trained.parent / "shapes", tmp_path / "shapes"))
+    (tmp_path / "labels.csv").write_bytes(table)
+    small = ["--method", "nrch", "--epochs", "1", "--set", "width=8", "--bits", "8", "--quiet"]
+    assert main(["train", str(shapes), *small, "--labels", str(tmp_path / "labels.csv"), "--out", "x"]) == 2
+    assert "put this table in the place of the data's own" in capsys.readouterr().err
+    (shapes / "table.csv").write_bytes(table)
+    assert main(["train", str(shapes), *small, "--out", str(tmp_path / "run")]) == 0
+    assert "violet" in json.loads((tmp_path / "run" / "config.json").read_text())["label_names"]
+
+
 @pytest.mark.parametrize(
     ("body", "wrong"),
     [
@@ -142,6 +165,7 @@ def test_the_table_is_the_users_own(client: TestClient, trained: Path) -> None:
         ({"decisions": [{"row": "1", "kind": "keep"}]}, "decisions.0.row"),
         ({"decisions": [{"row": 1, "kind": "agree"}]}, "decisions.0.kind"),
         ({"decisions": [{"row": 1, "kind": "keep", "path": "/etc"}]}, "decisions.0.path"),
+        ({"decisions": [{"row": 1, "kind": "other", "labels": ["x" * 300], "new": []}]}, "decisions.0.labels"),
         ({"decisions": 3}, "decisions"),
         ({"undo": True}, "there is no decision to undo"),
         ({"undo": True, "decisions": [{"row": 1, "kind": "keep"}]}, "send one of them"),

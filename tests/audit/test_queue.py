@@ -198,6 +198,39 @@ def test_the_log_is_what_apply_reads_and_export_writes_the_same(run: Path, comma
     assert all(set(held[one.row]) == set(one.labels) for one in rows)
 
 
+def test_a_label_that_is_new_is_logged_undone_and_exported(run: Path, command: Command, tmp_path: Path) -> None:
+    queue = AuditQueue.open(run)
+    first, second = (row["row"] for row in told(queue, 2))
+    with pytest.raises(UserError, match="unknown label 'klingon'"):
+        queue.decide([Choice(first, "other", ["klingon"])])
+    queue.decide([Choice(first, "other", ["klingon"], new=["klingon"])])
+    queue.decide([Choice(second, "other", ["klingon"])])  # by now it is known
+    assert queue.view(0)["new"] == ["klingon"] and queue.view(0)["names"] == queue.seen.names
+    again = AuditQueue.open(run)
+    for each in (queue, again):
+        row = each.row(first)
+        assert (row["given"], row["proposed"]) == (["klingon"], ["klingon"])
+        assert {first, second}.isdisjoint(one["row"] for one in told(each, 1000))
+    again.decide([Choice(first, "keep", ["klingon"])])  # as it was seen
+    queue.undo()
+    lines = [json.loads(line) for line in (run / "decisions.jsonl").read_text().splitlines()]
+    assert [line.get("new") for line in lines] == [["klingon"], ["klingon"], ["klingon"], None]
+    exported, applied = tmp_path / "exported.csv", tmp_path / "applied.csv"
+    queue.export(exported)
+    with open(exported, newline="") as file:
+        held = {int(line["row"]): line["labels"] for line in csv.DictReader(file)}
+    assert held[first] == held[second] == "klingon"
+    assert command("audit", run, "--apply", run / "decisions.jsonl", "--out", applied).code == 0
+    assert exported.read_text() == applied.read_text()
+    trained = command("train", f"{run}.npz", "--labels", exported, "--out", tmp_path / "again")
+    assert trained.code == 2 and "unknown label 'klingon'" in trained.errors[-1]
+    queue.undo()
+    queue.undo()
+    assert queue.view(0)["new"] == [] and queue.decided == 0
+    with pytest.raises(UserError, match="unknown label 'klingon'"):
+        queue.decide([Choice(second, "other", ["klingon"])])
+
+
 @pytest.mark.parametrize(
     ("choices", "wrong"),
     [
@@ -207,6 +240,8 @@ def test_the_log_is_what_apply_reads_and_export_writes_the_same(run: Path, comma
         ([Choice(30, "agree")], "unknown kind of decision 'agree'"),
         ([Choice(30, "other", ["hebrw"])], "did you mean 'hebrew'"),
         ([Choice(30, "other", [])], "row 30 would have no label"),
+        ([Choice(30, "other", ["Hebrew"], new=["Hebrew"])], "only by case; take 'hebrew'"),
+        ([Choice(30, "other", [" "], new=[" "])], "a new label is a line of text"),
         ([Choice(30, "accept", about="klingon")], "unknown label 'klingon'"),
     ],
 )

@@ -128,6 +128,27 @@ def test_other_labels_are_found_by_typing(audit: Any, service: Service) -> None:
     assert json.loads(line)["labels"] == ["blue"] and json.loads(line)["row"] == first["row"]
 
 
+def test_a_label_that_does_not_exist_yet_is_added_where_it_is_confirmed(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    audit.keyboard.press("o")
+    audit.fill("#find", "violet")
+    assert audit.locator("#add-new").is_hidden()
+    audit.keyboard.press("Enter")
+    assert audit.locator("#other").is_visible()  # nothing is decided before it is confirmed
+    audit.click("#add-new button")
+    assert "violetnew" in "".join(audit.locator("#chosen").inner_text().split())
+    with audit.expect_response("**/api/audit/decisions"):
+        audit.keyboard.press("Enter")
+    (line,) = (service.run / "decisions.jsonl").read_text().splitlines()[-1:]
+    assert json.loads(line)["new"] == ["violet"] and set(json.loads(line)["labels"]) == {*first["given"], "violet"}
+    audit.locator("#main:not([aria-busy='true'])").wait_for(state="attached")
+    audit.keyboard.press("o")
+    audit.fill("#find", "Violet")  # the next row may have it without more ado
+    audit.keyboard.press("Enter")
+    assert "violet" in audit.locator("#chosen").inner_text() and not audit.locator("#other-wrong").inner_text()
+    audit.keyboard.press("Escape")
+
+
 def test_letters_in_a_field_decide_nothing(audit: Any, service: Service) -> None:
     by_label(audit)
     audit.locator("#pick").focus()
@@ -224,11 +245,18 @@ def other(page: Any) -> None:
     page.keyboard.press("o")
 
 
+def new(page: Any) -> None:
+    other(page)
+    page.fill("#find", "violet")
+    page.keyboard.press("Enter")
+    page.locator("#add-new button").wait_for()
+
+
 def keys(page: Any) -> None:
     page.keyboard.press("?")
 
 
-@pytest.mark.parametrize("state", [row, by_label, other, keys], ids=lambda state: state.__name__)
+@pytest.mark.parametrize("state", [row, by_label, other, new, keys], ids=lambda state: state.__name__)
 def test_axe_finds_nothing_in_any_theme_and_width(
     audit: Any, shots: Path, need: Callable[[str], ModuleType], state: Callable[[Any], None]
 ) -> None:

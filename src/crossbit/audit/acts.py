@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crossbit.audit.seen import Seen
-from crossbit.data.relabelled import label_names
+from crossbit.data.relabelled import has_label_columns, label_names
 from crossbit.errors import UserError, unknown
 from crossbit.storage.lines import read_text, split_lines
 
@@ -35,6 +36,7 @@ class Decision:
         observed: that the run saw; None where that is not known.
         about: the one label that was decided about; None: all of them.
         p: how probable a change was when it was decided about; None where that is not known.
+        new: those of the labels that the data did not have, and that were meant to be new.
     """
 
     row: int
@@ -43,11 +45,12 @@ class Decision:
     observed: list[str] | None = None
     about: str | None = None
     p: float | None = None
+    new: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """As it stands in a line."""
         told = {"row": self.row, "decision": self.kind, "observed": self.observed, "labels": self.labels}
-        more = {"about": self.about, "p": None if self.p is None else round(self.p, 4)}
+        more = {"about": self.about, "p": None if self.p is None else round(self.p, 4), "new": self.new or None}
         return told | {name: value for name, value in more.items() if value is not None}
 
 
@@ -127,14 +130,14 @@ def _act(place: str, value: Any) -> Act:
 def _decision(place: str, value: Any) -> Decision:
     """A line's decision, its form checked."""
     held = value if isinstance(value, dict) else {}
-    lists = [held.get(name) for name in ("observed", "labels")]
+    lists = [held.get("observed"), held.get("labels"), held.get("new", [])]
     names = all(isinstance(each, list) and all(isinstance(name, str) for name in each) for each in lists)
     row, kind, about, p = (held.get(name) for name in ("row", "decision", "about", "p"))
     more = isinstance(about, str | None) and isinstance(p, float | int | None)
     if not names or type(row) is not int or row < 0 or kind not in KINDS or not more:
         known = ", ".join(KINDS)
         raise UserError(f"{place} is no decision of an audit, such as {FORM}; the decision is one of {known}")
-    return Decision(row, kind, held["labels"], held["observed"], about, p)
+    return Decision(row, kind, held["labels"], held["observed"], about, p, held.get("new", []))
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class Asked:
 
         Raises:
             UserError: they are about other data; a row that was not audited, or has other labels by now; an unknown
-                label; several labels where rows have one.
+                label that is not told to be new; several labels where rows have one.
         """
         return [found for decision in act.decisions if (found := self._checked(act, decision)) is not None]
 
@@ -176,10 +179,29 @@ class Asked:
         return replace(decision, row=row)
 
     def check_labels(self, decision: Decision, place: str = "") -> None:
-        """Refuse labels that the data do not have, or several where rows have one."""
+        """Refuse labels that the data do not have and that are not told to be new, or several where rows have one."""
         names = label_names(self.seen.data)
-        if strangers := [name for name in (*decision.labels, decision.about or names[0]) if name not in set(names)]:
-            raise UserError(f"{place}{unknown('label', strangers[0], names)}")
+        for name in (*decision.labels, decision.about or names[0]):
+            if name not in set(names):
+                if name not in decision.new:
+                    raise UserError(f"{place}{unknown('label', name, names)}")
+                self._check_new(name, names, place)
         if self.single and len(decision.labels) != 1:
             many = len(decision.labels)
             raise UserError(f"{place}row {decision.row} gets {many} labels; each row has one class")
+
+    def _check_new(self, name: str, names: list[str], place: str) -> None:
+        """Refuse a new label that is none, or that the table has no place for."""
+        if not name or name != name.strip() or not name.isprintable():
+            raise UserError(f"{place}a new label is a line of text without spaces around it, got {name!r}")
+        if same := [known for known in names if known.casefold() == name.casefold()]:
+            raise UserError(f"{place}the new label '{name}' differs from '{same[0]}' only by case; take '{same[0]}'")
+        if self._has_label_columns:
+            table = "the data's table has a column for each label"
+            raise UserError(
+                f"{place}{table}, and none for '{name}'; add the column to it, train again, and decide then"
+            )
+
+    @cached_property
+    def _has_label_columns(self) -> bool:
+        return has_label_columns(self.seen.data)

@@ -18,12 +18,14 @@ class Choice:
         labels: these others; of "accept" those that the person saw proposed, and of "keep" those that the row had, or
             none where that is not told.
         about: one label alone: "accept" and "keep" leave its other labels open. None: all of them.
+        new: those of the labels that the data do not have, and that are meant to be new.
     """
 
     row: int
     kind: str
     labels: Sequence[str] = ()
     about: str | None = None
+    new: Sequence[str] = ()
 
     def check_seen(self, labels: Sequence[str]) -> None:
         """Refuse to accept or keep what the person did not see: somebody else may have decided meanwhile.

@@ -24,13 +24,14 @@ class Current:
         given: (n, c) bool, what the run saw.
         labels: (n, c) bool, of now.
         settled: (n, c) bool, what a person has decided.
+        new: labels that are no class of the run, by position; the posterior knows nothing of them.
         asked: what decisions can be about.
     """
 
     def __init__(self, seen: Seen, single: bool) -> None:
         self.names, self.rows = seen.names, seen.view.rows
         self.given = seen.view.observed().numpy() > 0
-        self.labels, self.settled = self.given.copy(), np.zeros_like(self.given)
+        self.begin()
         observed = {int(row): self.text(y) for row, y in zip(self.rows, self.given, strict=True)}
         self.asked = Asked(seen, observed, single)
         self._place = {int(row): position for position, row in enumerate(self.rows)}
@@ -41,9 +42,20 @@ class Current:
         """The names of labels (c,)."""
         return [self.names[c] for c in np.flatnonzero(y)]
 
+    def named(self, position: int, y: np.ndarray | None = None) -> list[str]:
+        """The names of a row's labels, new ones too: of now, or of labels (c,) that it would get."""
+        names = self.text(self.labels[position] if y is None else y)
+        return names if names and self.asked.single else names + self.new.get(position, [])
+
+    @property
+    def new_names(self) -> list[str]:
+        """All labels that are no class of the run."""
+        return sorted({name for names in self.new.values() for name in names})
+
     def begin(self) -> None:
         """Nothing is decided."""
         self.labels, self.settled = self.given.copy(), np.zeros_like(self.given)
+        self.new: dict[int, list[str]] = {}
 
     def take(self, decisions: Iterable[Decision]) -> None:
         """Let decisions hold, for all rows of the same picture."""
@@ -53,6 +65,7 @@ class Current:
             for row in self._alike(decision.row):
                 if (position := self._place.get(row)) is not None:
                     self.labels[position] = y
+                    self.new[position] = decision.new
                     self.settled[position, slice(None) if self.asked.single else what] = True
 
     def vector(self, labels: Sequence[str]) -> np.ndarray:

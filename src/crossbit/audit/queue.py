@@ -133,7 +133,11 @@ class AuditQueue:
         told = {"run": str(self.seen.folder), "words": self._words, "rate": float(self._gains.corrupted.mean())}
         told |= {"wrong_left": self.wrong_left, "decided": self.decided, "settled": int(self._settled.sum())}
         told |= {"rows": len(self._settled), "can_undo": self.decided > 0, "single": self._current.asked.single}
-        told |= {"names": self.seen.names, "classes": classes(self._gains, self.seen.names)}
+        told |= {
+            "names": self.seen.names,
+            "new": self._current.new_names,
+            "classes": classes(self._gains, self.seen.names),
+        }
         told |= {"ranges": ranges(self._gains, self._current)[:RANGES]}
         return told | {"trust": self._trust(), "queue": shown, "in_all": len(positions)}
 
@@ -265,13 +269,15 @@ class AuditQueue:
         y = gains.proposed(np.array([position]))[0] if choice.kind == "accept" else now.labels[position]
         if choice.kind == "accept" and about is not None:
             y = self._about(position, about)
-        labels = list(dict.fromkeys(choice.labels)) if choice.kind == "other" else now.text(y)
+        labels = list(dict.fromkeys(choice.labels)) if choice.kind == "other" else now.named(position, y)
         choice.check_seen(labels)
         if not labels:
             raise UserError(f"row {choice.row} would have no label; give it others")
         p = gains.corrupted[position] if about is None else gains.doubt(np.array([position]))[0, about]
         observed = now.asked.observed[choice.row]
-        made = Decision(choice.row, choice.kind, labels, observed, choice.about, float(p))
+        known = {*choice.new, *now.new_names}
+        new = [name for name in labels if name in known and name not in self.seen.names]
+        made = Decision(choice.row, choice.kind, labels, observed, choice.about, float(p), new)
         now.asked.check_labels(made)
         return made
 

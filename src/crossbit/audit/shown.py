@@ -19,10 +19,12 @@ def queue_rows(judged: Judged, gains: Gains, now: Current, positions: np.ndarray
     found = []
     for position, entry, proposed in zip(positions, entries, gains.proposed(positions), strict=True):
         told = {name: getattr(entry, name) for name in names}
-        told |= {"given": entry.observed, "proposed": now.text(proposed), "p": entry.probability}
+        told |= {"given": now.named(position), "proposed": now.named(position, proposed)}
+        told["p"] = float(gains.corrupted[position])
         alike = [int(now.rows[other]) for other in gains.alike(position)]
         told |= {"gain": float(gains.gain[position]), "family": len(alike), "alike": alike}
-        found.append(told | {"neighbours": [vars(one) for one in entry.neighbours]})
+        near = [vars(one) | {"labels": now.named(now.position(one.row))} for one in entry.neighbours]
+        found.append(told | {"neighbours": near})
     return found
 
 
@@ -33,8 +35,8 @@ def class_rows(
     found = []
     for position, doubt, proposed in zip(positions, doubts, gains.proposed(positions), strict=True):
         y = now.labels[position]
-        told = {"row": int(now.rows[position]), **judged.item(position), "given": now.text(y)}
-        told |= {"proposed": now.text(proposed), "has": bool(y[label]), "p": float(doubt)}
+        told = {"row": int(now.rows[position]), **judged.item(position), "given": now.named(position)}
+        told |= {"proposed": now.named(position, proposed), "has": bool(y[label]), "p": float(doubt)}
         told |= {"settled": bool(gains.settled[position, label])}
         found.append(told | {"alone": bool(y.sum() == 1 and not gains.single)})
     return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from crossbit.data.collection.columns import Columns
 from crossbit.data.collection.places import is_place
-from crossbit.data.collection.relabel import labels_by_picture
+from crossbit.data.collection.relabel import has_column_each, labels_by_picture
 from crossbit.data.collection.tables import READERS, read_table
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
@@ -68,7 +68,9 @@ def relabelled(data: PairedData, path: str | os.PathLike[str]) -> Relabelled:
     beyond = set(_others(data))
     for row in train:
         if strangers := [name for name in found[row] if name not in place and name not in beyond]:
-            raise UserError(f"{source}: {unknown('label', strangers[0], names)}")
+            own_place = "; to train on a new label, put this table in the place of the data's own"
+            hint = "" if own is None else own_place
+            raise UserError(f"{source}: {unknown('label', strangers[0], names)}{hint}")
         after[row] = 0
         after[row, [place[name] for name in found[row] if name in place]] = 1
     changed = int((after != before)[data.splits["train"]].any(1).sum())
@@ -84,6 +86,12 @@ def own_columns(data: PairedData) -> Columns | None:
     if not os.path.isabs(data.source) or not is_place(Path(data.source)):
         return None
     return Columns.of(data.options.get)
+
+
+def has_label_columns(data: PairedData) -> bool:
+    """Whether the data are an own collection whose table has a column for each label."""
+    own = own_columns(data)
+    return own is not None and has_column_each(Path(data.source), own)
 
 
 def label_names(data: PairedData) -> list[str]:

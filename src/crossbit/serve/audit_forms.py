@@ -16,13 +16,14 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 class DecisionAsked(BaseModel):
     """About one row: the proposal is accepted or the labels are kept (with `labels`: if they are still these), or they
-    are others; `about` one label alone."""
+    are others; `about` one label alone. Labels that the data do not have are named in `new`, too."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     row: Annotated[int, Field(ge=0, lt=LARGEST)]
     kind: Literal["accept", "keep", "other"]
     labels: Annotated[list[Name], Field(max_length=MOST_LABELS)] = []
     about: Name | None = None
+    new: Annotated[list[Name], Field(max_length=MOST_LABELS)] = []
 
 
 class DecisionsAsked(BaseModel):
@@ -120,6 +121,7 @@ class AuditView(BaseModel):
     version: int
     single: bool
     names: list[str]
+    new: list[str]
     classes: list[AuditClass]
     ranges: list[AuditRange]
     trust: Trust

@@ -119,7 +119,7 @@ def decided(queue: AuditQueue, asked: DecisionsAsked) -> dict[str, Any]:
     if asked.undo:
         queue.undo(asked.version)
     else:
-        queue.decide([Choice(one.row, one.kind, one.labels, one.about) for one in asked.decisions])
+        queue.decide([Choice(one.row, one.kind, one.labels, one.about, one.new) for one in asked.decisions])
     return seen(queue, asked.top, asked.label)
 
 

@@ -73,6 +73,11 @@ def write_corrected(place: Path, asked: Columns, labels: Mapping[str, list[str]]
     return len(cells)
 
 
+def has_column_each(place: Path, asked: Columns) -> bool:
+    """Whether a collection's table has a column of 0 and 1 for each label."""
+    return bool(choose_columns(read_place(place), asked).bits)
+
+
 def table_ending(place: Path) -> str:
     """The ending that a corrected table has: that of the collection's table, or `.csv`."""
     path = read_place(place).path

@@ -25,7 +25,8 @@ function show(told, chosen = []) {
   showProgress(told);
   const isQueue = state.label === null;
   for (const button of byId("ways").children) button.setAttribute("aria-pressed", String((button.value === "queue") === isQueue));
-  if (byId("names").children.length !== told.names.length) byId("names").replaceChildren(...told.names.map((name) => make("option", { value: name })));
+  const names = [...told.names, ...told.new];
+  if (byId("names").children.length !== names.length || byId("names").lastElementChild?.value !== names.at(-1)) byId("names").replaceChildren(...names.map((name) => make("option", { value: name })));
   byId("class").hidden = isQueue;
   if (isQueue) showRow();
   else showClass(chosen);
@@ -119,11 +120,11 @@ async function send(asked, said) {
   }
 }
 
-function decideRow(kind, labels = []) {
+function decideRow(kind, labels = [], added = []) {
   const row = current();
   if (!row) return;
   const seen = { accept: row.proposed, keep: row.given }[kind]; // another person may have decided meanwhile
-  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: (one === row.row && seen) || labels })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
+  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: (one === row.row && seen) || labels, new: added })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
 }
 
 function decideChosen(kind) {
@@ -137,8 +138,8 @@ const acts = {
   other: async () => {
     const row = current();
     if (!row) return;
-    const labels = await askForLabels({ names: state.told.names, single: state.told.single, first: state.told.single ? [] : row.given });
-    if (labels) decideRow("other", labels);
+    const other = await askForLabels({ names: [...state.told.names, ...state.told.new], single: state.told.single, first: state.told.single ? [] : row.given });
+    if (other) decideRow("other", other.labels, other.added);
   },
   skip: () => {
     if (!current()) return;
@@ -213,5 +214,6 @@ byId("show-keys").addEventListener("click", () => byId("keys").showModal());
 byId("pick").addEventListener("change", () => {
   const label = byId("pick").value.trim();
   if (state.told?.names.includes(label)) openClass(label);
+  else if (state.told?.new.includes(label)) byId("about").textContent = `“${label}” is new: its pictures can be looked at when the run was trained again.`;
 });
 load();

@@ -24,30 +24,53 @@ export function proposedChips({ given, proposed, missing }) {
   return make("ul", { class: "chips" }, ...chips);
 }
 
-/** Asks for other labels; gives them, or null. `single`: one label alone. */
+/** Asks for other labels; gives them and those that are new, or null. `single`: one label alone. */
 export function askForLabels({ names, single, first }) {
   const [dialog, field, list, wrong] = ["other", "find", "chosen", "other-wrong"].map(byId);
+  const offer = byId("add-new");
   let chosen = [...first];
+  const added = new Set();
   const show = () => {
     list.replaceChildren(...chosen.map((name) => {
-      const remove = make("button", { class: "chip chosen", type: "button", "aria-label": `Remove ${name}`, onclick: () => { chosen = chosen.filter((one) => one !== name); show(); field.focus(); } }, make("span", {}, name), "×");
+      const remove = make("button", { class: "chip chosen", type: "button", "aria-label": `Remove ${name}`, onclick: () => { chosen = chosen.filter((one) => one !== name); show(); field.focus(); } }, make("span", {}, name), added.has(name) ? make("small", {}, "new") : null, "×");
       return make("li", {}, remove);
     }));
+  };
+  const clear = () => {
+    field.value = "";
+    wrong.textContent = "";
+    offer.hidden = true;
+    show();
+  };
+  const choose = (name) => {
+    chosen = single ? [name] : [...new Set([...chosen, name])];
+    clear();
   };
   const add = () => {
     const typed = field.value.trim();
     if (!typed) return true;
-    const name = names.find((one) => one === typed) ?? names.find((one) => one.toLowerCase() === typed.toLowerCase());
-    if (!name) { wrong.textContent = `There is no label “${typed}” in these data.`; return false; }
-    chosen = single ? [name] : [...new Set([...chosen, name])];
-    field.value = "";
-    wrong.textContent = "";
-    show();
-    return true;
+    const known = [...names, ...added];
+    const name = known.find((one) => one === typed) ?? known.find((one) => one.toLowerCase() === typed.toLowerCase());
+    if (name) choose(name);
+    else {
+      wrong.textContent = `There is no label “${typed}” in these data.`;
+      offer.hidden = false;
+      offer.firstElementChild.textContent = `It is new: add “${typed}”`;
+    }
+    return Boolean(name);
   };
-  field.value = "";
-  wrong.textContent = "";
-  show();
+  const addNew = () => {
+    const typed = field.value.trim();
+    if (!typed) return;
+    added.add(typed);
+    choose(typed);
+    field.focus();
+  };
+  const retyped = () => {
+    wrong.textContent = "";
+    offer.hidden = true;
+  };
+  clear();
   return new Promise((resolve) => {
     let isTaken = false;
     const take = (event) => {
@@ -62,11 +85,15 @@ export function askForLabels({ names, single, first }) {
       if (field.value.trim() && !single) { event.preventDefault(); add(); } else take(event);
     };
     byId("take").addEventListener("click", take);
+    offer.firstElementChild.addEventListener("click", addNew);
+    field.addEventListener("input", retyped);
     field.addEventListener("keydown", enter);
     dialog.addEventListener("close", () => {
       byId("take").removeEventListener("click", take);
       field.removeEventListener("keydown", enter);
-      resolve(isTaken ? chosen : null);
+      field.removeEventListener("input", retyped);
+      offer.firstElementChild.removeEventListener("click", addNew);
+      resolve(isTaken ? { labels: chosen, added: chosen.filter((name) => added.has(name)) } : null);
     }, { once: true });
     dialog.showModal();
     field.focus();
