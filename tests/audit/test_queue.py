@@ -193,7 +193,11 @@ def test_the_log_is_what_apply_reads_and_export_writes_the_same(run: Path, comma
     trained = command("train", f"{run}.npz", "--labels", exported, *small, "--out", again)
     assert trained.code == 0, trained.errors
     with open(exported, newline="") as file:
-        held = {int(line["row"]): line["labels"].split("; ") for line in csv.DictReader(file)}
+        lines = list(csv.DictReader(file))
+    held = {int(line["row"]): line["labels"].split("; ") for line in lines}
+    marked = [line for line in lines if line["changed"] == "yes"]
+    assert len(marked) == changed and all(line["labels"] != line["given"] for line in marked)
+    assert all(line["labels"] == line["given"] for line in lines if not line["changed"])
     rows = [decision for act in queue.log.acts for decision in act.decisions]
     assert all(set(held[one.row]) == set(one.labels) for one in rows)
 

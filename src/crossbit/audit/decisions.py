@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crossbit.audit.entries import SuspectRow
     from crossbit.data.types import PairedData
 
+GIVEN, CHANGED = "given", "changed"  # columns that tell what became of the labels, of data without a table of their own
 LEAST_SURE = 0.5  # below, a proposal would be less likely than what it replaces
 
 
@@ -129,20 +130,24 @@ def write_labels(found: Audit, made: Repair, out: str | os.PathLike[str]) -> Non
     """Write the labels that the run saw, corrected: in the form of the collection's table, else as rows and names."""
     data = found.seen.data
     held = {entry.row: entry.observed for entry in found.entries if entry.probability is not None}
-    write_table(data, held | made.labels, check_labels_file(data, out))
+    write_table(data, held | made.labels, held, check_labels_file(data, out))
 
 
-def write_table(data: PairedData, held: Mapping[int, list[str]], target: Path) -> None:
-    """Write labels of rows: in the form of the collection's table, else as rows and names."""
+def write_table(data: PairedData, held: Mapping[int, list[str]], given: Mapping[int, list[str]], target: Path) -> None:
+    """Write labels of rows: in the form of the collection's table, else as rows and names, beside those that the run
+    saw and a mark where they are others."""
     if (own := own_columns(data)) is not None:
         write_corrected(Path(data.source), own, _by_picture(data, held), target)
         return
     extra = {name: array for name in ("path", "caption") if (array := getattr(data, name)) is not None}
     with writing(target) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow([ROW, *extra, LABELS])
+        table.writerow([ROW, *extra, LABELS, GIVEN, CHANGED])
         for row in sorted(held):
-            table.writerow([row, *(array[row] for array in extra.values()), names_text(held[row])])
+            names, before = held[row], given.get(row, [])
+            mark = "yes" if set(names) != set(before) else ""
+            told = [array[row] for array in extra.values()]
+            table.writerow([row, *told, names_text(names), names_text(before), mark])
 
 
 def _by_picture(data: PairedData, held: Mapping[int, list[str]]) -> dict[str, list[str]]:

@@ -220,7 +220,7 @@ class AuditQueue:
         asked = self._current.asked
         decisions = [decision for act in self.log.acts for decision in asked.checked(act)]
         labels = decided_labels(self.seen.data, decisions)
-        write_table(self.seen.data, asked.observed | labels, target)
+        write_table(self.seen.data, asked.observed | labels, asked.observed, target)
         return sum(set(names) != set(asked.observed[row]) for row, names in labels.items() if row in asked.observed)
 
     # --- inside -------------------------------------------------------------------------------------------------------
