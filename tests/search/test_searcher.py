@@ -23,10 +23,12 @@ from crossbit.errors import UserError
 from crossbit.index import stored
 from crossbit.index.local import LocalIndex
 from crossbit.model import Model
+from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import index_data
 from crossbit.search.query import AWAY
 from crossbit.search.results import SearchHit, SearchResults
 from crossbit.search.searcher import Searcher, open_for_one
+from crossbit.storage.words import words_of
 from tiny import NAMES, arrays
 
 
@@ -160,6 +162,8 @@ def test_a_query_that_cannot_be_used_is_told_in_one_line(search: Searcher, query
 
 LIGHT = """
 import sys
+from crossbit.search.bm25 import Bm25, part_of
+from crossbit.search.captions import Captions
 from crossbit.search.searcher import open_for_one
 with open_for_one(sys.argv[1]) as search:
     assert search("a level bar", where="row > 20").image
@@ -183,7 +187,7 @@ def test_results_hold_all_that_there_is_to_know(search: Searcher) -> None:
     assert found.image == found["image"] == tuple(found)
     assert (len(found), found.image[0].modality) == (3, "image")
     for hit in search("a level bar", k=75):
-        words = [word for word in hit.item["caption"].split() if word in ("level", "bar")]
+        words = [word for word in hit.item["caption"].split() if word == "level"]  # all captions hold "bar"
         labels = ["level"] if "level" in hit.item["labels"] else []
         assert hit.why == tuple(dict.fromkeys([*labels, *words]))
 
@@ -191,9 +195,29 @@ def test_results_hold_all_that_there_is_to_know(search: Searcher) -> None:
 def test_an_item_shares_labels_and_words_with_what_it_finds(search: Searcher) -> None:
     given = arrays()
     own = {name for name, on in zip(NAMES, given["label"][30], strict=True) if on} | set(given["text"][30].split())
+    idle = {"bar", "line", "number"}  # frequent, and no labels
     for hit in search(item=30, k=75):
         said = [*hit.item["labels"], *hit.item["caption"].split()]
-        assert hit.why == tuple(dict.fromkeys(each for each in said if each in own))
+        assert hit.why == tuple(dict.fromkeys(each for each in said if each in own - idle))
+
+
+@pytest.mark.parametrize(
+    ("words", "idle"),
+    [
+        ("to the moon", {"to", "the"}),
+        ("the red one", {"the", "one"}),  # red is frequent, and a label
+        ("one to", set()),  # nothing rarer is asked for
+        ("the one", {"the"}),  # in most captions: it never says anything
+        ("unknown to", set()),  # a word of no caption is no reason
+        ("月 的", {"的"}),
+    ],
+)
+def test_frequent_words_are_no_reason_beside_others(words: str, idle: set[str]) -> None:
+    said = [
+        ("the " * (n % 4 > 0) + "one " * (n % 5 == 0) + "to " * (n % 6 == 0) + "的 " * (n % 7 == 0)) for n in range(210)
+    ]
+    captions = [f"{one}red" if n % 2 else f"{one}moon 月" if n == 100 else one or "x" for n, one in enumerate(said)]
+    assert Bm25([part_of(captions)]).idle(frozenset(words_of(words)), frozenset(["red"])) == idle
 
 
 def test_results_say_how_many_codes_were_compared(search: Searcher) -> None:

@@ -22,6 +22,7 @@ from crossbit.storage.words import words_of
 
 K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
 FEW = 16  # the share of texts, one in so many, below which looking at those that hold a word is quick
+OFTEN = 20  # texts: of fewer a hundredth is too few to tell a frequent word
 Rows: TypeAlias = npt.NDArray[np.int64]
 Scores: TypeAlias = npt.NDArray[np.float64]
 
@@ -128,7 +129,24 @@ class Bm25:
 
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word."""
-        return self._holders(word) > 0
+        return self.holders(word) > 0
+
+    def idle(self, words: frozenset[str], telling: frozenset[str]) -> frozenset[str]:
+        """Those words of a query, in normal form, that say nothing of a text which holds them: words of more than half
+        of the texts, and where the query has another word besides, those that are frequent for their length. In every
+        language the words that join others are short and frequent, so each letter after the first asks for a hundredth
+        of the texts more. None of `telling` is among them.
+
+        Source: Zipf, The Psycho-Biology of Language (1935), for length and frequency.
+        """
+        held = {word: self.holders(word) for word in words}
+
+        def is_often(word: str) -> bool:
+            return held[word] >= max(OFTEN, self.spoken * (max(len(word), 2) - 1) / 100)
+
+        always = frozenset(word for word in words - telling if held[word] > self.spoken / 2)
+        often = always.union(word for word in words - telling if is_often(word))
+        return often if any(held[word] or word in telling for word in words - often) else always
 
     def search(
         self, words: Iterable[str], k: int = 10, among: npt.NDArray[np.bool_] | None = None
@@ -162,12 +180,12 @@ class Bm25:
 
         Source: Turtle and Flood, Query Evaluation: Strategies and Optimizations (1995), MaxScore.
         """
-        rarest = sorted(words, key=self._holders)
-        few = int(np.searchsorted(np.cumsum([self._holders(word) for word in rarest]), len(self.alive) // FEW))
+        rarest = sorted(words, key=self.holders)
+        few = int(np.searchsorted(np.cumsum([self.holders(word) for word in rarest]), len(self.alive) // FEW))
         if not 0 < few < len(words):
             return None
         found, least = self._scored(rarest[:few], among)
-        most = sum(self._rarity(self._holders(word)) for word in rarest[few:]) * (K1 + 1) * (1 + 1e-9)  # and rounding
+        most = sum(self._rarity(self.holders(word)) for word in rarest[few:]) * (K1 + 1) * (1 + 1e-9)  # and rounding
         if len(found) < k or (bar := _largest(least, k)) <= most:
             return None
         found = found[least + most >= bar]
@@ -178,7 +196,7 @@ class Bm25:
 
     def _gains(self, word: str, rows: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Scores:
         """What a word adds to the scores of texts that hold it so often."""
-        return self._rarity(self._holders(word)) * counts * (K1 + 1) / (counts + self._damping[rows])
+        return self._rarity(self.holders(word)) * counts * (K1 + 1) / (counts + self._damping[rows])
 
     def _gains_of(self, word: str, rows: Rows) -> Scores:
         """What a word adds to the scores of some texts; 0 where they do not hold it."""
@@ -192,13 +210,13 @@ class Bm25:
         """The score of a text that holds each of these words once and no other."""
         each = list(dict.fromkeys(words))
         damping = K1 * (1 - B + B * len(each) / max(self._mean, 1e-9))
-        return float(sum(self._rarity(self._holders(word)) for word in each)) * (K1 + 1) / (1 + damping)
+        return float(sum(self._rarity(self.holders(word)) for word in each)) * (K1 + 1) / (1 + damping)
 
     def _rarity(self, holders: int) -> float:
         """How much a word counts that so many texts hold."""
         return float(np.log1p((self.count - holders + 0.5) / (holders + 0.5)))
 
-    def _holders(self, word: str) -> int:
+    def holders(self, word: str) -> int:
         """How many texts hold a word."""
         return len(self._entries(word)[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
+from crossbit.storage.words import words_of
 
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Ids = npt.NDArray[np.int64]
@@ -38,17 +39,23 @@ class FoundHere(NamedTuple):
 class OpenIndex:
     """An index of codes, the embeddings that order what it finds, and the captions, where it has some.
 
+    Args:
+        labels: of the data; a word that is one of them says something, however frequent it is.
+
     Attributes:
         size: how many codes there were when it was opened.
     """
 
-    def __init__(self, folder: Path, modality: str, encoder: Mapping[str, str], bits: int) -> None:
+    def __init__(
+        self, folder: Path, modality: str, encoder: Mapping[str, str], bits: int, labels: Iterable[str] = ()
+    ) -> None:
         self.modality = modality
         self.index = LocalIndex(index_path(folder, modality), bits=bits, read_only=True, encoder=encoder)
         self.size = len(self.index)
         self._captions: Captions | None = None
         self._lowest: tuple[Ids, Ids] | None = None
         self.probabilities = Probabilities(self.index)
+        self._labels = frozenset(words[0] for label in labels if len(words := words_of(label)) == 1)
         self._items: dict[int, Any] = {}
         self._lock = Lock()
 
@@ -172,9 +179,12 @@ class OpenIndex:
         near = [each.found[0] for each in best if each.found[1] is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
+        idle = self.captions.texts.idle(query.words, self._labels) if query.words else frozenset()
         likely = self.probabilities.of(np.array([each.found[0] for each in best], np.int64))
         return tuple(
-            SearchHit(id_, self.modality, distance, cosine, item, query.in_common(item), by, more, bits.get(id_), p)
+            SearchHit(
+                id_, self.modality, distance, cosine, item, query.in_common(item, idle), by, more, bits.get(id_), p
+            )
             for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True)
             for item in (items[id_],)
         )

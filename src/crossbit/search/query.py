@@ -51,15 +51,17 @@ class Query:
     left_out: frozenset[Hashable] = frozenset()
     understood: bool = True
 
-    def in_common(self, item: Mapping[str, Any]) -> tuple[str, ...]:
-        """Labels and words of an item that the query holds, too.
+    def in_common(self, item: Mapping[str, Any], idle: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """Labels and words of an item that the query holds, too, without words that say nothing.
 
         >>> query = Query("", np.ones(8), words=frozenset(["red", "fox"]))
         >>> query.in_common({"caption": "a fox, a red one", "labels": ["fox", "forest"]})
         ('fox', 'red')
+        >>> query.in_common({"caption": "a fox, a red one"}, frozenset(["red"]))
+        ('fox',)
         """
         labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
-        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words]
+        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words - idle]
         return tuple(dict.fromkeys([*labels, *words]))
 
     def _says(self, label: str) -> bool:

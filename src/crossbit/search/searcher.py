@@ -261,7 +261,8 @@ class Searcher:
         with self._lock:
             self._check_open()
             if modality not in self._opened:
-                self._opened[modality] = OpenIndex(self.uri, modality, self._encoder, self.model.bits)
+                labels = map(str, self.model.config.get("label_names") or ())
+                self._opened[modality] = OpenIndex(self.uri, modality, self._encoder, self.model.bits, labels)
             return self._opened[modality]
 
     def _searched(self, query: Query, modality: str | None) -> list[str]:
