@@ -54,9 +54,9 @@ class Served:
             env={**os.environ, "CROSSBIT_TOKEN": TOKEN},
         )
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert " is served at " in line, self._said()
-        self.address = line.split(" is served at ")[1].split()[0]
+        self.line = self.process.stdout.readline()
+        assert " is served at " in self.line, self._said()
+        self.address = self.line.split(" is served at ")[1].split()[0]
         self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=30)
 
     @property

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import httpx
@@ -181,6 +182,12 @@ def test_a_process_logs_no_query_and_ends_in_peace(run: Path) -> None:
 
 
 @pytest.mark.slow
+def test_who_listens_everywhere_is_told_an_address_that_opens(trained: Path) -> None:
+    with in_process(trained, "--host", "0.0.0.0") as served:
+        assert served.address.startswith("http://127.0.0.1:") and served.client.get("/readyz").status_code == 200
+        assert f"and at every address of this machine, such as http://{gethostname()}:{served.port}/" in served.line
+
+
 def test_several_workers_share_an_address(run: Path) -> None:
     with in_process(run, "--workers", "2") as served:
         added = served.client.post("/api/items", files={"picture": picture(1)}, data={"caption": "red"})

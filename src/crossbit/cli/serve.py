@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated
 
 import typer
@@ -47,8 +48,14 @@ def serve(
     from crossbit.serve import run as run_service
 
     settings = Settings(host, port, _token(token_file), public_host, workers)
+
+    def ready(address: str) -> None:
+        port = address.rstrip("/").rpartition(":")[2]
+        every = f" and at every address of this machine, such as http://{gethostname()}:{port}/"
+        say(f"{run} is served at {address}{every if settings.is_everywhere else ''} (Ctrl-C ends it)")
+
     with suppress(KeyboardInterrupt):  # all requests are done by then
-        run_service(run, settings, lambda address: say(f"{run} is served at {address} (Ctrl-C ends it)"))
+        run_service(run, settings, ready)
 
 
 def check_installed() -> None:

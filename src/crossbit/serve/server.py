@@ -37,13 +37,13 @@ def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], 
     Args:
         run: the run's folder.
         settings: see `Settings`.
-        ready: called with the address, once it can be reached.
+        ready: called with the address, once it can be reached; that of loopback where it listens at every address.
 
     Raises:
         UserError: no run or no index there; an address that cannot be taken.
     """
     listening = _listen(settings.host, settings.port)
-    address = _address(settings.host, listening.getsockname()[1])
+    address = address_of(settings, listening.getsockname()[1])
     if settings.workers > 1:
         return _several(os.fspath(run), settings, listening, lambda: ready(address))
     app = _loaded(run, settings)
@@ -127,5 +127,13 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _address(host: str, port: int) -> str:
+def address_of(settings: Settings, port: int) -> str:
+    """An address that a person at this machine can open.
+
+    >>> [address_of(Settings(host, token="x"), 80) for host in ("0.0.0.0", "::", "photos")]
+    ['http://127.0.0.1:80/', 'http://[::1]:80/', 'http://photos:80/']
+    """
+    host = settings.host.strip("[]")
+    if settings.is_everywhere:
+        host = "::1" if ":" in host else "127.0.0.1"
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -60,6 +60,14 @@ class Settings:
         return is_loopback(self.host)
 
     @property
+    def is_everywhere(self) -> bool:
+        """Whether it listens at every address of this machine."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_unspecified
+        except ValueError:
+            return False
+
+    @property
     def is_private(self) -> bool:
         """Whether whoever reaches it sits at this machine."""
         return self.is_loopback and not self.public
