@@ -203,6 +203,12 @@ def test_the_table_is_saved(audit: Any, service: Service) -> None:
     assert set(row["labels"].split(";")) == set(first["proposed"])
 
 
+def test_the_runs_page_says_in_words_what_was_made_wrong(audit: Any) -> None:
+    audit.goto("/run")
+    said = "On purpose, in 20 % of the training rows one label is exchanged for another (swap-one:0.2)."
+    until(audit, lambda: audit.locator("#noise li").first.inner_text() == said)
+
+
 def test_a_killed_service_goes_on_where_it_stopped(audit: Any, service: Service) -> None:
     press(audit, "a")
     press(audit, "k")

@@ -22,20 +22,23 @@ Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule makes of the labels of the chosen rows, and whether it is for one label a row only."""
+    """What a rule makes of the labels of the chosen rows, whether it is for one label a row only, and what it does in
+    words; empty where nobody said."""
 
     change: Change  # (labels (rows, classes) 0/1 or (rows,) integers, number of classes, generator) -> labels
     single: bool
+    says: str
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(name: str, *, single: bool = False) -> Callable[[Change], Change]:
-    """Register a noise rule; `single` rules get integers, also where the data holds a matrix with one 1 per row."""
+def rule(name: str, *, single: bool = False, says: str = "") -> Callable[[Change], Change]:
+    """Register a noise rule; `single` rules get integers, also where the data holds a matrix with one 1 per row.
+    `says` is what happens to a row."""
 
     def register(change: Change) -> Change:
-        RULES[name] = Rule(change, single)
+        RULES[name] = Rule(change, single, says)
         return change
 
     return register
@@ -64,6 +67,17 @@ class Noise:
     def of_pairs(self) -> bool:
         """Whether it makes wrong pairs, not wrong labels."""
         return self.rule == PAIRS
+
+    @property
+    def words(self) -> str:
+        """What it does, for people.
+
+        >>> parse_noise("swap-one:0.5").words
+        'on purpose, in 50 % of the training rows one label is exchanged for another (swap-one:0.5)'
+        """
+        says = RULES[self.rule].says or f"{self.rule} changes the labels"
+        apart = ", for each modality by itself" * self.each + ", in whole groups" * self.grouped
+        return f"on purpose, in {100 * self.rate:g} % of the training rows {says}{apart} ({self})"
 
     def __str__(self) -> str:
         rate = int(self.rate) if self.rate in (0, 1) else self.rate
@@ -206,7 +220,7 @@ def shuffle_pairs(n: int, rate: float, seed: int) -> np.ndarray:
     return text
 
 
-@rule("swap-one")
+@rule("swap-one", says="one label is exchanged for another")
 def _swap_one(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """NRCH: one random 1 becomes 0 and one random 0 becomes 1; a class becomes another one.
 
@@ -224,7 +238,7 @@ def _swap_one(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.
     return swapped
 
 
-@rule("resample")
+@rule("resample", says="the labels are replaced by as many drawn at random")
 def _resample(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """A random label set of the same size, which may be the same set."""
     if labels.ndim == 1:
@@ -233,13 +247,13 @@ def _resample(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.
     return (place < labels.sum(axis=1, dtype=np.int64)[:, None]).astype(labels.dtype)
 
 
-@rule("flip", single=True)
+@rule("flip", single=True, says="the class is drawn at random")
 def _flip(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """MRL: uniform over all classes, the true one too, so a share (classes - 1) / classes really changes."""
     return rng.integers(classes, size=len(labels))
 
 
-@rule("asymmetric", single=True)
+@rule("asymmetric", single=True, says="half of the classes are taken for another one each")
 def _asymmetric(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """MRL: a random half of the classes is taken for the other half, one for one; the rest stays."""
     order = rng.permutation(classes)
@@ -249,7 +263,7 @@ def _asymmetric(labels: np.ndarray, classes: int, rng: np.random.Generator) -> n
     return becomes[labels]
 
 
-@rule(PAIRS)
+@rule(PAIRS, says="what belongs together is exchanged for that of another row")
 def _shuffle_pairs(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """Wrong image-text pairs, hence no rule for labels."""
     right = "crossbit.data.noise.shuffle_pairs(n, rate, seed) gives each image row the row of its text"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError
 from crossbit.serve import forms
 from crossbit.serve.replies import json_reply
@@ -38,12 +40,26 @@ def _told(state: State) -> dict[str, Any]:
             "data": str(config["data"]).rstrip("/").rsplit("/", 1)[-1],  # a name, not a path of this machine
             "figures": _figures(state),
             "history": model.history,
-            "noise": [] if config.get("noise") is None else [f"the labels were made wrong: {config['noise']}"],
+            "noise": _noise(config),
             "items": generation.items,
             "modalities": model.modalities,
             "features": {name: featuriser.name for name, featuriser in model.featurisers.items()},
             "classes": [str(name) for name in config.get("label_names") or []],
         }
+
+
+def _noise(config: Mapping[str, Any]) -> list[str]:
+    """What was made wrong on purpose, in words.
+
+    >>> _noise({"noise": "shuffle-pairs:0.2", "noise_changes": "nothing"})[0][-50:]
+    'row (shuffle-pairs:0.2); the method saw none of it'
+    """
+    if (noise := config.get("noise")) is None:
+        return []
+    unseen = "" if config.get("noise_changes") in ("labels", "pairs", None) else "; the method saw none of it"
+    with suppress(UserError):
+        return [parse_noise(noise).words + unseen]
+    return [f"the labels were made wrong on purpose: {noise}"]  # by a rule that is not known here
 
 
 def _figures(state: State) -> list[dict[str, Any]]:
