@@ -124,6 +124,23 @@ def test_a_range_of_a_class_is_one_decision(client: TestClient) -> None:
     assert after["decided"] == 1 and settled <= set(first["rows"])
 
 
+def test_what_somebody_else_decided_about_is_not_decided_about_by_label(client: TestClient) -> None:
+    first = client.get("/api/audit").json()["ranges"][0]
+    rows = {row["row"]: row for row in client.get(f"/api/audit?top=500&label={first['label']}").json()["queue"]}
+    seen = [
+        {"row": n, "kind": "accept", "about": first["label"]} | {name: rows[n][name] for name in ("given", "settled")}
+        for n in first["rows"][:2]
+    ]
+    for kind in ("keep", "accept"):
+        other = {"row": first["rows"][0], "kind": kind, "about": first["label"]}
+        assert client.post("/api/audit/decisions", json={"decisions": [other]}).status_code == 200
+        stale = client.post("/api/audit/decisions", json={"decisions": seen})
+        assert stale.status_code == 400 and f"row {first['rows'][0]} has " in stale.json()["error"]
+        assert client.get("/api/audit?top=0").json()["decided"] == 1
+        assert client.post("/api/audit/decisions", json={"undo": True}).status_code == 200
+    assert client.post("/api/audit/decisions", json={"decisions": seen}).json()["decided"] == 1
+
+
 def test_the_table_is_the_users_own(client: TestClient, trained: Path) -> None:
     row = client.get("/api/audit").json()["queue"][0]
     client.post("/api/audit/decisions", json={"decisions": [{"row": row["row"], "kind": "other", "labels": ["blue"]}]})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
@@ -75,6 +76,26 @@ def test_a_row_is_shown_with_all_that_speaks_for_and_against_it(audit: Any, serv
     assert names == [one["name"] for one in first["neighbours"]] and len(names) == 5
     assert audit.locator(".near img").count() == 5
     assert f"{round(asked(service)['wrong_left'])} labels wrong or missing" in audit.locator("#progress").inner_text()
+
+
+def test_a_percentage_beside_a_label_is_how_likely_it_is_right_on_all_pages(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    name, p = first["wrong"][0]
+    struck = audit.locator("#row .chip.wrong", has_text=name)
+    assert struck.locator("small").inner_text() == f"{round(100 * (1 - p))} %"
+    assert "Beside a label: how likely it is right" in audit.locator("#row").inner_text()
+    query = urlencode({"q": first["caption"], "modality": "image", "by": "captions"})
+    hits = json.loads(urlopen(f"{service.address}/api/search?{query}").read())["hits"]["image"]
+    (held,) = [one for one in hits if one["caption"] == first["caption"]]
+    missing, right = first["missing"][0]  # the index has the table's labels, without the noise that training saw
+    (likely,) = [one["p"] for one in held["labels"] if one["name"] == missing]
+    assert abs(likely - right) < 0.05
+    assert audit.locator("#row .chip.new", has_text=missing).locator("small").inner_text() == f"{round(100 * right)} %"
+    audit.goto(f"/?q=red&open={held['id']}")
+    chip = audit.locator("#item .labels .chip", has_text=missing)
+    chip.wait_for()
+    assert chip.locator("small").inner_text() == f"{round(100 * likely)} %"
+    assert "Beside a label: how likely it is right" in audit.locator("#item").inner_text()
 
 
 def test_accept_keep_skip_undo_by_keys(audit: Any, service: Service) -> None:
@@ -177,6 +198,21 @@ def test_a_range_of_one_label_is_one_decision(audit: Any, service: Service) -> N
     assert chosen.count() == 0  # or one key more would decide about others
     press(audit, "u")
     assert asked(service)["decided"] == 0
+
+
+def test_of_pictures_that_somebody_else_has_decided_about_nothing_is_kept(audit: Any, service: Service) -> None:
+    by_label(audit)
+    label, rows = asked(service)["ranges"][0]["label"], asked(service)["ranges"][0]["rows"]
+    other = {"row": rows[0], "kind": "keep", "about": label}
+    assert audit.request.post("/api/audit/decisions", data={"decisions": [other]}).ok
+    audit.keyboard.press("a")
+    audit.locator("#trouble", has_text="somebody else decided meanwhile").wait_for()
+    assert asked(service)["decided"] == 1
+    tile = audit.locator(f".tile[data-row='{rows[0]}']")
+    assert "changed meanwhile" in tile.inner_text() and tile.get_attribute("aria-selected") == "false"
+    assert audit.locator(".tile[aria-selected='true']").count() == len(rows) - 1  # the others are still chosen
+    press(audit, "a")
+    assert asked(service)["decided"] == 2 and audit.locator("#trouble").is_hidden()
 
 
 def test_what_cannot_be_fetched_leaves_what_is_shown(audit: Any, service: Service) -> None:

@@ -266,6 +266,8 @@ class AuditQueue:
             raise unknown("kind of decision", choice.kind, KINDS)
         position = now.position(choice.row)
         about = None if choice.about is None else now.number(choice.about)
+        if about is not None:
+            choice.check_still(now.named(position), bool(now.settled[position, about]))
         y = gains.proposed(np.array([position]))[0] if choice.kind == "accept" else now.labels[position]
         if choice.kind == "accept" and about is not None:
             y = self._about(position, about)

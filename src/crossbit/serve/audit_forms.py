@@ -16,7 +16,8 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 
 class DecisionAsked(BaseModel):
     """About one row: the proposal is accepted or the labels are kept (with `labels`: if they are still these), or they
-    are others; `about` one label alone. Labels that the data do not have are named in `new`, too."""
+    are others; `about` one label alone. Labels that the data do not have are named in `new`, too.
+    `given` and `settled` are as they were seen: with `about` nothing is decided where they have changed."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     row: Annotated[int, Field(ge=0, lt=LARGEST)]
@@ -24,6 +25,8 @@ class DecisionAsked(BaseModel):
     labels: Annotated[list[Name], Field(max_length=MOST_LABELS)] = []
     about: Name | None = None
     new: Annotated[list[Name], Field(max_length=MOST_LABELS)] = []
+    given: Annotated[list[Name], Field(max_length=MOST_LABELS)] | None = None
+    settled: bool = False
 
 
 class DecisionsAsked(BaseModel):

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from crossbit.audit.queue import AuditQueue, Choice
 from crossbit.errors import UserError
 from crossbit.serve import forms
-from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionsAsked, QueueRow
+from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionAsked, DecisionsAsked, QueueRow
 from crossbit.serve.audited import Audited
 from crossbit.serve.item_routes import pictures_reply
 from crossbit.serve.pictures import thumbnail, whole
@@ -119,8 +119,13 @@ def decided(queue: AuditQueue, asked: DecisionsAsked) -> dict[str, Any]:
     if asked.undo:
         queue.undo(asked.version)
     else:
-        queue.decide([Choice(one.row, one.kind, one.labels, one.about, one.new) for one in asked.decisions])
+        queue.decide([_choice(one) for one in asked.decisions])
     return seen(queue, asked.top, asked.label)
+
+
+def _choice(one: DecisionAsked) -> Choice:
+    saw = None if one.given is None else (one.given, one.settled)
+    return Choice(one.row, one.kind, one.labels, one.about, one.new, saw)
 
 
 def picture_of(audited: Audited, row: int) -> Any:

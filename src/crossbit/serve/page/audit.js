@@ -113,7 +113,9 @@ async function send(asked, said) {
     show(told);
     announce(`${said}. About ${number(told.wrong_left)} labels wrong or missing.`);
   } catch (error) {
-    if (error.status === 400) await load(); // what holds by now
+    const before = [grid.rows, grid.chosen.map((row) => row.row)];
+    if (error.status === 400) await load(state.label, before[1]); // what holds by now
+    if (error.status === 400 && state.label !== null) grid.markChanges(before[0]);
     showTrouble(error, null, null);
   } finally {
     setBusy(false);
@@ -128,7 +130,7 @@ function decideRow(kind, labels = [], added = []) {
 }
 
 function decideChosen(kind) {
-  const decisions = grid.chosen.map((row) => ({ row: row.row, kind, about: state.label }));
+  const decisions = grid.chosen.map((row) => ({ row: row.row, kind, about: state.label, given: row.given, settled: row.settled })); // as they were seen
   if (decisions.length) send({ decisions }, `${many(decisions.length, "picture", "pictures")} decided`);
 }
 

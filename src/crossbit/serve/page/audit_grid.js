@@ -51,6 +51,23 @@ export class Grid {
     return this.#rows.filter((row) => this.#chosen.has(row.row));
   }
 
+  get rows() {
+    return this.#rows;
+  }
+
+  /** Mark rows that are others than before, and choose them no more: somebody else has decided about them. */
+  markChanges(before) {
+    const was = new Map(before.map((row) => [row.row, [row.given.join("\n"), row.settled].join("\n")]));
+    this.#rows.forEach((row, at) => {
+      if ((was.get(row.row) ?? "") === [row.given.join("\n"), row.settled].join("\n")) return;
+      this.#chosen.delete(row.row);
+      const said = this.#place.children[at].querySelector(".change");
+      said.textContent = `${said.textContent}: changed meanwhile`;
+      said.classList.add("out");
+    });
+    this.#mark();
+  }
+
   get sure() {
     return this.#rows.filter((row) => row.p >= SURE && !row.settled && !(row.has && row.alone)).map((row) => row.row);
   }
