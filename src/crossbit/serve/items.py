@@ -19,9 +19,11 @@ def item_of(generation: Generation, id: int) -> SearchHit:
         Refused: 404 for an id that is not there.
     """
     for modality in generation.search.model.modalities:
-        found = generation.search.opened(modality).index.items(np.array([id], np.int64))
+        held, ids = generation.search.opened(modality), np.array([id], np.int64)
+        found = held.index.items(ids)
         if id in found:
-            return SearchHit(id, modality, None, None, found[id] or {})
+            (likely,) = held.probabilities.of(ids)
+            return SearchHit(id, modality, None, None, found[id] or {}, probabilities=likely)
     raise Refused(404, f"no item {id}; take the `id` of a hit")
 
 

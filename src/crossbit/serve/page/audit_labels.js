@@ -10,17 +10,17 @@ function chip(name, style, p, said) {
   return item;
 }
 
-/** The labels that a row has; those that look wrong struck out, with the probability that they are wrong. */
+/** The labels that a row has; those that look wrong struck out. A percentage is how likely a label is right, on all pages. */
 export function givenChips({ given, wrong }) {
   const doubts = new Map(wrong);
-  const chips = given.map((name) => (doubts.has(name) ? chip(name, "wrong", doubts.get(name), "probably wrong") : chip(name, "", null, "")));
+  const chips = given.map((name) => (doubts.has(name) ? chip(name, "wrong", 1 - doubts.get(name), "given, but unlikely") : chip(name, "", null, "")));
   return make("ul", { class: "chips" }, ...chips);
 }
 
 /** The labels that are proposed; the new ones marked, with the probability that they are right. */
 export function proposedChips({ given, proposed, missing }) {
   const sure = new Map(missing);
-  const chips = proposed.map((name) => (given.includes(name) ? chip(name, "", null, "") : chip(name, "new", sure.get(name) ?? null, "probably right, not given")));
+  const chips = proposed.map((name) => (given.includes(name) ? chip(name, "", null, "") : chip(name, "new", sure.get(name) ?? null, "not given, but likely")));
   return make("ul", { class: "chips" }, ...chips);
 }
 

@@ -33,6 +33,7 @@ const button = (act, name, key, style = "") =>
 export function rowContent(row) {
   const labels = make("dl", { class: "labels-of" });
   labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"), make("dd", {}, proposedChips(row)));
+  if (row.wrong.length || row.missing.length) labels.append(make("dd", { class: "muted small" }, "Beside a label: how likely it is right."));
   const why = row.reason ? sentence(row.reason) : "";
   const what = make("div", { class: "what" },
     make("h2", {}, row.caption || `Row ${row.row}`),
