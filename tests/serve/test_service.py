@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from socket import gethostname
@@ -23,6 +26,7 @@ from starlette.testclient import TestClient
 import crossbit
 from crossbit.cli import main
 from crossbit.errors import UserError
+from crossbit.serve.logs import Dropping, JsonLines
 from crossbit.serve.pictures import thumbnail
 from crossbit.serve.server import _listen
 from crossbit.storage.files import read_json
@@ -167,6 +171,48 @@ def test_too_many_are_told_to_come_again(trained: Path) -> None:
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1") and "wait already" in error_of(answer)
         assert client.get("/healthz").status_code == 200
         assert "crossbit_shed_total 1.0" in client.get("/metrics").text
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted_and_none_is_torn() -> None:
+    read, write = os.pipe()
+    handler = Dropping(write)
+    record = logging.LogRecord("x", logging.INFO, "", 0, "a line %s", ("x" * 5000,), None)
+    handler.setFormatter(JsonLines())
+    for _ in range(100):  # a pipe holds 64 kB
+        handler.handle(record)
+    os.set_blocking(read, False)
+    before = os.read(read, 10**6)
+    handler.handle(record)
+    lines = [json.loads(line)["said"] for line in (before + os.read(read, 10**6)).splitlines()]
+    assert f"{100 - lines.index(lines[-2]):,} lines of the log were dropped" in lines[-2]
+    assert len(lines) > 5 and all(line == record.getMessage() for line in [*lines[:-2], lines[-1]])
+    os.close(read)
+    handler.handle(record)  # nobody is there any more
+    os.close(write)
+
+
+@pytest.mark.slow
+def test_a_service_whose_log_nobody_reads_goes_on_answering(trained: Path) -> None:
+    command = [sys.executable, "-m", "crossbit", "serve", str(trained), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stderr is not None
+    address = process.stdout.readline().split(" is served at ")[1].split()[0]
+    try:
+        with httpx.Client(base_url=address, timeout=30) as client:
+            for _ in range(1000):  # 100 bytes of log each
+                assert client.get("/healthz/x").status_code == 404
+            lines: list[str] = []
+            threading.Thread(target=lines.extend, args=(process.stderr,), daemon=True).start()
+            for _ in range(200):
+                client.get("/healthz/x")
+                if any("lines of the log were dropped" in line for line in lines):
+                    break
+                time.sleep(0.05)
+            else:
+                raise AssertionError(f"never said: {lines[-3:]}")
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 @pytest.mark.slow
