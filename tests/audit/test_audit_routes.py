@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -46,7 +47,8 @@ def opened(client: TestClient, path: str = "/api/audit") -> Any:
         answer = client.get(path)
         if answer.status_code != 503:
             return answer
-        assert answer.json()["error"].startswith("the audit is being opened: ") and answer.headers["retry-after"]
+        assert re.fullmatch(r"the audit is being opened: .+ \(\d+ s so far\)", answer.json()["error"])
+        assert answer.headers["retry-after"] == "1"
         time.sleep(0.1)
     raise AssertionError("never open")
 

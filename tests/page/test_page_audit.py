@@ -272,6 +272,25 @@ def test_all_is_said_where_nothing_is_left(audit: Any) -> None:
     audit.locator("#notice", has_text="No label is left that looks wrong").wait_for()
 
 
+def test_who_waits_for_the_first_look_is_told_how_far_it_is(audit: Any, shots: Path) -> None:
+    step, asked = "estimating the labels of 7,156 rows from one another", [0]
+
+    def opening(route: Any) -> None:
+        asked[0] += 1
+        error = {"error": f"the audit is being opened: {step} ({30 + asked[0]} s so far)"}
+        route.fulfill(status=503, json=error, headers={"Retry-After": "1"})
+
+    audit.route("**/api/audit?*", opening)
+    audit.reload()
+    audit.locator("#opening", has_text="Estimating the labels of 7,156 rows from one another (32 s so far)").wait_for()
+    assert audit.locator("#notice progress").is_visible()
+    until(audit, lambda: audit.locator("#live").inner_text() == "Estimating the labels of 7,156 rows from one another")
+    audit.screenshot(path=shots / "audit-opening.png")
+    audit.unroute("**/api/audit?*")
+    row(audit)
+    assert audit.locator("#notice").is_hidden()
+
+
 def test_a_run_without_labels_is_told(audit: Any) -> None:
     said = {"error": "data 'x' has no labels in its training rows"}
     audit.route("**/api/audit?*", lambda route: route.fulfill(status=400, json=said))
@@ -294,11 +313,18 @@ def new(page: Any) -> None:
     page.locator("#add-new button").wait_for()
 
 
+def opening(page: Any) -> None:
+    error = {"error": "the audit is being opened: estimating the labels of 7,156 rows from one another (31 s so far)"}
+    page.route("**/api/audit?*", lambda route: route.fulfill(status=503, json=error, headers={"Retry-After": "600"}))
+    page.reload()
+    page.locator("#opening").wait_for()
+
+
 def keys(page: Any) -> None:
     page.keyboard.press("?")
 
 
-@pytest.mark.parametrize("state", [row, by_label, other, new, keys], ids=lambda state: state.__name__)
+@pytest.mark.parametrize("state", [row, by_label, other, new, opening, keys], ids=lambda state: state.__name__)
 def test_axe_finds_nothing_in_any_theme_and_width(
     audit: Any, shots: Path, need: Callable[[str], ModuleType], state: Callable[[Any], None]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -35,7 +36,7 @@ class Audited:
         self._failed: UserError | None = None
         self._opening: threading.Thread | None = None
         self.stamp: object = None
-        self._said = "beginning"
+        self._said, self._begun = "beginning", 0.0
 
     def use(self, function: Callable[[AuditQueue], T]) -> T:
         """What a function makes of the queue, while nobody else uses it.
@@ -60,10 +61,11 @@ class Audited:
                 failed, self._failed = self._failed, None  # the next one who asks tries again
                 raise failed
             if self._opening is None:
-                self._queue, self.stamp = None, stamp
+                self._queue, self.stamp, self._begun = None, stamp, time.monotonic()
                 self._opening = threading.Thread(target=self._open, daemon=True, name="crossbit-audit")
                 self._opening.start()
-            raise Refused(503, f"the audit is being opened: {self._said}", SOON)
+            so_far = f"{time.monotonic() - self._begun:.0f} s so far"
+            raise Refused(503, f"the audit is being opened: {self._said} ({so_far})", SOON)
 
     def _open(self) -> None:
         try:

@@ -58,6 +58,17 @@ function notice(title, ...content) {
   byId("notice").replaceChildren(make("h2", {}, title), ...content);
 }
 
+/** The queue is being made: how far it is, each second. */
+function showOpening(said) {
+  const words = sentence(said.replace(/^the audit is being opened: /, ""));
+  if (byId("opening")) byId("opening").textContent = words;
+  else notice("The labels are being read", make("progress", { "aria-label": "The labels are being read" }), make("p", { id: "opening" }, words),
+    make("p", { class: "muted" }, "The first time all labels are compared, which takes seconds with ten of them and minutes with a thousand. This page goes on by itself."));
+  const step = words.replace(/ \(.*/, "");
+  if (step !== state.step) announce(step);
+  state.step = step;
+}
+
 function showEmpty() {
   byId("said").textContent = "";
   const skipped = state.skipped.size;
@@ -176,7 +187,7 @@ async function load(label = state.label, chosen = []) {
     show(told, chosen);
   } catch (error) {
     if (error.status === 503) {
-      if (!state.told) notice("One moment", make("p", { class: "muted" }, sentence(error.message)), make("p", { class: "muted" }, "The first time it reads all rows, which may take minutes. This page goes on by itself."));
+      if (!state.told) showOpening(error.message);
       setTimeout(() => load(label, chosen), 1000 * (error.retryAfter ?? 1));
     } else if (error.status === 0 || error.status === 429) {
       showTrouble(error, error.retryAfter ?? 5, () => load(label, chosen));

@@ -81,7 +81,7 @@ async function showNoise(run, asked = 0) {
     fill("noise", [...run.noise, ...found.words].map(said));
   } catch (error) {
     if (error.status !== 503) return fill("noise", run.noise.map(said));
-    fill("noise", [...run.noise, "The labels are being read; with many of them this takes minutes."].map(said));
+    fill("noise", [...run.noise, `The labels are being read; with many of them this takes minutes. ${sentence(error.message)}`].map(said));
     setTimeout(showNoise, 1000 * Math.min((error.retryAfter ?? 2) + asked, PATIENT), run, asked + 1);
   }
 }
