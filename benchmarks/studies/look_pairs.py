@@ -3,7 +3,8 @@
     crossbit bench pairs --data-root DIR --out OUT
     python -m benchmarks.studies.look_pairs OUT ...
 
-Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds.
+Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds, and what was recorded
+before of all else. OUT holds LOOK's runs on the data of what is new in it, too, as these are compared seed by seed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ MEASURES = {  # title -> database, measure
     "overlap@10, re-ranked": ("retrieval", "overlap@10(metric=reranked)"),
 }
 ASKED = "overlap@10, re-ranked"
+RECORDED = Path(__file__).parents[1] / "results" / "look-pairs.json"
 
 
 def figures_of(result: Result) -> dict[str, float]:
@@ -92,7 +94,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
-    print(json.dumps({"rows": told([result for out in args.out for result in load_results(out)])}, indent=1))
+    rows = told([result for out in args.out for result in load_results(out)])
+    recorded = json.loads(RECORDED.read_text())["result"]["rows"] if RECORDED.exists() else []
+    every = {(row["data"], row["method"]): row for row in (*recorded, *rows)}
+    print(json.dumps({"rows": [row for _, row in sorted(every.items())]}, indent=1))
 
 
 if __name__ == "__main__":
