@@ -101,9 +101,15 @@ def heaviest(
             first = np.argsort(-np.abs(total), kind="stable")[:k]
             for place, family in enumerate(first[total[first] != 0]):
                 start, end = starts[family], np.append(starts, len(one))[family + 1]
-                near[row, place] = labelled[order[start + np.abs(one[start:end]).argmax()]]
+                near[row, place] = labelled[order[start + _first_of_heaviest(one[start:end])]]
                 weight[row, place] = total[family]
     return near, weight
+
+
+def _first_of_heaviest(weights: np.ndarray) -> int:
+    """Of equal ones the first, though they may differ in their last digits."""
+    size = np.abs(weights)
+    return int(np.argmax(size >= size.max() * (1 - 1e-9)))
 
 
 def _weights(

@@ -98,7 +98,7 @@ class Compact:
         predicted = self.basis.predicted[:, label] + left_out[:, 0]
         noise: NoiseModel = self.noise
         one = NoiseModel(False, noise.slope, noise.offset[[label]], noise.shares)
-        return np.asarray(one.logits(predicted.unsqueeze(1)).exp()[:, 0].numpy())
+        return np.exp(one.logits(predicted.unsqueeze(1))[:, 0].numpy())  # as at first, to the last digit
 
     def _judge(self) -> None:
         """What the labels of now make of each row."""
