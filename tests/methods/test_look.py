@@ -317,6 +317,8 @@ def test_similarities_are_kept_as_far_as_labels_are_too_often_wrong():
         label = np.where(rng.random(1500) < wrong, other, data.label.argmax(1))
         notes[wrong] = small(data.replace(label=np.eye(10, dtype=np.uint8)[label])).history[0]["note"]
     assert "few labels are right" in notes[0.8] and "few labels" not in notes[0.5], notes
+    believed = small(data.replace(label=np.eye(10, dtype=np.uint8)[label]), settings={"labels": "observed"})
+    assert "few labels" not in believed.history[0]["note"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"labels": "observed"}, {"preset": "first"}])

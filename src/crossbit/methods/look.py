@@ -42,8 +42,8 @@ SAID = 0.65, 0.75  # how often a partner is told from others of its kind: below,
 REGULARISATIONS = 0.1, 0.3, 1.0, 3.0  # of the shared directions, in mean variances: chosen on held-out pairs
 WITNESS = 128  # directions that say how far pairs are told apart where encoders see none
 KIN = {"regularisation": 3.0, "power": 2.0}  # of the space in which rows of one kind are near (as cca-itq)
-SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or only pairs are learnt from; of
-# given labels that must be right, or the similarities of the shared space are kept, too
+SAY_LITTLE = 0.25  # share of the labels' entropy that predictions must take away, or only pairs are learnt from
+FEW_RIGHT = 0.25  # share of right labels below which the similarities of the shared space are kept, too
 KEPT = "corrupted", "evidence", "probability", "right_pair"  # what the run folder keeps of each row
 COMPARED, RARE = 1000, 1e-4  # rows whose pairs say how often two share a label; the share is kept so far off 0 and 1
 RISE = 0.3  # share of the steps in which the learning rate rises
@@ -327,8 +327,7 @@ class Look(Method):
         self.buffers["partners"] = s.partners * self.buffers["worth"]
         if directions:
             self.fit_directions(features, directions, told.regularisation)
-            unsaid = max(0.0, 1 - self.right_labels(view) / SAY_LITTLE) if labelled else 1.0
-            self.buffers["kin"] = torch.tensor(s.kin * unsaid)
+            self.buffers["kin"] = torch.tensor(s.kin * (self.unsaid(view) if labelled else 1.0))
             if self.buffers["kin"] > 0:
                 self.fit_kin(features, min(directions, self.task.bits))
         if math.isnan(told.apart_in_kind):
@@ -370,10 +369,13 @@ class Look(Method):
         for modality, mean, map_ in zip(self.task.dims, space.means, space.maps, strict=True):
             self.buffers |= {f"kin_mean_{modality}": mean.float(), f"kin_map_{modality}": map_.float()}
 
-    def right_labels(self, view: View) -> float:
-        """Expected share of the given labels that are right."""
+    def unsaid(self, view: View) -> float:
+        """How much the given labels leave to pairs, 0 to 1: nothing where they are believed, or enough are right."""
+        if self.settings.labels != "posterior":
+            return 0.0
         observed = view.observed()
-        return float((observed * self.buffers["probability"]).sum() / observed.sum().clamp(min=1))
+        right = float((observed * self.buffers["probability"]).sum() / observed.sum().clamp(min=1))
+        return max(0.0, 1 - right / FEW_RIGHT)
 
     def informed(self) -> float:
         """Share of the labels' entropy that predictions take away which have not seen the row's own; 0 without labels.
