@@ -90,6 +90,19 @@ def test_a_method_is_timed_on_a_few_rows(tmp_path: Path, monkeypatch: pytest.Mon
     assert asked == [(90, 1), (90, 1), (90, 3)]
 
 
+def test_a_method_whose_steps_do_not_grow_with_the_rows_is_not_said_to_take_so_much_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "toy.npz", **vectors(n=300))
+    clock = [0.0]
+    monkeypatch.setattr(crossbit.bench.work.estimate.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(crossbit.bench.work.estimate, "train", lambda *_, **__: clock.__setitem__(0, clock[0] + 6.0))
+    monkeypatch.setattr(crossbit.bench.work.estimate, "ROWS", 90)
+    here = job(method="look", settings={"epochs": 10})
+    here = replace(here, source=Source("toy", str(tmp_path / "toy.npz")))
+    assert crossbit.bench.work.estimate._timed(here, JobData()) == (6.0, 0.0)  # 80 steps, of 180 rows and of 270
+
+
 def test_a_slow_method_is_timed_once_and_one_that_fails_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

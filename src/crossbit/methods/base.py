@@ -164,6 +164,11 @@ class Method(ABC):
         """
 
     @classmethod
+    def epoch_work(cls, settings: Any, rows: int) -> float:
+        """How much work an epoch on so many rows is, in any unit: rows, unless its steps do not grow with them."""
+        return rows
+
+    @classmethod
     def choose_modalities(cls, modalities: list[str]) -> list[str]:
         """Which of the data's modalities to train on: image and text where they are there, else the first two."""
         if len(modalities) < 2:

@@ -466,17 +466,18 @@ class Look(Method):
 
     # --- training -----------------------------------------------------------------------------------------------------
 
-    def steps(self, view: View) -> int:
+    @classmethod
+    def epoch_work(cls, settings: Any, rows: int) -> int:
         """Steps of an epoch."""
-        s = self.settings
-        return s.steps or math.ceil(s.sweeps * min(max(math.ceil(len(view) / s.batch), FEWEST), MOST))
+        passes = min(max(math.ceil(rows / settings.batch), FEWEST), MOST)
+        return settings.steps or math.ceil(settings.sweeps * passes)
 
     def rows_of_steps(self, view: View) -> Iterator[Tensor]:
         """Row positions (<= batch,) of each step of an epoch: passes over the rows, until there are enough."""
         places = torch.arange(len(view), device=view.device)
         if not self.settings.unlabelled and self.buffers["known"].any():
             places = places[self.buffers["known"]]
-        done, steps = 0, self.steps(view)
+        done, steps = 0, self.epoch_work(self.settings, len(view))
         view.tick(0.0)
         for number in itertools.count(2):
             generator = torch.Generator().manual_seed(view.random_seed(number))
@@ -549,7 +550,7 @@ class Look(Method):
 
     def train_epoch(self, view: View) -> dict[str, Any]:
         figures = {} if "target" in self.buffers else self.prepare(view)
-        steps = self.steps(view)
+        steps = self.epoch_work(self.settings, len(view))
         before, planned = view.epoch * steps, view.epochs * steps
         losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]
         kept = {k: v.cpu().numpy().copy() for k, v in self.buffers.items() if k.startswith(KEPT)}

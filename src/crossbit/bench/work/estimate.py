@@ -13,7 +13,7 @@ from crossbit.bench.work.runner import Job, JobData
 from crossbit.bench.work.store import PARTS, Result
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.methods import get
+from crossbit.methods import get, make_settings
 from crossbit.training import train
 
 ROWS = 256  # training rows that a method is timed on, and as many others
@@ -83,8 +83,10 @@ def _scaled(epoch_and_rest: tuple[float, float] | None, run: BenchRun) -> float 
 def _timed(job: Job, load: JobData) -> tuple[float, float] | None:
     """Seconds of an epoch and of all the rest, from a few rows; None where that cannot be."""
     (data, _), run = load(job.source), job.run
-    few, split = few_rows(data), get(run.method).rows
-    more = len(data.splits[split]) / len(few.splits[split])
+    few, method = few_rows(data), get(run.method)
+    chosen = make_settings(method, run.settings)
+    whole, part = (method.epoch_work(chosen, len(of.splits[method.rows])) for of in (data, few))
+    more = whole / part
 
     def seconds(epochs: int) -> float:
         start = time.perf_counter()
