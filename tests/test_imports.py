@@ -16,7 +16,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "crossbit"
 
 # A module imports from its own layer and the layers before it.
 LAYERS = [
-    {"errors", "registry", "storage", "bits", "posterior"},
+    {"errors", "registry", "storage", "bits", "posterior", "jobs"},
     {"data", "evaluation", "index", "networks"},
     {"features", "runs"},
     {"methods"},

@@ -21,6 +21,7 @@ import pytest
 import crossbit.bench.bench
 import crossbit.bench.work.runner
 import crossbit.runs.folder
+from clusters import local_cluster
 from crossbit.bench.bench import Bench, prepare
 from crossbit.bench.report.cells import cell_of
 from crossbit.bench.work import workers
@@ -691,17 +692,7 @@ def test_a_cluster_that_is_not_there(place: Path, need: Any, command: Command) -
 @pytest.mark.slow
 def test_ray_finds_what_one_process_finds(place: Path, ran: Path, need: Any, command: Command) -> None:
     need("ray")
-    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": "/tmp"}
-    start = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
-    start += ["--port=0", "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]
-    start += ["--object-store-memory=100000000"]
-    head = subprocess.Popen(start, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert head.stdout is not None
-        address = next(line.split("'")[1] for line in head.stdout if "--address='" in line)
+    with local_cluster(1) as address:
         told = command("bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--ray", address)
         assert told.code == 0, told.errors
         assert figures(place / "out") == figures(ran)
-    finally:
-        head.terminate()
-        head.wait(timeout=60)

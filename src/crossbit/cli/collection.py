@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.output import note, say, say_json, say_next, say_table, spelled
+from crossbit.cli.output import counted, say, say_json, say_next, say_table, spelled
 from crossbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ LabelSeparator = Annotated[
         show_default=False,
     ),
 ]
+LOOKED_AT = "looked at {done} of {of} pictures"
 SKIPPED, LABELS, EXAMPLES, GROUPS = 20, 10, 3, 5  # lines shown of each
 PLAIN = re.compile("[A-Za-z][A-Za-z0-9_]*")  # a column's name that needs no quotes in a filter
 KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter would compare them
@@ -52,7 +52,6 @@ KINDS: list[tuple[type, str, str]] = [  # what values are, and how a filter woul
     (list, "lists", ""),
     (object, "texts", "="),
 ]
-PATIENCE = 5.0  # seconds between two lines about progress
 
 
 def columns_of(picture: str | None, caption: str | None, label: str | None, separator: str | None) -> Columns:
@@ -62,25 +61,12 @@ def columns_of(picture: str | None, caption: str | None, label: str | None, sepa
     return Columns(picture, caption, label, separator)
 
 
-def looked_at() -> Callable[[int, int], Any]:
-    """Says now and then how many pictures have been looked at."""
-    last = time.monotonic()
-
-    def progress(done: int, of: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > PATIENCE and done < of:
-            last = time.monotonic()
-            note(f"looked at {done:,} of {of:,} pictures")
-
-    return progress
-
-
 def show_collection(data: str, columns: Columns, as_json: bool) -> None:
     """Look a collection through and say what was understood."""
     from crossbit.data import describe, look_through
     from crossbit.data.collection.look import LISTED
 
-    found = look_through(data, columns, progress=looked_at())
+    found = look_through(data, columns, progress=counted(LOOKED_AT))
     described: dict[str, Any] = _described(found)
     try:
         pairs = found.data()

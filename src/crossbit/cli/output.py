@@ -7,7 +7,8 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from crossbit.data.types import PairedData
 
 Json = Annotated[bool, typer.Option("--json", help="Prints one JSON object, and nothing else on standard output.")]
+
+PATIENCE = 5.0  # seconds between two lines about progress
 
 
 class Stopped(Exception):
@@ -33,6 +36,19 @@ def say(text: str = "") -> None:
 def note(text: str) -> None:
     """A line beside the answer, on standard error."""
     typer.echo(text, err=True)
+
+
+def counted(line: str) -> Callable[[int, int], Any]:
+    """Says now and then how many of all are done, by a line with {done} and {of}."""
+    last = time.monotonic()
+
+    def progress(done: int, of: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > PATIENCE and done < of:
+            last = time.monotonic()
+            note(line.format(done=f"{done:,}", of=f"{of:,}"))
+
+    return progress
 
 
 def printable(text: str) -> str:

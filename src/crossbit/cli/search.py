@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crossbit.cli.hits import say_hits
-from crossbit.cli.output import Json, note, say, say_json, say_next, with_notes
+from crossbit.cli.output import Json, Stopped, counted, note, say, say_json, say_next, with_notes
 from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     from crossbit.model import Model
     from crossbit.search.results import SearchResults
 
+ENCODED = "{done} of {of} encoded"
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Encodes on this Ray cluster: auto, host:port, ray://host:port. All machines share the run's folder.",
+        show_default=False,
+    ),
+]
 Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
 
 
@@ -41,6 +52,7 @@ def encode(
     real: Annotated[
         bool, typer.Option("--real", help="Writes real vectors instead, float32 (n, bits). Codes are their signs.")
     ] = False,
+    ray: Ray = None,
 ) -> None:
     """Turn new pictures, texts or vectors into binary codes.
 
@@ -52,6 +64,7 @@ def encode(
       crossbit encode run texts.txt --modality text --out texts.npy
       crossbit encode run photos/ --modality image --out photos.npy
       crossbit encode run texts.txt --modality text --out vectors.npy --real
+      crossbit encode run photos/ --modality image --out photos.npy --ray auto
     """
     check_new(out)
     if out.suffix != ".npy":
@@ -65,13 +78,14 @@ def encode(
     takes(model, modality)  # refuses an unknown one before anything is read
     pictures = _is_pictures(source) and (takes(model, modality) == "pictures" or not has_words(Path(source)))
     names_file = check_new(out.with_suffix(".txt")) if pictures else None
-    if names_file is None:
-        rows = _rows(run, source, modality)
-        check_takes(model, modality, rows, source)
-        codes = (model.embed if real else model.encode)(modality, rows)
-    else:
-        codes, names = _encode_folder(model, modality, Path(source), real)
-        write_names(names_file, names)
+    with _spread(model, ray, out) as encoder:
+        if names_file is None:
+            rows = _rows(run, source, modality)
+            check_takes(model, modality, rows, source)
+            codes = (encoder.embed if real else encoder.encode)(modality, rows, progress=counted(ENCODED))
+        else:
+            codes, names = _encode_folder(encoder, modality, Path(source), real)
+            write_names(names_file, names)
     _save(out, codes)
     made = f"real vectors of length {model.bits}" if real else f"codes of {model.bits} bits"
     say(f"{len(codes):,} {made} in {out}" + (f", their names in {names_file}" if names_file else ""))
@@ -89,6 +103,7 @@ def index(
         bool,
         typer.Option("--check", help="Checks the index and changes nothing. Exit code 1 if something is wrong."),
     ] = False,
+    ray: Ray = None,
 ) -> None:
     """Encode the database and write an index of each modality, with captions and labels.
 
@@ -118,14 +133,30 @@ def index(
     with_notes(loaded)
     for line in others:
         note(line)
-    counts = index_data(model, loaded, target, progress=note)
-    if not others:
-        learn_from_run(model, loaded, target, changed=changed is not None, progress=note)
+    with _spread(model, ray, target) as encoder:
+        counts = index_data(encoder, loaded, target, progress=note)
+        if not others:
+            learn_from_run(encoder, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
     place = ["--uri", uri] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
     return None
+
+
+@contextmanager
+def _spread(model: Model, ray: str | None, target: str | Path) -> Iterator[Model]:
+    """The model, on a cluster if one is named; what is encoded is kept beside the target until all of it is."""
+    from crossbit.model.spread import spread
+
+    kept = Path(f"{target}.parts")
+    try:
+        with spread(model, ray, kept) as encoder:
+            yield encoder
+    except KeyboardInterrupt:
+        if not kept.exists():
+            raise
+        raise Stopped(f"interrupted; {kept} keeps what is encoded; the same command goes on") from None
 
 
 def _check(run: Path, target: str) -> None:
@@ -270,7 +301,7 @@ def _encode_folder(model: Model, modality: str, folder: Path, real: bool) -> tup
         if error.kind != "not a picture" or has_picture_name(path):
             note(f"left out: {error}")
 
-    codes, kept = encode_pictures(model, modality, files, skip=skip, real=real)
+    codes, kept = encode_pictures(model, modality, files, skip=skip, real=real, progress=counted(ENCODED))
     if left_out:
         note(str(left_out))
     if not kept:

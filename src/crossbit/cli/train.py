@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crossbit.cli.collection import CaptionColumn, LabelColumn, LabelSeparator, PictureColumn, columns_of, looked_at
-from crossbit.cli.output import Stopped, note, say_next, with_notes
+from crossbit.cli.collection import LOOKED_AT, CaptionColumn, LabelColumn, LabelSeparator, PictureColumn, columns_of
+from crossbit.cli.output import Stopped, counted, note, say_next, with_notes
 from crossbit.cli.reports import say_held_out, say_report
 from crossbit.errors import UserError
 from crossbit.runs.folder import HELD_OUT, RunFolder
@@ -111,7 +111,7 @@ def train(
     import crossbit
 
     columns = columns_of(picture_column, caption_column, label_column, label_separator)
-    loaded = with_notes(crossbit.load_data(data, progress=looked_at(), **columns.asked))
+    loaded = with_notes(crossbit.load_data(data, progress=counted(LOOKED_AT), **columns.asked))
     chosen: dict[str, Any] = {
         "method": method,
         "bits": bits,

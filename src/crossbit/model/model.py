@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -24,6 +24,8 @@ from crossbit.storage.npz import read_npz, write_npz
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+Made = tuple[np.ndarray, Any]  # an array, and a JSON value beside it
 
 CHUNK = 2048  # rows featurised and encoded at a time
 PICTURES = 128  # the same, where the encoder takes pixels
@@ -147,7 +149,7 @@ class Model:
             UserError: an unknown modality, rows of another kind or width, a picture that cannot be read, or a single
                 text without a known word.
         """
-        return self._through(self._encoder(modality), modality, rows, batch_size, progress)
+        return self._through("embed", modality, rows, batch_size, progress)
 
     def ordering(
         self,
@@ -163,31 +165,32 @@ class Model:
             float32 (n, bits + further): the signs of the first `bits` are the code. The same as `embed` where a method
             has nothing further.
         """
-        encoder = self._encoder(modality)
-        return self._through(getattr(encoder, "ordering", encoder), modality, rows, batch_size, progress)
+        return self._through("ordering", modality, rows, batch_size, progress)
 
-    def _encoder(self, modality: str) -> Any:
-        if modality not in self.encoders:
-            raise unknown("modality", modality, self.encoders)
-        return self.encoders[modality]
+    def each(self, function: Callable[..., Made], calls: Iterable[tuple[Any, ...]]) -> Iterator[Made]:
+        """`function(model, *call)` for each call, in order: here, or on other machines (`crossbit.model.spread`).
+
+        Args:
+            function: of a module; it answers with an array, and a JSON value beside it.
+            calls: rows of any kind that `embed` takes, and JSON values.
+        """
+        return (function(self, *call) for call in calls)
 
     def _through(
-        self,
-        encode: Callable[[Any], Any],
-        modality: str,
-        rows: Any,
-        batch_size: int | None,
-        progress: Callable[[int, int], Any],
+        self, part: str, modality: str, rows: Any, batch_size: int | None, progress: Callable[[int, int], Any]
     ) -> np.ndarray:
-        """Rows of a modality through its encoder, or through a part of it."""
+        """Rows of a modality through its encoder: "embed", or "ordering"."""
+        if modality not in self.encoders:
+            raise unknown("modality", modality, self.encoders)
         featuriser = self.featurisers[modality]
         if isinstance(rows, str) and not featuriser.knows(rows):
             featuriser.check_query(rows)  # refuses it: the code of no known word would mean nothing
         given, size = as_rows(rows, featuriser.reads), _checked(batch_size, featuriser)
+        batches = ((modality, given[start : start + size], part) for start in range(0, len(given), size))
         chunks = [] if len(given) else [np.empty((0, self.bits), np.float32)]
-        for start in range(0, len(given), size):
-            chunks.append(self._computed(encode, features_of_some(featuriser, given[start : start + size])))
-            progress(min(start + size, len(given)), len(given))
+        for number, (outputs, _) in enumerate(self.each(_outputs, batches), 1):
+            chunks.append(outputs)
+            progress(min(number * size, len(given)), len(given))
         return np.concatenate(chunks)
 
     def _computed(self, encode: Callable[[Any], Any], features: np.ndarray) -> np.ndarray:
@@ -288,6 +291,13 @@ class Model:
         if self.rows:
             write_npz(folder.rows_file, dict(sorted(self.rows.items())), compress=True)  # a checkpoint sorts them
         write_tensors(folder.weights_file, tensors, {"history": json.dumps(self.history)})
+
+
+def _outputs(model: Model, modality: str, rows: Any, part: str) -> Made:
+    """A batch of rows through its encoder, or what it has to order a shortlist by."""
+    encoder = model.encoders[modality]
+    encode = getattr(encoder, "ordering", encoder) if part == "ordering" else encoder
+    return model._computed(encode, features_of_some(model.featurisers[modality], rows)), None
 
 
 def load_model(path: str | os.PathLike[str], *, device: str = "cpu") -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,52 +14,55 @@ from crossbit.model.rows import MOST
 from crossbit.storage.picture_files import PictureFiles
 from crossbit.storage.pictures import PictureError, read_picture
 
-PICTURES = 64  # pictures encoded at a time, or fewer where they take much memory
+PICTURES = 64  # files looked at and encoded at a time, or fewer where they take much memory
 
 
 def encode_pictures(
     model: Model,
     modality: str,
-    paths: Iterable[Path],
+    paths: Sequence[Path],
     *,
     skip: Callable[[Path, PictureError], Any],
     real: bool = False,
+    progress: Callable[[int, int], Any] = lambda done, of: None,
 ) -> tuple[np.ndarray, list[Path]]:
     """Codes uint8 (n, bytes), or real float32 (n, bits), of the picture files that can be read, and these; `skip` gets
     each other one and why."""
-    encode = model.embed if real else model.encode
     kept: list[Path] = []
-    codes = [encode(modality, [])]
-    for batch in _batches(_readable(model, modality, paths, skip)):
-        kept += [path for path, _ in batch]
-        codes.append(encode(modality, [pixels for _, pixels in batch]))
+    codes = [(model.embed if real else model.encode)(modality, [])]
+    calls = ((modality, list(paths[start : start + PICTURES]), real) for start in range(0, len(paths), PICTURES))
+    for number, (some, mistakes) in enumerate(model.each(_encoded, calls)):
+        codes.append(some)
+        for path, mistake in zip(paths[number * PICTURES :], mistakes, strict=False):
+            if mistake is None:
+                kept.append(path)
+            else:
+                skip(path, PictureError(*mistake))
+        progress(min((number + 1) * PICTURES, len(paths)), len(paths))
     return np.concatenate(codes), kept
 
 
-def _readable(
-    model: Model, modality: str, paths: Iterable[Path], skip: Callable[[Path, PictureError], Any]
-) -> Iterator[tuple[Path, np.ndarray]]:
+def _encoded(model: Model, modality: str, paths: list[Path], real: bool) -> tuple[np.ndarray, list[Any]]:
+    """Codes of the pictures among files; for each file None, or what its error is made of."""
+    encode = model.embed if real else model.encode
+    codes, mistakes = [encode(modality, [])], list[Any]()
+    batch, size = list[np.ndarray](), 0
     for path in paths:
         try:
             pixels = read_picture(path)
         except PictureError as error:
-            skip(path, error)
+            mistakes.append(list(error.args))
             continue
         check_takes(model, modality, pixels[None], str(path.parent))
-        yield path, pixels
-
-
-def _batches(pictures: Iterable[tuple[Path, np.ndarray]]) -> Iterator[list[tuple[Path, np.ndarray]]]:
-    batch: list[tuple[Path, np.ndarray]] = []
-    size = 0
-    for path, pixels in pictures:
-        batch.append((path, pixels))
+        mistakes.append(None)
+        batch.append(pixels)
         size += pixels.nbytes
-        if len(batch) == PICTURES or size >= MOST:
-            yield batch
+        if size >= MOST:
+            codes.append(encode(modality, batch))
             batch, size = [], 0
     if batch:
-        yield batch
+        codes.append(encode(modality, batch))
+    return np.concatenate(codes), mistakes
 
 
 def takes(model: Model, modality: str) -> str:

@@ -33,8 +33,11 @@ class PictureError(UserError):
     """A picture that cannot be read; `kind` says in a word or two why: "damaged", "too large", "not a picture" ..."""
 
     def __init__(self, name: str, kind: str, said: str) -> None:
-        super().__init__(f"{name} {said}")
-        self.kind = kind
+        super().__init__(name, kind, said)  # all of it, so that it comes over from another process
+        self.kind, self._text = kind, f"{name} {said}"
+
+    def __str__(self) -> str:
+        return self._text
 
 
 def read_picture(source: Source, *, limit: int | None = None) -> np.ndarray:

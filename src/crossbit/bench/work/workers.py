@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ import torch
 from crossbit.bench.work.runner import Job, JobData, failed, run_job
 from crossbit.bench.work.store import Result, read_result, write_result
 from crossbit.errors import UserError
+from crossbit.jobs.cluster import connected
 from crossbit.storage.cores import usable_cores
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -152,47 +150,21 @@ def over_ray(jobs: Sequence[Job], out: Path, address: str) -> Iterator[Result]:
     Raises:
         UserError: Ray is not installed, there is no cluster, or its machines write to other disks.
     """
-    ray = _connect(address)
-    task = ray.remote(num_cpus=1, max_retries=0)(run_job)
-    waiting = {task.remote(job, out): job for job in jobs}
-    try:
-        while waiting:
-            (ready,), _ = ray.wait(list(waiting), num_returns=1)
-            job = waiting.pop(ready)
-            try:
-                result = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                result = _lost(job, out, f"on Ray: {str(error).strip().splitlines()[-1]}")
-            if read_result(out, job.run.id) is None:
-                raise UserError(
-                    f"Ray ran {job.run.id}, but {out} has no result; --out must be on a disk that all machines share"
-                )
-            yield result
-    finally:
-        for reference in waiting:
-            ray.cancel(reference, force=True)
-        ray.shutdown()
-
-
-def _connect(address: str) -> Any:
-    try:
-        ray: Any = import_module("ray")
-    except ImportError as error:
-        raise UserError("Ray is not installed; pip install 'crossbit[ray]', or take --workers N") from error
-    _check_answers(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:  # each kind of address fails in its own way
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"no Ray cluster at {address}: {why}") from error
-    return ray
-
-
-def _check_answers(address: str) -> None:
-    """Refuse at once an address where nobody answers; Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon and port.isdigit():
+    with connected(address, "take --workers N") as ray:
+        task = ray.remote(num_cpus=1, max_retries=0)(run_job)
+        waiting = {task.remote(job, out): job for job in jobs}
         try:
-            socket.create_connection((host, int(port)), timeout=10).close()
-        except (OSError, OverflowError) as error:
-            raise UserError(f"no Ray cluster at {address}: {error}") from error
+            while waiting:
+                (ready,), _ = ray.wait(list(waiting), num_returns=1)
+                job = waiting.pop(ready)
+                try:
+                    result = ray.get(ready)
+                except ray.exceptions.RayError as error:
+                    result = _lost(job, out, f"on Ray: {str(error).strip().splitlines()[-1]}")
+                if read_result(out, job.run.id) is None:
+                    unshared = f"Ray ran {job.run.id}, but {out} has no result"
+                    raise UserError(f"{unshared}; --out must be on a disk that all machines share")
+                yield result
+        finally:
+            for reference in waiting:
+                ray.cancel(reference, force=True)
