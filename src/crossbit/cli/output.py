@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -28,14 +29,21 @@ class Stopped(Exception):
     """Interrupted by the user; the text says what was kept."""
 
 
+def speaks() -> bool:
+    """Whether this process speaks: of several that `torchrun` started the first one does."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 def say(text: str = "") -> None:
     """A line of the answer, on standard output."""
-    typer.echo(text)
+    if speaks():
+        typer.echo(text)
 
 
 def note(text: str) -> None:
     """A line beside the answer, on standard error."""
-    typer.echo(text, err=True)
+    if speaks():
+        typer.echo(text, err=True)
 
 
 def counted(line: str) -> Callable[[int, int], Any]:

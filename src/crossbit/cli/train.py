@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crossbit.cli.collection import LOOKED_AT, CaptionColumn, LabelColumn, LabelSeparator, PictureColumn, columns_of
-from crossbit.cli.output import Stopped, counted, note, say_next, with_notes
+from crossbit.cli.output import Stopped, counted, note, say_next, speaks, with_notes
 from crossbit.cli.reports import say_held_out, say_report
 from crossbit.errors import UserError
 from crossbit.runs.folder import HELD_OUT, RunFolder
@@ -93,6 +93,7 @@ def train(
     """Learn binary codes from pairs, evaluate them, and write a run folder.
 
     The other commands take this folder. Ctrl-C keeps the last finished epoch; --resume goes on.
+    `torchrun --nproc-per-node 4 -m crossbit train ...` trains one model in several processes.
 
     \b
     Examples:
@@ -129,7 +130,8 @@ def train(
         model = crossbit.train(loaded, **chosen, out=out, resume=resume, progress=not quiet)
     except KeyboardInterrupt:
         raise Stopped(_kept(out)) from None
-    _report(model, loaded, out, quiet)
+    if speaks():
+        _report(model, loaded, out, quiet)
 
 
 def _check_out(out: Path, resume: bool) -> None:

@@ -55,6 +55,9 @@ class View:
         seed: of the run; `batches` and `generator` depend on (seed, epoch, pass) alone, so that a resumed run repeats.
         autocast: the precision that encoders run in, as a context (losses stay in float32).
         backward: called with the loss, in place of `loss.backward()`.
+        through: a modality's network and the rows of a batch, in place of calling it: of several processes each encodes
+            its part (`crossbit.training.distributed`), and all get the whole.
+        agree: what a function returns; of several processes the first calls it, for all. Nothing in it goes `through`.
         tick: called with the finished share of the current pass.
         say: called with a line for the user, such as what a long pause before the first step is for.
     """
@@ -68,6 +71,8 @@ class View:
     groups: np.ndarray | None = None
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     backward: Callable[[Tensor], Any] = _backward
+    through: Callable[[Callable[[Tensor], Any], Tensor], Any] = field(default=lambda network, x: network(x))
+    agree: Callable[[Callable[[], Any]], Any] = field(default=lambda make: make())
     tick: Callable[[float], Any] = field(default=lambda share: None)
     say: Callable[[str], Any] = field(default=lambda text: None)
 

@@ -76,7 +76,7 @@ class Infonce(Method):
     def step(self, view: View, rows: Tensor) -> Tensor:
         """One training step on these rows; returns the loss, detached."""
         with view.autocast():
-            u, v = (self.networks[modality](features[rows]) for modality, features in view.features.items())
+            u, v = (view.through(self.networks[m], features[rows]) for m, features in view.features.items())
         loss = info_nce_loss(u, v, temperature=self.settings.temperature)
         optimizer = self.optimizers["adam"]
         optimizer.zero_grad()

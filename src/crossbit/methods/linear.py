@@ -43,7 +43,8 @@ class ClosedForm(Method):
     @torch.no_grad()
     def train_epoch(self, view: View) -> dict[str, Any]:
         if view.epoch == 0:
-            loss = self.fit(view)
+            loss, *state = view.agree(lambda: (self.fit(view), *self.state()))
+            self.load_state(*state)
             self.buffers["loss"] = torch.tensor(torch.nan if loss is None else loss, dtype=torch.float64)
         value = self.buffers["loss"].item()
         return {"loss": None if np.isnan(value) else value}

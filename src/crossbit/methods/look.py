@@ -536,7 +536,7 @@ class Look(Method):
         """One training step on these rows, when this share of the training is done; returns the loss, detached."""
         with view.autocast():
             batch = {modality: features[rows] for modality, features in view.features.items()}
-            outputs = {modality: self.networks[modality](features) for modality, features in batch.items()}
+            outputs = {modality: view.through(self.networks[modality], rows) for modality, rows in batch.items()}
         loss = self.loss(outputs, rows)
         if weight := float(self.buffers.get("kin", 0.0)):
             loss = loss + weight * kin_loss(outputs, self.kin(batch), float(self.buffers.get("worth", 1.0)))
@@ -549,7 +549,10 @@ class Look(Method):
         return loss.detach()
 
     def train_epoch(self, view: View) -> dict[str, Any]:
-        figures = {} if "target" in self.buffers else self.prepare(view)
+        figures: dict[str, Any] = {}
+        if "target" not in self.buffers:
+            figures, *state = view.agree(lambda: (self.prepare(view), *self.state()))
+            self.load_state(*state)
         steps = self.epoch_work(self.settings, len(view))
         before, planned = view.epoch * steps, view.epochs * steps
         losses = [self.step(view, rows, (before + k) / planned) for k, rows in enumerate(self.rows_of_steps(view))]

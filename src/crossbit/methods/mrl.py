@@ -268,7 +268,7 @@ class Mrl(Method):
         s = self.settings
         self.normalise_centres()
         with view.autocast():
-            z = {modality: self.networks[modality](features[rows]) for modality, features in view.features.items()}
+            z = {m: view.through(self.networks[m], features[rows]) for m, features in view.features.items()}
         clustering = torch.stack([self.cluster(z[m], view.observed(m)[rows]) for m in z]).sum()
         contrast = multimodal_contrastive_loss(list(z.values()), temperature=s.temperature, form=s.form)
         loss = s.beta * clustering + (1 - s.beta) * contrast  # Eq. 8

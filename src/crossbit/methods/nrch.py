@@ -271,8 +271,8 @@ class Nrch(Method):
     def forward(self, view: View, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """u, v (n, bits) and the observed labels (n, c) of these rows."""
         with view.autocast():
-            u = self.networks[self.first](view.features[self.first][rows])
-            v = self.networks[self.second](view.features[self.second][rows])
+            u = view.through(self.networks[self.first], view.features[self.first][rows])
+            v = view.through(self.networks[self.second], view.features[self.second][rows])
         return u, v, view.observed()[rows]
 
     @torch.no_grad()
@@ -288,7 +288,7 @@ class Nrch(Method):
         labelled = view.observed().any(1).cpu().numpy()  # the others have loss 0, which says nothing of the labelled
         posterior, mixture = np.ones(len(losses)), None
         if labelled.any():
-            posterior[labelled], mixture = clean_posterior(losses[labelled], view.random_seed())
+            posterior[labelled], mixture = view.agree(lambda: clean_posterior(losses[labelled], view.random_seed()))
         trusted = torch.from_numpy(posterior >= threshold).to(view.device)
         return trusted, {"threshold": threshold, "sample_loss": losses, "posterior": posterior, "mixture": mixture}
 

@@ -503,9 +503,12 @@ class Ssah(Method):
                         self.remember(name, rows, self.outputs(view, name, rows))
 
     def outputs(self, view: View, name: str, rows: Tensor) -> Outputs:
-        x = view.observed() if name == "labnet" else view.features[name]
+        network = partial(outputs_of, self.networks[name])
         with view.autocast():
-            return outputs_of(self.networks[name], x[rows])
+            if name == "labnet":
+                return network(view.observed()[rows])
+            made: Outputs = view.through(network, view.features[name][rows])
+            return made
 
     def rate(self, view: View, lr: float, level: int) -> float:
         return float(lr * self.settings.decay ** (view.epoch + level))
@@ -529,7 +532,8 @@ class Ssah(Method):
     def one_pass(self, view: View, name: str, lr: float, number: int) -> float:
         """Every row once through a network's step; the mean monitored loss."""
         batches = view.batches(self.settings.batch, number=number)
-        return float(torch.stack([self.network_step(view, name, rows, lr) for rows in batches]).mean())
+        mean = float(torch.stack([self.network_step(view, name, rows, lr) for rows in batches]).mean())
+        return float(view.agree(lambda: mean))
 
     def network_step(self, view: View, name: str, rows: Tensor, lr: float) -> Tensor:
         """One step of LabNet or a modality's network; returns the monitored loss, detached."""

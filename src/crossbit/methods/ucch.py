@@ -260,7 +260,7 @@ class Ucch(Method):
     def forward(self, view: View, rows: Tensor) -> list[Tensor]:
         """u, v (m, bits) of these rows."""
         with view.autocast():
-            return [self.networks[modality](features[rows]) for modality, features in view.features.items()]
+            return [view.through(self.networks[m], features[rows]) for m, features in view.features.items()]
 
     def key_rows(self, memory: Tensor) -> Tensor:
         """What outputs are compared with: unit rows (..., bits), binary unless that is switched off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,7 @@ from crossbit.runs.folder import RunFolder
 from crossbit.storage.alone import alone_in
 from crossbit.storage.files import refuse_existing
 from crossbit.storage.tensors import part
+from crossbit.training.distributed import Processes, fitted, processes
 from crossbit.training.plan import Plan, check_same, make_plan
 from crossbit.training.progress import EpochProgress, WorkProgress
 
@@ -80,6 +82,9 @@ def train(
         UserError: anything of the above that does not fit; nothing was written then.
         KeyboardInterrupt: interrupted; the last finished epoch is in `out`.
 
+    Several processes that `torchrun` started train one model together (`crossbit.training.distributed`); the first one
+    writes, and each returns the model.
+
     >>> from crossbit.data.types import PairedData
     >>> rng = np.random.default_rng(0); label = rng.integers(2, size=40)
     >>> x = np.eye(2, dtype=np.float32)[label] + 0.1 * rng.normal(size=(40, 2)).astype(np.float32)
@@ -90,35 +95,44 @@ def train(
     (3, 1)
     """
     pairs = _loaded(data)
-    plan = make_plan(
-        pairs,
-        method=method,
-        bits=bits,
-        noise=noise,
-        seed=seed,
-        epochs=epochs,
-        settings=settings or {},
-        features=features or {},
-        validation=validation,
-        precision=precision,
-        device=device,
-        labels=labels,
-    )
-    if out is None:
-        return _Run(plan, None, progress).go(None)
-    folder = RunFolder(out)
-    if folder.is_export:
-        raise UserError(f"{folder} is an exported folder, which is not trained; choose another path")
-    if resume and folder.has_begun:
-        check_same(folder.config, plan.config)
-    elif not (resume and folder.is_free):
-        refuse_existing(folder)
-    if folder.is_finished:
-        folder.remove_leftovers()
-        return _finished(folder)
-    with alone_in(folder.path, "training"):
-        folder.remove_leftovers()
-        return _Run(plan, folder, progress, identities(pairs)).go(read_checkpoint(folder))
+    with processes() as several, ExitStack() as held:
+        plan = make_plan(
+            pairs,
+            method=method,
+            bits=bits,
+            noise=noise,
+            seed=seed,
+            epochs=epochs,
+            settings=settings or {},
+            features=features or {},
+            validation=validation,
+            precision=precision,
+            device=device,
+            labels=labels,
+        )
+        if several.count > 1:
+            plan.config["processes"] = several.count
+        if out is None:
+            return _Run(plan, None, progress, several).go(None)
+        folder = RunFolder(out)
+
+        def begin() -> tuple[bool, Checkpoint | None]:
+            """Take the folder; whether its run is finished, and where it goes on."""
+            if folder.is_export:
+                raise UserError(f"{folder} is an exported folder, which is not trained; choose another path")
+            if resume and folder.has_begun:
+                check_same(folder.config, plan.config)
+            elif not (resume and folder.is_free):
+                refuse_existing(folder)
+            if not folder.is_finished:
+                held.enter_context(alone_in(folder.path, "training"))
+            folder.remove_leftovers()
+            return folder.is_finished, None if folder.is_finished else read_checkpoint(folder)
+
+        finished, checkpoint = several.agree(begin)
+        if finished:
+            return _finished(folder)
+        return _Run(plan, folder, progress, several, identities(pairs) if several.first else {}).go(checkpoint)
 
 
 def _loaded(data: Any) -> PairedData:
@@ -148,9 +162,15 @@ class _Run:
     """One training, from plan to model."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder | None, progress: bool, identities: Mapping[str, np.ndarray] | None = None
+        self,
+        plan: Plan,
+        folder: RunFolder | None,
+        progress: bool,
+        several: Processes,
+        identities: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        self.plan, self.folder, self.shown, self.identities = plan, folder, progress, identities or {}
+        self.plan, self.several, self.identities = plan, several, identities or {}
+        self.folder, self.shown = (folder, progress) if several.first else (None, False)  # one writes and speaks
         self.history: list[dict[str, Any]] = []
         self.row_figures: dict[str, np.ndarray] = {}
         self.best: dict[str, Tensor] = {}
@@ -160,7 +180,9 @@ class _Run:
         plan, seed = self.plan, self.plan.config["seed"]
         self.device = device_of(plan.config["device"])
         with WorkProgress(shown=self.shown) as progress:
-            self.featurisers = fit_featurisers(plan.data, plan.features, seed=seed, progress=progress)
+            self.featurisers = fitted(
+                self.several, lambda: fit_featurisers(plan.data, plan.features, seed=seed, progress=progress)
+            )
             view = self._view(progress)
         torch.manual_seed(seed)
         task = Task({m: f.dim for m, f in self.featurisers.items()}, plan.config["classes"], plan.config["bits"])
@@ -176,6 +198,7 @@ class _Run:
         except KeyboardInterrupt:
             self._keep_finished_epochs()
             raise
+        self.best = self.several.agree(lambda: self.best)
         model = self._model()
         if self.folder is not None:
             model.write_into(self.folder)
@@ -198,6 +221,8 @@ class _Run:
             labels = torch.from_numpy(plan.seen(plan.rows)[plan.modalities[0]]).to(device)
         view = View(features, labels, plan.rows, plan.settings.epochs, plan.config["seed"], groups=plan.groups)
         view.autocast = partial(autocast, device, plan.config["precision"])
+        several = self.several
+        view.through, view.agree, view.backward = several.through, several.agree, several.backward
         return view
 
     def _epochs(self, view: View) -> None:
@@ -214,7 +239,9 @@ class _Run:
                 view.epoch = epoch
                 self.method.freeze(epoch)
                 torch.manual_seed(view.random_seed(EPOCH_SEED))  # for what a method draws from the global generator
-                figures = self.method.train_epoch(view)
+                with self.several.training(self.method.networks[m] for m in self.plan.modalities):
+                    figures = self.method.train_epoch(view)
+                self._agree_on_state()
                 if figures["loss"] is not None and not math.isfinite(figures["loss"]):
                     raise UserError(f"the loss is {figures['loss']} in epoch {epoch + 1}; take a smaller learning rate")
                 line, self.row_figures = summarise(epoch, figures, clean)
@@ -225,8 +252,14 @@ class _Run:
                 if self.folder is not None:
                     self._save_checkpoint(self.folder)
                 bar.epoch_done("no step" if line["loss"] is None else f"loss {line['loss']:.4f}")
-            for warning in collapsed(self._model(), self.plan.data, self.plan.rows, self._known_labels):
-                bar.say(warning)
+            if self.several.first:
+                for warning in collapsed(self._model(), self.plan.data, self.plan.rows, self._known_labels):
+                    bar.say(warning)
+
+    def _agree_on_state(self) -> None:
+        """The first process's state, where others may have rounded otherwise."""
+        if self.several.count > 1:
+            self.method.load_state(*self.several.agree(self.method.state))
 
     def _known_labels(self, rows: np.ndarray) -> Mapping[str, np.ndarray]:
         """What training saw of these rows' labels; nothing where it sees none."""
@@ -236,7 +269,7 @@ class _Run:
     def _validate(self, line: dict[str, Any]) -> None:
         """mAP of the validation rows searched against themselves; the best encoders so far are remembered."""
         rows = self.plan.validation_rows
-        if not len(rows):
+        if not len(rows) or not self.several.first:
             return
         encoders = {modality: self.method.networks[modality] for modality in self.plan.modalities}
         model = Model(self.plan.config, encoders, self.featurisers)
@@ -301,7 +334,7 @@ class _Run:
 def _differing(folder: RunFolder | None, config: Mapping[str, Any]) -> str:
     """What may make a resumed run end with other weights than an unbroken one: other threads, other versions."""
     before = {} if folder is None else folder.config
-    changed = [key for key in ("threads", "versions") if before.get(key) != config[key]]
+    changed = [key for key in ("threads", "processes", "versions") if before.get(key) != config.get(key)]
     return f"; {' and '.join(changed)} differ from before: the last bits may, too" if changed else ""
 
 

@@ -1,0 +1,66 @@
+"""Trains each method, as one of several processes or alone: `torchrun ... several.py FOLDER`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import crossbit
+from crossbit.data import PairedData
+from tiny import arrays, vectors
+
+FEW = {"width": 16}
+METHODS: dict[str, dict[str, Any]] = {
+    "look": FEW | {"epochs": 2, "steps": 10, "batch": 20},
+    "look-dropout": FEW | {"epochs": 2, "steps": 10, "batch": 20, "dropout": 0.2},
+    "nrch": FEW | {"epochs": 6, "batch": 8, "warmup": 2},
+    "mrl": FEW | {"epochs": 4, "batch": 7, "multi_label": True},
+    "ucch": FEW | {"epochs": 5, "batch": 8, "warmup": 1, "negatives": 16},
+    "ssah": FEW | {"epochs": 2, "batch": 16, "feature": 12, "passes": "2/1/2/2"},
+    "infonce": FEW | {"epochs": 4, "batch": 9},
+    "cca-itq": {},
+    "look-pixels": FEW | {"epochs": 1, "steps": 4, "batch": 20, "pictures": "cnn"},
+}
+
+
+def toy(name: str) -> PairedData:
+    """Vectors, or tiny pictures for a network that takes pixels."""
+    held = arrays() if name.endswith("pixels") else vectors(75)
+    splits = {split: held[split] for split in ("query", "train", "retrieval")}
+    label = held["label"]
+    return PairedData("toy", {m: held[m] for m in ("image", "text")}, label, splits)
+
+
+def trained(name: str, out: Path | None = None, **more: Any) -> crossbit.Model:
+    return crossbit.train(
+        toy(name),
+        method=name.partition("-")[0] if name != "cca-itq" else name,
+        bits=8,
+        noise="swap-one:0.3",
+        settings=METHODS[name] | more,
+        device="cpu",
+        progress=False,
+        out=out,
+        resume=out is not None,
+    )
+
+
+def weights(model: crossbit.Model) -> dict[str, np.ndarray]:
+    held = {}
+    for modality, encoder in model.encoders.items():
+        held |= {f"{modality}.{key}": value.numpy() for key, value in encoder.state_dict().items()}
+    return held
+
+
+if __name__ == "__main__":
+    folder, names = Path(sys.argv[1]), sys.argv[2:] or list(METHODS)
+    for name in names:
+        model = trained(name)
+        if os.environ.get("RANK", "0") == "0":
+            np.savez(folder / f"{name}.npz", **weights(model))
+        else:
+            np.savez(folder / f"{name}.other.npz", **weights(model))
