@@ -16,22 +16,10 @@ from crossbit.export.compared import NEAR, compared
 from crossbit.export.traced import traced
 from crossbit.methods import Task, available, get, make_settings
 from crossbit.model.plain import PlainEncoder
+from integers import drawn
 
 ROWS = 10_000
 QUICK = ("nrch",)
-
-
-def drawn(encoder: nn.Module, rng: np.random.Generator) -> nn.Module:
-    """The encoder with numbers where its method would fit some."""
-    for name, tensor in encoder.state_dict().items():
-        if tensor.dtype == torch.int64:
-            tensor.copy_(torch.from_numpy(rng.integers(-(2**63), 2**63, size=tensor.shape)))
-        elif tensor.dtype == torch.bool:
-            tensor.fill_(True)
-        elif not tensor.any():
-            tensor.copy_(torch.from_numpy(rng.normal(size=tensor.shape)))
-        assert name
-    return encoder.eval()
 
 
 def plain(encoder: nn.Module, dim: int) -> PlainEncoder:

@@ -27,10 +27,10 @@ import crossbit
 from crossbit.cli import main
 from crossbit.errors import UserError
 from crossbit.serve.logs import Dropping, JsonLines
-from crossbit.serve.pictures import thumbnail
 from crossbit.serve.server import _listen
 from crossbit.storage.files import read_json
 from crossbit.storage.pictures import read_picture
+from crossbit.storage.thumbnails import thumbnail
 from serving import WRITER, error_of, in_process, opened, picture
 
 

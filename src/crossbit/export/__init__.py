@@ -13,6 +13,7 @@ from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.export.compared import NEAR, compared, features_for
+from crossbit.export.web import check_web, write_web
 from crossbit.index import open_index
 from crossbit.model import Model, load_model
 from crossbit.model.card import card_of, portable, write_card
@@ -35,6 +36,8 @@ def export_run(
     out: str | os.PathLike[str],
     *,
     onnx: bool = False,
+    integer: bool = False,
+    web: bool = False,
     progress: Progress = lambda line: None,
 ) -> dict[str, Any]:
     """Write a run's model, index and card into a folder that is searched without PyTorch.
@@ -46,26 +49,31 @@ def export_run(
         run: the run's folder, with an index; or an exported folder, of which a copy is made.
         out: the folder to make.
         onnx: write the encoders as ONNX graphs, too.
+        integer: write encoders in whole numbers, too, whose codes are the same in every engine.
+        web: write a page that searches without a server, and such encoders.
         progress: called with a line now and then.
 
     Returns:
         The card, as `card.json` has it.
 
     Raises:
-        UserError: no run or no index there, an encoder that cannot be exported, `out` is something else.
+        UserError: no run or no index there, an encoder that cannot be exported, `out` is something else; with `web`,
+            queries that no browser can encode.
     """
     folder, target = RunFolder(run), Path(out)
     model = load_model(folder)
     if not folder.index.is_dir():
         raise UserError(f"{folder} has no index at {folder.index}; make it with: crossbit index {folder}")
     _check_target(target, folder)
+    if web:
+        check_web(model)
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with alone_with(target), _becoming(target) as made:
         new = RunFolder(made)
         if isinstance(model, ExportedModel):
-            card = _again(model, folder, new, onnx)
+            card = _again(model, folder, new, onnx, integer or web)
         else:
-            card = _written(model, folder, new, onnx, progress)
+            card = _written(model, folder, new, onnx, integer or web, progress)
         _copy_index(folder, new)
         if found := check_index(load_model(new), new.index):
             raise UserError(
@@ -73,11 +81,16 @@ def export_run(
             )
         card[EXPORT]["codes"] = {name: _size(new, name) for name in model.modalities}
         card[EXPORT]["index"] = _files_of(new.index)
+        if web:
+            progress("the page is written")
+            card[EXPORT]["web"] = write_web(model, new, _data(folder)[0])
         write_card(card, new)
     return card
 
 
-def _written(model: Model, folder: RunFolder, new: RunFolder, onnx: bool, progress: Progress) -> dict[str, Any]:
+def _written(
+    model: Model, folder: RunFolder, new: RunFolder, onnx: bool, integer: bool, progress: Progress
+) -> dict[str, Any]:
     """Write the model of a run; the card."""
     from crossbit.export.traced import traced
 
@@ -95,20 +108,21 @@ def _written(model: Model, folder: RunFolder, new: RunFolder, onnx: bool, progre
         steps[modality] = traced(encoder, dim, f"the encoder of {modality}")
     data, compared_on = _data(folder)
     counts: dict[str, dict[str, int]] = {}
+    features: dict[str, Any] = {}
     for modality, encoder in model.encoders.items():
         progress(f"{modality}: codes of numpy and of PyTorch are compared")
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in encoder.state_dict().items()}
         plain = PlainEncoder(steps[modality]["steps"], steps[modality]["outputs"], weights)
-        features = features_for(model, modality, data)
+        features[modality] = features_for(model, modality, data)
 
         def by_torch(rows: Any, encoder: Any = encoder) -> Any:
             return model._computed(encoder, rows)
 
-        counts[modality] = compared(by_torch, plain, features, f"the encoder of {modality}")
+        counts[modality] = compared(by_torch, plain, features[modality], f"the encoder of {modality}")
         if onnx:
             file = new.path / f"{modality}.onnx"
-            write_onnx(encoder, features.shape[1], file)
-            differ = bytes_that_differ(file, features, pack(by_torch(features)))
+            write_onnx(encoder, features[modality].shape[1], file)
+            differ = bytes_that_differ(file, features[modality], pack(by_torch(features[modality])))
             counts[modality] |= {} if differ is None else {"onnx_bytes_that_differ": differ}
     write_json(new.encoders_file, {"format": FORMAT, "encoders": steps})
     for file in (folder.featurisers_file, folder.weights_file, folder.history_file, folder.report_file):
@@ -116,19 +130,32 @@ def _written(model: Model, folder: RunFolder, new: RunFolder, onnx: bool, progre
             shutil.copyfile(file, new.path / file.name)
     about = {"digest": model.digest, "hash": hash_of_files(decisive(new)), "metric": model.metric, "floor": model.floor}
     write_json(new.config_file, portable(model.config) | {EXPORT: about})
-    exported = {"digest": model.digest, "near": NEAR, "compared_on": compared_on, "compared": counts}
+    exported: dict[str, Any] = {"digest": model.digest, "near": NEAR, "compared_on": compared_on, "compared": counts}
+    if integer:
+        from crossbit.export.integer import write_integers
+
+        progress("encoders in whole numbers are written and compared")
+        exported["integer"] = write_integers(model, data, steps, features, new, onnx=onnx)
     return card_of(model, folder) | {EXPORT: exported}
 
 
-def _again(model: ExportedModel, folder: RunFolder, new: RunFolder, onnx: bool) -> dict[str, Any]:
+def _again(model: ExportedModel, folder: RunFolder, new: RunFolder, onnx: bool, integer: bool) -> dict[str, Any]:
     """Copy an exported model, and its card."""
     graphs = sorted(folder.path.glob("*.onnx"))
     if onnx and not graphs:
         raise UserError(f"{folder} is an exported folder without ONNX graphs; export the run that it is of with --onnx")
-    for file in (*decisive(folder), folder.config_file, folder.history_file, folder.report_file, *graphs):
+    integers = [folder.integer_file(modality) for modality in model.modalities]
+    if integer and not all(file.exists() for file in integers):
+        raise UserError(
+            f"{folder} is an exported folder without encoders in whole numbers; export the run that it is of with "
+            "--integer"
+        )
+    for file in (*decisive(folder), folder.config_file, folder.history_file, folder.report_file, *graphs, *integers):
         if file.exists():
             shutil.copyfile(file, new.path / file.name)
-    return _card(folder)
+    card = _card(folder)
+    card[EXPORT].pop("web", None)  # the index may have grown: a page is made anew, where it is asked for
+    return card
 
 
 def _card(folder: RunFolder) -> dict[str, Any]:
@@ -183,12 +210,17 @@ def _check_target(target: Path, folder: RunFolder) -> None:
     if target.resolve() == folder.path.resolve():
         raise UserError(f"{target} is the folder that is exported; choose another path")
     files = {*decisive(old), old.config_file, old.history_file, old.report_file, old.card_file, old.readme_file}
-    known = {file.name for file in files} | {old.index.name}
-    others = [each.name for each in target.iterdir() if not each.name.startswith(HIDDEN) and each.suffix != ".onnx"]
+    known = {file.name for file in files} | {old.index.name, old.web.name}
+    others = [each.name for each in target.iterdir() if not each.name.startswith(HIDDEN) and not _is_form(each)]
     if foreign := sorted({*others} - known):
         raise UserError(f"{target} holds {foreign[0]}, which no export writes; choose another path")
     if _files_of(old.index) != _card(old)[EXPORT]["index"]:
         raise UserError(f"the index in {target} has changed since it was exported; choose another path, or remove it")
+
+
+def _is_form(file: Path) -> bool:
+    """Whether it is a form of an encoder beside that for numpy."""
+    return file.suffix == ".onnx" or file.name.endswith(".integer.safetensors")
 
 
 @contextmanager

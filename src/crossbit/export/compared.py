@@ -27,12 +27,17 @@ def features_for(model: Model, modality: str, data: PairedData | None) -> np.nda
         dim = featuriser.dim
         assert isinstance(dim, int)
         return np.random.default_rng(0).standard_normal((ROWS, dim), np.float32)
-    held = data.splits["retrieval"]
-    rows = np.sort(held)[np.linspace(0, len(held) - 1, min(len(held), ROWS)).astype(int)]
+    rows = rows_compared(data)
     starts = range(0, len(rows), CHUNK)
     return np.concatenate(
         [features_of_some(featuriser, data[modality][rows[start : start + CHUNK]]) for start in starts]
     )
+
+
+def rows_compared(data: PairedData) -> np.ndarray:
+    """Rows of the database in even steps."""
+    held = data.splits["retrieval"]
+    return np.asarray(np.sort(held)[np.linspace(0, len(held) - 1, min(len(held), ROWS)).astype(int)])
 
 
 def compared(torch_side: Compute, plain_side: Compute, features: np.ndarray, what: str) -> dict[str, int]:

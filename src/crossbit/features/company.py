@@ -18,7 +18,6 @@ from crossbit.storage.words import words_of
 
 ENTRIES = 64  # of a rare word's mean that are kept, the largest
 BLOCK = 1000  # rare words whose means are made together
-POWER = 3  # how strongly a text's frequent words outweigh its rare ones; chosen on held-out rows
 
 
 class Company:
@@ -54,8 +53,10 @@ class Company:
 
     def blended(
         self, rows: NDArray[np.float32], texts: Sequence[str], frequent: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
+    ) -> NDArray[np.float64]:
         """(1 - s)^3 times each row plus s^3 times the mean of its rare words' means; s is the share of rare words.
+
+        Sums are in the order of the words, in float64, so that `export/page/words.js` gives the same to the bit.
 
         Args:
             rows: (n, dim), of the texts without their rare words.
@@ -65,9 +66,13 @@ class Company:
         held = self._held(texts)
         rare = np.diff(held.indptr)
         share = rare / (rare + frequent)
-        weights = sparse.diags_array((share**POWER / rare).astype(np.float32))
-        kept = ((1 - share) ** POWER).astype(np.float32)[:, None]
-        return np.asarray(rows * kept + (weights @ held @ self.means).toarray())
+        weights, kept = _cubed(share) / rare, _cubed(1 - share)
+        blended = rows * kept[:, None]
+        of_rows = np.repeat(np.arange(len(texts)), rare)
+        means = self.means[held.indices]
+        each = np.repeat(of_rows, np.diff(means.indptr))
+        np.add.at(blended, (each, means.indices), weights[each] * means.data)
+        return blended
 
     def _held(self, texts: Sequence[str]) -> sparse.csr_array:
         """1 where a text (row) holds a rare word (column), float32 (n, words)."""
@@ -78,6 +83,11 @@ class Company:
         starts = np.concatenate([[0], np.cumsum([len(each) for each in places], dtype=np.int64)])
         columns = np.fromiter(chain.from_iterable(places), np.int64, starts[-1])
         return sparse.csr_array((np.ones(len(columns), np.float32), columns, starts), (len(texts), len(self.words)))
+
+
+def _cubed(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How strongly a text's frequent words outweigh its rare ones; the power was chosen on held-out rows."""
+    return share * share * share
 
 
 def _largest(rows: sparse.csr_array) -> sparse.csr_array:

@@ -1,7 +1,8 @@
 """Texts as weighted counts of words, or of pieces of words, by a vocabulary that was chosen before.
 
 scikit-learn chooses the vocabulary and its weights (`TfidfVectorizer`). What it does to further texts is done here,
-with the same result, since loading scikit-learn takes longer than a search from the shell.
+with the same result, since loading scikit-learn takes longer than a search from the shell. Sums are taken in the order
+of the text, and logarithms in float64, so that `export/page/words.js` gives the same numbers to the bit.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Tfidf:
         many = np.array([len(counts) for counts in counted], np.int64)
         columns = np.fromiter(chain.from_iterable(counted), np.int32, many.sum())
         counts = np.fromiter(chain.from_iterable(each.values() for each in counted), np.float32, many.sum())
-        values = (np.log(counts) + 1) * self.weights[columns]
+        values = (np.log(counts.astype(np.float64)) + 1).astype(np.float32) * self.weights[columns]
         rows = np.repeat(np.arange(len(counted)), many)
         lengths = np.sqrt(np.bincount(rows, values.astype(np.float64) ** 2, len(counted)))
         starts = np.concatenate([[0], np.cumsum(many)])

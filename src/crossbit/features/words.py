@@ -133,12 +133,10 @@ class WordsFeaturiser(Featuriser):
         paired = {character for characters in split if len(characters) > 1 for character in characters}
         return sum(word in self.parts["words"].columns for word in words - paired) if "words" in self.parts else 0
 
-    def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows with each part of length 1, or 0."""
+    def _scaled(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows with each part of length 1, or 0; squares are added in the order of the columns."""
         ends = np.cumsum([len(vocabulary) for vocabulary in self.vocabularies.values()])
-        parts = np.split(rows, ends[:-1], axis=1)
-        lengths = [np.linalg.norm(part, axis=1, keepdims=True) for part in parts]
-        return np.hstack([part / np.where(size == 0, 1, size) for part, size in zip(parts, lengths, strict=True)])
+        return np.hstack([_unit_rows(part) for part in np.split(rows, ends[:-1], axis=1)])
 
     def knows(self, row: str) -> bool:
         """Whether a text holds any known word or piece; without one its vector is 0 and a search would be arbitrary."""
@@ -189,6 +187,12 @@ class WordsFeaturiser(Featuriser):
             arrays = tensors["rare_data"], tensors["rare_indices"], tensors["rare_indptr"]
             made.company = Company(rare, sparse.csr_array(arrays, (len(rare), made.dim)))
         return made
+
+
+def _unit_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    some, columns = np.nonzero(rows)
+    sizes = np.sqrt(np.bincount(some, rows[some, columns] ** 2, len(rows)))
+    return np.asarray(rows / np.where(sizes == 0, 1, sizes)[:, None])
 
 
 def _rare_words(texts: list[str], known: list[str]) -> list[str]:

@@ -89,6 +89,7 @@ def written(card: Mapping[str, Any]) -> str:
     lines += [f"- Trained with {versions}."]
     if exported:
         lines += ["", "## Codes by numpy and by PyTorch", "", *_near(exported)]
+        lines += ["", "## Codes by whole numbers", "", *_integer(exported["integer"])] if "integer" in exported else []
     return "\n".join([*lines, ""])
 
 
@@ -191,4 +192,30 @@ def _near(exported: Mapping[str, Any]) -> list[str]:
         line += f"{each['near_zero']:,} of {each['outputs']:,} outputs are within {exported['near']:g} of zero"
         onnx = each.get("onnx_bytes_that_differ")
         lines.append(line + ("." if onnx is None else f"; ONNX runtime gives {onnx:,} bytes otherwise."))
+    return lines
+
+
+def _integer(integer: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "Encoders in whole numbers give the same bytes in every engine; `docs/export.md` has their arithmetic.",
+        "",
+    ]
+    for modality, each in integer["compared"].items():
+        engines = f"{each['torch_bytes_that_differ']:,} bytes differ between numpy and PyTorch"
+        if (onnx := each.get("onnx_bytes_that_differ")) is not None:
+            engines += f", {onnx:,} between numpy and ONNX runtime"
+        other = f"{each['other_bits']:,} of {each['outputs']:,} bits are not those of the run's own encoder"
+        largest = f"no sum can be beyond {each['largest_sum']:,}, and int32 holds 2,147,483,647"
+        lines.append(f"- {modality}: {each['rows']:,} rows; {engines}; {other}; {largest}.")
+    if (cost := integer["cost"]) is None:
+        return [*lines, "", "What they cost in mAP is not known: the data have no labels, or no queries."]
+    lines += [
+        "",
+        f"mAP@all by codes, {cost['queries']:,} queries against {cost['database']:,} rows of the database:",
+        "",
+    ]
+    lines += ["| | the run's codes | whole numbers | queries alone in whole numbers |", "| --- | --- | --- | --- |"]
+    for way, each in cost["map"].items():
+        told = [f"{each[form]:.4f}" for form in ("run", "integer", "integer queries")]
+        lines.append(f"| {way} | {' | '.join(told)} |")
     return lines

@@ -50,6 +50,7 @@ class RunFolder:
         history_file, report_file, audit_file: a line per epoch, the last evaluation, the last audit.
         decisions_file: what a person decided about suspect labels; the one file that grows in place.
         encoders_file, card_file, readme_file: of an exported folder: the encoders for numpy, and the card.
+        web: of an exported folder: the page that searches without a server.
         checkpoint_file: the state of an unfinished training.
         index: the folder of the run's index.
 
@@ -73,12 +74,17 @@ class RunFolder:
         self.readme_file = self.path / "README.md"
         self.checkpoint_file = self.path / "checkpoint" / "state.safetensors"
         self.index = self.path / "index"
+        self.web = self.path / "web"
 
     def __fspath__(self) -> str:
         return str(self.path)
 
     def __str__(self) -> str:
         return str(self.path)
+
+    def integer_file(self, modality: str) -> Path:
+        """Of an exported folder: an encoder in whole numbers."""
+        return self.path / f"{modality}.integer.safetensors"
 
     @property
     def state(self) -> State:

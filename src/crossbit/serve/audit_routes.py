@@ -17,10 +17,11 @@ from crossbit.serve import forms
 from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionAsked, DecisionsAsked, QueueRow
 from crossbit.serve.audited import Audited
 from crossbit.serve.item_routes import pictures_reply
-from crossbit.serve.pictures import thumbnail, whole
+from crossbit.serve.pictures import whole
 from crossbit.serve.replies import Refused, json_reply, tagged
 from crossbit.serve.state import State
 from crossbit.serve.tokens import check_decider
+from crossbit.storage.thumbnails import thumbnail
 
 KINDS = {
     ".csv": "text/csv; charset=utf-8",

@@ -12,9 +12,10 @@ from crossbit.search.results import SearchHit
 from crossbit.serve import forms
 from crossbit.serve.asked import id_of
 from crossbit.serve.items import about, item_of
-from crossbit.serve.pictures import thumbnail, whole, written
+from crossbit.serve.pictures import whole, written
 from crossbit.serve.replies import json_reply, tagged
 from crossbit.serve.state import State
+from crossbit.storage.thumbnails import thumbnail
 
 Id = Annotated[str, Path(pattern=forms.ID)]
 Known = Annotated[str | None, Header()]

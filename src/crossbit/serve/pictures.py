@@ -24,8 +24,6 @@ from crossbit.storage.pictures import read_picture
 
 ADDED = "added"  # the folder in a run, and the first part of the paths, of pictures that came through the service
 ADDED_PATH = re.compile(rf"{ADDED}/[0-9a-f]{{32}}\.[a-z]+")
-SIDE = 192  # pixels of a thumbnail, at most
-TINY = 96  # pixels; a picture that is no larger keeps every pixel
 SHOWN = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}  # by how a file begins
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}
 LARGEST = 30_000_000  # bytes of a file that is sent as it is
@@ -159,14 +157,6 @@ def written(path: str) -> tuple[str, int]:
         raise Refused(404, "the file of this picture is gone") from None
 
 
-def thumbnail(picture: str | np.ndarray) -> bytes:
-    """A WebP of at most 192 pixels, without loss of a picture of up to 96; raises what `read_picture` does."""
-    image = Image.fromarray(read_picture(picture))
-    is_tiny = max(image.size) <= TINY
-    image.thumbnail((SIDE, SIDE))
-    return _encoded(image, "WEBP", lossless=is_tiny)
-
-
 def whole(picture: str | np.ndarray) -> tuple[bytes, str]:
     """A picture and what it is: the bytes of its file, where every browser can show them."""
     if isinstance(picture, str):
@@ -178,19 +168,15 @@ def whole(picture: str | np.ndarray) -> tuple[bytes, str]:
         kind = next((kind for start, kind in SHOWN.items() if content.startswith(start)), None)
         if kind and len(content) <= LARGEST:
             return content, kind
-    return _encoded(Image.fromarray(read_picture(picture)), "PNG"), "image/png"
+    held = io.BytesIO()
+    Image.fromarray(read_picture(picture)).save(held, "PNG")
+    return held.getvalue(), "image/png"
 
 
 def _data_of(run: RunFolder) -> PairedData:
     """The run's data: as they are now where items are found by their paths, else those that it was trained on."""
     data = run.load(str(run.config["data"]))
     return data if data.path is not None else run.data(data)
-
-
-def _encoded(image: Image.Image, form: str, **options: bool) -> bytes:
-    held = io.BytesIO()
-    image.save(held, form, **options)
-    return held.getvalue()
 
 
 def _pictures_of(data: PairedData) -> str:

@@ -94,13 +94,13 @@ class _Table(dict[int, str]):
         return entry
 
 
-def _visible(code: int) -> str:
-    hidden = unicodedata.category(chr(code)) == "Cf" or _within(code, INVISIBLE)
-    return "" if hidden else chr(code)
+def hidden(code: int) -> bool:
+    """Whether a character is left out of the normal form."""
+    return unicodedata.category(chr(code)) == "Cf" or _within(code, INVISIBLE)
 
 
-def _class_of(code: int) -> str:
-    """One of the letters of `WORD`; a space for what stands between words."""
+def letter_class(code: int) -> str:
+    """The class of a character: one of the letters of `WORD`; a space for what stands between words."""
     category = unicodedata.category(chr(code))
     if _within(code, FLAGS):
         return "f"
@@ -117,4 +117,5 @@ def _within(code: int, ranges: list[tuple[int, int]]) -> bool:
     return any(first <= code <= last for first, last in ranges)
 
 
-_VISIBLE, _CLASSES = _Table(_visible), _Table(_class_of)
+_VISIBLE = _Table(lambda code: "" if hidden(code) else chr(code))
+_CLASSES = _Table(letter_class)
