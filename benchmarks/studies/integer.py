@@ -249,9 +249,9 @@ def section(result: dict[str, Any]) -> str:
 
 ABOUT = (
     "Encoders of `crossbit export --integer`: mAP@all, ties expected, of all queries against the whole database, 64 "
-    "bits, one seed, default settings, clean labels. Lost is what the run's own codes have more. Scales are taken from "
-    "training rows. The rows that engines are compared on are mixtures of the queries' features, of other sizes, a few "
-    "beyond all bounds."
+    "bits, one seed, default settings, clean labels, all modalities that a method takes. Lost is what the run's own "
+    "codes have more. Scales are taken from training rows. The rows that engines are compared on are mixtures of the "
+    "queries' features, of other sizes, a few beyond all bounds."
 )
 SECTIONS = {"integer": Section("Whole numbers", ABOUT, section)}
 

@@ -30,6 +30,7 @@ WEIGHT = 127
 BITS = range(12, 5, -1)  # of a value between two layers: the most with which no sum can overflow
 LONG = 2**15 - 1  # of a feature whose row is divided by its length
 ENTRIES = 1024  # of a response's table
+BLOCK = 1024  # rows of an identity that steps are asked for together
 FARTHEST = 60  # exponents of two, so that float32 holds them
 LINEAR = {
     *("linear", "matmul", "bmm", "einsum", "add", "sub", "mul", "div", "sum", "cat", "stack", "unbind", "getitem"),
@@ -90,8 +91,8 @@ class _Graph:
     def nodes(self, output: int) -> list[Node]:
         """All of them in their order; the first one's number is 1."""
         last = self._signs(output)
-        for step in range(1, last + 1):
-            if step in self._needed(last) and (cut := self._cut(step)):
+        for step in sorted(self._needed(last)):
+            if cut := self._cut(step):
                 op, taken, told = cut
                 node = self._node(op, taken, told)
                 self.made.append(node)
@@ -154,8 +155,10 @@ class _Graph:
         rows = []
         for source in sources:
             width = self.widths[source]
-            given = {other: np.zeros((width, self.widths[other])) for other in sources}
-            rows.append(self._asked(step, given | {source: np.eye(width)}) - bias)
+            for start in range(0, width, BLOCK):
+                many = min(BLOCK, width - start)
+                given = {other: np.zeros((many, self.widths[other])) for other in sources}
+                rows.append(self._asked(step, given | {source: np.eye(many, width, start)}) - bias)
         return Node(op, [self.found[source] for source in sources], np.concatenate(rows), bias, told)
 
     def _asked(self, step: int, given: Mapping[int, Array]) -> Array:
@@ -189,8 +192,8 @@ class _Graph:
         if name == "einsum":
             moving = [self._of(each) for each in given[1]]
         moving = [each for each in moving if each]
-        fixed_only_first = name != "div" or not self._of(given[1])
-        if moving and (name not in LINEAR or not fixed_only_first or (name in PRODUCTS and len(moving) > 1)):
+        divides = name == "div" and bool(self._of(given[1]))
+        if moving and (name not in LINEAR or divides or (name in PRODUCTS and len(moving) > 1)):
             raise UserError(
                 f"{self.what} has no form in whole numbers: it computes {name} in the middle; export it without "
                 "--integer, or train another method, such as --method look"
