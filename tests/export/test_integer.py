@@ -240,6 +240,7 @@ def test_the_card_tells_what_whole_numbers_cost(run: Path, tmp_path: Path, need:
     assert not list((tmp_path / "taken").glob("*.integer.*"))
 
 
+@pytest.mark.slow
 def test_without_data_or_encoders_one_line_says_so(run: Path, tmp_path: Path, command: Command) -> None:
     export_run(run, tmp_path / "taken")
     line = refused(command, "export", tmp_path / "taken", "--out", tmp_path / "x", "--integer")

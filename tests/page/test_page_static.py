@@ -26,6 +26,7 @@ from crossbit.storage.words import words_of
 from integers import encoder_of, hard_rows
 from tiny import TRAIN, arrays
 
+pytestmark = pytest.mark.slow
 EXPECTED = "ERR_INTERNET_DISCONNECTED"  # pictures, where a test takes the network away
 CODES = """async ([encoder, features]) => {
   const { readInteger } = await import("./integer.js");
