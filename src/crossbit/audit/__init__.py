@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from crossbit.audit.entries import WORTH, SuspectRow, rank
+from crossbit.audit.entries import SuspectRow, rank
 from crossbit.audit.judged import Judged
 from crossbit.audit.kept import kept_posterior
+from crossbit.audit.lists import WORTH
 from crossbit.audit.seen import Seen, read_seen
 from crossbit.audit.sheet import build_sheet
 from crossbit.audit.table import COLUMNS, as_rows, write_csv, write_parquet
+from crossbit.audit.weighed import weighed
 from crossbit.data.types import PairedData
 from crossbit.posterior import Posterior, estimate_posterior, labelled_alike
 from crossbit.posterior.words import in_words, noise_kind, wrong_shares
@@ -170,7 +172,8 @@ def audit_run(
     progress(f"estimating the labels of {int(labelled.sum()):,} rows from one another")
     posterior, alike = judge(seen)
     progress("asking the neighbours of what looks wrong")
-    judged = Judged(seen, posterior, alike)
+    judged = weighed(Judged(seen, posterior, alike))
+    posterior = judged.posterior
     entries = rank(judged)
     observed = seen.view.observed()
     return Audit(

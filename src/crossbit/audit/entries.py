@@ -11,9 +11,8 @@ import numpy as np
 from crossbit.audit.alike import Neighbour
 from crossbit.audit.families import together
 from crossbit.audit.judged import Judged, item_of
+from crossbit.audit.lists import WORTH
 from crossbit.audit.neighbours import Counts, label_reason, pair_reason
-
-WORTH = 0.1  # probability from which a row is worth a look, and has its reason told
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from crossbit.audit.entries import WORTH
 from crossbit.audit.likely import Likely
+from crossbit.audit.lists import WORTH
 
 SURE = 0.9  # probability from which a change is one of a range
 

@@ -133,7 +133,7 @@ class Judged:
         """Of each of these positions the rows that weigh most."""
         if not len(positions) or self.smoother is None:
             return [[] for _ in positions]
-        observed = self.seen.view.observed().numpy() > 0
+        observed = self.seen.view.observed().numpy()
         near, weight = self.heavy.of(positions)
         return [
             [self._neighbour(other, observed[other], value) for other, value in zip(*one, strict=True) if other >= 0]

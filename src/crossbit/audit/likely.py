@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from crossbit.audit.lists import Belief
 from crossbit.posterior import Posterior
 from crossbit.posterior.compact import BLOCK, Compact, can_be_compact
 
@@ -61,7 +62,7 @@ def source_of(posterior: Posterior) -> Source:
 
 
 class Likely:
-    """Probabilities of labels, and what a person has settled: 0 or 1 there.
+    """Probabilities of labels, as far as they are believed, and what a person has settled: 0 or 1 there.
 
     >>> class Half:
     ...     of_rows = staticmethod(lambda rows: np.full((len(rows), 2), 0.5))
@@ -70,8 +71,8 @@ class Likely:
     [[1.0, 0.0], [0.5, 0.5]]
     """
 
-    def __init__(self, source: Source, y: np.ndarray, settled: np.ndarray) -> None:
-        self._source, self._y, self._settled = source, y, settled
+    def __init__(self, source: Source, y: np.ndarray, settled: np.ndarray, belief: Belief | None = None) -> None:
+        self._source, self._y, self._settled, self._belief = source, y, settled, belief
         self._open: np.ndarray = np.logical_not(settled.any(1))
 
     def __len__(self) -> int:
@@ -80,6 +81,8 @@ class Likely:
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities (q, c) of rows (q,), which are all different."""
         p = self._source.of_rows(rows)
+        if self._belief is not None:
+            p = self._belief.apply(p, self._y[rows], rows)
         if not self._open[rows].all():
             p = np.where(self._settled[rows], self._y[rows], p)
         return p

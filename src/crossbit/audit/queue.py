@@ -20,11 +20,13 @@ from crossbit.audit.decisions import check_labels_file, decided_labels, ending_o
 from crossbit.audit.gains import SURE, Gains
 from crossbit.audit.judged import Judged
 from crossbit.audit.likely import Likely, source_of
+from crossbit.audit.lists import Lists, believe
 from crossbit.audit.log import DecisionLog
 from crossbit.audit.opening import judge_to_keep, labelled_only
 from crossbit.audit.seen import read_seen
 from crossbit.audit.sheet import pictures_of
 from crossbit.audit.shown import class_rows, classes, queue_rows, ranges
+from crossbit.audit.weighed import weighed
 from crossbit.data.relabelled import label_matrix
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
@@ -33,7 +35,7 @@ from crossbit.runs.folder import RunFolder
 
 ORDERS = ("gain", "evidence")
 RANGES = 100  # shown, at most
-READY = 1000  # rows whose neighbours are found before the first look
+READY = 200  # rows whose neighbours are found before the first look
 
 
 class AuditQueue:
@@ -70,7 +72,9 @@ class AuditQueue:
         self._current = Current(judged.seen, judged.posterior.single)
         posterior = judged.posterior
         self._source = source_of(posterior)
-        self._words = in_words(posterior, self.seen.view.observed(), self.seen.names)
+        self._lists = None if posterior.single else Lists(self._current.given, judged.family)
+        self._noise = next(iter(posterior.noise.values()))
+        self._words = in_words(weighed(judged).posterior, self.seen.view.observed(), self.seen.names)
         self._picture = pictures_of(judged.seen)
         self._replay()
 
@@ -243,10 +247,13 @@ class AuditQueue:
         self._known, source = self.log.acts, self._source
         y, settled = self._current.labels.copy(), self._current.settled.copy()
         source.relabel(y)
-        likely = Likely(source, y, settled)
-        self._judged = self._first.moved(likely, y, source.evidence)
-        each = source.corrupted.copy(), source.evidence
-        self._gains = Gains(likely, y, settled, *each, self._first.family, self._first.posterior.single)
+        corrupted, evidence, belief = source.corrupted.copy(), source.evidence, None
+        if self._lists is not None:
+            belief = believe(self._lists, y, source.of_rows, corrupted, evidence, self._noise)
+            corrupted, evidence = belief.corrupted.copy(), belief.evidence
+        likely = Likely(source, y, settled, belief)
+        self._judged = self._first.moved(likely, y, evidence)
+        self._gains = Gains(likely, y, settled, corrupted, evidence, self._first.family, self._first.posterior.single)
 
     @property
     def _settled(self) -> np.ndarray:
