@@ -141,6 +141,13 @@ class Gains:
         return doubtful & ~self.settled.all(1)
 
     @cached_property
+    def changes(self) -> np.ndarray:
+        """(n,) bool, rows for which other labels are proposed."""
+        found, rows = np.zeros(len(self.y), bool), np.unique(self.cells.above(0.5).row)
+        found[rows] = (self.proposed(rows) != self.y[rows]).any(1)
+        return found
+
+    @cached_property
     def kin(self) -> np.ndarray:
         """(n,) by number, rows of one family with the same labels and the same proposal: one decision settles all."""
         names = np.arange(len(self.family))
@@ -161,8 +168,9 @@ class Gains:
         return np.bincount(self.kin, seen * self.worth, n)[self.kin]
 
     def ranked(self, by: str = "gain") -> np.ndarray:
-        """Positions of what is worth a look, the first of each kin, by gain or by evidence, the most before."""
-        keys = [self.gain, self.evidence] if by == "gain" else [self.evidence]
+        """Positions of what is worth a look, the first of each kin, by gain or by evidence, the most before. By gain
+        the rows for which nothing else is proposed come last, however many small doubts they have."""
+        keys = [self.changes.astype(float), self.gain, self.evidence] if by == "gain" else [self.evidence]
         rows = np.flatnonzero(self.worth)
         order = rows[np.lexsort([rows, *(-key[rows] for key in reversed(keys))])]
         return order[np.sort(np.unique(self.kin[order], return_index=True)[1])]

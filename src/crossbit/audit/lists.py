@@ -156,12 +156,13 @@ def believe(
     again = np.unique(row)
     at = np.searchsorted(rows, again)
     most[again] = np.abs(first.apply(p[at], own[at], again) - own[at]).max(1, initial=0.0)
-    less = evidence + np.log(np.maximum(1 - right, 1e-12)) - np.logaddexp(0, _log(right) + evidence)
-    less = np.minimum(less, np.where(most < 1, _log(most) - _log(1 - most), np.inf))
-    touched = np.zeros(len(y), bool)
-    touched[rows] = (right[rows] > 0) | (most[rows] < 1)
-    left = np.where(touched, np.minimum(corrupted * (1 - right), most), corrupted)
-    return replace(first, corrupted=left, evidence=np.where(touched, less, evidence))
+    left, less = corrupted.copy(), evidence.copy()
+    touched = rows[(right[rows] > 0) | (most[rows] < 1)]
+    ours, at_most, odds = right[touched], most[touched], evidence[touched]
+    left[touched] = np.minimum(corrupted[touched] * (1 - ours), at_most)
+    after = odds + _log(1 - ours) - np.logaddexp(0, _log(ours) + odds)
+    less[touched] = np.minimum(after, np.where(at_most < 1, _log(at_most) - _log(1 - at_most), np.inf))
+    return replace(first, corrupted=left, evidence=less)
 
 
 def _right(lists: Lists, rows: np.ndarray, p: np.ndarray, y: np.ndarray, noise: NoiseModel, n: int) -> np.ndarray:
