@@ -25,6 +25,7 @@ WITH_SETTINGS = """
 import sys
 import tempfile
 from crossbit.serve import Settings, run
+{}
 run(sys.argv[1], Settings(port=0, **{}), lambda address: print("it is served at", address, flush=True))
 """
 WRITER = {"Authorization": f"Bearer {TOKEN}"}
@@ -41,10 +42,10 @@ def opened(run: Path, **settings: Any) -> Iterator[TestClient]:
 class Served:
     """A service in a process of its own, at a port of its own."""
 
-    def __init__(self, run: Path, *options: str, settings: dict[str, Any] | None = None) -> None:
+    def __init__(self, run: Path, *options: str, settings: dict[str, Any] | None = None, first: str = "") -> None:
         command = ["-m", "crossbit", "serve", str(run), "--port", "0", *options]
         if settings is not None:  # which the command does not give
-            command = ["-c", f"{WITH_SETTINGS.format(settings)}", str(run)]
+            command = ["-c", f"{WITH_SETTINGS.format(first, settings)}", str(run)]
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (its process writes it)
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", *command],
@@ -78,8 +79,9 @@ class Served:
 
 
 @contextmanager
-def in_process(run: Path, *options: str, settings: dict[str, Any] | None = None) -> Iterator[Served]:
-    served = Served(run, *options, settings=settings)
+def in_process(run: Path, *options: str, settings: dict[str, Any] | None = None, first: str = "") -> Iterator[Served]:
+    """`first` is Python that is run before the service, which needs `settings`."""
+    served = Served(run, *options, settings=settings, first=first)
     try:
         yield served
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,19 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 import crossbit
 from crossbit.cli import main
 from crossbit.search.build import check_index
-from crossbit.serve import change_routes
+from crossbit.search.journal import Journal
+from crossbit.serve import change_routes, changes
 from crossbit.serve.added import addition
 from crossbit.serve.changes import Change
 from crossbit.storage.exchange import alone_with
-from serving import WRITER, error_of, in_process, opened, picture
+from serving import WRITER, error_of, opened, picture
 from shape_collection import make_collection, write_table
 
 pytestmark = pytest.mark.slow
@@ -34,6 +33,14 @@ def add(client: Any, seed: int, caption: str = "red thing", **data: str) -> Any:
     return client.post(
         "/api/items", files={"picture": picture(seed)}, data={"caption": caption, **data}, headers=WRITER
     )
+
+
+def pictures_in(run: Path) -> list[Path]:
+    return [file for file in (run / "added").iterdir() if file.suffix != ".jsonl"]
+
+
+def files_of(folder: Path) -> dict[Path, tuple[int, int]]:
+    return {file: (file.stat().st_ino, file.stat().st_mtime_ns) for file in folder.rglob("*") if file.is_file()}
 
 
 def test_what_is_added_is_found_and_what_is_removed_is_gone(run: Path) -> None:
@@ -50,7 +57,7 @@ def test_what_is_added_is_found_and_what_is_removed_is_gone(run: Path) -> None:
         assert add(client, 1, "zebra crossing", labels='["red", "new"]').json() == {"id": id_}  # the same thing
         assert client.delete(f"/api/items/{id_}", headers=WRITER).status_code == 204
         assert client.get(f"/api/items/{id_}").status_code == 404
-        assert not list((run / "added").iterdir())
+        assert not pictures_in(run)
         after = client.get("/api/search?q=red&k=100").json()
         assert {**after, "seconds": 0} == {**before, "seconds": 0}
     assert check_index(crossbit.load_model(run), run / "index") == []
@@ -62,7 +69,7 @@ def test_a_picture_that_two_items_show_goes_with_the_last(run: Path) -> None:
         client.delete(f"/api/items/{first}", headers=WRITER)
         assert client.get(f"/api/items/{second}/picture").content == picture(2)
         client.delete(f"/api/items/{second}", headers=WRITER)
-        assert not list((run / "added").iterdir())
+        assert not pictures_in(run)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +91,90 @@ def test_what_cannot_be_added_is_refused(run: Path, sent: dict[str, Any], status
         assert not (run / "added").exists()
 
 
-def test_another_process_that_writes_is_waited_for(run: Path) -> None:
-    with opened(run, request_seconds=0.5) as client, alone_with(run / "index"):
+def test_an_item_is_added_while_another_process_changes_the_index_and_the_index_stays(run: Path) -> None:
+    before = files_of(run / "index")
+    with opened(run) as client, alone_with(run / "index"):
+        id_ = add(client, 1, "zebra crossing").json()["id"]
+        assert client.get(f"/api/items/{id_}").status_code == 200
+        assert files_of(run / "index") == before
+    with crossbit.open_search(run) as search:  # as `crossbit search` does
+        assert str(search("zebra", by="captions").image[0].id) == id_
+
+
+def test_another_worker_that_writes_is_waited_for(run: Path) -> None:
+    with opened(run, request_seconds=0.5) as client, Journal(run / "index").alone():
         answer = add(client, 1)
-        assert answer.status_code == 503 and "another process changes the index" in error_of(answer)
+        assert answer.status_code == 503 and "another worker changes the index" in error_of(answer)
     with opened(run) as client:
         assert add(client, 1).status_code == 201
+
+
+def test_another_worker_takes_over_what_was_added(run: Path) -> None:
+    with opened(run) as one, opened(run) as other:
+        first, second = add(one, 1).json()["id"], add(other, 2).json()["id"]
+        for client in (one, other):
+            client.app.state.served.refresh()
+            assert [client.get(f"/api/items/{id_}").status_code for id_ in (first, second)] == [200, 200]
+        assert other.delete(f"/api/items/{first}", headers=WRITER).status_code == 204
+        one.app.state.served.refresh()
+        assert one.get(f"/api/items/{first}").status_code == 404
+    assert [entry.n for entry in Journal(run / "index").after(0)] == [1, 2, 3]
+
+
+def test_many_that_were_added_are_written_into_the_index_without_a_dropped_request(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MANY", 3)
+    with opened(run) as client:
+        state = client.app.state.served  # type: ignore[attr-defined]
+        with asking(client, "/api/search?q=red") as statuses:
+            there = [add(client, seed).json()["id"] for seed in range(3)]
+            until(lambda: state.generations.now.held == 3)
+            there += [add(client, seed).json()["id"] for seed in range(3, 5)]
+        assert set(statuses) == {200}
+        assert all(client.get(f"/api/items/{id_}").status_code == 200 for id_ in there)
+        assert state.generations.now.n == 5 and state.generations.now.items == 20 + 5
+    assert check_index(crossbit.load_model(run), run / "index") == []
+    with crossbit.open_search(run) as search:
+        assert search.opened("image").size == 20 + 5
+
+
+def test_what_came_over_http_is_told_and_kept_by_the_other_commands(
+    run: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads((trained / "config.json").read_text())["data"]
+    with opened(run) as client:
+        id_ = add(client, 1, "zebra crossing").json()["id"]
+    assert main(["index", str(run), "--check"]) == 0
+    assert "1 changes came through the service since" in capsys.readouterr().out
+    assert main(["export", str(run), "--out", str(tmp_path / "out")]) == 0
+    assert main(["add", str(run), data, "--drop-missing"]) == 0
+    assert "1 items came through the service: kept" in capsys.readouterr().out
+    shutil.rmtree(run / "index")
+    assert main(["index", str(run)]) == 0
+    assert "1 items that came through the service are there, too" in capsys.readouterr().out
+    for place in (run, tmp_path / "out"):
+        assert main(["search", str(place), "zebra", "--json", "--by", "captions", "--modality", "image"]) == 0
+        assert id_ in capsys.readouterr().out
+    with opened(run) as client:
+        assert client.delete(f"/api/items/{id_}", headers=WRITER).status_code == 204
+    with crossbit.open_search(run) as search:
+        assert int(id_) not in search.opened("image").index
+
+
+def test_a_disk_that_is_full_acknowledges_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with opened(run) as client:
+        monkeypatch.setattr(Journal, "append", full)
+        answer = add(client, 1)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert error_of(answer) == "it cannot be written: No space left on device"
+        monkeypatch.undo()
+        client.app.state.served.refresh()
+        assert client.app.state.served.generations.now.items == 20
+        assert add(client, 2).status_code == 201
 
 
 def test_changes_that_wait_together_are_written_together(run: Path) -> None:
@@ -203,32 +288,3 @@ def test_an_index_that_cannot_be_used_is_not_taken_over(run: Path) -> None:
         (run / "index" / "image.index").write_bytes(b"broken")
         state.refresh()
         assert state.generations.now.number == 1 and client.get("/api/search?q=red").status_code == 200
-
-
-@pytest.mark.slow
-def test_nothing_acknowledged_is_lost_when_it_is_killed(run: Path) -> None:
-    rng = np.random.default_rng(0)
-    there: dict[str, bool] = {}
-    for kill in range(2):
-        with in_process(run) as served:
-            for id_, held in there.items():
-                assert (served.client.get(f"/api/items/{id_}").status_code == 200) == held, id_
-            there[add(served.client, 1000 * kill).json()["id"]] = True  # so that every round has one, on any machine
-            killer = threading.Timer(float(rng.uniform(0.1, 3)), served.process.send_signal, [signal.SIGKILL])
-            killer.start()
-            for seed in range(1, 1000):
-                try:
-                    id_ = add(served.client, 1000 * kill + seed).json()["id"]
-                    there[id_] = True
-                    if seed % 3 == 2:
-                        there.pop(id_)  # neither there nor gone, until it is acknowledged
-                        assert served.client.delete(f"/api/items/{id_}").status_code == 204
-                        there[id_] = False
-                except httpx.TransportError:
-                    break
-            killer.join()
-        assert check_index(crossbit.load_model(run), run / "index") == []
-    with opened(run) as client:
-        for id_, held in there.items():
-            assert (client.get(f"/api/items/{id_}/picture").status_code == 200) == held
-        assert len(list(run.glob(".serving.*.lock"))) == 1

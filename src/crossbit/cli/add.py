@@ -17,7 +17,11 @@ def add(
     run: Run,
     data: Annotated[str, typer.Argument(metavar="DATA", help="The data as they are now: those of the run, or others.")],
     drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Removes from the index what is not in DATA any more.")
+        bool,
+        typer.Option(
+            "--drop-missing",
+            help="Removes from the index what is not in DATA any more. What came through the service stays.",
+        ),
     ] = False,
     uri: Uri = None,
 ) -> None:
@@ -46,6 +50,8 @@ def add(
     if done.gone:
         fate = "removed" if done.dropped else "kept; --drop-missing removes them"
         say(f"{done.gone:,} items of the index are not in {loaded.name}: {fate}")
+    if done.sent:
+        say(f"{done.sent:,} items came through the service: kept; DELETE /api/items/ID removes one")
     command = f"{calling()} {shlex.join(['train', data, *spelled(loaded.options), '--out', 'NEW'])}"
     for line in done.warnings:
         note(f"{line}; a new training would pay: {command}")

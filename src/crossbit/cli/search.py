@@ -123,6 +123,7 @@ def index(
     check_new(target)
     import crossbit
     from crossbit.search.build import index_data
+    from crossbit.search.changing import fold
     from crossbit.search.known import learn_from_run
 
     model = crossbit.load_model(run)
@@ -135,10 +136,13 @@ def index(
         note(line)
     with _spread(model, ray, target) as encoder:
         counts = index_data(encoder, loaded, target, progress=note)
+        sent = fold(encoder, target, note)
         if not others:
             learn_from_run(encoder, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
+    if sent:
+        say(f"{sent:,} items that came through the service are there, too")
     place = ["--uri", uri] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
     return None
@@ -163,12 +167,15 @@ def _check(run: Path, target: str) -> None:
     """Print a line for each thing that is wrong with the indexes of a run."""
     import crossbit
     from crossbit.search.build import check_index
+    from crossbit.search.journal import Journal, folded
 
     found = check_index(crossbit.load_model(run), target)
     for line in found:
         say(line)
     if found:
         raise typer.Exit(1)
+    if waiting := Journal(Path(target)).after(folded(Path(target))):
+        say(f"{len(waiting):,} changes came through the service since; a search knows them, `crossbit add` writes them")
     say(f"{target} is whole: every code has its embedding, and the model is the run's")
 
 

@@ -21,6 +21,8 @@ from crossbit.model.exported import FORMAT, ExportedModel, decisive
 from crossbit.model.plain import PlainEncoder
 from crossbit.runs.folder import EXPORT, RunFolder
 from crossbit.search.build import check_index, index_path
+from crossbit.search.changing import fold_into
+from crossbit.search.journal import Journal
 from crossbit.storage.exchange import alone_with, take_place
 from crossbit.storage.files import beside, check_new, read_json, sync_folder, synced, write_json
 from crossbit.storage.hashed import hash_of_files
@@ -75,6 +77,7 @@ def export_run(
         else:
             card = _written(model, folder, new, onnx, integer or web, progress)
         _copy_index(folder, new)
+        fold_into(model, new.index, Journal(folder.index))
         if found := check_index(load_model(new), new.index):
             raise UserError(
                 f"{folder.index} cannot be exported: {found[0]}; look with: crossbit index {folder} --check"

@@ -10,8 +10,9 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from weakref import WeakSet
 
 import duckdb
@@ -38,10 +39,17 @@ class Handle:
         awaited: no file is there yet, and `attach` will make it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], read_only: bool, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        read_only: bool,
+        encoder: Encoder | None = None,
+        opener: Callable[..., Any] = open_file,
+    ) -> None:
         self.path = check_path(path)
         self.read_only = read_only
         self.encoder = encoder
+        self._opener = opener
         self.writing, self.lock = threading.RLock(), threading.RLock()
         self.bits, self.place, self.gone = 0, "", ""
         self.awaited = not read_only and not self.path.exists()
@@ -59,7 +67,7 @@ class Handle:
             here = [handle for handle in _handles if handle.place == place]
             if any(not handle.read_only for handle in here):  # DuckDB would let one process open twice
                 raise busy(self.path)
-            opened = open_file(self.path, bits, self.read_only, self.encoder, is_open=bool(here))
+            opened = self._opener(self.path, bits, self.read_only, self.encoder, is_open=bool(here))
             self._root, self.bits, self.encoder = opened
             define_functions(self._root)
             self._connection = self._root.cursor()

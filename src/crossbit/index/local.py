@@ -70,6 +70,9 @@ class LocalIndex(Index):
     >>> index.close()
     """
 
+    _delete: tuple[str, ...] = (DELETE,)  # statements that remove, and those that follow new columns
+    _widened: tuple[str, ...] = ()
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -79,10 +82,13 @@ class LocalIndex(Index):
         encoder: Encoder | None = None,
     ) -> None:
         check_encoder(Path(path), None, encoder)
-        self._file = Handle(path, read_only, encoder)
+        self._file = self._handle(path, read_only, encoder)
         self._stored = Stored(self._file)
         if bits is not None or not self._file.awaited:
             self._attach(bits)
+
+    def _handle(self, path: str | os.PathLike[str], read_only: bool, encoder: Encoder | None) -> Handle:
+        return Handle(path, read_only, encoder)
 
     def _attach(self, bits: int | None) -> None:
         self._file.attach(bits)
@@ -104,6 +110,12 @@ class LocalIndex(Index):
     def encoder(self) -> Encoder | None:
         """The "name" and "hash" of what made the codes; None where nobody said."""
         return self._file.encoder
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The items' columns and their DuckDB types, such as `VARCHAR[]`."""
+        with self._file.lock:
+            return dict(self._stored.columns())
 
     @property
     def embeddings(self) -> Embeddings | None:
@@ -170,7 +182,8 @@ class LocalIndex(Index):
         places, statements = self._write_segment(batch.embeddings, len(batch), rows)
         statements += [NOT_BY_ID] if new else []
         statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
-        statements += [DELETE] if len(there) else []
+        statements += self._widened if new else ()
+        statements += self._delete if len(there) else ()
         values, insert = insertion(rows, columns)
         with self._stored.change(values, statements, insert, progress) as held:
             if len(there):
@@ -189,7 +202,7 @@ class LocalIndex(Index):
                     f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
                 )
             self._check_writable()
-            with self._stored.change({"id": wanted}, [DELETE]) as held:
+            with self._stored.change({"id": wanted}, list(self._delete)) as held:
                 held.remove(wanted)
         return int(there.sum())
 
@@ -338,9 +351,12 @@ class LocalIndex(Index):
         with self._file.lock:
             named = self._stored.segments()
         number = max([0, *named, *self._segments.numbers()]) + 1
-        places = self._segments.write(embeddings, number)
+        places = self._placed(embeddings, number)
         rows |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
         return places, [f"INSERT INTO segments VALUES ({number}, {n})"]
+
+    def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
+        return self._segments.write(embeddings, number)
 
 
 def _within(queries: npt.NDArray[np.uint8], held: SortedCodes, radius: int) -> int:

@@ -53,12 +53,21 @@ class Segments:
         Raises:
             UserError: the folder cannot be written, or holds something else, or rows of another width.
         """
-        if (width := self.width) and rows.shape[1] != width:
-            raise UserError(f"{self.folder} holds embeddings {width} wide, and these are {rows.shape[1]} wide{MEND}")
+        self._check_width(rows)
         self._make_folder()
         with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
             np.save(file, halves(rows), allow_pickle=False)
-        return (number << ROW_BITS) + np.arange(len(rows), dtype=np.int64)
+        return _places_of(number, len(rows))
+
+    def hold(self, rows: Array, number: int) -> Ids:
+        """As `write`, but in memory alone.
+
+        Raises:
+            UserError: rows of another width.
+        """
+        self._check_width(rows)
+        self._mapped[number], self._width = halves(rows), rows.shape[1]
+        return _places_of(number, len(rows))
 
     def read(self, places: Ids) -> npt.NDArray[np.float64]:
         """The embeddings at some places, float64 (n, width).
@@ -133,6 +142,10 @@ class Segments:
             self._mapped[number] = rows.view(np.ndarray)  # indexing a memmap takes five times as long
         return self._mapped[number]
 
+    def _check_width(self, rows: Array) -> None:
+        if (width := self.width) and rows.shape[1] != width:
+            raise UserError(f"{self.folder} holds embeddings {width} wide, and these are {rows.shape[1]} wide{MEND}")
+
     def _files(self) -> list[Path]:
         return sorted(self.folder.iterdir()) if self.folder.is_dir() else []
 
@@ -144,6 +157,10 @@ class Segments:
         with writing(self.folder / MARK) as temporary:
             temporary.write_text(MARKED, encoding="utf-8")
         sync_folder(self.folder.parent)
+
+
+def _places_of(number: int, rows: int) -> Ids:
+    return (number << ROW_BITS) + np.arange(rows, dtype=np.int64)
 
 
 def folder_of(index: Path) -> Path:

@@ -14,7 +14,9 @@ from crossbit.errors import UserError
 from crossbit.index import open_index
 from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
+from crossbit.search.changing import fold_into
 from crossbit.search.items import ids_of
+from crossbit.search.journal import Journal
 from crossbit.search.unlike import unlike
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
 
@@ -25,14 +27,16 @@ class Added:
 
     Attributes:
         counts: per modality how many rows were added, changed and unchanged.
-        gone: how many indexed items are not in the data.
+        gone: how many indexed items are not in the data, and did not come through a service.
         dropped: whether these were removed.
+        sent: how many items came through a service; they are kept.
         warnings: a sentence for each way in which the new rows look unlike those that were there.
     """
 
     counts: Mapping[str, Counts]
     gone: int
     dropped: bool
+    sent: int = 0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -53,7 +57,7 @@ def add(
         model: the one that encoded what is there.
         data: rows are known by their paths, see `add_data`; its queries are indexed, too.
         uri: the folder that `index_data` made.
-        drop_missing: remove items of the index that are not in the data.
+        drop_missing: remove items of the index that are not in the data, but for those that came through a service.
         progress: called with a line now and then.
 
     Raises:
@@ -65,30 +69,28 @@ def add(
     ids = ids_of(data, rows)
     with alone_with(folder):
         known = _known(model, folder)  # refuses another model's before anything is copied
-        counts, gone, dropping = _changed(model, data, folder, ids, known, drop_missing, progress)
+        journal = Journal(folder)
+        sent = np.array(sorted(journal.live()), np.int64)
+        missing = np.setdiff1d(np.setdiff1d(known, ids), sent)
+        counts, n = _changed(model, data, folder, journal, missing if drop_missing else missing[:0], progress)
+    journal.shorten(n)
     there = np.isin(ids, known)
-    return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
+    warnings = unlike(model, data, rows[~there], rows[there])
+    return Added(counts, len(missing), drop_missing and len(missing) > 0, len(sent), warnings)
 
 
 def _changed(
-    model: Model,
-    data: PairedData,
-    folder: Path,
-    ids: np.ndarray,
-    known: np.ndarray,
-    drop_missing: bool,
-    progress: Progress,
-) -> tuple[dict[str, Counts], np.ndarray, bool]:
-    """Change a copy and put it in the folder's place; the counts, ids that are gone, and whether they are dropped."""
+    model: Model, data: PairedData, folder: Path, journal: Journal, gone: np.ndarray, progress: Progress
+) -> tuple[dict[str, Counts], int]:
+    """Change a copy and put it in the folder's place; the counts, and the last of a service's changes there."""
     with copy_beside(folder, ".npy", ".npz") as copy:
+        sent, n = fold_into(model, copy, journal, progress)
         counts = add_data(model, data, copy, rows=np.arange(data.n), progress=progress)
-        gone = np.setdiff1d(known, ids)
-        dropping = drop_missing and len(gone) > 0
-        if dropping:
+        if len(gone):
             _drop(model, copy, gone)
-        if dropping or any(each.added or each.changed for each in counts.values()):
+        if sent or len(gone) or any(each.added or each.changed for each in counts.values()):
             take_place(copy, folder)
-    return counts, gone, dropping
+    return counts, n
 
 
 def _known(model: Model, folder: Path) -> np.ndarray:

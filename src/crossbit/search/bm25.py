@@ -110,6 +110,7 @@ class Bm25:
     Args:
         parts: one after the other.
         alive: bool (texts,), False for those that are no longer there.
+        few: more texts after those, which are not joined with them; see `grown`.
 
     Attributes:
         count, spoken: how many texts are there, and how many of them hold a word.
@@ -118,14 +119,25 @@ class Bm25:
     [2, 0]
     """
 
-    def __init__(self, parts: Sequence[Part], alive: npt.NDArray[np.bool_] | None = None) -> None:
-        self._texts = joined(parts)
-        lengths = self._texts.lengths
+    def __init__(
+        self, parts: Sequence[Part], alive: npt.NDArray[np.bool_] | None = None, few: Part | None = None
+    ) -> None:
+        self._texts, self._few = joined(parts), few
+        lengths = self._texts.lengths if few is None else np.concatenate([self._texts.lengths, few.lengths])
         self.alive = np.ones(len(lengths), bool) if alive is None else alive
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
         self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
         self._damping = K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
+
+    def grown(self, part: Part, alive: npt.NDArray[np.bool_]) -> Bm25:
+        """The same texts and a few more, without joining all of them again.
+
+        >>> texts = Bm25([part_of(["a red fox", "a car"])])
+        >>> texts.grown(part_of(["the fox"]), np.array([False, True, True])).search(["fox"])[0].tolist()
+        [2]
+        """
+        return Bm25([self._texts], alive, part if self._few is None else joined([self._few, part]))
 
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word."""
@@ -200,7 +212,7 @@ class Bm25:
 
     def _gains_of(self, word: str, rows: Rows) -> Scores:
         """What a word adds to the scores of some texts; 0 where they do not hold it."""
-        texts, counts = self._texts.entries(word)
+        texts, counts = self._held(word)
         at = np.minimum(np.searchsorted(texts, rows), len(texts) - 1)
         return (
             np.where(texts[at] == rows, self._gains(word, rows, counts[at]), 0.0) if len(texts) else np.zeros(len(rows))
@@ -222,11 +234,19 @@ class Bm25:
 
     def _entries(self, word: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The texts that are there and hold a word, and how often."""
-        rows, counts = self._texts.entries(word)
+        rows, counts = self._held(word)
         if self.count == len(self.alive):
             return rows, counts
         there = self.alive[rows]
         return rows[there], counts[there]
+
+    def _held(self, word: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """The texts that hold a word, be they there or not, and how often."""
+        rows, counts = self._texts.entries(word)
+        if self._few is None or word not in self._few.at:
+            return rows, counts
+        more, often = self._few.entries(word)
+        return np.concatenate([rows, more + np.int32(len(self._texts.lengths))]), np.concatenate([counts, often])
 
 
 def _largest(scores: Scores, k: int) -> float:

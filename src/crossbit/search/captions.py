@@ -7,6 +7,8 @@ is never changed. All is made of the items again where a file is missing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -36,6 +38,13 @@ class Captions:
             found.append(_ids_at(at, places, held.ids[order]) if number >= 0 else ids)
         self.ids = np.concatenate(found)
         self.texts = Bm25(parts, self.ids != GONE)
+
+    def changed(self, gone: Ids, ids: Ids, texts: Sequence[str]) -> Captions:
+        """These captions without some ids, and with others, without reading all anew."""
+        new = copy(self)
+        new.ids = np.concatenate([np.where(np.isin(self.ids, gone), GONE, self.ids), ids])
+        new.texts = self.texts.grown(part_of(texts), new.ids != GONE)
+        return new
 
     def knows(self, word: str) -> bool:
         """Whether a caption holds a word, given in normal form."""

@@ -22,7 +22,7 @@ class Fused(NamedTuple):
     more: int
 
 
-def thing_of(id: int, item: Mapping[str, Any]) -> Hashable:
+def thing_of(id: int, item: Mapping[str, Any]) -> tuple[str, Hashable]:
     """What an item shows: its group, or its path, or itself. Several captions of one picture have the same path.
 
     >>> thing_of(7, {"path": "fox.jpg", "group": None}) == thing_of(8, {"path": "fox.jpg"})

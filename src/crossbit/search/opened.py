@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from crossbit.bits import pack, unpack
 from crossbit.index.base import Item
 from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
+from crossbit.index.overlay import Overlay
 from crossbit.search.build import index_path
 from crossbit.search.captions import Captions
 from crossbit.search.evidence import LOOKED_AT, READ, Seen
@@ -41,16 +42,27 @@ class OpenIndex:
 
     Args:
         labels: of the data; a word that is one of them says something, however frequent it is.
+        grows: take changes, in memory.
 
     Attributes:
-        size: how many codes there were when it was opened.
+        size: how many codes there are.
     """
 
     def __init__(
-        self, folder: Path, modality: str, encoder: Mapping[str, str], bits: int, labels: Iterable[str] = ()
+        self,
+        folder: Path,
+        modality: str,
+        encoder: Mapping[str, str],
+        bits: int,
+        labels: Iterable[str] = (),
+        grows: bool = False,
     ) -> None:
-        self.modality = modality
-        self.index = LocalIndex(index_path(folder, modality), bits=bits, read_only=True, encoder=encoder)
+        self.modality, path = modality, index_path(folder, modality)
+        self.index = (
+            Overlay(path, bits=bits, encoder=encoder)
+            if grows
+            else LocalIndex(path, bits=bits, read_only=True, encoder=encoder)
+        )
         self.size = len(self.index)
         self._captions: Captions | None = None
         self._lowest: tuple[Ids, Ids] | None = None
@@ -78,6 +90,37 @@ class OpenIndex:
     def open_all(self) -> None:
         """Read now what is otherwise read when it is first needed."""
         self.captions, self.lowest  # noqa: B018
+
+    def change(self, removed: Ids, added: Ids, embeddings: npt.NDArray[Any], items: Sequence[Item]) -> None:
+        """Remove ids, as far as they are there, and add others in place of those that are there; in memory alone.
+
+        Args:
+            removed, added: int64 (r,), (n,).
+            embeddings: real (n, width), of those that are added.
+            items: n, what is remembered of them.
+
+        Raises:
+            UserError: a value of another type than its column's.
+        """
+        if len(added):
+            codes = pack(embeddings[:, : self.index.bits])
+            self.index.add(added, codes, items, replace=True, embeddings=embeddings)
+        if len(removed):
+            self.index.remove(removed, missing_ok=True)
+        with self._lock:
+            self.size, gone = len(self.index.keys()), np.concatenate([removed, added])
+            if self._captions is not None:
+                texts = [str((item or {}).get("caption") or "") for item in items]
+                self._captions = self._captions.changed(gone, added, texts)
+            if self._lowest is not None:
+                things = {id_: thing_of(id_, item or {}) for id_, item in zip(added.tolist(), items, strict=True)}
+                self._lowest = changed_lowest(*self._lowest, gone, things, self._alike)
+
+    def _alike(self, name: str, value: object) -> Ids:
+        """The ids whose first of `SHOWS` with a value is this one, with this value."""
+        literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+        before = [one for one in SHOWS[: SHOWS.index(name)] if one in self.index.columns]
+        return self.index.matching(" AND ".join([f'"{name}" = {literal}', *(f'"{one}" IS NULL' for one in before)]))
 
     def search(
         self,
@@ -203,3 +246,35 @@ class OpenIndex:
         ids = np.array([id_ for found in ranked.values() for id_, _, _ in found], np.int64)
         keys, lowest = self.lowest
         return dict(zip(ids.tolist(), lowest[np.searchsorted(keys, ids)].tolist(), strict=True))
+
+
+def changed_lowest(
+    keys: Ids,
+    lowest: Ids,
+    gone: Ids,
+    things: Mapping[int, tuple[str, Hashable]],
+    alike: Callable[[str, object], Ids],
+) -> tuple[Ids, Ids]:
+    """`OpenIndex.lowest` after a change.
+
+    Args:
+        keys, lowest: before it, (n,).
+        gone: ids that were removed or replaced, and those that were added.
+        things: of those that were added, as `thing_of` tells them.
+        alike: gives the ids that show such a thing now.
+
+    >>> before = np.array([3, 5, 7]), np.array([3, 3, 7])
+    >>> changed_lowest(*before, np.array([3, 4]), {4: ("path", "a")}, lambda name, value: np.array([4, 7]))
+    (array([4, 5, 7]), array([4, 5, 4]))
+    """
+    out = np.isin(keys, gone)
+    for id_ in np.intersect1d(lowest[~out], gone).tolist():  # it stood for others, too
+        rest = ~out & (lowest == id_)
+        lowest = np.where(rest, keys[rest].min(), lowest)
+    new = np.sort(np.fromiter(things, np.int64, len(things)))
+    at = np.searchsorted(keys[~out], new)
+    keys, lowest = np.insert(keys[~out], at, new), np.insert(lowest[~out], at, new)
+    for name, value in {thing for thing in things.values() if thing[0] != "id"}:
+        same = np.isin(keys, alike(name, value))
+        lowest = np.where(same, keys[same].min(), lowest)
+    return keys, lowest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,8 +21,10 @@ from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import Captions
+from crossbit.search.changing import Changes, ready
 from crossbit.search.evidence import evidence
 from crossbit.search.fits import Fits
+from crossbit.search.journal import Journal, folded
 from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
@@ -60,7 +62,11 @@ def open_for_one(
     if Path(run).is_dir() and not place.is_dir():
         option = "" if uri is None else f" --uri {uri}"
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
-    return Searcher(load_model(run, device=device), place, run)
+    model, waiting = load_model(run, device=device), Journal(place).after(folded(place))
+    searcher = Searcher(model, place, run, grows=bool(waiting))
+    if waiting:  # a service has not written it into the index yet
+        searcher.change(ready(model, Journal(place), waiting))
+    return searcher
 
 
 class Searcher:
@@ -72,18 +78,27 @@ class Searcher:
         model: encodes the queries.
         uri: the folder with an index for each modality.
         run: the run's folder, by whose data `show` finds pictures; None takes those at the items' paths.
+        grows: whether `change` may be called; then it is the only one in its process that has the index open.
 
     Raises:
         UserError: no index there.
     """
 
-    def __init__(self, model: Model, uri: str | os.PathLike[str], run: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        uri: str | os.PathLike[str],
+        run: str | os.PathLike[str] | None = None,
+        *,
+        grows: bool = False,
+    ) -> None:
         self.model = model
         self.run = run
         self.uri = Path(uri)
         self._encoder = encoder_of(model)
         self._process = os.getpid()
-        self._lock = Lock()
+        self._grows, self._changes = grows, 0  # odd while something changes
+        self._lock, self._changing = Lock(), Lock()
         self._opened: dict[str, OpenIndex] = {}
         self._closed = False
         for modality in model.modalities:
@@ -131,8 +146,27 @@ class Searcher:
             UserError: no query or one that cannot be used; an unknown id or modality; a `where` that is wrong or too
                 slow; a closed search.
         """
-        start = time.perf_counter()
         self._check_open()
+        return self._still(
+            lambda: self._found(words, picture, item, k, where, modality, rerank, by, not_this, time_limit_ms)
+        )
+
+    search = __call__
+
+    def _found(
+        self,
+        words: str | None,
+        picture: Any,
+        item: int | None,
+        k: int,
+        where: str | None,
+        modality: str | None,
+        rerank: bool,
+        by: str | None,
+        not_this: Sequence[int],
+        time_limit_ms: float,
+    ) -> SearchResults:
+        start = time.perf_counter()
         wanted, ways = check_k(k), self._ways(by, words, modality)
         query = self._query(words, picture, item, rerank, "captions" in ways, modality)
         query = without(query, self._unwanted(not_this, rerank))
@@ -152,7 +186,40 @@ class Searcher:
             query.notes,
         )
 
-    search = __call__
+    def _still(self, search: Callable[[], SearchResults]) -> SearchResults:
+        """What a search finds while nothing changes. One that a change falls into is made again, and changes wait."""
+        before = self._changes
+        try:
+            found = search()
+            if before == self._changes and not before % 2:
+                return found
+        except Exception:
+            if before == self._changes and not before % 2:
+                raise
+        with self._changing:
+            return search()
+
+    def change(self, changes: Changes) -> None:
+        """Add items under their ids, in place of those that are there, and remove those that are None: in memory alone.
+
+        Args:
+            changes: by id; encoded by this model.
+
+        Raises:
+            UserError: a value of another type than its column's.
+        """
+        removed = np.array([id_ for id_, new in changes.items() if new is None], np.int64)
+        added = {id_: new for id_, new in changes.items() if new is not None}
+        ids, items = np.array(list(added), np.int64), [dict(new.item) for new in added.values()]
+        opened = {name: self.opened(name) for name in self.model.modalities}
+        with self._changing:
+            self._changes += 1
+            try:
+                for name, index in opened.items():
+                    embeddings = np.array([new.embeddings[name] for new in added.values()])
+                    index.change(removed, ids, embeddings, items)
+            finally:
+                self._changes += 1
 
     def _fits(
         self, query: Query, words: str | None, ways: Sequence[str], found: Mapping[str, FoundHere]
@@ -262,7 +329,9 @@ class Searcher:
             self._check_open()
             if modality not in self._opened:
                 labels = map(str, self.model.config.get("label_names") or ())
-                self._opened[modality] = OpenIndex(self.uri, modality, self._encoder, self.model.bits, labels)
+                self._opened[modality] = OpenIndex(
+                    self.uri, modality, self._encoder, self.model.bits, labels, self._grows
+                )
             return self._opened[modality]
 
     def _searched(self, query: Query, modality: str | None) -> list[str]:

@@ -6,16 +6,15 @@ import hashlib
 import json
 from typing import Any
 
-import numpy as np
-
 from crossbit.errors import UserError
 from crossbit.index import stable_ids
 from crossbit.model import Model
-from crossbit.search.changing import Encoded
+from crossbit.search.changing import encode
+from crossbit.search.journal import ADDED, Encoded
 from crossbit.serve.asked import picture_of
 from crossbit.serve.changes import Change
 from crossbit.serve.items import item_of
-from crossbit.serve.pictures import ADDED, ADDED_PATH, ENDINGS
+from crossbit.serve.pictures import ADDED_PATH, ENDINGS
 from crossbit.serve.state import State
 
 LABELS, LONGEST_LABEL, LONGEST_CAPTION = 100, 200, 10_000
@@ -32,7 +31,7 @@ def addition(state: State, content: bytes | None, caption: str | None, labels: l
     with state.generations.use() as generation:
         model = generation.search.model
     words = caption or " ".join(labels)
-    embeddings = {name: _embedding(model, name, pixels, words) for name in model.modalities}
+    embeddings = encode(model, pixels, words)
     path = "" if content is None else _path_of(content)
     item = {"caption": caption, "path": path or None, **_labels(model, labels)}
     key = json.dumps([path, caption, labels])
@@ -73,19 +72,6 @@ def labels_from(text: str | None) -> list[str]:
 
 def _is_label(label: Any) -> bool:
     return isinstance(label, str) and 0 < len(label) <= LONGEST_LABEL and label.isprintable()
-
-
-def _embedding(model: Model, modality: str, pixels: np.ndarray | None, words: str) -> np.ndarray:
-    reads = model.featurisers[modality].reads
-    if reads == "vectors":
-        raise UserError(f"this model takes vectors as {modality}, which cannot be sent; use crossbit add")
-    if reads == "pictures":
-        if pixels is None:
-            raise UserError("picture is missing; send a picture file")
-        return model.ordering(modality, [pixels])[0]
-    if not words.strip():
-        raise UserError("caption is missing; send words that say what the picture shows")
-    return model.ordering(modality, [words])[0]
 
 
 def _labels(model: Model, labels: list[str]) -> dict[str, Any]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from crossbit.errors import UserError
-from crossbit.search.changing import Encoded, OtherModel, change
+from crossbit.search.changing import fold
+from crossbit.search.journal import Busy, Encoded
 from crossbit.serve.replies import Refused
 from crossbit.serve.work import AGAIN, BUSY
 from crossbit.storage.files import writing
@@ -22,8 +22,10 @@ from crossbit.storage.files import writing
 if TYPE_CHECKING:
     from crossbit.serve.state import State
 
-LOCK = ".added.lock"  # held by the service, of several on one run, that changes its index and its added pictures
-PAUSE = 0.05  # seconds between two tries, while another process changes the index
+MANY = 1000  # changes, or a hundredth of the items where that is more, from which they are written into the index
+PAUSE = 60.0  # seconds to the next try, where that failed
+
+log = logging.getLogger("crossbit.serve")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Change:
 class Changes:
     """The changes of one service.
 
-    Every state of the index is a copy of the one before, so the time of a change grows with the index. Changes that
-    come while one is written wait, and are then written together.
+    A change is a line of the run's journal, and is made in memory (see `crossbit.search.journal`). Changes that come
+    while one is written wait, and are then written together.
     """
 
     def __init__(self, state: State, queued: int) -> None:
@@ -56,12 +58,14 @@ class Changes:
         self._waiting: list[Change] = []
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="crossbit-writer")
+        self._folding, self._not_before = threading.Lock(), 0.0
 
     async def do(self, wanted: Change) -> None:
         """Make a change; returns when it is there for good.
 
         Raises:
-            Refused: 429 where too many wait, 503 while another process changes the index.
+            Refused: 429 where too many wait; 503 where the run was trained anew meanwhile, another worker writes for
+                too long, or the disk is full.
             UserError: it cannot be written.
         """
         with self._lock:
@@ -82,6 +86,11 @@ class Changes:
             if mine:  # else it was written with those before
                 with self._alone():
                     self._write_all(mine)
+        except OSError as error:  # such as a full disk
+            log.warning("what was sent cannot be written: %s", error)
+            refused = Refused(503, f"it cannot be written: {error.strerror or 'the disk refuses it'}", AGAIN)
+            for each in mine:
+                each.done.set_exception(refused)
         except Exception as error:
             for each in mine:
                 each.done.set_exception(error)
@@ -94,27 +103,15 @@ class Changes:
             if each.picture is not None and not (target := self._state.run.path / each.path).exists():
                 with writing(target) as temporary:
                     temporary.write_bytes(each.picture)
-        self._change({each.id: each.new for each in mine})  # of several for one id the last
-        self._state.generations.refresh()
+        generations = self._state.generations
+        self._state.refresh()  # what others have changed, and another run that may have taken the place of this one
+        digest = generations.now.search.model.digest
+        if any(each.new is not None and each.new.digest != digest for each in mine):
+            raise Refused(503, "the run was trained anew meanwhile; send it again", AGAIN)
+        generations.change({each.id: each.new for each in mine})  # of several for one id the last
         for each in mine:
             if each.new is None and each.path:
                 self._drop(each.path)
-
-    def _change(self, changes: Mapping[int, Encoded | None]) -> None:
-        until = time.monotonic() + self._state.settings.request_seconds
-        while True:
-            try:
-                self._state.generations.refresh()  # another run may have taken the place of this one
-                with self._state.generations.use() as generation:
-                    return change(generation.search.model, self._state.run.index, changes)
-            except OtherModel:
-                raise Refused(503, "the run was trained anew meanwhile; send it again", AGAIN) from None
-            except UserError as error:
-                if "another process changes" not in str(error):
-                    raise
-                if time.monotonic() > until:
-                    raise Refused(503, "another process changes the index; send it again later", AGAIN) from None
-                time.sleep(PAUSE)
 
     def _drop(self, path: str) -> None:
         """Remove the file of a picture that was added, where no item shows it any more."""
@@ -123,14 +120,25 @@ class Changes:
             if not len(index.matching(f"path = '{path}'")):
                 (self._state.run.path / path).unlink(missing_ok=True)
 
+    def fold(self) -> None:
+        """Write into the index what has come, where it is much. Searches and changes go on meanwhile."""
+        now = self._state.generations.now
+        if now.n - now.held < max(MANY, now.items // 100) or time.monotonic() < self._not_before:
+            return
+        if not self._folding.acquire(blocking=False):
+            return
+        try:
+            fold(now.search.model, self._state.run.index, log.warning)
+        except UserError as error:  # such as another process that changes it
+            self._not_before = time.monotonic() + PAUSE
+            log.warning("what was added is not written into the index yet: %s", error)
+        finally:
+            self._folding.release()
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        lock = FileLock(self._state.run.path / LOCK)
         try:
-            lock.acquire(timeout=self._state.settings.request_seconds)
-        except Timeout:
+            with self._state.generations.journal.alone(self._state.settings.request_seconds):
+                yield
+        except Busy:
             raise Refused(503, "another worker changes the index; send it again later", AGAIN) from None
-        try:
-            yield
-        finally:
-            lock.release()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from crossbit.index.columns import TEXT, TEXTS
 from crossbit.index.local import LocalIndex
 from crossbit.index.statements import quoted
 from crossbit.search.searcher import Searcher
@@ -23,7 +24,8 @@ def columns_of(search: Searcher) -> list[dict[str, Any]]:
     items = _some_items(index)
     names = dict.fromkeys(name for item in items for name in item if name not in OWN)
     ordered = sorted(names, key=lambda name: name not in LABELS)  # stable
-    return [column for name in ordered if (column := _column(name, [item.get(name) for item in items]))]
+    kinds = index.columns
+    return [column for name in ordered if (column := _column(name, kinds[name], [item.get(name) for item in items]))]
 
 
 def column_with(search: Searcher, column: Mapping[str, Any], part: str, time_limit_ms: float) -> dict[str, Any]:
@@ -34,8 +36,7 @@ def column_with(search: Searcher, column: Mapping[str, Any], part: str, time_lim
     """
     name, index = str(column["name"]), search.opened(search.model.modalities[0]).index
     found = index.values(name, part, FOUND + 1, time_limit_ms=time_limit_ms)
-    many = column["values"][0]["where"].startswith("list_contains")
-    values = [_value(name, *one, many) for one in found[:FOUND]]
+    values = [_value(name, *one, index.columns[name] == TEXTS) for one in found[:FOUND]]
     return {**column, "values": values, "more": len(found) > FOUND}
 
 
@@ -43,23 +44,22 @@ def _some_items(index: LocalIndex) -> list[dict[str, Any]]:
     return list(index.items(index.keys()[:LOOKED_AT]).values())
 
 
-def _column(name: str, values: list[Any]) -> dict[str, Any] | None:
+def _column(name: str, kind: str, values: list[Any]) -> dict[str, Any] | None:
     """A column; None where each value is another, as a title's."""
     flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
     held = [one for one in flat if one is not None and not (isinstance(one, float) and math.isnan(one))]
     counts = Counter(held)
     if not counts or (len(counts) > SHOWN and len(counts) > len(held) / 2):
         return None
-    many = any(isinstance(value, list) for value in values)
-    kind = "labels" if name in LABELS else "number" if not isinstance(held[0], str) else "text"
-    shown = [_value(name, *one, many) for one in counts.most_common(SHOWN)]
-    return {"name": name, "kind": kind, "values": shown, "more": len(counts) > SHOWN}
+    said = "labels" if name in LABELS else "text" if kind in (TEXT, TEXTS) else "number"
+    shown = [_value(name, *one, kind == TEXTS) for one in counts.most_common(SHOWN)]
+    return {"name": name, "kind": said, "values": shown, "more": len(counts) > SHOWN}
 
 
-def _value(name: str, value: Any, count: int, many: bool) -> dict[str, Any]:
-    return {"value": str(value), "count": count, "where": _where(name, value, many)}
+def _value(name: str, value: Any, count: int, is_list: bool) -> dict[str, Any]:
+    return {"value": str(value), "count": count, "where": _where(name, value, is_list)}
 
 
-def _where(name: str, value: Any, many: bool) -> str:
+def _where(name: str, value: Any, is_list: bool) -> str:
     literal = "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value).lower()
-    return f"list_contains({quoted(name)}, {literal})" if many else f"{quoted(name)} = {literal}"
+    return f"list_contains({quoted(name)}, {literal})" if is_list else f"{quoted(name)} = {literal}"

@@ -1,7 +1,8 @@
-"""The search that answers now, and the next one, which takes its place between two requests."""
+"""The search that answers now, how it takes changes, and the next one, which takes its place between two requests."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,9 +13,13 @@ from threading import Lock
 from crossbit.errors import UserError
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
+from crossbit.search.changing import Changes, ready
+from crossbit.search.journal import Entry, Journal, folded
 from crossbit.search.searcher import Searcher
 from crossbit.serve.columns import columns_of
 from crossbit.serve.snapshots import Snapshots
+
+log = logging.getLogger("crossbit.serve")
 
 Stamp = tuple[tuple[int, int, int], ...]
 
@@ -27,14 +32,25 @@ class Generation:
         number: 1, 2, ...
         search: the open search.
         folder: where its index is.
-        columns: as `columns_of` gives them.
+        held: the number of the last change that its files hold.
+        n: that of the last change that is found.
     """
 
     number: int
     search: Searcher
     folder: Path
-    columns: list[dict[str, object]]
+    held: int
+    n: int
     users: int = field(default=0)
+    _columns: tuple[int, list[dict[str, object]]] | None = field(default=None)
+
+    @property
+    def columns(self) -> list[dict[str, object]]:
+        """As `columns_of` gives them now."""
+        known = self._columns
+        if known is None or known[0] != self.n:
+            known = self._columns = (self.n, columns_of(self.search))
+        return known[1]
 
     @property
     def items(self) -> int:
@@ -57,6 +73,7 @@ class Generations:
         if not run.index.is_dir():
             run.config  # noqa: B018 (refuses what is no run)
             raise UserError(f"{run} has no index at {run.index}; make it with: crossbit index {run}")
+        self.journal = Journal(run.index)
         self._snapshots = Snapshots(run.path)
         self._lock, self._opening = Lock(), Lock()
         self._stamps = (_model_stamp(run), _index_stamp(run))
@@ -83,7 +100,8 @@ class Generations:
                 self._close(mine)
 
     def refresh(self) -> bool:
-        """Take over a new run or index, where there is one; whether there was.
+        """Take over a new run or index, where there is one, and what other workers have changed; whether there was a
+        new run or index.
 
         Raises:
             UserError: what is there cannot be used; the present one goes on answering.
@@ -91,11 +109,31 @@ class Generations:
         with self._opening:
             stamps = (_model_stamp(self.run), _index_stamp(self.run))
             if stamps == self._stamps or () in stamps:  # the same, or half replaced
+                self._catch_up(self._now)
                 return False
             model = self._now.search.model if stamps[0] == self._stamps[0] else load_model(self.run)
             self._stamps = stamps  # what cannot be used is tried once
             self._take_over(self._opened(model))
             return True
+
+    def change(self, changes: Changes) -> None:
+        """Make changes: they are found by the next search, and are on the disk. `journal.alone` is held, and all
+        earlier ones were taken over.
+
+        Raises:
+            UserError: a value of another type than its column's; nothing is changed.
+        """
+        with self._opening:
+            now = self._now
+            self._catch_up(now)  # or it is refused: a number is given once
+            try:
+                now.search.change(changes)
+                entries = [Entry(now.n + 1 + at, *change) for at, change in enumerate(changes.items())]
+                self.journal.append(entries)
+            except BaseException:
+                self._stamps = ((), ())  # what is in memory only is opened anew
+                raise
+            now.n += len(entries)
 
     def close(self) -> None:
         """Close all; requests must be done by then."""
@@ -109,14 +147,22 @@ class Generations:
         if done:
             self._close(old)
 
+    def _catch_up(self, generation: Generation) -> None:
+        if entries := self.journal.after(generation.n):
+            generation.search.change(ready(generation.search.model, self.journal, entries, log.warning))
+            generation.n = entries[-1].n
+
     def _opened(self, model: Model) -> Generation:
         folder = self._snapshots.take(self.run.index)
         try:
-            search = Searcher(model, folder)
+            search = Searcher(model, folder, grows=True)
             search.open_all()
             _search_once(search)
             number = self._now.number + 1 if hasattr(self, "_now") else 1
-            return Generation(number, search, folder, columns_of(search))
+            new = Generation(number, search, folder, folded(folder), folded(folder))
+            self._catch_up(new)
+            new.columns  # noqa: B018 (nobody waits for them)
+            return new
         except BaseException:
             self._snapshots.drop(folder)
             raise

@@ -18,11 +18,11 @@ from PIL import Image
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
+from crossbit.search.journal import ADDED
 from crossbit.serve.replies import Refused
 from crossbit.storage.picture_files import PictureFiles
 from crossbit.storage.pictures import read_picture
 
-ADDED = "added"  # the folder in a run, and the first part of the paths, of pictures that came through the service
 ADDED_PATH = re.compile(rf"{ADDED}/[0-9a-f]{{32}}\.[a-z]+")
 SHOWN = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}  # by how a file begins
 ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp"}

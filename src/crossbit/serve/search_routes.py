@@ -55,7 +55,7 @@ def router(state: State) -> APIRouter:
     @routes.get("/columns", responses={200: {"model": forms.Columns}})
     async def columns() -> Response:
         """The columns that a filter may use, with their most frequent values."""
-        return json_reply({"columns": state.generations.now.columns})
+        return json_reply({"columns": await state.work.do(_columns, state)})
 
     @routes.get("/columns/values", responses={200: {"model": forms.Column}})
     async def values(
@@ -66,6 +66,11 @@ def router(state: State) -> APIRouter:
         return json_reply(await state.work.do(_values, state, column, part))
 
     return routes
+
+
+def _columns(state: State) -> list[dict[str, object]]:
+    with state.generations.use() as generation:
+        return generation.columns
 
 
 def _values(state: State, column: str, part: str) -> dict[str, Any]:

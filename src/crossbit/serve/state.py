@@ -52,6 +52,7 @@ class State:
             await asyncio.sleep(WATCH)
             with suppress(Exception):
                 await asyncio.to_thread(self.refresh)
+                await asyncio.to_thread(self.changes.fold)
 
     def refresh(self) -> None:
         """Take over a new run or index, where there is one that can be used."""

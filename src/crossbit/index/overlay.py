@@ -1,0 +1,100 @@
+"""A local index that changes in memory alone: its file stays as it is, and so do those who read it.
+
+DuckDB has the file attached, read-only, to a database in memory. There `changed.items` holds what is added and
+`changed.removed` what is gone of the file; the views `main.items` and `main.segments` show both as one. Those who read
+see the views, and those who change it the tables, as their connection looks into `changed` first.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from crossbit.index.duckfile import CONFIG, Encoder, open_file, trouble
+from crossbit.index.handle import Handle
+from crossbit.index.local import DELETE, LocalIndex
+
+HIDE = "INSERT INTO removed SELECT id FROM given"
+ITEMS = (
+    "CREATE OR REPLACE VIEW memory.main.items AS "
+    "SELECT * FROM base.items WHERE id NOT IN (SELECT id FROM memory.changed.removed) "
+    "UNION ALL BY NAME SELECT * FROM memory.changed.items"
+)
+BEGIN = [
+    "CREATE SCHEMA changed",
+    "CREATE TABLE changed.items AS SELECT * FROM base.items LIMIT 0",
+    "CREATE TABLE changed.removed (id BIGINT NOT NULL)",
+    "CREATE TABLE changed.segments AS SELECT * FROM base.segments",
+    "CREATE VIEW segments AS SELECT * FROM changed.segments",
+    ITEMS,
+    "SET enable_external_access = false",  # it was needed to attach the file
+    "SET lock_configuration = true",
+]
+
+
+class Overlay(LocalIndex):
+    """A `LocalIndex` of a file that is there, whose changes are lost when it is closed; the file is never changed.
+
+    Args:
+        path: the file; in one process, an overlay is the only one that has it open.
+        bits, encoder: as for `LocalIndex`.
+
+    Raises:
+        UserError: as for `LocalIndex`.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/codes.duckdb"
+    >>> with LocalIndex(path, bits=8) as index:
+    ...     _ = index.add([1, 2], np.array([[255], [0]], np.uint8), items=[{"name": "a"}, {"name": "b"}])
+    >>> with Overlay(path) as over:
+    ...     _ = over.add([3], np.array([[1]], np.uint8), items=[{"name": "c"}]), over.remove([1])
+    ...     over.search(np.array([[0]], np.uint8))[0]
+    [(2, 0, {'name': 'b'}), (3, 1, {'name': 'c'})]
+    >>> LocalIndex(path, read_only=True).keys()
+    array([1, 2])
+    """
+
+    _delete = (DELETE, HIDE)
+    _widened = (ITEMS,)
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, bits: int | None = None, encoder: Encoder | None = None
+    ) -> None:
+        super().__init__(path, bits=bits, read_only=True, encoder=encoder)
+        self._file.connection.execute("USE memory.changed")
+
+    def _handle(self, path: str | os.PathLike[str], read_only: bool, encoder: Encoder | None) -> Handle:
+        return Handle(path, read_only, encoder, _open_over)
+
+    def _check_writable(self) -> None:
+        self._file.check_open()
+
+    def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
+        return self._segments.hold(embeddings, number)
+
+
+def _open_over(
+    path: Path, bits: int | None, read_only: bool, encoder: Encoder | None, *, is_open: bool
+) -> tuple[duckdb.DuckDBPyConnection, int, Encoder | None]:
+    """As `open_file`: a database in memory over the file."""
+    connection, stored, made_by = open_file(path, bits, read_only, encoder, is_open=is_open)
+    connection.close()
+    unlocked = {
+        name: value for name, value in CONFIG.items() if name not in ("enable_external_access", "lock_configuration")
+    }
+    over = duckdb.connect(":memory:", config=unlocked)
+    try:
+        with trouble(path, "open"):
+            place = os.path.abspath(path).replace("'", "''")
+            over.execute(f"ATTACH '{place}' AS base (TYPE duckdb, READ_ONLY)")
+            for statement in BEGIN:
+                over.execute(statement)
+    except BaseException:
+        over.close()
+        raise
+    return over, stored, made_by
