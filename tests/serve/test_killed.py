@@ -44,12 +44,14 @@ class Told:
         self.items: dict[str, bool] = {}  # whether each is there; unknown where it is not named
         self.decided: list[int] = []  # rows, in their order
         self.seeds = iter(range(10**6))
+        self.acted: set[str] = set()  # what was acknowledged since the service was started
 
     def add(self, client: httpx.Client) -> str:
         seed = next(self.seeds)
         files, data = {"picture": picture(seed, 8)}, {"caption": f"red thing {seed}"}
         id_ = str(client.post("/api/items", files=files, data=data, headers=WRITER).json()["id"])
         self.items[id_] = True
+        self.acted.add("items")
         return id_
 
     def change_items(self, client: httpx.Client) -> None:
@@ -75,6 +77,7 @@ class Told:
             answer = client.post("/api/audit/decisions", json={"decisions": [{"row": row, "kind": "keep"}]})
             if answer.status_code == 200:
                 self.decided.append(row)
+                self.acted.add("decisions")
 
     def undo(self, client: httpx.Client, version: int) -> None:
         undone, self.decided = self.decided, []  # unknown, until it is acknowledged
@@ -82,14 +85,14 @@ class Told:
         if answer.status_code == 200:
             self.decided = undone[:-1]
 
+    def search(self, client: httpx.Client) -> None:
+        while True:
+            assert client.get("/api/search?q=red&k=100").status_code == 200
+            self.acted.add("search")
 
-def search(client: httpx.Client) -> None:
-    while True:
-        assert client.get("/api/search?q=red&k=100").status_code == 200
 
-
-def busy(served: Served, work: list[Any], seconds: float) -> None:
-    """Let threads work until the service is killed."""
+def busy(served: Served, told: Told, work: list[Any], seconds: float) -> None:
+    """Let threads work until the service is killed, so many seconds after each has had an answer that counts."""
 
     def until_killed(what: Any) -> None:
         with httpx.Client(base_url=served.address, headers=WRITER, timeout=60) as client:
@@ -101,9 +104,12 @@ def busy(served: Served, work: list[Any], seconds: float) -> None:
                 wrong.append(error)
 
     wrong: list[BaseException] = []
+    told.acted = set()
     threads = [threading.Thread(target=until_killed, args=(what,)) for what in work]
     for thread in threads:
         thread.start()
+    while len(told.acted) < len(work) and not wrong:
+        time.sleep(0.01)
     time.sleep(seconds)
     served.process.send_signal(signal.SIGKILL)
     for thread in threads:
@@ -131,7 +137,9 @@ def test_nothing_acknowledged_is_lost_and_it_starts_again(run: Path) -> None:
                 assert (served.client.get(f"/api/items/{id_}").status_code == 200) == there, (kill, id_)
             if kill == 0:  # so that there is one, on any machine
                 told.add(served.client)
-            busy(served, [search] if kill % 2 else [told.change_items, told.decide], float(rng.uniform(0, 3)))
+            busy(
+                served, told, [told.search] if kill % 2 else [told.change_items, told.decide], float(rng.uniform(0, 3))
+            )
         assert check_index(crossbit.load_model(run), run / "index") == []
         assert told.decided == in_log(run)[: len(told.decided)], kill
         told.decided = in_log(run)  # one more may be there, that was not acknowledged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -33,7 +34,7 @@ AS_DESCRIBED = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-DRAWN = 30  # requests for each address
+DRAWN = int(os.environ.get("CROSSBIT_DRAWN", "30"))  # requests for each address
 HEAD = b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 SLOWLY = [  # what is sent at once, and what then comes byte by byte
     (b"", b"GET /api/search?q=red HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 10_000),

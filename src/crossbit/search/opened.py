@@ -267,14 +267,21 @@ def changed_lowest(
     >>> changed_lowest(*before, np.array([3, 4]), {4: ("path", "a")}, lambda name, value: np.array([4, 7]))
     (array([4, 5, 7]), array([4, 5, 4]))
     """
-    out = np.isin(keys, gone)
-    for id_ in np.intersect1d(lowest[~out], gone).tolist():  # it stood for others, too
-        rest = ~out & (lowest == id_)
-        lowest = np.where(rest, keys[rest].min(), lowest)
+    out, lowest = np.zeros(len(keys), bool), lowest.copy()
+    out[places_of(gone, keys)] = True
+    for at in np.flatnonzero(out & (lowest == keys)).tolist():
+        rest = np.flatnonzero(~out & (lowest == keys[at]))  # it stood for others, too
+        lowest[rest] = keys[rest[:1]]
     new = np.sort(np.fromiter(things, np.int64, len(things)))
     at = np.searchsorted(keys[~out], new)
     keys, lowest = np.insert(keys[~out], at, new), np.insert(lowest[~out], at, new)
     for name, value in {thing for thing in things.values() if thing[0] != "id"}:
-        same = np.isin(keys, alike(name, value))
-        lowest = np.where(same, keys[same].min(), lowest)
+        same = places_of(alike(name, value), keys)
+        lowest[same] = keys[same].min()
     return keys, lowest
+
+
+def places_of(ids: Ids, keys: Ids) -> Ids:
+    """Where ids are among ascending keys, those that are there."""
+    at = np.minimum(np.searchsorted(keys, ids), len(keys) - 1)
+    return at[keys[at] == ids] if len(keys) else at[:0]
