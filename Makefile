@@ -1,5 +1,6 @@
 # `make` alone lists the targets. PYTHON makes .venv the first time; afterwards everything runs in .venv.
 PYTHON ?= python3
+RUN ?= demo/run
 WORKERS ?= 2
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
 PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
@@ -9,10 +10,10 @@ RECORD := .venv/bin/python -m benchmarks.record
 unexport PYTHONDONTWRITEBYTECODE # pytest keeps the tests that it rewrote: they are collected in half the time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test fast test-lowest test-latest check docs bench clean
+.PHONY: help demo serve test fast test-lowest test-latest check screenshots docs bench clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.made ## install, then train, evaluate and search the built-in set; the report is in demo/
 	@if [ -e .venv/.demo ]; then rm -rf demo; elif [ ! -e demo ]; then touch .venv/.demo; fi
@@ -49,6 +50,9 @@ check: .venv/.made-dev ## format, lint, types, import directions
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_imports.py
+
+screenshots: .venv/.made-dev ## make the pictures of the pages in docs/images anew, from a run: make screenshots RUN=demo/run
+	.venv/bin/python -m benchmarks.screenshots $(RUN)
 
 docs: .venv/.made-docs ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet

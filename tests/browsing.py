@@ -70,7 +70,7 @@ class Service:
         self.process.wait(60)
 
     def _wait(self, is_so: Callable[[], Any]) -> Any:
-        for _ in range(600):
+        for _ in range(3000):
             try:
                 if found := is_so():
                     return found
@@ -78,7 +78,7 @@ class Service:
                 pass
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.1)
-        raise AssertionError(f"not ready after a minute: {self.log.read_text()}")
+        raise AssertionError(f"not ready after five minutes: {self.log.read_text()}")
 
 
 def with_answers(page: Any, **changes: Any) -> None:

@@ -1,6 +1,6 @@
 """The service under load: text searches at a steady rate, then ten times as many; one JSON object out.
 
-    python -m benchmarks.speed.serve [--codes 1000000] [--seconds 600] [--rate 50] [--folder FOLDER]
+    python -m benchmarks.speed.serve [--codes 1000000] [--seconds 600] [--rate 50] [--workers 1] [--folder FOLDER]
 
 Needs `hey`, a public load generator (`apt install hey`). The collection of `benchmarks.speed.searcher` is trained on
 and indexed, and `crossbit serve` is started on it. Ten copies of hey ask for other words each, one after the other, so
@@ -43,9 +43,9 @@ Answers = list[tuple[float, int]]  # seconds, status
 class Service:
     """`crossbit serve`, ended with the block."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, workers: int = 1) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "crossbit", "serve", str(run), "--port", "0"],
+            [sys.executable, "-m", "crossbit", "serve", str(run), "--port", "0", "--workers", str(workers)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -63,9 +63,11 @@ class Service:
 
     @property
     def megabytes(self) -> int:
-        """Of memory that it holds."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) // 1024
+        """Of memory that it holds, with its workers: what several of them share counts once."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        held = (Path(f"/proc/{each}/smaps_rollup").read_text() for each in (pid, *children))
+        return sum(int(each.split("Pss:")[1].split()[0]) for each in held) // 1024
 
     def once(self, words: str) -> tuple[float, int]:
         """A search: its time and status."""
@@ -141,7 +143,7 @@ def measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     if not data.exists():
         collection(data, args.codes)
     queries = [str(words) for words in np.load(data)["text"][:COPIES]]
-    with Service(indexed(folder, data, "run")) as service:
+    with Service(indexed(folder, data, "run"), args.workers) as service:
         for words in queries:
             service.once(words)
         alone = sorted(service.once(words)[0] for words in queries * 20)
@@ -173,9 +175,11 @@ def main() -> None:
     parser.add_argument("--codes", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("--rate", type=int, default=50, help="searches a second")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--folder", type=Path, help="kept, and used again if the same collection is there")
     args = parser.parse_args()
     settings = {"codes": args.codes, "seconds": args.seconds, "rate": args.rate, "bits": 64, "cores": os.cpu_count()}
+    settings |= {"workers": args.workers} if args.workers > 1 else {}
     with tempfile.TemporaryDirectory() as made:
         folder = args.folder or Path(made)
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[
 def audit(page: Any, service: Service) -> Iterator[Any]:
     """The page with its first row, nothing decided."""
     page.goto("/audit")
-    page.locator("#row:not([hidden]) .decide").wait_for(timeout=60_000)
+    page.locator("#row:not([hidden]) .decide").wait_for(timeout=300_000)
     yield page
     while asked(service)["decided"]:
         page.request.post("/api/audit/decisions", data={"undo": True})
@@ -257,7 +257,7 @@ def test_a_killed_service_goes_on_where_it_stopped(audit: Any, service: Service)
     audit.locator("#trouble", has_text="does not answer").wait_for()
     service.start()
     audit.goto("/audit")
-    audit.locator("#row:not([hidden]) .decide").wait_for(timeout=60_000)
+    audit.locator("#row:not([hidden]) .decide").wait_for(timeout=300_000)
     assert asked(service) == before
     assert "2 decisions" in audit.locator("#progress").inner_text()
 
@@ -336,3 +336,18 @@ def test_axe_finds_nothing_in_any_theme_and_width(
 def test_nothing_moves_while_it_loads(audit: Any) -> None:
     audit.wait_for_load_state("networkidle")
     assert sum(audit.evaluate("window.shifts")) < 0.01
+
+
+def test_an_older_answer_does_not_take_the_place_of_what_was_chosen_later(audit: Any, service: Service) -> None:
+    by_label(audit)
+    one, other = (each["label"] for each in asked(service)["classes"][:2])
+    held: list[Any] = []
+    audit.route(f"**/api/audit?*label={one}", lambda route: held.append(route))
+    for label in (one, other):
+        audit.fill("#pick", label)
+        audit.dispatch_event("#pick", "change")
+    audit.locator("#about", has_text=f"have {other}.").wait_for()
+    assert len(held) == 1
+    held[0].continue_()
+    audit.wait_for_timeout(300)
+    assert f"have {other}." in audit.locator("#about").inner_text()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from browsing import captions, ids, until
+from browsing import captions, ids, shown, until
 
 FOCUSED = "document.activeElement.closest('.hit')?.dataset.id ?? document.activeElement.id"
 
@@ -89,3 +89,13 @@ def test_who_opens_the_page_can_type_at_once(page: Any) -> None:
     page.reload()
     captions(page)
     assert page.evaluate(FOCUSED) == ""  # a search that is there already is for looking at
+
+
+@pytest.mark.slow
+def test_who_asks_for_more_by_keyboard_goes_on_at_the_first_new_hit(page: Any) -> None:
+    page.goto("/?q=circle")
+    before = ids(page)
+    page.locator(".further button").focus()
+    page.keyboard.press("Enter")
+    until(page, lambda: len(shown(page)) == 2 * len(before))
+    assert page.evaluate("document.activeElement.closest('.hit').dataset.id") == shown(page)[len(before)]

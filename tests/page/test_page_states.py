@@ -203,3 +203,68 @@ def test_labels_are_readable_in_a_narrow_window(page: Any) -> None:
     captions(page)
     for name in page.locator(".hit").first.locator(".labels .chip span:first-child").all():
         assert name.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+@pytest.mark.slow
+def test_a_picture_that_is_gone_is_said_and_one_that_was_refused_once_is_shown(page: Any) -> None:
+    asked: list[str] = []
+
+    def thumbnail(route: Any) -> None:
+        asked.append(route.request.url)
+        if route.request.url == asked[0]:
+            route.fulfill(status=404)
+        elif asked.count(route.request.url) == 1:
+            route.fulfill(status=429)
+        else:
+            route.continue_()
+
+    page.route("**/thumbnail", thumbnail)
+    page.goto("/?q=circle")
+    captions(page)
+    gone = page.locator(".mat:has(> .missing)")
+    gone.first.wait_for()
+    assert gone.evaluate("one => getComputedStyle(one, '::after').content") == '"No picture"'
+    until(page, lambda: page.locator(".hit img").nth(1).evaluate("one => one.complete && one.naturalWidth > 0"))
+    assert gone.count() == 1
+
+
+@pytest.mark.slow
+def test_texts_of_any_script_are_set_as_they_are_read(page: Any) -> None:
+    said = ["שלום עולם (1)", "漢字かな" * 300, "x" * 2000]
+
+    def other(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit, caption in zip(answer["hits"]["image"], said, strict=False):
+            hit["caption"] = caption
+            hit["labels"] = [{"name": caption[:200], "p": 0.6, "given": True}]
+        route.fulfill(json=answer)
+
+    page.route("**/api/search*", other)
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 700})
+        page.goto("/?q=circle")
+        assert captions(page)[: len(said)] == said
+        directions = page.locator(".hit .caption").evaluate_all(
+            "all => all.map(one => getComputedStyle(one).direction)"
+        )
+        assert directions[:2] == ["rtl", "ltr"]
+        heights = {round(page.locator(".hit").nth(at).bounding_box()["height"]) for at in range(2)}
+        assert len(heights) == 1  # a long one is cut
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_filters_come_when_a_busy_service_can_tell_them(page: Any) -> None:
+    asked: list[Any] = []
+
+    def once(route: Any) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            route.continue_()
+        else:
+            route.fulfill(status=429, json={"error": "busy"}, headers={"Retry-After": "1"})
+
+    page.route("**/api/columns", once)
+    page.goto("/?q=circle")
+    assert len(captions(page)) == 24
+    page.locator("#filters [data-column='labels']").wait_for()

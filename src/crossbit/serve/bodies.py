@@ -120,7 +120,7 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _too_large(most: int) -> Refused:
-    return Refused(413, f"the body has more than {most:,} bytes; send less, or a smaller picture")
+    return Refused(413, f"more than {most:,} bytes were sent; send less, or a smaller picture")
 
 
 def _given(body: bytes, receive: Receive) -> Receive:

@@ -9,17 +9,20 @@ export class ApiError extends Error {
   }
 }
 
-async function answer(path, options) {
+const PATIENCE = 30_000; // milliseconds: a service ends a request itself long before
+
+async function answer(path, { signal, ...options }) {
   let response;
+  const late = AbortSignal.timeout(PATIENCE);
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { credentials: "same-origin", signal: signal ? AbortSignal.any([signal, late]) : late, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("The service does not answer.", 0);
   }
   const said = await response.json().catch(() => null);
   if (response.ok && said !== null) return said;
-  const seconds = Number.parseFloat(response.headers.get("Retry-After"));
+  const seconds = Math.max(1, Number.parseFloat(response.headers.get("Retry-After"))); // NaN where it does not say
   const message = said?.error ?? `The service answered ${response.status} ${response.statusText}.`;
   throw new ApiError(message, response.status, Number.isFinite(seconds) ? seconds : null);
 }

@@ -11,7 +11,7 @@ import { hideTrouble, showTrouble } from "./trouble.js";
 
 const number = (value) => Math.round(value).toLocaleString("en");
 const many = (count, one, several) => `${number(count)} ${count === 1 ? one : several}`;
-const state = { told: null, label: null, at: 0, skipped: new Set(), isBusy: false };
+const state = { told: null, label: null, at: 0, skipped: new Set(), isBusy: false, asked: 0, timer: 0 };
 const grid = new Grid(showDoing);
 
 // --- what is shown -----------------------------------------------------------------------------------------------
@@ -118,8 +118,10 @@ function setBusy(isBusy) {
 async function send(asked, said) {
   if (state.isBusy) return;
   setBusy(true);
+  const mine = newer();
   try {
     const told = await decide(asked, state.label);
+    if (mine !== state.asked) return await load(); // another label was chosen meanwhile
     state.at = 0;
     show(told);
     announce(`${said}. About ${number(told.wrong_left)} labels wrong or missing.`);
@@ -179,19 +181,30 @@ function openQueue() {
   load(null);
 }
 
+/** What is asked for from now on is newer: what comes of an older question is not shown. */
+function newer() {
+  clearTimeout(state.timer);
+  state.asked += 1;
+  return state.asked;
+}
+
 /** Show a label's pictures, or rows one by one; what is shown stays until they are there. */
 async function load(label = state.label, chosen = []) {
+  const mine = newer();
   try {
     const told = await view(label);
+    if (mine !== state.asked) return;
     state.label = label;
     show(told, chosen);
   } catch (error) {
+    if (mine !== state.asked) return;
+    const again = () => load(label, chosen);
     if (error.status === 503) {
       if (!state.told) showOpening(error.message);
-      setTimeout(() => load(label, chosen), 1000 * (error.retryAfter ?? 1));
+      state.timer = setTimeout(again, 1000 * (error.retryAfter ?? 1));
     } else if (error.status === 0 || error.status === 429) {
-      showTrouble(error, error.retryAfter ?? 5, () => load(label, chosen));
-      setTimeout(() => load(label, chosen), 1000 * (error.retryAfter ?? 5));
+      showTrouble(error, error.retryAfter ?? 5, again);
+      state.timer = setTimeout(again, 1000 * (error.retryAfter ?? 5));
     } else if (state.told) showTrouble(error, null, null);
     else notice("There is no audit of this run", make("p", { class: "muted" }, error.message));
   }

@@ -9,8 +9,8 @@ export const SURE = 0.9; // probability from which a change counts as sure
 function change(row, label) {
   if (row.settled) return make("span", { class: "change muted" }, "decided");
   if (row.p <= 0.5) return make("span", { class: "change muted" }, row.has ? "has it" : "lacks it");
-  const said = row.has ? `− ${label}` : `+ ${label}`;
-  return make("span", { class: `change ${row.has ? "out" : "in"}` }, `${said} ${percent(row.p)}`);
+  const said = make("span", { dir: "auto" }, `${row.has ? "−" : "+"} ${label}`);
+  return make("span", { class: `change ${row.has ? "out" : "in"}` }, said, " ", make("span", { class: "sure" }, percent(row.p)));
 }
 
 export class Grid {

@@ -36,7 +36,7 @@ export function rowContent(row) {
   if (row.wrong.length || row.missing.length) labels.append(make("dd", { class: "muted small" }, "Beside a label: how likely it is right."));
   const why = row.reason ? sentence(row.reason) : "";
   const what = make("div", { class: "what" },
-    make("h2", {}, row.caption || `Row ${row.row}`),
+    make("h2", { dir: "auto" }, row.caption || `Row ${row.row}`),
     labels,
     make("p", {}, make("b", {}, `${percent(row.p)} wrong`), " ", make("span", { class: "muted" }, why)),
     make("div", { class: "decide", role: "group", "aria-label": "Decide" },

@@ -27,8 +27,19 @@ export function icon(name) {
 
 const TINY = 96; // pixels; a picture that is no larger is shown with sharp edges
 
-/** Once a picture is loaded: sharp edges where it is small, and the class `tall` where it is higher than wide. */
+const AGAIN = 2000; // milliseconds until a picture that a busy service refused is asked for once more
+
+/**
+ * Once a picture is loaded: sharp edges where it is small, and the class `tall` where it is higher than wide. One that
+ * cannot be loaded twice has the class `missing`.
+ */
 export function keepForm(image) {
+  const miss = () => image.classList.add("missing");
+  const again = () => {
+    image.addEventListener("error", miss);
+    image.src = image.getAttribute("src");
+  };
+  image.addEventListener("error", () => setTimeout(again, AGAIN), { once: true });
   image.addEventListener("load", () => {
     image.classList.toggle("crisp", Math.max(image.naturalWidth, image.naturalHeight) <= TINY);
     image.classList.toggle("tall", image.naturalHeight > image.naturalWidth);

@@ -5,13 +5,18 @@ import { byId, make } from "./dom.js";
 import { announce } from "./live.js";
 
 const PAUSE = 120; // milliseconds without a key before values are looked for
+const LATER = 5; // seconds until the columns are asked for again
 let columns = [];
 const found = new Map(); // by column: what was typed, and the values that hold it
 let looking = 0;
 
-/** The columns that can be filtered by; none where the service cannot tell. */
-export async function loadColumns() {
-  columns = await getJson("/api/columns").then((said) => said.columns.filter((one) => one.values.length), () => []);
+/** The columns that can be filtered by. Where the service cannot tell yet none, and `onLate` is called when it can. */
+export async function loadColumns(onLate) {
+  try {
+    columns = (await getJson("/api/columns")).columns.filter((one) => one.values.length);
+  } catch (error) {
+    setTimeout(() => loadColumns(onLate).then(onLate), 1000 * (error.retryAfter ?? LATER));
+  }
   return columns;
 }
 
@@ -46,7 +51,7 @@ export function combined(chosen) {
 
 function valueChip({ value, count, where }, isChosen, onToggle) {
   const chip = make("button", { class: "chip", type: "button", "aria-pressed": String(isChosen) });
-  chip.append(make("span", {}, String(value)), make("small", {}, count.toLocaleString("en")));
+  chip.append(make("span", { dir: "auto" }, String(value)), make("small", {}, count.toLocaleString("en")));
   chip.addEventListener("click", () => onToggle(where));
   return chip;
 }

@@ -27,16 +27,18 @@ export class Grid {
     return document.activeElement?.closest?.(".hit") ?? undefined;
   }
 
-  /** Show hits in the place of others; pictures that are on the page stay. The focus stays with its hit. */
+  /** Show hits in the place of others; pictures that are on the page stay. The focus stays with its hit, and goes from
+   * the button that asks for more to the first that is new. */
   show(hits, modality) {
-    const focused = this.focused?.dataset.id;
+    const asksMore = document.activeElement?.closest?.(".further");
+    const focused = asksMore ? hits[this.hits.length]?.id : this.focused?.dataset.id;
     const pictures = new Map(this.hits.map((hit) => [hit.dataset.id, hit.querySelector("img")]));
     const cards = hits.map((hit) => card(hit, modality, pictures.get(hit.id)));
     const isText = cards.some((each) => each.classList.contains("text"));
     this.#place.replaceChildren(make("ul", { class: isText ? "texts" : "grid", "aria-label": "Hits" }, ...cards));
     const chosen = cards.find((each) => each.dataset.id === focused) ?? cards[0];
     this.#choose(chosen);
-    if (focused !== undefined) opener(chosen)?.focus({ preventScroll: true });
+    if (focused !== undefined) opener(chosen)?.focus({ preventScroll: !asksMore });
   }
 
   /** Focus the first hit; whether there is one. */

@@ -13,7 +13,6 @@ export const nameOf = (hit) => hit.caption || hit.labels.map((label) => label.na
 export function thumbnail(address, { lazy = true } = {}) {
   const picture = make("img", { alt: "", width: SIDE, height: SIDE, decoding: "async", loading: lazy ? "lazy" : "eager" });
   keepForm(picture);
-  picture.addEventListener("error", () => picture.classList.add("missing"));
   picture.src = address;
   return picture;
 }
@@ -21,7 +20,7 @@ export function thumbnail(address, { lazy = true } = {}) {
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  return hit.by.includes("captions") ? "By words of its caption" : "By its code alone";
+  return hit.by.includes("captions") ? "By words of its caption" : "By likeness alone";
 }
 
 function why(hit) {
@@ -43,12 +42,12 @@ const more = (hit) => (hit.more ? make("span", { class: "count", title: `${hit.m
 function pictureCard(hit, picture) {
   const open = make("button", { class: "open mat", type: "button", "data-act": "open", tabindex: -1, "aria-label": nameOf(hit) });
   open.append(picture ?? thumbnail(hit.thumbnail));
-  const caption = make("p", { class: "caption", title: nameOf(hit) }, nameOf(hit), " ", more(hit));
+  const caption = make("p", { class: "caption", title: nameOf(hit), dir: "auto" }, nameOf(hit), " ", more(hit));
   return make("li", { class: "hit", "data-id": hit.id }, open, caption, labelList(hit.labels, 2, hit.why), why(hit), acts(hit));
 }
 
 function textCard(hit, picture) {
-  const open = make("button", { class: "open", type: "button", "data-act": "open", tabindex: -1 }, nameOf(hit), " ", more(hit));
+  const open = make("button", { class: "open", type: "button", "data-act": "open", tabindex: -1, dir: "auto" }, nameOf(hit), " ", more(hit));
   const shown = hit.thumbnail ? make("div", { class: "mat" }, picture ?? thumbnail(hit.thumbnail)) : null;
   const about = make("div", { class: "about" }, labelList(hit.labels, 4, hit.why), why(hit), acts(hit));
   return make("li", { class: "hit text card", "data-id": hit.id }, shown, open, about);

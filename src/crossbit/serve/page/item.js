@@ -12,12 +12,12 @@ let openedAt = 0;
 
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
-const FOUND_BY = { codes: "its code", captions: "the words of its caption" };
+const FOUND_BY = { codes: "likeness", captions: "the words of its caption" };
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
   const said = (value) => (Array.isArray(value) ? value.join(", ") : String(value));
-  return make("dl", { class: "facts" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, said(value)))));
+  return make("dl", { class: "facts" }, ...rows.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", { dir: "auto" }, said(value)))));
 }
 
 function found(hit) {
@@ -36,7 +36,7 @@ function found(hit) {
 
 function about(item, hit) {
   const columns = Object.entries(item.columns ?? {});
-  const parts = [make("h2", { id: "item-title" }, nameOf(item))];
+  const parts = [make("h2", { id: "item-title", dir: "auto" }, nameOf(item))];
   if (item.labels.length) parts.push(labelList(item.labels));
   if (item.labels.some((label) => label.p !== null)) parts.push(make("p", { class: "muted small" }, "Beside a label: how likely it is right."));
   if (hit) parts.push(found(hit));

@@ -14,7 +14,7 @@ const DOUBT = 0.95; // a label that is more probable than this stands alone wher
 /** A label as a list item; in a short one the probability stands only where there is doubt. */
 export function labelChip(label, short = false) {
   const [style, said] = kind(label);
-  const chip = make("li", { class: `chip ${style}`, title: said }, make("span", {}, label.name));
+  const chip = make("li", { class: `chip ${style}`, title: said }, make("span", { dir: "auto" }, label.name));
   if (label.p !== null && !(short && label.p >= DOUBT)) chip.append(make("small", {}, percent(label.p)));
   if (style) chip.append(make("span", { class: "unseen" }, said));
   return chip;

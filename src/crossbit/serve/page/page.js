@@ -149,7 +149,7 @@ async function start() {
   search = fromAddress(location.search, history.state);
   show();
   if (isEmpty(search) && matchMedia("(hover: hover)").matches) field.focus(); // not where a keyboard would cover the screen
-  const [run, columns] = await Promise.all([getJson("/api/run").catch(() => null), loadColumns()]);
+  const [run, columns] = await Promise.all([getJson("/api/run").catch(() => null), loadColumns(show)]);
   const labels = columns.find((column) => column.kind === "labels")?.values ?? [];
   shows.offer(run?.modalities ?? []);
   results.know(run, labels.slice(0, WORDS).map((label) => String(label.value)));
