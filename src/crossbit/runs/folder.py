@@ -48,7 +48,7 @@ class RunFolder:
         arrays_file: splits, observed labels, masks of injected noise.
         weights_file, featurisers_file, rows_file: the model; the weights are written last of all.
         history_file, report_file, audit_file: a line per epoch, the last evaluation, the last audit.
-        decisions_file: what a person decided about suspect labels; the one file that grows in place.
+        decisions_file: what a person decided about suspect labels; a file that grows in place.
         encoders_file, card_file, readme_file: of an exported folder: the encoders for numpy, and the card.
         web: of an exported folder: the page that searches without a server.
         checkpoint_file: the state of an unfinished training.

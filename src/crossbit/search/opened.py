@@ -273,8 +273,8 @@ def changed_lowest(
         rest = np.flatnonzero(~out & (lowest == keys[at]))  # it stood for others, too
         lowest[rest] = keys[rest[:1]]
     new = np.sort(np.fromiter(things, np.int64, len(things)))
-    at = np.searchsorted(keys[~out], new)
-    keys, lowest = np.insert(keys[~out], at, new), np.insert(lowest[~out], at, new)
+    before = np.searchsorted(keys[~out], new)
+    keys, lowest = np.insert(keys[~out], before, new), np.insert(lowest[~out], before, new)
     for name, value in {thing for thing in things.values() if thing[0] != "id"}:
         same = places_of(alike(name, value), keys)
         lowest[same] = keys[same].min()
