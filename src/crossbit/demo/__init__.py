@@ -23,6 +23,7 @@ from crossbit.demo.ways import chosen
 from crossbit.demo.work import OTHERS, RUN, Stages, Story, make_story
 from crossbit.errors import unknown
 from crossbit.methods import get, make_settings
+from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new, read_json, write_json, writing
 from crossbit.training.plan import check_seed
 
@@ -89,6 +90,7 @@ def write_report(story: Story, folder: Path, call: str = "crossbit") -> Path:
     row = story.pictures[0].row
     Image.fromarray(story.data[modality_of(story.data, "pictures")][row]).save(folder / "query.png")
     write_json(folder / "report.json", figures(story))
+    RunFolder(folder / RUN).write_report(story.ways[0].report.to_dict())
     with writing(folder / "report.html") as temporary:
         commands = [f"{call} {shlex.join(words)}" for words in next_commands(folder)]
         temporary.write_text(build_page(story, commands), encoding="utf-8")

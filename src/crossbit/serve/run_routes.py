@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from crossbit.data.noise import parse_noise
 from crossbit.errors import UserError
+from crossbit.runs.folder import HELD_OUT
 from crossbit.serve import forms
 from crossbit.serve.replies import json_reply
 from crossbit.serve.state import State
@@ -63,10 +64,13 @@ def _noise(config: Mapping[str, Any]) -> list[str]:
 
 
 def _figures(state: State) -> list[dict[str, Any]]:
-    """Those of held-out queries, which stand in report.json; none where it is not there."""
+    """Those of held-out queries, which stand in report.json; those of its last evaluation where it has none; none where
+    it is not there."""
     with suppress(UserError, KeyError, TypeError):
         report = read_json(state.run.report_file)
-        held, asks = report["held_out"], report.get("questions") or {}
+        if HELD_OUT not in report:
+            return [_evaluated(name, told) for name, told in report["questions"].items()]
+        held, asks = report[HELD_OUT], report.get("questions") or {}
         return [
             {
                 "name": name,
@@ -79,6 +83,21 @@ def _figures(state: State) -> list[dict[str, Any]]:
             for name, value in held["run"].items()
         ]
     return []
+
+
+def _evaluated(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure of an evaluation, as a search shows it where that was measured, else by codes alone.
+
+    >>> told = {"asks": "is it there?", "figures": {"hamming": {"a->b": 0.5}}, "chance": None,
+    ...     "queries": 9, "database": "retrieval", "database_size": 80}
+    >>> _evaluated("hit@10(ties=expected)", told)["protocol"]
+    'hamming, 9 queries, database=retrieval (80)'
+    """
+    ways = told["figures"]
+    metric = "reranked" if "reranked" in ways else next(iter(ways))
+    of = f"{told['queries']:,} queries, database={told['database']} ({told['database_size']:,})"
+    levels = {"value": ways[metric], "floor": {}, "chance": told["chance"] or {}}
+    return {"name": name, "asks": told["asks"], **levels, "protocol": f"{metric}, {of}"}
 
 
 def _asks(name: str, questions: dict[str, Any]) -> str:
