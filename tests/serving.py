@@ -58,7 +58,7 @@ class Served:
         self.line = self.process.stdout.readline()
         assert " is served at " in self.line, self._said()
         self.address = self.line.split(" is served at ")[1].split()[0]
-        self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=30)
+        self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=300)  # workers load meanwhile
 
     @property
     def port(self) -> int:
