@@ -1,7 +1,7 @@
 """What every index does, whatever is behind it: run over all backends that `crossbit.index` finds.
 
 A backend with the scheme `x` brings a fixture `x_uri`: a function that gives the address of an index that is not there
-yet. One that is missing is an error, not a skipped test.
+yet; and a fixture `x_index`: an empty one for codes of 24 bits. One that is missing is an error, not a skipped test.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pytest
 
 from crossbit.errors import UserError
 from crossbit.index import Index, backends, open_index
+from crossbit.index.milvus import MilvusIndex
+from milvus_server import MilvusServer
 
 BITS = 24
 Model = dict[int, tuple[np.ndarray, dict[str, Any]]]  # what an index should hold: id -> code, item
@@ -32,10 +34,24 @@ def uri(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(f"{request.param}_uri")()
 
 
+@pytest.fixture(params=sorted(backends()))
+def index(request: pytest.FixtureRequest) -> Index:
+    return request.getfixturevalue(f"{request.param}_index")
+
+
 @pytest.fixture
-def index(uri: str) -> Iterator[Index]:
-    with open_index(uri, bits=BITS) as opened:
+def file_index(file_uri: Callable[[], str]) -> Iterator[Index]:
+    with open_index(file_uri(), bits=BITS) as opened:
         yield opened
+
+
+@pytest.fixture
+def milvus_index(milvus_server: MilvusServer) -> Iterator[Index]:
+    """One collection for many tests, emptied after each: to make one takes seconds."""
+    with open_index(f"{milvus_server.uri}/for_many_tests", bits=BITS) as opened:
+        yield opened
+        assert isinstance(opened, MilvusIndex)
+        opened.clear()
 
 
 def codes_of(*values: int) -> np.ndarray:
@@ -138,7 +154,7 @@ def test_ids_are_whole_numbers_of_64_bits(index: Index, ids: Any) -> None:
 
 
 def test_the_widest_ids_work(index: Index) -> None:
-    ends = [-(2**63), 2**63 - 1]
+    ends = [-(2**63), index.largest_id]
     index.add(ends, codes_of(1, 1))
     assert index.search(codes_of(1), k=2).ids.tolist() == [ends]
     assert all(end in index for end in ends)
@@ -320,7 +336,7 @@ def test_ids_are_numbered_on(index: Index) -> None:
     assert index.add([40], codes_of(3)).tolist() == [40]
     assert index.add(codes=codes_of(4, 5), items=[{"name": "d"}, None]).tolist() == [41, 42]
     assert index[41][1] == {"name": "d"}
-    index.add([2**63 - 1], codes_of(6))
+    index.add([index.largest_id], codes_of(6))
     with pytest.raises(UserError, match="no 1 numbers left"):
         index.add(codes=codes_of(7))
     with pytest.raises(UserError, match="codes"):
