@@ -34,16 +34,21 @@ ROOT = "root:Milvus"  # the user that a new server has
 class MilvusServer:
     """A server with its data in a folder, from `start` to `stop`; a folder may be started again.
 
+    Args:
+        folder: for its data and logs.
+        inside: this process is in a `namespace` already, so none is made, and no relay.
+        settings: of Milvus, such as {"proxy.timeTickInterval": "20"}.
+
     Attributes:
         address: host:port, the same from one start to the next.
         uri: what stands before the name of a collection; the server lets in those who know its password.
     """
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder, self._settings = folder, settings
+    def __init__(self, folder: Path, *, inside: bool = False, **settings: str) -> None:
+        self.folder, self._settings, self._inside = folder, settings, inside
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{self._port}"
+        self.address = f"127.0.0.1:{INSIDE if inside else self._port}"
         self.uri = f"milvus://{ROOT}@{self.address}"
         self._process: subprocess.Popen[bytes] | None = None
         self.pid = 0
@@ -55,7 +60,7 @@ class MilvusServer:
         with open(self.folder / "relay.log", "ab") as log, socket.create_server(("127.0.0.1", self._port)) as listening:
             fd = listening.fileno()
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(fd), str(self.folder), *settings],
+                [sys.executable, __file__, "-1" if self._inside else str(fd), str(self.folder), *settings],
                 pass_fds=[fd], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
         assert self._process.stdout is not None
@@ -152,14 +157,17 @@ async def relay(listening: socket.socket, process: subprocess.Popen[bytes]) -> N
 
     async with await asyncio.start_server(through, sock=listening):
         await asyncio.to_thread(sys.stdin.buffer.read)
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(3)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    end(process)
     os._exit(0)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(3)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def wait_until_healthy(process: subprocess.Popen[bytes]) -> None:
@@ -176,7 +184,8 @@ def wait_until_healthy(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    namespace()
+    if sys.argv[1:2] != ["-1"]:
+        namespace()
     if len(sys.argv) == 1:
         return
     fd, folder, *settings = sys.argv[1:]
@@ -187,9 +196,12 @@ def main() -> None:
         wait_until_healthy(process)
         sys.stdout.buffer.write(READY)
         sys.stdout.flush()
-        asyncio.run(relay(socket.socket(fileno=int(fd)), process))
+        if fd == "-1":
+            sys.stdin.buffer.read()
+        else:
+            asyncio.run(relay(socket.socket(fileno=int(fd)), process))
     finally:
-        process.kill()
+        end(process)
 
 
 if __name__ == "__main__":

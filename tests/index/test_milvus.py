@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -109,7 +110,8 @@ def test_an_address_that_cannot_be_read(uri: str, words: str) -> None:
     assert len(str(error.value).splitlines()) == 1
 
 
-def test_no_password_is_ever_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_password_is_ever_shown(need: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    need("pymilvus")
     monkeypatch.setenv(TOKEN, "someone:t0ken")
     for uri in (NOWHERE, NOWHERE.replace("//", "//me:s3cret@")):
         address = address_of(uri)

@@ -12,6 +12,8 @@ from crossbit.cli.output import Json, note, say, say_json, say_next, with_notes
 from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
+from crossbit.index.milvus_calls import shown
+from crossbit.index.paths import is_address
 from crossbit.runs.folder import RunFolder
 from crossbit.storage.files import check_new, writing
 
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from crossbit.model import Model
     from crossbit.search.results import SearchResults
 
-Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
+Uri = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="The folder of the index, or milvus://host:port/NAME. RUN/index, if not given."),
+]
 
 
 def encode(
@@ -97,15 +102,18 @@ def index(
       crossbit index run
       crossbit index run more.npz --uri more.index
       crossbit index run --check
+      crossbit index run --uri milvus://localhost:19530/photos
     """
     folder = RunFolder(run)
     target = uri or str(folder.index)
     if check:
         return _check(run, target)
-    if Path(target).exists():
+    far = is_address(target)
+    if not far and Path(target).exists():
         right = f"`crossbit add {run} DATA` adds to it; to make it anew, remove it"
         raise UserError(f"{target} exists already; {right}")
-    check_new(target)
+    if not far:
+        check_new(target)
     import crossbit
     from crossbit.search.build import index_data
     from crossbit.search.known import learn_from_run
@@ -119,11 +127,11 @@ def index(
     for line in others:
         note(line)
     counts = index_data(model, loaded, target, progress=note)
-    if not others:
+    if not others and not far:
         learn_from_run(model, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
-    say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
-    place = ["--uri", uri] if uri else []
+    say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {shown(target)}")
+    place = ["--uri", shown(uri)] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
     return None
 
@@ -138,7 +146,7 @@ def _check(run: Path, target: str) -> None:
         say(line)
     if found:
         raise typer.Exit(1)
-    say(f"{target} is whole: every code has its embedding, and the model is the run's")
+    say(f"{shown(target)} is whole: every code has its embedding, and the model is the run's")
 
 
 def search(

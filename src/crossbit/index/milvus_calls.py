@@ -108,12 +108,12 @@ def of_modality(uri: str, modality: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """An address without its user, password and options, as it may be printed.
+    """An address without its user and password, as it may be printed.
 
     >>> shown("milvus://me:secret@localhost/photos?db=mine"), shown("run/index")
-    ('milvus://localhost:19530/photos', 'run/index')
+    ('milvus://localhost/photos?db=mine', 'run/index')
     """
-    return str(address_of(uri)) if uri.startswith(SCHEME_) else uri
+    return SCHEME_ + uri.removeprefix(SCHEME_).rpartition("@")[2] if uri.startswith(SCHEME_) else uri
 
 
 class Server:

@@ -12,6 +12,7 @@ import numpy as np
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import open_index
+from crossbit.index.paths import is_address
 from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
 from crossbit.search.items import ids_of
@@ -47,25 +48,43 @@ def add(
     """Encode and index all rows of data that are new or have changed by their content.
 
     The index of every modality changes at once: a copy is changed and takes the index's place, so that a process that
-    is killed leaves the old state or the new one.
+    is killed leaves the old state or the new one. On a server it changes step by step, and the same call goes on from
+    where one was killed.
 
     Args:
         model: the one that encoded what is there.
         data: rows are known by their paths, see `add_data`; its queries are indexed, too.
-        uri: the folder that `index_data` made.
+        uri: the folder or the address that `index_data` was given.
         drop_missing: remove items of the index that are not in the data.
         progress: called with a line now and then.
 
     Raises:
         UserError: no index there, or one of another model; another process adds to it; see `add_data`.
     """
-    folder, rows = Path(uri), np.arange(data.n)
+    rows = np.arange(data.n)
+    if is_address(uri):
+        return _added_far(model, data, os.fspath(uri), rows, drop_missing, progress)
+    folder = Path(uri)
     if not folder.parent.is_dir():
         raise UserError(f"no index at {folder}; make it with: crossbit index RUN")
     ids = ids_of(data, rows)
     with alone_with(folder):
-        known = _known(model, folder)  # refuses another model's before anything is copied
+        known = _known(model, os.fspath(folder))  # refuses another model's before anything is copied
         counts, gone, dropping = _changed(model, data, folder, ids, known, drop_missing, progress)
+    there = np.isin(ids, known)
+    return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
+
+
+def _added_far(
+    model: Model, data: PairedData, uri: str, rows: np.ndarray, drop_missing: bool, progress: Progress
+) -> Added:
+    """As `add`, on a server."""
+    ids, known = ids_of(data, rows), _known(model, uri)
+    counts = add_data(model, data, uri, rows=rows, progress=progress)
+    gone = np.setdiff1d(known, ids)
+    dropping = drop_missing and len(gone) > 0
+    if dropping:
+        _drop(model, uri, gone)
     there = np.isin(ids, known)
     return Added(counts, len(gone), dropping, unlike(model, data, rows[~there], rows[there]))
 
@@ -85,25 +104,25 @@ def _changed(
         gone = np.setdiff1d(known, ids)
         dropping = drop_missing and len(gone) > 0
         if dropping:
-            _drop(model, copy, gone)
+            _drop(model, os.fspath(copy), gone)
         if dropping or any(each.added or each.changed for each in counts.values()):
             take_place(copy, folder)
     return counts, gone, dropping
 
 
-def _known(model: Model, folder: Path) -> np.ndarray:
+def _known(model: Model, uri: str) -> np.ndarray:
     """All ids of the index, of whatever modality."""
     found = []
     for modality in model.modalities:
-        path = index_path(folder, modality)
-        if not Path(path).exists():
+        path = index_path(uri, modality)
+        if not is_address(uri) and not Path(path).exists():
             raise UserError(f"no index at {path}; make it with: crossbit index RUN")
         with open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model)) as index:
             found.append(index.keys())
     return np.unique(np.concatenate(found))
 
 
-def _drop(model: Model, folder: Path, ids: np.ndarray) -> None:
+def _drop(model: Model, uri: str, ids: np.ndarray) -> None:
     for modality in model.modalities:
-        with open_index(index_path(folder, modality), encoder=encoder_of(model)) as index:
+        with open_index(index_path(uri, modality), encoder=encoder_of(model)) as index:
             index.remove(ids, missing_ok=True)

@@ -12,7 +12,10 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.index import Index, open_index
 from crossbit.index.local import LocalIndex
+from crossbit.index.milvus_calls import shown
+from crossbit.index.paths import is_address
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import write_captions
@@ -42,11 +45,11 @@ def change(model: Model, uri: str | os.PathLike[str], changes: Mapping[int, Enco
     """Add items under their ids, in place of those that are there, and remove those that are None.
 
     A copy of the index is changed and takes its place in one step, so a process that is killed leaves the old index or
-    the new one. Those that read it go on with the old one.
+    the new one. Those that read it go on with the old one. On a server the modalities change one after the other.
 
     Args:
         model: the one that encoded what is there.
-        uri: the folder that `index_data` made.
+        uri: the folder or the address that `index_data` was given.
         changes: by id.
 
     Raises:
@@ -54,21 +57,31 @@ def change(model: Model, uri: str | os.PathLike[str], changes: Mapping[int, Enco
         OtherModel: what is added was encoded by another model; nothing is changed.
     """
     if any(new is not None and new.digest != model.digest for new in changes.values()):
-        raise OtherModel(f"{uri} belongs to another model than the one that encoded what is added; encode it again")
-    folder = Path(uri)
+        raise OtherModel(
+            f"{shown(os.fspath(uri))} belongs to another model than the one that encoded what is added; encode it again"
+        )
     added = {id_: new for id_, new in changes.items() if new is not None}
     removed = [id_ for id_, new in changes.items() if new is None]
+    if is_address(uri):
+        return _change(model, uri, added, removed)
+    folder = Path(uri)
     with alone_with(folder), copy_beside(folder, ".npy", ".npz") as copy:
-        for modality in model.modalities:
-            with LocalIndex(index_path(copy, modality), bits=model.bits, encoder=encoder_of(model)) as index:
-                if removed:
-                    index.remove(removed, missing_ok=True)
-                _add(index, modality, list(added), list(added.values()))
-                write_captions(index)
+        _change(model, copy, added, removed)
         take_place(copy, folder)
 
 
-def _add(index: LocalIndex, modality: str, ids: Sequence[int], new: Sequence[Encoded]) -> None:
+def _change(model: Model, uri: str | os.PathLike[str], added: Mapping[int, Encoded], removed: Sequence[int]) -> None:
+    for modality in model.modalities:
+        with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+            if removed:
+                index.remove(removed, missing_ok=True)
+            _add(index, modality, list(added), list(added.values()))
+            if isinstance(index, LocalIndex):
+                write_captions(index)
+            len(index)  # on a server: what is written is seen from here on by whoever searches
+
+
+def _add(index: Index, modality: str, ids: Sequence[int], new: Sequence[Encoded]) -> None:
     if new:
         embeddings = np.stack([each.embeddings[modality] for each in new])
         items = [each.item for each in new]

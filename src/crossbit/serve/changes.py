@@ -95,7 +95,8 @@ class Changes:
                 with writing(target) as temporary:
                     temporary.write_bytes(each.picture)
         self._change({each.id: each.new for each in mine})  # of several for one id the last
-        self._state.generations.refresh()
+        if not self._state.generations.refresh():
+            self._state.pictures.has_grown()  # of an address there is no new generation
         for each in mine:
             if each.new is None and each.path:
                 self._drop(each.path)
@@ -106,7 +107,7 @@ class Changes:
             try:
                 self._state.generations.refresh()  # another run may have taken the place of this one
                 with self._state.generations.use() as generation:
-                    return change(generation.search.model, self._state.run.index, changes)
+                    return change(generation.search.model, self._state.generations.index, changes)
             except OtherModel:
                 raise Refused(503, "the run was trained anew meanwhile; send it again", AGAIN) from None
             except UserError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from crossbit.errors import UserError
+from crossbit.index.paths import is_address
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.searcher import Searcher
@@ -26,13 +27,13 @@ class Generation:
     Attributes:
         number: 1, 2, ...
         search: the open search.
-        folder: where its index is.
+        folder: where its index is, a folder of its own or an address.
         columns: as `columns_of` gives them.
     """
 
     number: int
     search: Searcher
-    folder: Path
+    folder: Path | str
     columns: list[dict[str, object]]
     users: int = field(default=0)
 
@@ -47,19 +48,23 @@ class Generations:
 
     Args:
         run: the run's folder.
+        uri: where its index is, if that is not the run's; what others add at an address is found without a new
+            generation.
 
     Raises:
         UserError: no run or no index there.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, uri: str | None = None) -> None:
         self.run = run
-        if not run.index.is_dir():
+        self.index: Path | str = uri if uri and is_address(uri) else Path(uri or run.index)
+        if isinstance(self.index, Path) and not self.index.is_dir():
             run.config  # noqa: B018 (refuses what is no run)
-            raise UserError(f"{run} has no index at {run.index}; make it with: crossbit index {run}")
+            option = f" --uri {uri}" if uri else ""
+            raise UserError(f"{run} has no index at {self.index}; make it with: crossbit index {run}{option}")
         self._snapshots = Snapshots(run.path)
         self._lock, self._opening = Lock(), Lock()
-        self._stamps = (_model_stamp(run), _index_stamp(run))
+        self._stamps = (_model_stamp(run), _index_stamp(self.index))
         self._now = self._opened(load_model(run))
 
     @property
@@ -89,7 +94,7 @@ class Generations:
             UserError: what is there cannot be used; the present one goes on answering.
         """
         with self._opening:
-            stamps = (_model_stamp(self.run), _index_stamp(self.run))
+            stamps = (_model_stamp(self.run), _index_stamp(self.index))
             if stamps == self._stamps or () in stamps:  # the same, or half replaced
                 return False
             model = self._now.search.model if stamps[0] == self._stamps[0] else load_model(self.run)
@@ -110,7 +115,7 @@ class Generations:
             self._close(old)
 
     def _opened(self, model: Model) -> Generation:
-        folder = self._snapshots.take(self.run.index)
+        folder = self.index if isinstance(self.index, str) else self._snapshots.take(self.index)
         try:
             search = Searcher(model, folder)
             search.open_all()
@@ -118,12 +123,16 @@ class Generations:
             number = self._now.number + 1 if hasattr(self, "_now") else 1
             return Generation(number, search, folder, columns_of(search))
         except BaseException:
-            self._snapshots.drop(folder)
+            self._drop(folder)
             raise
 
     def _close(self, old: Generation) -> None:
         old.search.close()
-        self._snapshots.drop(old.folder)
+        self._drop(old.folder)
+
+    def _drop(self, folder: Path | str) -> None:
+        if isinstance(folder, Path):
+            self._snapshots.drop(folder)
 
 
 def _search_once(search: Searcher) -> None:
@@ -139,10 +148,13 @@ def _model_stamp(run: RunFolder) -> Stamp:
     return _stamp([run.config_file, run.weights_file, run.featurisers_file])
 
 
-def _index_stamp(run: RunFolder) -> Stamp:
-    """Of the index and of what is written beside it later, such as how sure a hit must be."""
+def _index_stamp(index: Path | str) -> Stamp:
+    """Of the index and of what is written beside it later, such as how sure a hit must be; always the same of an
+    address."""
+    if isinstance(index, str):
+        return ((0, 0, 0),)
     try:
-        return _stamp(sorted(file for file in run.index.iterdir() if file.is_file()))
+        return _stamp(sorted(file for file in index.iterdir() if file.is_file()))
     except (FileNotFoundError, NotADirectoryError):
         return ()
 
