@@ -41,6 +41,14 @@ settings.register_profile("fast", max_examples=15, deadline=None)
 settings.load_profile("ci" if IN_CI else "local")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a server waits for its start: not on each change."""
+    for item in items:
+        if "milvus_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
 def pytest_collection_finish() -> None:
     """From here on the garbage collector runs, and looks only at what the tests make."""
     gc.freeze()

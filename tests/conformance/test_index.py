@@ -20,6 +20,7 @@ from crossbit.index.milvus import MilvusIndex
 from milvus_server import MilvusServer
 
 BITS = 24
+BACKENDS = ["file", *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(backends()) if name != "file")]
 Model = dict[int, tuple[np.ndarray, dict[str, Any]]]  # what an index should hold: id -> code, item
 
 
@@ -29,12 +30,12 @@ def file_uri(tmp_path: Path) -> Callable[[], str]:
     return lambda: str(tmp_path / f"{next(names)}.duckdb")
 
 
-@pytest.fixture(params=sorted(backends()))
+@pytest.fixture(params=BACKENDS)
 def uri(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue(f"{request.param}_uri")()
 
 
-@pytest.fixture(params=sorted(backends()))
+@pytest.fixture(params=BACKENDS)
 def index(request: pytest.FixtureRequest) -> Index:
     return request.getfixturevalue(f"{request.param}_index")
 

@@ -111,7 +111,13 @@ def test_what_cannot_be_is_said_in_one_line(
     command: Command, rows: list[Row], milvus_server: MilvusServer, milvus_uri: Callable[[], str]
 ) -> None:
     uri = milvus_uri()
-    for words in (("search", "run", "red"), ("index", "run", "--check"), ("add", "run", "mine"), ("serve", "run")):
+    asked = (
+        ("search", "run", "red"),
+        ("index", "run", "--check"),
+        ("add", "run", "mine"),
+        ("serve", "run", "--port", "0"),
+    )
+    for words in asked:
         gone = f"milvus://{ROOT}@127.0.0.1:1/a?timeout=1"
         if words[-1] == "--check":
             ran = command(*words, "--uri", gone)

@@ -297,9 +297,9 @@ class MilvusIndex(Index):
             self._delete(self.keys())
             self._remember({}, 0)
 
-    def rows(self, ids: Ids) -> list[dict[str, Any]]:
-        """What Milvus holds under some ids."""
-        return self._rows(ids, ["*"])
+    def rows(self, ids: Ids, fields: Sequence[str] = ("*",)) -> list[dict[str, Any]]:
+        """What Milvus holds under some ids: `id` and these fields."""
+        return self._rows(ids, list(fields))
 
     def count(self) -> int:
         """How many rows there are, one that is there twice counted twice."""

@@ -34,7 +34,7 @@ def _rows(index: MilvusIndex) -> Iterator[str]:
         yield f"{index.path}: {rows:,} rows for {len(ids):,} ids; some are there twice"
     without, wrong = [], []
     for start in range(0, len(ids) if index.embeddings else 0, AT_ONCE):
-        for row in index.rows(ids[start : start + AT_ONCE]):
+        for row in index.rows(ids[start : start + AT_ONCE], ("code", "embedding")):
             if not row["embedding"]:
                 without.append(row["id"])
             elif np.packbits(np.array(row["embedding"][: index.bits]) >= 0).tobytes() != row["code"][0]:
