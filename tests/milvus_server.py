@@ -26,7 +26,7 @@ CLONE_NEWUSER, CLONE_NEWNET, PR_SET_PDEATHSIG = 0x10000000, 0x40000000, 1
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 INSIDE = 19530  # the server's port in its namespace
 MEMORY = "2GiB"  # of its Go part, at which it begins to collect garbage; what it holds in C++ comes on top
-START = 120  # seconds until it answers
+START = 300  # seconds until it answers
 READY = b"ready\n"
 ROOT = "root:Milvus"  # the user that a new server has
 

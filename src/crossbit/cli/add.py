@@ -10,8 +10,8 @@ import typer
 from crossbit.cli.output import calling, note, say, say_next, spelled, with_notes
 from crossbit.cli.search import Uri
 from crossbit.cli.train import Run
-from crossbit.index.milvus_calls import shown
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.addresses import shown
 
 
 def add(

@@ -12,9 +12,8 @@ from crossbit.cli.output import Json, note, say, say_json, say_next, with_notes
 from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
-from crossbit.index.milvus_calls import shown
-from crossbit.index.paths import is_address
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.addresses import is_address, shown
 from crossbit.storage.files import check_new, writing
 
 if TYPE_CHECKING:

@@ -97,25 +97,6 @@ def address_of(uri: str) -> Address:
     return found
 
 
-def of_modality(uri: str, modality: str) -> str:
-    """The address of the index of one modality.
-
-    >>> of_modality("milvus://localhost/photos?db=mine", "image")
-    'milvus://localhost/photos_image?db=mine'
-    """
-    place, mark, options = uri.partition("?")
-    return f"{place.rstrip('/')}_{modality}{mark}{options}"
-
-
-def shown(uri: str) -> str:
-    """An address without its user and password, as it may be printed.
-
-    >>> shown("milvus://me:secret@localhost/photos?db=mine"), shown("run/index")
-    ('milvus://localhost/photos?db=mine', 'run/index')
-    """
-    return SCHEME_ + uri.removeprefix(SCHEME_).rpartition("@")[2] if uri.startswith(SCHEME_) else uri
-
-
 class Server:
     """A connection. Any number of threads may call at the same time; a forked child opens its own.
 

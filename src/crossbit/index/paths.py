@@ -14,15 +14,6 @@ LONGEST = 255 - len(".wal")  # bytes of a file name, with room for the ending of
 MAGIC = b"DUCK"  # of every DuckDB file, from its ninth byte
 
 
-def is_address(uri: str | os.PathLike[str]) -> bool:
-    """Whether an index is on a server, and no file here.
-
-    >>> is_address("milvus://localhost/photos"), is_address("run/index")
-    (True, False)
-    """
-    return "://" in os.fspath(uri)
-
-
 def check_path(path: str | os.PathLike[str]) -> Path:
     """Return `path` if DuckDB can keep a file there.
 

@@ -12,11 +12,11 @@ import numpy as np
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import open_index
-from crossbit.index.paths import is_address
 from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
 from crossbit.search.items import ids_of
 from crossbit.search.unlike import unlike
+from crossbit.storage.addresses import is_address
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
 
 

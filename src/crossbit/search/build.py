@@ -20,11 +20,12 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import Index, open_index
 from crossbit.index.local import LocalIndex
-from crossbit.index.milvus_calls import address_of, of_modality, shown
-from crossbit.index.paths import check_path, is_address
+from crossbit.index.milvus_calls import address_of
+from crossbit.index.paths import check_path
 from crossbit.model import Model
 from crossbit.search.captions import write_captions
 from crossbit.search.items import hashes_of, ids_of, items_of
+from crossbit.storage.addresses import is_address, of_modality, shown
 from crossbit.storage.exchange import alone_with
 from crossbit.storage.files import check_new, writing_folder
 

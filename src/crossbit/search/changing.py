@@ -14,11 +14,10 @@ from crossbit.bits import pack
 from crossbit.errors import UserError
 from crossbit.index import Index, open_index
 from crossbit.index.local import LocalIndex
-from crossbit.index.milvus_calls import shown
-from crossbit.index.paths import is_address
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import write_captions
+from crossbit.storage.addresses import is_address, shown
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
 
 

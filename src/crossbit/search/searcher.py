@@ -17,8 +17,6 @@ import numpy as np
 from crossbit.errors import UserError, unknown
 from crossbit.index.base import check_k
 from crossbit.index.filters import TIME_LIMIT_MS
-from crossbit.index.milvus_calls import shown
-from crossbit.index.paths import is_address
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
@@ -28,6 +26,7 @@ from crossbit.search.fits import Fits
 from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
+from crossbit.storage.addresses import is_address, shown
 
 if TYPE_CHECKING:
     from crossbit.data.types import PairedData

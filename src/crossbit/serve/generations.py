@@ -10,12 +10,12 @@ from pathlib import Path
 from threading import Lock
 
 from crossbit.errors import UserError
-from crossbit.index.paths import is_address
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.searcher import Searcher
 from crossbit.serve.columns import columns_of
 from crossbit.serve.snapshots import Snapshots
+from crossbit.storage.addresses import is_address
 
 Stamp = tuple[tuple[int, int, int], ...]
 
