@@ -23,7 +23,7 @@ ASKED: list[tuple[str, ...]] = [
     ("red circle", "--no-rerank"),
     ("red circle", "-k", "3"),
     ("red circle", "-k", "99"),
-    ("red circle", "--where", "list_contains(labels, 'red') AND NOT id % 2 = 0"),
+    ("red circle", "--where", "list_contains(labels, 'red') AND NOT row BETWEEN 5 AND 15"),
     ("red circle", "--where", "row > 10 AND path IS NOT NULL", "--no-rerank"),
     ("red circle", "--modality", "text"),
     ("--image", "some.png"),

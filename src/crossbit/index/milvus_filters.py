@@ -40,7 +40,7 @@ LITERALS = {"INTEGER": INTEGER, "NUMERIC": REAL, "STRING": TEXT, "BOOLEAN": TRUT
 NUMBERS = (INTEGER, REAL)
 SAID = (
     "columns compared with values, IN, BETWEEN, IS NULL, LIKE 'start%', starts_with, list_contains, list_has_any, "
-    "list_has_all, id % NUMBER = NUMBER, AND, OR, NOT"
+    "list_has_all, AND, OR, NOT"
 )
 
 Node = Mapping[str, Any]
@@ -105,13 +105,6 @@ class _Translation:
     def compared(self, left: Node, right: Node, sign: str) -> Said:
         if left["class"] == "CONSTANT":
             left, right, sign = right, left, TURNED.get(sign, sign)
-        if left["class"] == "FUNCTION" and left["function_name"] == "%" and sign in ("==", "!="):
-            column, by = (each["expression"] for each in left["arguments"])
-            name, _ = self.column(column)
-            if name != "id" or not int(self.value(by, INTEGER)):  # of JSON, Milvus divides rounded numbers
-                self.refused("% of what is not the id, or by 0")
-            found = f"{name} % {self.value(by, INTEGER)} {sign} {self.value(right, INTEGER)}"
-            return found
         name, kind = self.column(left)
         found = f"{name} {sign} {self.value(right, kind, id=name == 'id')}"
         return self.there(name, found) if sign == "!=" else found
