@@ -5,14 +5,18 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from milvus_server import MilvusServer
 
 gc.disable()  # until all is collected: what is imported stays
 
@@ -24,10 +28,25 @@ ROOT = Path(__file__).resolve().parents[1]
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+QUICK = {  # ms that the server waits between two looks, so that tests do not
+    "proxy.timeTickInterval": "20",
+    **{f"queryCoord.{name}": "50" for name in ("checkInterval", "checkChannelInterval", "checkSegmentInterval")},
+    **{f"queryCoord.{name}": "20" for name in ("distPullInterval", "leaderViewUpdateInterval")},
+}
+_numbers = itertools.count()
+
 settings.register_profile("local", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("fast", max_examples=15, deadline=None)
 settings.load_profile("ci" if IN_CI else "local")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a server waits for its start: not on each change."""
+    for item in items:
+        if "milvus_server" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:
@@ -41,6 +60,40 @@ def pytest_collection_finish() -> None:
 def need() -> Callable[[str], ModuleType]:
     """`faiss = need("faiss")`: the module; where it is absent the test is skipped, but fails in CI."""
     return _need
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server of this worker, started when first needed; where it cannot be, as `need`."""
+    _need("pymilvus")
+    _need("milvus")
+    from milvus_server import MilvusServer, why_not
+
+    if reason := why_not():
+        _absent(reason)
+    with MilvusServer(tmp_path_factory.mktemp("milvus"), **QUICK) as server:
+        yield server
+
+
+@pytest.fixture
+def milvus_uri(milvus_server: MilvusServer) -> Iterator[Callable[[], str]]:
+    """A function that gives the address of a collection that is not there yet; removed after the test."""
+    from pymilvus import MilvusClient
+
+    from milvus_server import ROOT
+
+    made: list[str] = []
+
+    def uri() -> str:
+        made.append(f"t{next(_numbers)}")
+        return f"{milvus_server.uri}/{made[-1]}"
+
+    yield uri
+    client = MilvusClient(f"http://{milvus_server.address}", token=ROOT)
+    for name in client.list_collections():
+        if any(name == each or name.startswith(f"{each}_") for each in made):
+            client.drop_collection(name)
+    client.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.speed import relabel
+from benchmarks.speed import milvus, relabel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -103,3 +103,12 @@ def test_an_exported_folder_beside_its_run() -> None:
     printed = results("export", "--codes", "3000", "--rounds", "1")["results"]
     assert len(printed["seconds"]) == 4 and all(each["clock"] > 0 for each in printed["seconds"].values())
     assert {each["bytes_that_differ"] for each in printed["compared"].values()} == {0}
+
+
+@pytest.mark.slow
+def test_milvus_beside_a_local_index(milvus_server: object) -> None:
+    """`milvus_server` says whether one can be started here; the benchmark starts its own."""
+    printed = results("milvus", "--rows", "3000", "--queries", "5", "--repeats", "1")
+    assert printed["same hits"] is True
+    assert printed["load seconds"].keys() == {"local file", "Milvus"}
+    assert "3,000 codes of 64 bits" in milvus.section(printed)

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.index import LocalIndex
+from crossbit.index import open_index
 from crossbit.index.embeddings import cosines
+from crossbit.index.milvus import MilvusIndex
 from crossbit.index.segments import halves
+from milvus_server import MilvusServer
 
 BITS = 16
 IDS = st.integers(-3, 12)
@@ -28,16 +30,19 @@ Row = dict[str, Any]  # code, size, hash, row: the embedding or None
 
 
 class Machine(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, uri: str = "") -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
+        self.uri = uri or str(self.folder / "a.index")
         self.model: dict[int, Row] = {}
 
     @initialize()
     def open_anew(self) -> None:
-        self.index = LocalIndex(self.folder / "a.index", bits=BITS)
+        self.index = open_index(self.uri, bits=BITS)
 
     def teardown(self) -> None:
+        if isinstance(self.index, MilvusIndex):
+            self.index.clear()
         self.index.close()
         shutil.rmtree(self.folder)
 
@@ -94,9 +99,9 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         self.index.close()
-        with LocalIndex(self.folder / "a.index", read_only=True) as reading:
+        with open_index(self.uri, read_only=True) as reading:
             assert reading.keys().tolist() == sorted(self.model)
-        self.index = LocalIndex(self.folder / "a.index")
+        self.index = open_index(self.uri)
 
     def nearest(self, code: np.ndarray, size: int | None) -> list[tuple[int, int]]:
         """(distance, id) of all that are there, of one size if it is given."""
@@ -148,3 +153,12 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = pytest.mark.slow(Machine.TestCase)
 TestMachine.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+
+
+@pytest.mark.slow
+def test_milvus_agrees_with_a_dict(milvus_server: MilvusServer) -> None:
+    uri = f"{milvus_server.uri}/machine"
+    run_state_machine_as_test(
+        lambda: Machine(uri),
+        settings=settings(max_examples=4, stateful_step_count=12, deadline=None, phases=[Phase.generate]),
+    )

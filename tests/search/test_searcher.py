@@ -20,8 +20,7 @@ from PIL import Image
 
 import crossbit
 from crossbit.errors import UserError
-from crossbit.index import stored
-from crossbit.index.local import LocalIndex
+from crossbit.index import open_index, stored
 from crossbit.model import Model
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import index_data
@@ -273,9 +272,9 @@ def test_an_index_is_opened_once(run: Path, monkeypatch: pytest.MonkeyPatch, at_
 
     def counted(path: str, **options: Any) -> Any:
         opened.append(Path(path).name)
-        return LocalIndex(path, **options)
+        return open_index(path, **options)
 
-    monkeypatch.setattr("crossbit.search.opened.LocalIndex", counted)
+    monkeypatch.setattr("crossbit.search.opened.open_index", counted)
     with (crossbit.open_search if at_once else open_for_one)(run) as search:
         assert opened == (["image.index", "text.index"] if at_once else [])
         for words in ("a level bar", "slanted line", "upright"):

@@ -11,6 +11,7 @@ from crossbit.cli.output import calling, note, say, say_next, spelled, with_note
 from crossbit.cli.search import Uri
 from crossbit.cli.train import Run
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.addresses import shown
 
 
 def add(
@@ -29,7 +30,7 @@ def add(
 
     The columns of a table are taken for what the run was told they are.
     All rows of DATA are looked at, queries too. Rows are known by their paths and compared by content. If it is killed,
-    the index is the old one or the new one.
+    the index is the old one or the new one; one on a server is partly new, and the same command goes on.
 
     \b
     Examples:
@@ -55,4 +56,4 @@ def add(
     command = f"{calling()} {shlex.join(['train', data, *spelled(loaded.options), '--out', 'NEW'])}"
     for line in done.warnings:
         note(f"{line}; a new training would pay: {command}")
-    say_next(["search", run, "some words", *(["--uri", uri] if uri else [])])
+    say_next(["search", run, "some words", *(["--uri", shown(uri)] if uri else [])])

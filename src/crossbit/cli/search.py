@@ -15,6 +15,7 @@ from crossbit.cli.reports import warn_of_collapse
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
+from crossbit.storage.addresses import is_address, shown
 from crossbit.storage.files import check_new, writing
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ Ray = Annotated[
         show_default=False,
     ),
 ]
-Uri = Annotated[str | None, typer.Option(metavar="URI", help="The folder of the index. RUN/index, if not given.")]
+Uri = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="The folder of the index, or milvus://host:port/NAME. RUN/index, if not given."),
+]
 
 
 def encode(
@@ -112,15 +116,18 @@ def index(
       crossbit index run
       crossbit index run more.npz --uri more.index
       crossbit index run --check
+      crossbit index run --uri milvus://localhost:19530/photos
     """
     folder = RunFolder(run)
     target = uri or str(folder.index)
     if check:
         return _check(run, target)
-    if Path(target).exists():
+    far = is_address(target)
+    if not far and Path(target).exists():
         right = f"`crossbit add {run} DATA` adds to it; to make it anew, remove it"
         raise UserError(f"{target} exists already; {right}")
-    check_new(target)
+    if not far:
+        check_new(target)
     import crossbit
     from crossbit.search.build import index_data
     from crossbit.search.changing import fold
@@ -134,16 +141,16 @@ def index(
     with_notes(loaded)
     for line in others:
         note(line)
-    with _spread(model, ray, target) as encoder:
+    with _spread(model, ray, folder.index if far else target) as encoder:
         counts = index_data(encoder, loaded, target, progress=note)
-        sent = fold(encoder, target, note)
-        if not others:
+        sent = 0 if far else fold(encoder, target, note)
+        if not others and not far:
             learn_from_run(encoder, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
-    say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {target}")
+    say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {shown(target)}")
     if sent:
         say(f"{sent:,} items that came through the service are there, too")
-    place = ["--uri", uri] if uri else []
+    place = ["--uri", shown(uri)] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
     return None
 
@@ -174,9 +181,9 @@ def _check(run: Path, target: str) -> None:
         say(line)
     if found:
         raise typer.Exit(1)
-    if waiting := Journal(Path(target)).after(folded(Path(target))):
+    if not is_address(target) and (waiting := Journal(Path(target)).after(folded(Path(target)))):
         say(f"{len(waiting):,} changes came through the service since; a search knows them, `crossbit add` writes them")
-    say(f"{target} is whole: every code has its embedding, and the model is the run's")
+    say(f"{shown(target)} is whole: every code has its embedding, and the model is the run's")
 
 
 def search(

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from crossbit.cli.output import say
+from crossbit.cli.search import Uri
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.storage.lines import read_text
@@ -32,6 +33,7 @@ def serve(
     public_host: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name by which a proxy in front of it is reached.")
     ] = None,
+    uri: Uri = None,
     workers: Annotated[int, typer.Option(help="Processes that answer; each holds the index in memory.")] = 1,
 ) -> None:
     """Serve searches, pictures and pages to a browser, until Ctrl-C.
@@ -42,12 +44,13 @@ def serve(
     Examples:
       crossbit serve run
       crossbit serve run --host 0.0.0.0 --token-file token.txt
+      crossbit serve run --uri milvus://localhost:19530/photos
     """
     check_installed()
     from crossbit.serve import Settings
     from crossbit.serve import run as run_service
 
-    settings = Settings(host, port, _token(token_file), public_host, workers)
+    settings = Settings(host, port, _token(token_file), public_host, workers, uri=uri)
 
     def ready(address: str) -> None:
         port = address.rstrip("/").rpartition(":")[2]

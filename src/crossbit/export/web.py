@@ -99,6 +99,7 @@ def _asking(model: Model) -> str:
 
 def _write_items(index: OpenIndex, page: Path) -> tuple[list[int], list[Mapping[str, Any]]]:
     """Codes, captions and labels in the order of ids; the ids and the items."""
+    assert index.lowest is not None  # an exported index is a folder
     keys, lowest = index.lowest
     ids, held = keys.tolist(), index.index.items(keys)
     items: list[Mapping[str, Any]] = [held.get(id_) or {} for id_ in ids]

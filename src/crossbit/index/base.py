@@ -6,13 +6,14 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import check_codes
 from crossbit.errors import UserError
+from crossbit.index.ids import LARGEST
 
 if TYPE_CHECKING:
     from crossbit.index.embeddings import Embeddings
@@ -109,9 +110,11 @@ class Index(ABC):
     Attributes:
         bits: the code length.
         exact: whether a search can miss no nearer code.
+        largest_id: that it can hold.
     """
 
-    exact: ClassVar[bool] = True
+    exact: bool = True
+    largest_id: int = LARGEST
 
     @property
     @abstractmethod
@@ -189,6 +192,37 @@ class Index(ABC):
     @abstractmethod
     def keys(self) -> npt.NDArray[np.int64]:
         """All ids, int64 (n,), ascending."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> dict[str, str]:
+        """The items' columns and their DuckDB types, such as `VARCHAR[]`."""
+
+    @abstractmethod
+    def search_places(
+        self,
+        codes: npt.ArrayLike,
+        k: int | None = None,
+        where: str | None = None,
+        *,
+        radius: int | None = None,
+        time_limit_ms: float = 10_000,
+        without: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[Hits, npt.NDArray[np.int64]]:
+        """As `search`, as if the ids `without` were not there; and where `embeddings` finds what belongs to each hit,
+        int64 (m, k)."""
+
+    @abstractmethod
+    def matching(self, where: str, *, time_limit_ms: float = 10_000) -> npt.NDArray[np.int64]:
+        """The ids of the items for which a filter is true, ascending; see `search` for the filter."""
+
+    @abstractmethod
+    def items(self, ids: npt.ArrayLike) -> dict[int, Item]:
+        """The items of some ids, as far as they are there."""
+
+    @abstractmethod
+    def codes_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """The codes of ids that are there, uint8 (m, bits // 8)."""
 
     def __iter__(self) -> Iterator[int]:
         """Over the ids, ascending, as they are now."""

@@ -74,7 +74,7 @@ def open_file(
     return connection, stored, made_by
 
 
-def check_encoder(path: Path, stored: Encoder | None, given: Encoder | None) -> None:
+def check_encoder(path: object, stored: Encoder | None, given: Encoder | None) -> None:
     """UserError where the codes were made by another encoder than the one that is given."""
     if given is not None and not all(isinstance(given.get(key), str) and given.get(key) for key in ("name", "hash")):
         raise UserError(f"an encoder is its name and its hash, {{'name': ..., 'hash': ...}}; got {given!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from crossbit.bits import SHORTLIST
 from crossbit.errors import UserError
 from crossbit.index.base import Hits, check_k
 from crossbit.index.filters import TIME_LIMIT_MS
-from crossbit.index.segments import MEND, Segments
+from crossbit.index.segments import MEND
 
 if TYPE_CHECKING:
     from crossbit.index.local import LocalIndex
+    from crossbit.index.milvus import MilvusIndex
 
 AS_NEAR_AS = SHORTLIST  # the shortlist: all that are as near as this one, or as the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds
@@ -22,15 +24,24 @@ FIRST = 512  # are looked for first: seldom is the shortlist longer, and finding
 BLOCK = 1024  # rows read and looked at together, so that memory stays small however many are asked for
 
 Array = npt.NDArray[Any]
+Ids = npt.NDArray[np.int64]
 
 
 class Embeddings:
-    """The embeddings of an index's codes, as `LocalIndex.embeddings` gives them: a search reads those of its shortlist
-    and no others.
+    """The embeddings of an index's codes, as `Index.embeddings` gives them: a search reads those of its shortlist and
+    no others.
+
+    Args:
+        index: finds the shortlist.
+        read: gives the embeddings of ids, float64 (m, width), at the places that `search_places` found, if these are
+            known; UserError for an id that has none.
+        where: they are, as an error says it.
     """
 
-    def __init__(self, index: LocalIndex, segments: Segments) -> None:
-        self._index, self._segments = index, segments
+    def __init__(
+        self, index: LocalIndex | MilvusIndex, read: Callable[[Ids, Ids | None], Array], where: object
+    ) -> None:
+        self._index, self._read, self._where = index, read, where
 
     def search(
         self,
@@ -76,21 +87,14 @@ class Embeddings:
                 )
             signs = rows[:, : self._index.bits] >= 0
             if not np.array_equal((signs != (query[: self._index.bits] >= 0)).sum(axis=1), distances[some]):
-                raise UserError(
-                    f"{self._segments.folder} does not hold the embeddings of the codes in this index{MEND}"
-                )
+                raise UserError(f"{self._where} does not hold the embeddings of the codes in this index{MEND}")
             cosine[some] = cosines(rows, query.astype(np.float64))
         order = np.lexsort((ids, distances, -cosine))[:k][None]
         return near.take(order, cosine[order])
 
     def of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """The embeddings of some ids, float64 (m, width); UserError for an id that has none."""
-        return self._read(ids, self._index.places(ids))
-
-    def _read(self, ids: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        if (places < 0).any():
-            raise UserError(f"{self._index.path} holds no embedding for id {ids[places < 0][0]}{MEND}")
-        return self._segments.read(places)
+        return self._read(ids, None)
 
 
 def shortlist(distances: npt.NDArray[np.int32], k: int) -> int:

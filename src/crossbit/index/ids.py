@@ -39,14 +39,14 @@ def check_ids(ids: npt.ArrayLike | Iterable[int]) -> npt.NDArray[np.int64]:
     return array
 
 
-def next_ids(held: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
-    """The n numbers after the largest id, from 0 where there is none.
+def next_ids(held: npt.NDArray[np.int64], n: int, largest: int = LARGEST) -> npt.NDArray[np.int64]:
+    """The n numbers after the largest id, from 0 where there is none; UserError where they pass the largest allowed.
 
     >>> next_ids(np.array([3, 9]), 2)
     array([10, 11])
     """
     start = max(-1, int(held.max(initial=-1))) + 1
-    if start + n > LARGEST:
+    if start + n > largest:
         raise UserError(f"there are no {n} numbers left after id {start - 1}; give ids")
     return np.arange(start, start + n, dtype=np.int64)
 

@@ -22,7 +22,7 @@ from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
 from crossbit.index.handle import Handle
 from crossbit.index.ids import check_ids, next_ids
 from crossbit.index.runs import SortedCodes, ordered
-from crossbit.index.segments import Segments
+from crossbit.index.segments import MEND, Segments
 from crossbit.index.statements import NOT_BY_ID, Progress, Values, insertion, quoted
 from crossbit.index.stored import Stored
 
@@ -113,7 +113,7 @@ class LocalIndex(Index):
 
     @property
     def columns(self) -> dict[str, str]:
-        """The items' columns and their DuckDB types, such as `VARCHAR[]`."""
+        """See `Index.columns`."""
         with self._file.lock:
             return dict(self._stored.columns())
 
@@ -121,7 +121,7 @@ class LocalIndex(Index):
     def embeddings(self) -> Embeddings | None:
         """The embeddings of the codes; None where none was added."""
         with self._file.lock:
-            return Embeddings(self, self._segments) if self._stored.segments() else None
+            return Embeddings(self, self._embeddings_of, self._segments.folder) if self._stored.segments() else None
 
     @property
     def memory_usage(self) -> int:
@@ -249,12 +249,12 @@ class LocalIndex(Index):
         return Hits(distances, ids, self._stored.items, compared=compared), places
 
     def matching(self, where: str, *, time_limit_ms: float = TIME_LIMIT_MS) -> npt.NDArray[np.int64]:
-        """The ids of the items for which a filter is true, ascending; see `Index.search` for the filter."""
+        """See `Index.matching`."""
         held, mask = self._stored.snapshot(where, check_time_limit(time_limit_ms))
         return held.ids if mask is None else held.ids[mask]
 
     def items(self, ids: npt.ArrayLike) -> dict[int, Item]:
-        """The items of some ids, as far as they are there."""
+        """See `Index.items`."""
         self._file.check_open()
         return self._stored.items(check_ids(ids).tolist())
 
@@ -277,7 +277,7 @@ class LocalIndex(Index):
             return self._stored.lowest_alike(ids, [name for name in columns if name in self._stored.columns()])
 
     def codes_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """The codes of ids that are there, uint8 (m, bits // 8)."""
+        """See `Index.codes_of`."""
         with self._file.lock:
             held = self._stored.codes().merged()
         return bits.from_planes(np.take(held.planes, held.find(ids), axis=1), self.bits)
@@ -336,6 +336,14 @@ class LocalIndex(Index):
         """Close the file, so that others may open it. Filters that other threads run end with an error."""
         self._file.close()
         self._stored.forget()
+
+    def _embeddings_of(
+        self, ids: npt.NDArray[np.int64], places: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float64]:
+        at = self.places(ids) if places is None else places
+        if (at < 0).any():
+            raise UserError(f"{self.path} holds no embedding for id {ids[at < 0][0]}{MEND}")
+        return self._segments.read(at)
 
     def _check_writable(self) -> None:
         self._file.check_open()

@@ -18,6 +18,7 @@ from crossbit.search.changing import fold_into
 from crossbit.search.items import ids_of
 from crossbit.search.journal import Journal
 from crossbit.search.unlike import unlike
+from crossbit.storage.addresses import is_address
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
 
 
@@ -51,24 +52,29 @@ def add(
     """Encode and index all rows of data that are new or have changed by their content.
 
     The index of every modality changes at once: a copy is changed and takes the index's place, so that a process that
-    is killed leaves the old state or the new one.
+    is killed leaves the old state or the new one. On a server it changes step by step, and the same call goes on from
+    where one was killed.
 
     Args:
         model: the one that encoded what is there.
         data: rows are known by their paths, see `add_data`; its queries are indexed, too.
-        uri: the folder that `index_data` made.
-        drop_missing: remove items of the index that are not in the data, but for those that came through a service.
+        uri: the folder or the address that `index_data` was given.
+        drop_missing: remove items of the index that are not in the data, but for those that came through a service; on
+            a server these are not known, and removed, too.
         progress: called with a line now and then.
 
     Raises:
         UserError: no index there, or one of another model; another process adds to it; see `add_data`.
     """
-    folder, rows = Path(uri), np.arange(data.n)
+    rows = np.arange(data.n)
+    if is_address(uri):
+        return _added_far(model, data, os.fspath(uri), rows, drop_missing, progress)
+    folder = Path(uri)
     if not folder.parent.is_dir():
         raise UserError(f"no index at {folder}; make it with: crossbit index RUN")
     ids = ids_of(data, rows)
     with alone_with(folder):
-        known = _known(model, folder)  # refuses another model's before anything is copied
+        known = _known(model, os.fspath(folder))  # refuses another model's before anything is copied
         journal = Journal(folder)
         sent = np.array(sorted(journal.live()), np.int64)
         missing = np.setdiff1d(np.setdiff1d(known, ids), sent)
@@ -79,6 +85,20 @@ def add(
     return Added(counts, len(missing), drop_missing and len(missing) > 0, len(sent), warnings)
 
 
+def _added_far(
+    model: Model, data: PairedData, uri: str, rows: np.ndarray, drop_missing: bool, progress: Progress
+) -> Added:
+    """As `add`, on a server."""
+    ids, known = ids_of(data, rows), _known(model, uri)
+    counts = add_data(model, data, uri, rows=rows, progress=progress)
+    gone = np.setdiff1d(known, ids)
+    dropping = drop_missing and len(gone) > 0
+    if dropping:
+        _drop(model, uri, gone)
+    there = np.isin(ids, known)
+    return Added(counts, len(gone), dropping, warnings=unlike(model, data, rows[~there], rows[there]))
+
+
 def _changed(
     model: Model, data: PairedData, folder: Path, journal: Journal, gone: np.ndarray, progress: Progress
 ) -> tuple[dict[str, Counts], int]:
@@ -87,25 +107,25 @@ def _changed(
         sent, n = fold_into(model, copy, journal, progress)
         counts = add_data(model, data, copy, rows=np.arange(data.n), progress=progress)
         if len(gone):
-            _drop(model, copy, gone)
+            _drop(model, os.fspath(copy), gone)
         if sent or len(gone) or any(each.added or each.changed for each in counts.values()):
             take_place(copy, folder)
     return counts, n
 
 
-def _known(model: Model, folder: Path) -> np.ndarray:
+def _known(model: Model, uri: str) -> np.ndarray:
     """All ids of the index, of whatever modality."""
     found = []
     for modality in model.modalities:
-        path = index_path(folder, modality)
-        if not Path(path).exists():
+        path = index_path(uri, modality)
+        if not is_address(uri) and not Path(path).exists():
             raise UserError(f"no index at {path}; make it with: crossbit index RUN")
         with open_index(path, bits=model.bits, read_only=True, encoder=encoder_of(model)) as index:
             found.append(index.keys())
     return np.unique(np.concatenate(found))
 
 
-def _drop(model: Model, folder: Path, ids: np.ndarray) -> None:
+def _drop(model: Model, uri: str, ids: np.ndarray) -> None:
     for modality in model.modalities:
-        with open_index(index_path(folder, modality), encoder=encoder_of(model)) as index:
+        with open_index(index_path(uri, modality), encoder=encoder_of(model)) as index:
             index.remove(ids, missing_ok=True)

@@ -20,10 +20,12 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import Index, open_index
 from crossbit.index.local import LocalIndex
+from crossbit.index.milvus_calls import address_of
 from crossbit.index.paths import check_path
 from crossbit.model import Model
 from crossbit.search.captions import write_captions
 from crossbit.search.items import hashes_of, ids_of, items_of
+from crossbit.storage.addresses import is_address, of_modality, shown
 from crossbit.storage.exchange import alone_with
 from crossbit.storage.files import check_new, writing_folder
 
@@ -43,10 +45,10 @@ class Counts(NamedTuple):
 def index_path(uri: str | os.PathLike[str], modality: str) -> str:
     """Where the index of one modality is.
 
-    >>> index_path("run/index", "image")
-    'run/index/image.index'
+    >>> index_path("run/index", "image"), index_path("milvus://localhost/photos", "image")
+    ('run/index/image.index', 'milvus://localhost/photos_image')
     """
-    return f"{os.fspath(uri)}/{modality}.index"
+    return of_modality(os.fspath(uri), modality) if is_address(uri) else f"{os.fspath(uri)}/{modality}.index"
 
 
 def index_data(
@@ -62,10 +64,12 @@ def index_data(
     Ids are made of the data's paths, and are row numbers where it has none. What a killed process left half made beside
     the folder is removed.
 
+    An address of a server may have some of these rows already, of a call that was ended: they are not encoded again.
+
     Args:
         model: encodes; modalities that the data lacks are an error.
         data: holds what is encoded and what the items say.
-        uri: the folder to make.
+        uri: the folder to make, or an address.
         rows: row numbers; the retrieval rows if None.
         encoder: what the index remembers of the model, if that is not `encoder_of(model)`: where `data` holds the
             features of another model that searches.
@@ -79,9 +83,13 @@ def index_data(
             model.
     """
     _check_place(uri, model, data)
+    rows = np.sort(data.splits["retrieval"] if rows is None else rows)
+    if is_address(uri):
+        for modality in model.modalities:
+            _add_changed(model, modality, data, uri, rows, progress, encoder)
+        return {modality: len(rows) for modality in model.modalities}
     target = check_new(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     ids, made_by = ids_of(data, rows), encoder_of(model) if encoder is None else encoder
     with alone_with(target), writing_folder(target) as folder:
         for modality in model.modalities:
@@ -110,7 +118,7 @@ def add_data(
     Args:
         model: the one that encoded what is there.
         data: as for `index_data`.
-        uri: the folder that `index_data` made.
+        uri: the folder or the address that `index_data` was given.
         rows: row numbers; the retrieval rows if None.
         progress: called with a line now and then.
 
@@ -122,12 +130,14 @@ def add_data(
     rows = np.sort(data.splits["retrieval"] if rows is None else rows)
     for modality in model.modalities:
         _check_there(index_path(uri, modality))
+        if is_address(uri):
+            open_index(index_path(uri, modality), read_only=True).close()  # no address is made by mistake
     return {modality: _add_changed(model, modality, data, uri, rows, progress) for modality in model.modalities}
 
 
 def check_index(model: Model, uri: str | os.PathLike[str]) -> list[str]:
-    """A line for each thing that is wrong with the indexes in a folder (see `Index.check`), or their being the model's;
-    nothing is changed."""
+    """A line for each thing that is wrong with the indexes in a folder or at an address (see `Index.check`), or their
+    being the model's; nothing is changed."""
     found, counts = [], {}
     for modality in model.modalities:
         try:
@@ -139,7 +149,7 @@ def check_index(model: Model, uri: str | os.PathLike[str]) -> list[str]:
             found.append(str(error))
     if len(set(counts.values())) > 1:
         held = ", ".join(f"{count:,} {modality}" for modality, count in counts.items())
-        found.append(f"{uri} holds {held} codes; a run indexes as many of each")
+        found.append(f"{shown(os.fspath(uri))} holds {held} codes; a run indexes as many of each")
     return found
 
 
@@ -149,23 +159,30 @@ def encoder_of(model: Model) -> dict[str, str]:
 
 
 def _check_place(uri: str | os.PathLike[str], model: Model, data: PairedData) -> None:
-    if "://" in str(uri):
-        raise UserError(f"{uri} is an address; the index of a run is a folder on this machine")
     for modality in model.modalities:
-        check_path(index_path(uri, modality))
+        if is_address(uri):
+            address_of(index_path(uri, modality))
+        else:
+            check_path(index_path(uri, modality))
         data[modality]  # an unknown one is refused before anything is encoded
 
 
 def _check_there(path: str) -> None:
-    if not Path(path).exists():
+    if not is_address(path) and not Path(path).exists():
         raise UserError(f"no index at {path}; make it with: crossbit index RUN")
 
 
 def _add_changed(
-    model: Model, modality: str, data: PairedData, uri: str | os.PathLike[str], rows: np.ndarray, progress: Progress
+    model: Model,
+    modality: str,
+    data: PairedData,
+    uri: str | os.PathLike[str],
+    rows: np.ndarray,
+    progress: Progress,
+    encoder: Mapping[str, str] | None = None,
 ) -> Counts:
-    counts, ids_of_rows = Counts(), ids_of(data, rows)
-    with LocalIndex(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+    counts, ids_of_rows, made_by = Counts(), ids_of(data, rows), encoder_of(model) if encoder is None else encoder
+    with open_index(index_path(uri, modality), bits=model.bits, encoder=made_by) as index:
         known = np.intersect1d(ids_of_rows, index.keys())  # before anything is added: no row's id is another's
         for done, some, ids in _chunks(rows, ids_of_rows):
             there = np.isin(ids, known)
@@ -175,7 +192,8 @@ def _add_changed(
             news = Counts(int((~there).sum()), int((there & ~same).sum()), int((there & same).sum()))
             counts = Counts(*map(sum, zip(counts, news, strict=True)))
             progress(f"{modality}: {done:,} of {len(rows):,} looked at, {counts.added + counts.changed:,} encoded")
-        write_captions(index)
+        if isinstance(index, LocalIndex):
+            write_captions(index)
     return counts
 
 

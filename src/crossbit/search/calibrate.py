@@ -107,8 +107,8 @@ def try_out(
     ids, kinds = ids_of(data, database), Kinds(labels[sought[0]][database])
     saying, encoder = Kinds(words[database]), encoder_of(model)
     with (
-        closing(OpenIndex(folder, sought[0], encoder, model.bits)) as index,
-        closing(OpenIndex(folder, given[0], encoder, model.bits)) as beside,
+        closing(OpenIndex(str(folder), sought[0], encoder, model.bits)) as index,
+        closing(OpenIndex(str(folder), given[0], encoder, model.bits)) as beside,
     ):
         if index.size <= KEPT:
             index.keep_items()

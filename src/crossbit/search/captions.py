@@ -25,9 +25,12 @@ Ids = npt.NDArray[np.int64]
 
 
 class Captions:
-    """The captions of all items of an index as they are now."""
+    """The captions of all items of an index as they are now; none of one on a server."""
 
-    def __init__(self, index: LocalIndex) -> None:
+    def __init__(self, index: LocalIndex | None) -> None:
+        if index is None:
+            self.ids, self.texts = np.empty(0, np.int64), Bm25([part_of([])])
+            return
         held, named = index.content()
         order = np.argsort(held.places, kind="stable")
         places, parts, found = held.places[order], [], []

@@ -11,6 +11,7 @@ import numpy as np
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
+from crossbit.index import open_index
 from crossbit.index.local import LocalIndex
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
@@ -92,10 +93,27 @@ def fold_into(model: Model, copy: Path, journal: Journal, note: Note = lambda li
     if not entries:
         return 0, done
     changes = ready(model, journal, entries, note)
+    write_changes(model, copy, changes)
+    write_folded(copy, entries[-1].n)
+    return len(changes), entries[-1].n
+
+
+def write_changes(model: Model, uri: str | os.PathLike[str], changes: Changes) -> None:
+    """Add items under their ids, in place of those that are there, and remove those that are None; one modality after
+    the other.
+
+    Args:
+        model: the one that encoded what is there, and what is added.
+        uri: a folder that is not searched yet, or an address.
+        changes: by id.
+
+    Raises:
+        UserError: it is another model's index; a value of another type than its column's.
+    """
     removed = [id_ for id_, new in changes.items() if new is None]
     added = {id_: new for id_, new in changes.items() if new is not None}
     for modality in model.modalities:
-        with LocalIndex(index_path(copy, modality), bits=model.bits, encoder=encoder_of(model)) as index:
+        with open_index(index_path(uri, modality), bits=model.bits, encoder=encoder_of(model)) as index:
             if removed:
                 index.remove(removed, missing_ok=True)
             if added:
@@ -103,9 +121,9 @@ def fold_into(model: Model, copy: Path, journal: Journal, note: Note = lambda li
                 items = [each.item for each in added.values()]
                 codes = pack(embeddings[:, : index.bits])
                 index.add(list(added), codes, items, replace=True, embeddings=embeddings)
-            write_captions(index)
-    write_folded(copy, entries[-1].n)
-    return len(changes), entries[-1].n
+            if isinstance(index, LocalIndex):
+                write_captions(index)
+            len(index)  # on a server: what is written is seen from here on by whoever searches
 
 
 def _again(model: Model, run: Path, new: Encoded) -> Encoded:

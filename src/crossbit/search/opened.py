@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.bits import pack, unpack
+from crossbit.index import open_index
 from crossbit.index.base import Item
 from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
@@ -42,49 +42,57 @@ class OpenIndex:
 
     Args:
         labels: of the data; a word that is one of them says something, however frequent it is.
-        grows: take changes, in memory.
+        grows: take changes, in memory; a local index alone can.
 
     Attributes:
-        size: how many codes there are.
+        index: a local one, or one on a server. That has no captions, and what others add to it is found.
     """
 
     def __init__(
         self,
-        folder: Path,
+        uri: str,
         modality: str,
         encoder: Mapping[str, str],
         bits: int,
         labels: Iterable[str] = (),
         grows: bool = False,
     ) -> None:
-        self.modality, path = modality, index_path(folder, modality)
+        self.modality, path = modality, index_path(uri, modality)
         self.index = (
             Overlay(path, bits=bits, encoder=encoder)
             if grows
-            else LocalIndex(path, bits=bits, read_only=True, encoder=encoder)
+            else open_index(path, bits=bits, read_only=True, encoder=encoder)
         )
-        self.size = len(self.index)
+        self._local = self.index if isinstance(self.index, LocalIndex) else None
+        self._size = len(self.index)
         self._captions: Captions | None = None
         self._lowest: tuple[Ids, Ids] | None = None
-        self.probabilities = Probabilities(self.index)
+        self.probabilities = Probabilities(self._local)
         self._labels = frozenset(words[0] for label in labels if len(words := words_of(label)) == 1)
         self._items: dict[int, Any] = {}
         self._lock = Lock()
+
+    @property
+    def size(self) -> int:
+        """How many codes there are; of a local index, but for what `change` did, how many there were when it was
+        opened."""
+        return self._size if self._local else len(self.index)
 
     @property
     def captions(self) -> Captions:
         """Its captions, read when they are first needed."""
         with self._lock:
             if self._captions is None:
-                self._captions = Captions(self.index)
+                self._captions = Captions(self._local)
             return self._captions
 
     @property
-    def lowest(self) -> tuple[Ids, Ids]:
-        """All ids, ascending, and the lowest id that shows the same thing as each (see `thing_of`)."""
+    def lowest(self) -> tuple[Ids, Ids] | None:
+        """All ids, ascending, and the lowest id that shows the same thing as each (see `thing_of`); None on a
+        server."""
         with self._lock:
-            if self._lowest is None:
-                self._lowest = self.index.keys(), self.index.lowest_alike(SHOWS)
+            if self._lowest is None and self._local is not None:
+                self._lowest = self._local.keys(), self._local.lowest_alike(SHOWS)
             return self._lowest
 
     def open_all(self) -> None:
@@ -108,7 +116,7 @@ class OpenIndex:
         if len(removed):
             self.index.remove(removed, missing_ok=True)
         with self._lock:
-            self.size, gone = len(self.index.keys()), np.concatenate([removed, added])
+            self._size, gone = len(self.index.keys()), np.concatenate([removed, added])
             if self._captions is not None:
                 texts = [str((item or {}).get("caption") or "") for item in items]
                 self._captions = self._captions.changed(gone, added, texts)
@@ -136,10 +144,10 @@ class OpenIndex:
         """The k best things but those that the query leaves out, the best first; as if the ids `without` were not
         there."""
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
-        depth, compared = k + len(query.left_out), 0
+        depth, compared, size = k + len(query.left_out), 0, self.size
         depth, match = max(depth, DEPTH), 0.0
         while True:
-            depth, ranked = min(depth, max(1, self.size)), {}
+            depth, ranked = min(depth, max(1, size)), {}
             if "captions" in ways:  # first, so that of equal scores theirs is before
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
@@ -148,7 +156,7 @@ class OpenIndex:
             order, near = fused(ranked, self._things(ranked), most), ranked.get("codes", [])[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
-            if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == self.size:
+            if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == size:
                 told = self._told(query, best, items)
                 return FoundHere(told, compared, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
@@ -169,7 +177,7 @@ class OpenIndex:
     def cosines(self, query: Query, ids: Sequence[int]) -> npt.NDArray[np.float64]:
         """Of the query with what is held of ids; 0 where nothing is."""
         known, found = np.array(ids, np.int64), np.zeros(len(ids))
-        there = self.index.places(known) >= 0
+        there = np.zeros(len(ids), bool) if self._local is None else self._local.places(known) >= 0
         if self.index.embeddings is not None and there.any():
             found[there] = cosines(self.index.embeddings.of(known[there]), query.embedding.astype(np.float64))
         return found
@@ -241,9 +249,13 @@ class OpenIndex:
         items = self._items or self.index.items(ids)
         return {id_: items.get(id_) or {} for id_ in ids.tolist()}
 
-    def _things(self, ranked: Mapping[str, Sequence[Found]]) -> dict[int, int]:
-        """What each id that was found shows (see `thing_of`), as the lowest id that shows it."""
+    def _things(self, ranked: Mapping[str, Sequence[Found]]) -> Mapping[int, Hashable]:
+        """What each id that was found shows (see `thing_of`)."""
         ids = np.array([id_ for found in ranked.values() for id_, _, _ in found], np.int64)
+        if self.lowest is None:
+            return {
+                id_: thing_of(id_, item) for id_, item in self._items_of([(id_, None, None) for id_ in ids]).items()
+            }
         keys, lowest = self.lowest
         return dict(zip(ids.tolist(), lowest[np.searchsorted(keys, ids)].tolist(), strict=True))
 

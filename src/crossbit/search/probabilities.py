@@ -25,13 +25,17 @@ Ids = npt.NDArray[np.int64]
 
 
 class Probabilities:
-    """Those of the items of one index; of none where there is no file, or a damaged one."""
+    """Those of the items of one index; of none where there is no file, or a damaged one, or the index is on a
+    server."""
 
-    def __init__(self, index: LocalIndex) -> None:
+    def __init__(self, index: LocalIndex | None) -> None:
+        self.held: dict[str, Any] = {}
+        if index is None:
+            return
         self.index = index
         try:
             held = read_npz(_path(index), "an index's file", "index the run anew")
-            self.held: dict[str, Any] = {name: held[name] for name in ("places", "starts", "classes", "p", "names")}
+            self.held = {name: held[name] for name in ("places", "starts", "classes", "p", "names")}
         except (UserError, KeyError):
             self.held = {}
 

@@ -28,6 +28,7 @@ from crossbit.search.journal import Journal, folded
 from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
+from crossbit.storage.addresses import is_address, shown
 
 if TYPE_CHECKING:
     from crossbit.data.types import PairedData
@@ -43,7 +44,7 @@ def open_search(
 
     Args:
         run: the run's folder.
-        uri: the folder of its index; `<run>/index` by default.
+        uri: the folder of its index, `<run>/index` by default; or `milvus://host:port/NAME`.
         device: where queries are encoded.
 
     Raises:
@@ -58,14 +59,18 @@ def open_for_one(
     run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
 ) -> Searcher:
     """As `open_search`, for a process that ends after a search or a few: what it does not need is not loaded."""
-    place = RunFolder(run).index if uri is None else Path(uri)
-    if Path(run).is_dir() and not place.is_dir():
+    place = RunFolder(run).index if uri is None else uri
+    if Path(run).is_dir() and not is_address(place) and not Path(place).is_dir():
         option = "" if uri is None else f" --uri {uri}"
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
-    model, waiting = load_model(run, device=device), Journal(place).after(folded(place))
+    model = load_model(run, device=device)
+    if is_address(place):
+        return Searcher(model, place, run)
+    journal = Journal(Path(place))
+    waiting = journal.after(folded(Path(place)))
     searcher = Searcher(model, place, run, grows=bool(waiting))
     if waiting:  # a service has not written it into the index yet
-        searcher.change(ready(model, Journal(place), waiting))
+        searcher.change(ready(model, journal, waiting))
     return searcher
 
 
@@ -76,7 +81,7 @@ class Searcher:
 
     Args:
         model: encodes the queries.
-        uri: the folder with an index for each modality.
+        uri: the folder with an index for each modality, or the address of a server that has them.
         run: the run's folder, by whose data `show` finds pictures; None takes those at the items' paths.
         grows: whether `change` may be called; then it is the only one in its process that has the index open.
 
@@ -94,7 +99,8 @@ class Searcher:
     ) -> None:
         self.model = model
         self.run = run
-        self.uri = Path(uri)
+        self.uri = os.fspath(uri)
+        self.shown = shown(self.uri)
         self._encoder = encoder_of(model)
         self._process = os.getpid()
         self._grows, self._changes = grows, 0  # odd while something changes
@@ -102,11 +108,11 @@ class Searcher:
         self._opened: dict[str, OpenIndex] = {}
         self._closed = False
         for modality in model.modalities:
-            if not (path := Path(index_path(uri, modality))).exists():
+            if not is_address(uri) and not (path := Path(index_path(uri, modality))).exists():
                 raise UserError(f"no index at {path}; make it with: crossbit index RUN")
 
     def __repr__(self) -> str:
-        return f"<Searcher in {self.uri}: {self.model!r}>"
+        return f"<Searcher in {self.shown}: {self.model!r}>"
 
     def __call__(
         self,
@@ -315,13 +321,13 @@ class Searcher:
 
     @cached_property
     def _known_fits(self) -> Fits | None:
-        return Fits.read(self.uri, self._encoder["hash"])
+        return None if is_address(self.uri) else Fits.read(Path(self.uri), self._encoder["hash"])
 
     def _check_open(self) -> None:
         if os.getpid() != self._process:
-            raise UserError(f"this search in {self.uri} was opened by another process; after a fork, open it again")
+            raise UserError(f"this search in {self.shown} was opened by another process; after a fork, open it again")
         if self._closed:
-            raise UserError(f"this search in {self.uri} is closed; open it again with crossbit.open_search")
+            raise UserError(f"this search in {self.shown} is closed; open it again with crossbit.open_search")
 
     def opened(self, modality: str) -> OpenIndex:
         """The index of a modality, opened when it is first asked for."""
@@ -353,7 +359,10 @@ class Searcher:
         if not len(self._captions(modality)):
             if by is None:
                 return ["codes"]
-            raise UserError(f"the items in {self.uri} have no captions, so by={by} finds none; take by=codes")
+            why = (
+                "are on a server, which looks for no words of captions" if is_address(self.uri) else "have no captions"
+            )
+            raise UserError(f"the items in {self.shown} {why}, so by={by} finds none; take by=codes")
         return list(BY[by or "both"])
 
     def _captions(self, modality: str | None) -> Captions:
@@ -377,7 +386,7 @@ class Searcher:
         """What the indexes hold of an item."""
         held = [self.opened(modality).get(item, rerank) for modality in self.model.modalities]
         if not (found := [each for each in held if each is not None]):
-            raise UserError(f"no item {item!r} in {self.uri}; take the `id` of a hit, as --json prints it")
+            raise UserError(f"no item {item!r} in {self.shown}; take the `id` of a hit, as --json prints it")
         return Held(*zip(*found, strict=True))
 
     def _unwanted(self, ids: Sequence[int], rerank: bool) -> dict[int, Held]:

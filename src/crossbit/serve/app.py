@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from crossbit import __version__
 from crossbit.errors import UserError
+from crossbit.index.milvus_calls import Lost
 from crossbit.runs.folder import RunFolder
 from crossbit.serve import (
     change_routes,
@@ -32,6 +33,7 @@ from crossbit.serve.replies import Refused, error_reply, refusal
 from crossbit.serve.settings import Settings
 from crossbit.serve.snapshots import PREFIX
 from crossbit.serve.state import State
+from crossbit.serve.work import AGAIN
 
 ROUTERS = (search_routes, item_routes, change_routes, run_routes, health_routes)
 
@@ -79,9 +81,11 @@ def create_app(run: str | os.PathLike[str], settings: Settings | None = None) ->
 
 
 def _answer_errors(app: FastAPI, run: RunFolder) -> None:
-    places = re.compile(rf"{re.escape(str(run))}(/{re.escape(PREFIX)}\w+/\d+|/index)?")
+    places = re.compile(rf"{re.escape(str(run))}(/{re.escape(PREFIX)}\w+/\d+|/index)?|milvus://\S+\w|Milvus at \S+\w")
 
     async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, Lost):
+            return error_reply(503, "the server of the index does not answer; try again later", AGAIN)
         if isinstance(error, UserError):
             return error_reply(400, places.sub("the index", str(error)))  # no path of this machine is told
         return refusal(error)

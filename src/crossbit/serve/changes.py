@@ -109,6 +109,8 @@ class Changes:
         if any(each.new is not None and each.new.digest != digest for each in mine):
             raise Refused(503, "the run was trained anew meanwhile; send it again", AGAIN)
         generations.change({each.id: each.new for each in mine})  # of several for one id the last
+        if generations.journal is None:  # there will be no new generation, which would look for pictures anew
+            self._state.pictures.has_grown()
         for each in mine:
             if each.new is None and each.path:
                 self._drop(each.path)
@@ -123,12 +125,15 @@ class Changes:
     def fold(self) -> None:
         """Write into the index what has come, where it is much. Searches and changes go on meanwhile."""
         now = self._state.generations.now
+        index = self._state.generations.index
+        if isinstance(index, str):  # a server's has it already
+            return
         if now.n - now.held < max(MANY, now.items // 100) or time.monotonic() < self._not_before:
             return
         if not self._folding.acquire(blocking=False):
             return
         try:
-            fold(now.search.model, self._state.run.index, log.warning)
+            fold(now.search.model, index, log.warning)
         except UserError as error:  # such as another process that changes it
             self._not_before = time.monotonic() + PAUSE
             log.warning("what was added is not written into the index yet: %s", error)
@@ -137,8 +142,12 @@ class Changes:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        journal = self._state.generations.journal
+        if journal is None:  # nothing keeps writers of a server apart
+            yield
+            return
         try:
-            with self._state.generations.journal.alone(self._state.settings.request_seconds):
+            with journal.alone(self._state.settings.request_seconds):
                 yield
         except Busy:
             raise Refused(503, "another worker changes the index; send it again later", AGAIN) from None

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from crossbit.index import Index
 from crossbit.index.columns import TEXT, TEXTS
 from crossbit.index.local import LocalIndex
 from crossbit.index.statements import quoted
 from crossbit.search.searcher import Searcher
+from crossbit.storage.words import normal_form
 
 OWN = ("row", "caption", "path", "group")  # what items say beside the columns of the user's table
 LABELS = ("labels", "label")
@@ -29,18 +31,34 @@ def columns_of(search: Searcher) -> list[dict[str, Any]]:
 
 
 def column_with(search: Searcher, column: Mapping[str, Any], part: str, time_limit_ms: float) -> dict[str, Any]:
-    """One of these columns with its values that hold a text, at most `FOUND`; of all items.
+    """One of these columns with its values that hold a text, at most `FOUND`; of all items, or of the first 20,000 of
+    an index on a server.
 
     Raises:
         UserError: as `LocalIndex.values`.
     """
     name, index = str(column["name"]), search.opened(search.model.modalities[0]).index
-    found = index.values(name, part, FOUND + 1, time_limit_ms=time_limit_ms)
+    if isinstance(index, LocalIndex):
+        found = index.values(name, part, FOUND + 1, time_limit_ms=time_limit_ms)
+    else:
+        found = _held_with([item.get(name) for item in _some_items(index)], normal_form(part))
     values = [_value(name, *one, index.columns[name] == TEXTS) for one in found[:FOUND]]
     return {**column, "values": values, "more": len(found) > FOUND}
 
 
-def _some_items(index: LocalIndex) -> list[dict[str, Any]]:
+def _held_with(values: list[Any], part: str) -> list[tuple[Any, int]]:
+    """Values that hold a text, with their counts, in the order of `LocalIndex.values`."""
+    flat = (one for value in values for one in (set(value) if isinstance(value, list) else [value]))
+    counts = Counter(one for one in flat if one is not None and part in normal_form(str(one)))
+
+    def place(found: tuple[Any, int]) -> tuple[Any, ...]:
+        said = normal_form(str(found[0]))
+        return said != part, not said.startswith(part), -found[1], found[0]
+
+    return sorted(counts.items(), key=place)[: FOUND + 1]
+
+
+def _some_items(index: Index) -> list[dict[str, Any]]:
     return list(index.items(index.keys()[:LOOKED_AT]).values())
 
 

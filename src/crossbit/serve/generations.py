@@ -13,11 +13,12 @@ from threading import Lock
 from crossbit.errors import UserError
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
-from crossbit.search.changing import Changes, ready
+from crossbit.search.changing import Changes, ready, write_changes
 from crossbit.search.journal import Entry, Journal, folded
 from crossbit.search.searcher import Searcher
 from crossbit.serve.columns import columns_of
 from crossbit.serve.snapshots import Snapshots
+from crossbit.storage.addresses import is_address
 
 log = logging.getLogger("crossbit.serve")
 
@@ -31,14 +32,14 @@ class Generation:
     Attributes:
         number: 1, 2, ...
         search: the open search.
-        folder: where its index is.
+        folder: where its index is, a folder of its own or an address.
         held: the number of the last change that its files hold.
-        n: that of the last change that is found.
+        n: that of the last change that is found; of an address both stay 0.
     """
 
     number: int
     search: Searcher
-    folder: Path
+    folder: Path | str
     held: int
     n: int
     users: int = field(default=0)
@@ -63,20 +64,24 @@ class Generations:
 
     Args:
         run: the run's folder.
+        uri: where its index is, if that is not the run's; what others add at an address is found without a new
+            generation.
 
     Raises:
         UserError: no run or no index there.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, uri: str | None = None) -> None:
         self.run = run
-        if not run.index.is_dir():
+        self.index: Path | str = uri if uri and is_address(uri) else Path(uri or run.index)
+        if isinstance(self.index, Path) and not self.index.is_dir():
             run.config  # noqa: B018 (refuses what is no run)
-            raise UserError(f"{run} has no index at {run.index}; make it with: crossbit index {run}")
-        self.journal = Journal(run.index)
+            option = f" --uri {uri}" if uri else ""
+            raise UserError(f"{run} has no index at {self.index}; make it with: crossbit index {run}{option}")
+        self.journal = Journal(self.index) if isinstance(self.index, Path) else None
         self._snapshots = Snapshots(run.path)
         self._lock, self._opening = Lock(), Lock()
-        self._stamps = (_model_stamp(run), _index_stamp(run))
+        self._stamps = (_model_stamp(run), _index_stamp(self.index))
         self._now = self._opened(load_model(run))
 
     @property
@@ -107,7 +112,7 @@ class Generations:
             UserError: what is there cannot be used; the present one goes on answering.
         """
         with self._opening:
-            stamps = (_model_stamp(self.run), _index_stamp(self.run))
+            stamps = (_model_stamp(self.run), _index_stamp(self.index))
             if stamps == self._stamps or () in stamps:  # the same, or half replaced
                 self._catch_up(self._now)
                 return False
@@ -117,14 +122,16 @@ class Generations:
             return True
 
     def change(self, changes: Changes) -> None:
-        """Make changes: they are found by the next search, and are on the disk. `journal.alone` is held, and all
-        earlier ones were taken over.
+        """Make changes: they are found by the next search, and are on the disk, or on the server. `journal.alone` is
+        held, and all earlier ones were taken over.
 
         Raises:
             UserError: a value of another type than its column's; nothing is changed.
         """
         with self._opening:
             now = self._now
+            if self.journal is None:
+                return write_changes(now.search.model, self.index, changes)
             self._catch_up(now)  # or it is refused: a number is given once
             try:
                 now.search.change(changes)
@@ -134,6 +141,7 @@ class Generations:
                 self._stamps = ((), ())  # what is in memory only is opened anew
                 raise
             now.n += len(entries)
+            return None
 
     def close(self) -> None:
         """Close all; requests must be done by then."""
@@ -148,28 +156,33 @@ class Generations:
             self._close(old)
 
     def _catch_up(self, generation: Generation) -> None:
-        if entries := self.journal.after(generation.n):
+        if self.journal is not None and (entries := self.journal.after(generation.n)):
             generation.search.change(ready(generation.search.model, self.journal, entries, log.warning))
             generation.n = entries[-1].n
 
     def _opened(self, model: Model) -> Generation:
-        folder = self._snapshots.take(self.run.index)
+        folder = self.index if isinstance(self.index, str) else self._snapshots.take(self.index)
         try:
-            search = Searcher(model, folder, grows=True)
+            search = Searcher(model, folder, grows=self.journal is not None)
             search.open_all()
             _search_once(search)
             number = self._now.number + 1 if hasattr(self, "_now") else 1
-            new = Generation(number, search, folder, folded(folder), folded(folder))
+            held = 0 if isinstance(folder, str) else folded(folder)
+            new = Generation(number, search, folder, held, held)
             self._catch_up(new)
             new.columns  # noqa: B018 (nobody waits for them)
             return new
         except BaseException:
-            self._snapshots.drop(folder)
+            self._drop(folder)
             raise
 
     def _close(self, old: Generation) -> None:
         old.search.close()
-        self._snapshots.drop(old.folder)
+        self._drop(old.folder)
+
+    def _drop(self, folder: Path | str) -> None:
+        if isinstance(folder, Path):
+            self._snapshots.drop(folder)
 
 
 def _search_once(search: Searcher) -> None:
@@ -185,10 +198,13 @@ def _model_stamp(run: RunFolder) -> Stamp:
     return _stamp([run.config_file, run.weights_file, run.featurisers_file])
 
 
-def _index_stamp(run: RunFolder) -> Stamp:
-    """Of the index and of what is written beside it later, such as how sure a hit must be."""
+def _index_stamp(index: Path | str) -> Stamp:
+    """Of the index and of what is written beside it later, such as how sure a hit must be; always the same of an
+    address."""
+    if isinstance(index, str):
+        return ((0, 0, 0),)
     try:
-        return _stamp(sorted(file for file in run.index.iterdir() if file.is_file()))
+        return _stamp(sorted(file for file in index.iterdir() if file.is_file()))
     except (FileNotFoundError, NotADirectoryError):
         return ()
 

@@ -52,7 +52,7 @@ def run(run: str | os.PathLike[str], settings: Settings, ready: Callable[[str], 
 
 
 def _several(run: str, settings: Settings, listening: socket.socket, ready: Callable[[], Any]) -> None:
-    Generations(RunFolder(run)).close()  # what is wrong is told here, and not by each worker
+    Generations(RunFolder(run), settings.uri).close()  # what is wrong is told here, and not by each worker
     with tempfile.TemporaryDirectory(prefix="crossbit-metrics-") as folder:
         os.environ[SHARED] = folder  # before a worker imports what reads it
         config = _config(Worker(run, settings), settings, factory=True)

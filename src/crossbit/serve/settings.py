@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crossbit.errors import UserError
 
@@ -25,6 +25,7 @@ class Settings:
         queued: requests that wait for their turn; a further one is told to come again.
         connections: open at the same time, in each process.
         thumbnails_mb: of small pictures kept in memory.
+        uri: where the index is, a folder or an address; None for the run's.
 
     Raises:
         UserError: a host that others can reach, and no token.
@@ -43,6 +44,7 @@ class Settings:
     queued: int = 32
     connections: int = 500
     thumbnails_mb: int = 64
+    uri: str | None = field(default=None, repr=False)  # may hold a password
 
     def __post_init__(self) -> None:
         if not self.token and (not self.is_loopback or self.public):
