@@ -211,7 +211,9 @@ def test_doubts_are_those_of_the_audit(story: Story, data: PairedData, folder: P
         assert (doubt.given, doubt.changed) == (entry.observed, entry.injected)
         assert sorted(doubt.wrong) == sorted(name for name, _ in entry.wrong)
         assert sorted(doubt.missing) == sorted(name for name, _ in entry.missing)
-    evidence = [by_row[doubt.row].evidence for doubt in doubts.first]
+    kept = load_model(folder / "run").rows  # before the audit asks the lists of other rows
+    by_run = dict(zip(kept["row"].tolist(), kept["evidence"].tolist(), strict=True))
+    evidence = [by_run[doubt.row] for doubt in doubts.first]
     assert evidence == sorted(evidence, reverse=True)
 
 

@@ -43,8 +43,8 @@ class Doubts:
         changed: how many of them noise has changed.
         found: how many of those look wrong.
         others: how many look wrong that noise has not changed.
-        first: the strongest of all that look wrong, each name once; empty where the run has kept none, as of labels
-            that each modality has for itself.
+        first: the strongest of all that look wrong, each name once, as the run has them: the audit asks the lists of
+            other rows, too. Empty where the run has kept none, as of labels that each modality has for itself.
     """
 
     words: list[str]
