@@ -45,7 +45,7 @@ settings.load_profile("ci" if IN_CI else "local")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs a server waits for its start: not on each change."""
     for item in items:
-        if "milvus_server" in getattr(item, "fixturenames", ()):
+        if "milvus_here" in getattr(item, "fixturenames", ()):
             item.add_marker("slow")
 
 
@@ -63,14 +63,21 @@ def need() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    """A Milvus server of this worker, started when first needed; where it cannot be, as `need`."""
+def milvus_here() -> None:
+    """A Milvus server can be started; where not, as `need`."""
     _need("pymilvus")
     _need("milvus")
-    from milvus_server import MilvusServer, why_not
+    from milvus_server import why_not
 
     if reason := why_not():
         _absent(reason)
+
+
+@pytest.fixture(scope="module")
+def milvus_server(milvus_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus server, for a file of tests: it starts in seconds, and while it idles it takes a fifth of a core."""
+    from milvus_server import MilvusServer
+
     with MilvusServer(tmp_path_factory.mktemp("milvus"), **QUICK) as server:
         yield server
 

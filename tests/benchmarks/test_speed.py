@@ -106,8 +106,8 @@ def test_an_exported_folder_beside_its_run() -> None:
 
 
 @pytest.mark.slow
-def test_milvus_beside_a_local_index(milvus_server: object) -> None:
-    """`milvus_server` says whether one can be started here; the benchmark starts its own."""
+@pytest.mark.usefixtures("milvus_here")
+def test_milvus_beside_a_local_index() -> None:
     printed = results("milvus", "--rows", "3000", "--queries", "5", "--repeats", "1")
     assert printed["same hits"] is True
     assert printed["load seconds"].keys() == {"local file", "Milvus"}

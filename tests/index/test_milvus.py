@@ -213,8 +213,8 @@ def test_check_finds_what_is_wrong(milvus_server: MilvusServer, milvus_uri: Call
 
 
 @pytest.mark.slow
-def test_a_load_goes_on_after_the_server_was_killed(tmp_path: Path, milvus_server: MilvusServer) -> None:
-    """`milvus_server` says whether one can be started here; this test kills one of its own."""
+@pytest.mark.usefixtures("milvus_here")
+def test_a_load_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     n = 30_000
     codes = rng.integers(0, 256, (n, 8), dtype=np.uint8)
