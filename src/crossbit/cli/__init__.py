@@ -8,13 +8,14 @@ import gc
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
 
 from crossbit.cli import add, audit, bench, data, demo, evaluate, export, features, methods, search, serve, train
-from crossbit.cli.output import Stopped, note
+from crossbit.cli.output import Stopped, note, speaks
 from crossbit.errors import UserError
 from crossbit.storage.packages import without_train
 
@@ -55,6 +56,7 @@ app.command()(features.features)
 
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 COLLECT_AFTER = 50_000  # new objects; Python's 700 has it look through all rows of a table again and again
+LAST = 10  # seconds that a process which does not speak waits after a mistake
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # a user can mend these
 
 
@@ -98,6 +100,8 @@ def _commands() -> Callable[..., Any]:
 
 def _refuse(message: str) -> int:
     note(f"crossbit: error: {' '.join(message.split())}")
+    if not speaks():
+        time.sleep(LAST)  # `torchrun` ends all when one has ended: the one that speaks must be first
     return 2
 
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
-from crossbit.errors import unknown
+from crossbit.errors import UserError, unknown
 from crossbit.index.base import Hits, Index
 from crossbit.index.ids import stable_ids
 from crossbit.index.local import LocalIndex
+from crossbit.storage.addresses import shown
 
 __all__ = ["Hits", "Index", "LocalIndex", "backends", "open_index", "stable_ids"]
 
@@ -63,7 +64,7 @@ def open_index(
         return LocalIndex(uri, bits=bits, read_only=read_only, encoder=encoder)
     module = MODULES.get(scheme, scheme)
     if module not in {found.name for found in pkgutil.iter_modules(__path__)} or not hasattr(_loaded(module), "SCHEME"):
-        raise unknown("index scheme", scheme, backends())
+        raise UserError(f"{shown(str(uri))}: {unknown('index scheme', scheme, backends())}")
     index: Index = _loaded(module).open_uri(str(uri), bits=bits, read_only=read_only, encoder=encoder)
     return index
 
