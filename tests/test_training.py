@@ -525,12 +525,13 @@ def killed_until_finished(out: Path, kills: int, seed: int) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_20_random_moments_and_resumed_the_weights_are_the_same(tmp_path):
+def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path):
+    kills = int(os.environ.get("CROSSBIT_KILLS", "8"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     small(toy(), epochs=300, out=tmp_path / "whole")
     torch.set_num_threads(before)
-    assert killed_until_finished(tmp_path / "killed", kills=20, seed=0) >= 10  # the others came too late
+    assert killed_until_finished(tmp_path / "killed", kills=kills, seed=0) >= kills // 2  # the others came too late
     assert_same_weights(tmp_path / "whole", tmp_path / "killed")
     assert (tmp_path / "whole/history.jsonl").read_text() == (tmp_path / "killed/history.jsonl").read_text()
 

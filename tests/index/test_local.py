@@ -606,8 +606,8 @@ def test_killed_at_3_random_moments_nothing_acknowledged_is_lost(path: Path) -> 
 
 
 @pytest.mark.slow
-def test_killed_at_20_random_moments_nothing_acknowledged_is_lost(path: Path) -> None:
-    kill_again_and_again(path, 20)
+def test_killed_at_random_moments_nothing_acknowledged_is_lost(path: Path) -> None:
+    kill_again_and_again(path, int(os.environ.get("CROSSBIT_KILLS", "8")))
 
 
 @pytest.mark.slow
