@@ -166,7 +166,6 @@ class Index(ABC):
             UserError: ids that are not there, unless `missing_ok`.
         """
 
-    @abstractmethod
     def search(
         self,
         codes: npt.ArrayLike,
@@ -176,7 +175,7 @@ class Index(ABC):
         radius: int | None = None,
         time_limit_ms: float = 10_000,
     ) -> Hits:
-        """Find the k nearest codes of every query.
+        """Find the k nearest codes of every query, ordered by (distance, id).
 
         Args:
             codes: packed uint8 (m, bits // 8), or one code (bits // 8,), which is one query.
@@ -188,6 +187,7 @@ class Index(ABC):
         Raises:
             UserError: codes of another length, k below 1, an expression that is wrong, not allowed or takes too long.
         """
+        return self.search_places(codes, k, where, radius=radius, time_limit_ms=time_limit_ms)[0]
 
     @abstractmethod
     def keys(self) -> npt.NDArray[np.int64]:

@@ -39,6 +39,11 @@ def check_ids(ids: npt.ArrayLike | Iterable[int]) -> npt.NDArray[np.int64]:
     return array
 
 
+def not_there(absent: npt.NDArray[np.int64], path: object) -> UserError:
+    """An error for ids (n,) to be removed that are not in an index."""
+    return UserError(f"id {absent[0]} is not in {path} ({len(absent)} such); missing_ok=True passes over them")
+
+
 def next_ids(held: npt.NDArray[np.int64], n: int, largest: int = LARGEST) -> npt.NDArray[np.int64]:
     """The n numbers after the largest id, from 0 where there is none; UserError where they pass the largest allowed.
 

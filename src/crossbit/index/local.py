@@ -20,7 +20,7 @@ from crossbit.index.duckfile import Encoder, check_encoder
 from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
 from crossbit.index.handle import Handle
-from crossbit.index.ids import check_ids, next_ids
+from crossbit.index.ids import check_ids, next_ids, not_there
 from crossbit.index.runs import SortedCodes, ordered
 from crossbit.index.segments import MEND, Segments
 from crossbit.index.statements import NOT_BY_ID, Progress, Values, insertion, quoted
@@ -198,25 +198,11 @@ class LocalIndex(Index):
                 there = self._stored.codes().has(wanted)
             absent = wanted[~there]
             if len(absent) and not missing_ok:
-                raise UserError(
-                    f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
-                )
+                raise not_there(absent, self.path)
             self._check_writable()
             with self._stored.change({"id": wanted}, list(self._delete)) as held:
                 held.remove(wanted)
         return int(there.sum())
-
-    def search(
-        self,
-        codes: npt.ArrayLike,
-        k: int | None = None,
-        where: str | None = None,
-        *,
-        radius: int | None = None,
-        time_limit_ms: float = TIME_LIMIT_MS,
-    ) -> Hits:
-        """See `Index.search`; exact, ordered by (distance, id)."""
-        return self.search_places(codes, k, where, radius=radius, time_limit_ms=time_limit_ms)[0]
 
     def search_places(
         self,

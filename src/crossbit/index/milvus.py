@@ -27,7 +27,7 @@ from crossbit.index.columns import fit_all
 from crossbit.index.duckfile import CONFIG, Encoder, check_encoder
 from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit, define_functions, matching_ids, parse
-from crossbit.index.ids import LARGEST, check_ids, next_ids
+from crossbit.index.ids import LARGEST, check_ids, next_ids, not_there
 from crossbit.index.milvus_calls import KINDS, Late, Lost, Server, address_of
 from crossbit.index.milvus_filters import Said, expression
 from crossbit.index.milvus_nearest import Nearest
@@ -183,24 +183,10 @@ class MilvusIndex(Index):
             there = self._there(wanted)
             absent = wanted[~there]
             if len(absent) and not missing_ok:
-                raise UserError(
-                    f"id {absent[0]} is not in {self.path} ({len(absent)} such); missing_ok=True passes over them"
-                )
+                raise not_there(absent, self.path)
             self._check_writable()
             self._delete(wanted[there])
         return int(there.sum())
-
-    def search(
-        self,
-        codes: npt.ArrayLike,
-        k: int | None = None,
-        where: str | None = None,
-        *,
-        radius: int | None = None,
-        time_limit_ms: float = TIME_LIMIT_MS,
-    ) -> Hits:
-        """See `Index.search`; ordered by (distance, id)."""
-        return self.search_places(codes, k, where, radius=radius, time_limit_ms=time_limit_ms)[0]
 
     def search_places(
         self,
