@@ -16,7 +16,7 @@ from crossbit.errors import UserError, unknown
 from crossbit.index.base import Hits, Index
 from crossbit.index.ids import stable_ids
 from crossbit.index.local import LocalIndex
-from crossbit.storage.addresses import shown
+from crossbit.storage.addresses import is_address, shown
 
 __all__ = ["Hits", "Index", "LocalIndex", "backends", "open_index", "stable_ids"]
 
@@ -59,14 +59,19 @@ def open_index(
     ...     index.search(np.array([[255, 1]], np.uint8))[0]
     [(7, 1, {'name': 'seven'})]
     """
-    scheme, separator, _ = str(uri).partition("://")
-    if not separator:
+    if not is_address(uri):
         return LocalIndex(uri, bits=bits, read_only=read_only, encoder=encoder)
+    index: Index = backend_of(str(uri)).open_uri(str(uri), bits=bits, read_only=read_only, encoder=encoder)
+    return index
+
+
+def backend_of(uri: str) -> ModuleType:
+    """The module that opens `scheme://...`; UserError for an unknown scheme."""
+    scheme = uri.partition("://")[0]
     module = MODULES.get(scheme, scheme)
     if module not in {found.name for found in pkgutil.iter_modules(__path__)} or not hasattr(_loaded(module), "SCHEME"):
-        raise UserError(f"{shown(str(uri))}: {unknown('index scheme', scheme, backends())}")
-    index: Index = _loaded(module).open_uri(str(uri), bits=bits, read_only=read_only, encoder=encoder)
-    return index
+        raise UserError(f"{shown(uri)}: {unknown('index scheme', scheme, backends())}")
+    return _loaded(module)
 
 
 def _loaded(module: str) -> ModuleType:

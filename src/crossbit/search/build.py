@@ -18,7 +18,7 @@ import numpy as np
 from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.index import Index, open_index
+from crossbit.index import Index, backend_of, open_index
 from crossbit.index.local import LocalIndex
 from crossbit.index.milvus_calls import address_of
 from crossbit.index.paths import check_path
@@ -159,6 +159,8 @@ def encoder_of(model: Model) -> dict[str, str]:
 
 
 def _check_place(uri: str | os.PathLike[str], model: Model, data: PairedData) -> None:
+    if is_address(uri):
+        backend_of(os.fspath(uri))
     for modality in model.modalities:
         if is_address(uri):
             address_of(index_path(uri, modality))
