@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import distributed
 
 import crossbit
 from crossbit.data import PairedData
@@ -64,3 +65,7 @@ if __name__ == "__main__":
             np.savez(folder / f"{name}.npz", **weights(model))
         else:
             np.savez(folder / f"{name}.other.npz", **weights(model))
+    if "RANK" in os.environ:
+        distributed.destroy_process_group()
+        threads = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+        (folder / f"threads.{os.environ['RANK']}").write_text("\n".join(threads))

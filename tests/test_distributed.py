@@ -87,6 +87,14 @@ def test_two_processes_train_what_one_trains(name: str, together: Path) -> None:
             np.testing.assert_array_equal(first[key], second[key])
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux, which lists the threads")
+def test_no_thread_of_the_group_outlives_it(together: Path) -> None:
+    for number in range(2):
+        threads = (together / f"threads.{number}").read_text()
+        assert "python" in threads
+        assert "gloo" not in threads
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")

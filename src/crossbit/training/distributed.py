@@ -9,6 +9,7 @@ to the order of sums. What is solved in closed form, or decided by a number, is 
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -128,13 +129,21 @@ def processes() -> Iterator[Processes]:
         yield Processes()
         return
     if not distributed.is_initialized():
+        # Its functions have the group as a default argument. Imported later (optimisers import it), they would keep the
+        # group, and its threads, after it is destroyed: Python would go from under them.
+        importlib.import_module("torch.distributed.nn")
         apart = torch.cuda.is_available() and torch.cuda.device_count() >= int(os.environ["LOCAL_WORLD_SIZE"])
         if apart:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         distributed.init_process_group("cpu:gloo,cuda:nccl" if apart else "gloo", timeout=PATIENCE)
-        atexit.register(distributed.destroy_process_group)  # made anew, it would find the addresses of before
+        atexit.register(_end)  # not sooner: made anew, it would find the addresses of before
     yield Processes(distributed.get_rank(), count)
     distributed.barrier()  # a process that ended sooner would take the others' connections with it
+
+
+def _end() -> None:
+    if distributed.is_initialized():  # else a script has ended it
+        distributed.destroy_process_group()
 
 
 def fitted(several: Processes, fit: Callable[[], dict[str, Featuriser]]) -> dict[str, Featuriser]:
