@@ -3,7 +3,9 @@ PYTHON ?= python3
 RUN ?= demo/run
 WORKERS ?= 2
 PIP := .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable
-PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS)
+# Each worker begins at its own half of the files, so that what a file's tests share is mostly made once; who is done
+# first takes from the rest of the other's.
+PYTEST := .venv/bin/python -m pytest -q --numprocesses $(WORKERS) --dist worksteal
 INSTALL := bin/python -m pip install -qq --disable-pip-version-check
 TOOLS := pytest pytest-xdist pytest-timeout hypothesis packaging
 RECORD := .venv/bin/python -m benchmarks.record
@@ -27,9 +29,8 @@ test: check ## everything that is checked before a change goes in
 	$(PYTEST)
 
 # Without the examples in docstrings and docs, which make test runs.
-# Each worker begins at its own half of the files, and who is done first takes from the rest of the other's.
 fast: .venv/.made-dev ## what to run on each change: tests that take less than a minute together
-	$(PYTEST) tests -m "not slow" --dist worksteal --hypothesis-profile fast
+	$(PYTEST) tests -m "not slow" --hypothesis-profile fast
 
 test-lowest: ## the fast tests with the lowest versions that pyproject.toml allows, in .venv-lowest
 	$(PYTHON) -m venv .venv-lowest

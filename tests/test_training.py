@@ -526,7 +526,7 @@ def killed_until_finished(out: Path, kills: int, seed: int) -> int:
 
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_the_weights_are_the_same(tmp_path):
-    kills = int(os.environ.get("CROSSBIT_KILLS", "8"))
+    kills = int(os.environ.get("CROSSBIT_KILLS", "5"))
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     small(toy(), epochs=300, out=tmp_path / "whole")

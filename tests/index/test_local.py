@@ -601,13 +601,8 @@ def kill_again_and_again(path: Path, times: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_3_random_moments_nothing_acknowledged_is_lost(path: Path) -> None:
-    kill_again_and_again(path, 3)
-
-
-@pytest.mark.slow
 def test_killed_at_random_moments_nothing_acknowledged_is_lost(path: Path) -> None:
-    kill_again_and_again(path, int(os.environ.get("CROSSBIT_KILLS", "8")))
+    kill_again_and_again(path, int(os.environ.get("CROSSBIT_KILLS", "4")))
 
 
 @pytest.mark.slow

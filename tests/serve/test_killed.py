@@ -24,7 +24,7 @@ from serving import TOKEN, WRITER, Served, in_process, opened, picture
 from shape_collection import make_collection
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("CROSSBIT_KILLS", "4"))
+KILLS = int(os.environ.get("CROSSBIT_KILLS", "3"))
 OFTEN = "from crossbit.serve import changes; changes.MANY = 5"  # so that it is killed while it writes the index, too
 
 
