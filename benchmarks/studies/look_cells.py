@@ -4,8 +4,9 @@
     python -m benchmarks.studies.look_cells OUT ...
 
 LOOK's figures are of the runs in OUT, and of those that were recorded before: a run in OUT replaces the recorded one of
-its cell and seed. Those of all others are of benchmarks/results/look.parquet. The same seeds draw the same noise.
-Methods that see no labels have their figure of clean labels wherever labels are wrong.
+its cell and seed. Those of all others are of benchmarks/results/look.parquet, and in cells that it lacks of OUT (the
+first LOOK's of the variant "look, first"). The same seeds draw the same noise. Methods that see no labels have their
+figure of clean labels wherever labels are wrong.
 """
 
 from __future__ import annotations
@@ -30,58 +31,97 @@ from crossbit.methods import get
 UNLABELLED = ("ucch", "infonce", "cca-itq")
 Cell = tuple[str, str, float]  # data, noise, rate
 Scores = dict[int, float]  # by seed
+Held = dict[tuple[str, str, Cell], Scores]  # by database and method
 RECORDED = KEPT.with_name("look-cells.json")
+RIVALS = {"first": ("look",), "four": FOUR, "unlabelled": UNLABELLED}
 MAP = {"retrieval": "mAP@all", "query": "mAP@all, unlabelled"}
 
 
-def others(kept: Path = KEPT) -> dict[tuple[str, str, Cell], Scores]:
+def others(kept: Path = KEPT) -> Held:
     """By database, method and cell: the mean mAP of both directions of each seed, 64 bits, no variants."""
     question = f"""select "database", method, data, noise, coalesce(rate, 0), seed, avg(value) from '{kept}'
         where bits = 64 and status = 'done' and not "each" and not grouped and coalesce(variant, '') = ''
         and measure = '{CODES}' group by all"""
-    found: dict[tuple[str, str, Cell], Scores] = {}
+    found: Held = {}
     for database, method, data, noise, rate, seed, value in duckdb.sql(question).fetchall():
         found.setdefault((database, method, (data, noise, round(rate, 3))), {})[seed] = value
     return found
 
 
-def beside(held: dict[tuple[str, str, Cell], Scores], database: str, method: str, cell: Cell) -> Scores:
+def new_rivals(results: list[Result]) -> Held:
+    """The same of runs of a bench; the first LOOK is called as it is."""
+    found: Held = {}
+    for one in results:
+        if one.status == "done" and (one.method != "look" or one.variant == "look, first"):
+            figures = figures_of(one)
+            for database, title in MAP.items():
+                found.setdefault((database, one.method, cell_of(one)), {})[one.seed] = figures[title]
+    return found
+
+
+def cell_of(result: Result) -> Cell:
+    return result.data, result.noise, round(result.rate or 0.0, 3)
+
+
+def beside(held: Held, database: str, method: str, cell: Cell) -> Scores:
     """A method's figures in a cell."""
     if not get(method).sees_labels and cell[1] != "shuffle-pairs":
         cell = (cell[0], "none", 0.0)
     return held.get((database, method, cell), {})
 
 
-def told(results: list[Result], recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def told(results: list[Result], recorded: list[dict[str, Any]], held: Held) -> list[dict[str, Any]]:
     """A row for each cell: LOOK by every measure; by mAP also the first LOOK, the best of the four, and the best of
     those that see no labels, each on the seeds that LOOK has."""
     cells: dict[Cell, dict[int, dict[str, float]]] = {}
-    whole: dict[Cell, dict[str, Any]] = {}  # recorded before the figures of each seed were kept
     for old in recorded:
-        cell = old["data"], old["noise"], old["rate"]
-        cells[cell] = {int(seed): of for seed, of in old.get("seeds", {}).items()}
-        if "seeds" not in old:
-            whole[cell] = old
+        cells[old["data"], old["noise"], old["rate"]] = {int(seed): of for seed, of in old["seeds"].items()}
     for result in results:
         if result.status == "done" and result.method == "look" and not result.variant:
-            cell = (result.data, result.noise, round(result.rate or 0.0, 3))
-            cells.setdefault(cell, {})[result.seed] = figures_of(result)
-    held = others()
+            cells.setdefault(cell_of(result), {})[result.seed] = figures_of(result)
     rows = []
     for cell, by_seed in sorted(cells.items()):
-        if cell in whole and len(by_seed) < whole[cell]["look"]["mAP@all"]["n"]:
-            rows.append(whole[cell])
-            continue
         row: dict[str, Any] = {"data": cell[0], "noise": cell[1], "rate": cell[2], "seeds": by_seed}
         row["look"] = {title: spread(one[title] for one in by_seed.values()) for title in MEASURES}
         for database, title in MAP.items():
             mine = {seed: one[title] for seed, one in by_seed.items()}
             row[database] = {
                 name: compared(mine, {m: beside(held, database, m, cell) for m in among})
-                for name, among in {"first": ("look",), "four": FOUR, "unlabelled": UNLABELLED}.items()
+                for name, among in RIVALS.items()
             }
         rows.append(row)
     return rows
+
+
+def over_wrong_labels(rows: list[dict[str, Any]], held: Held) -> list[dict[str, Any]]:
+    """For each data set: LOOK's mean over the cells of wrong labels, and what it is ahead of others by mAP.
+
+    The four are those that were run in all of these cells; a seed counts that both have in all of them.
+    """
+    means = []
+    for data in dict.fromkeys(row["data"] for row in rows):
+        wrong = [row for row in rows if row["data"] == data and row["noise"] not in ("none", "shuffle-pairs")]
+        cells = [(row["data"], row["noise"], row["rate"]) for row in wrong]
+        row = {"data": data, "cells": len(cells)}
+        row["look"] = {title: spread(over_all([_of(row, title) for row in wrong]).values()) for title in MEASURES}
+        for database, title in MAP.items():
+            mine = over_all([_of(row, title) for row in wrong])
+            row[database] = {
+                name: compared(mine, {m: over_all([beside(held, database, m, cell) for cell in cells]) for m in among})
+                for name, among in RIVALS.items()
+            }
+        means.append(row)
+    return means
+
+
+def over_all(each: list[Scores]) -> Scores:
+    """By seed the mean over the cells, of the seeds that all have."""
+    seeds = set.intersection(*(set(of) for of in each)) if each else set()
+    return {seed: float(np.mean([of[seed] for of in each])) for seed in sorted(seeds)}
+
+
+def _of(row: dict[str, Any], title: str) -> Scores:
+    return {seed: one[title] for seed, one in row["seeds"].items()}
 
 
 def compared(mine: Scores, theirs: dict[str, Scores]) -> dict[str, Any] | None:
@@ -95,27 +135,38 @@ def compared(mine: Scores, theirs: dict[str, Scores]) -> dict[str, Any] | None:
 
 
 def section(result: dict[str, Any]) -> str:
-    """A row for each cell."""
-    rows = []
+    """A row for each data set's mean over its cells of wrong labels, and for each cell."""
+    head = ["", "seeds", *MEASURES, "mAP less the first LOOK's (p)", "less the best of the four's (p)"]
+    head += [
+        "unlabelled, less the first's (p)",
+        "less the best of the four's (p)",
+        "less the best that sees no labels (p)",
+    ]
+    rows = [_row(f"{one['data']}, mean of {one['cells']} cells of wrong labels", one) for one in result["means"]]
     for one in result["rows"]:
         noise = one["noise"] if one["noise"] == "none" else f"{one['noise']} {one['rate']:g}"
-        figures = [f"{one['look'][title]['mean']:.3f}" for title in MEASURES]
-        against = [one[database][name] for database in MAP for name in ("first", "four")] + [one["query"]["unlabelled"]]
-        rows.append(
-            [f"{one['data']}, {noise}", str(one["look"]["mAP@all"]["n"]), *figures]
-            + [
-                "" if a is None else f"{a['less']:+.3f}" + f" ({a['method']})" * (a["method"] != "look")
-                for a in against
-            ]
-        )
-    head = ["", "seeds", *MEASURES, "mAP less the first LOOK's", "less the best of the four's"]
-    head += ["unlabelled, less the first's", "less the best of the four's", "less the best that sees no labels"]
+        rows.append(_row(f"{one['data']}, {noise}", one))
     return table(head, rows)
+
+
+def _row(name: str, one: dict[str, Any]) -> list[str]:
+    against = [one[database][name] for database in MAP for name in ("first", "four")] + [one["query"]["unlabelled"]]
+    return [
+        name,
+        str(one["look"]["mAP@all"]["n"]),
+        *(f"{one['look'][title]['mean']:.3f}" for title in MEASURES),
+        *("" if each is None else _ahead(each) for each in against),
+    ]
+
+
+def _ahead(against: dict[str, Any]) -> str:
+    name = "" if against["method"] == "look" else f"{against['method']}, "
+    return f"{against['less']:+.3f} ({name}{against['p']:.2g})"
 
 
 ABOUT = (
     "64 bits. Means of both directions. LOOK as it is now; the first LOOK, the four papers' methods and those that see "
-    "no labels were run before, with the same seeds, and have mAP alone."
+    "no labels were run with the same seeds, and have mAP alone. *p*: of a t-test paired over the seeds."
 )
 SECTIONS = {"look-cells": Section("LOOK in every cell of noise", ABOUT, section)}
 
@@ -124,9 +175,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
-    results = {result.id: result for out in args.out for result in load_results(out)}  # of two of one name the later
-    recorded = json.loads(RECORDED.read_text())["result"]["rows"] if RECORDED.exists() else []
-    print(json.dumps({"rows": told(list(results.values()), recorded)}, indent=1))
+    results = list({result.id: result for out in args.out for result in load_results(out)}.values())  # the later of two
+    recorded = json.loads(RECORDED.read_text())["result"] if RECORDED.exists() else {"rows": []}
+    new = {
+        (*key[:2], tuple(key[2])): {int(seed): of for seed, of in scores.items()}
+        for key, scores in recorded.get("rivals", [])
+    }
+    new |= new_rivals(results)
+    held = new | others()
+    rows = told(results, recorded["rows"], held)
+    print(json.dumps({"means": over_wrong_labels(rows, held), "rows": rows, "rivals": list(new.items())}, indent=1))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def told(results: list[Result]) -> list[dict[str, Any]]:
     """A row for each data set and method: every measure over the seeds, and what LOOK is ahead in `ASKED`."""
     groups: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
     for result in results:
-        if result.status == "done":
+        if result.status == "done" and (result.noise, result.rate) == ("swap-one", 0.5):
             groups.setdefault((result.data, result.variant or result.method), {})[result.seed] = figures_of(result)
     rows = []
     for (data, method), of in sorted(groups.items()):

@@ -4,7 +4,8 @@
     crossbit bench cells --data-root DIR --out CELLS
     python -m benchmarks.studies.look_parts OUT CELLS
 
-Told are means of both directions, their deviation over the seeds, and what LOOK is ahead of each, paired over seeds.
+Told are means of both directions, their deviation over the seeds, and what LOOK is ahead of each, paired over seeds: of
+the runs that OUT and CELLS hold, and what was recorded before of all else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from benchmarks.common.page import Section, mean_text, table
 from benchmarks.common.runs import spread
-from benchmarks.studies.look_pairs import MEASURES, figures_of
+from benchmarks.studies.look_pairs import MEASURES, RECORDED, figures_of
 from crossbit.bench.work.store import Result, load_results
 from crossbit.evaluation.stats import paired_t
 
@@ -72,7 +73,10 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
     results = {result.id: result for out in args.out for result in load_results(out)}
-    print(json.dumps({"rows": told(list(results.values()))}, indent=1))
+    kept = RECORDED.with_name("look-parts.json")
+    recorded = json.loads(kept.read_text())["result"]["rows"] if kept.exists() else []
+    every = {(row["data"], row["bits"], row["variant"]): row for row in (*recorded, *told(list(results.values())))}
+    print(json.dumps({"rows": [row for _, row in sorted(every.items())]}, indent=1))
 
 
 if __name__ == "__main__":
