@@ -4,7 +4,8 @@
     python -m benchmarks.studies.look_pairs OUT ...
 
 Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds, and what was recorded
-before of all else. OUT holds LOOK's runs on the data of what is new in it, too, as these are compared seed by seed.
+before of all else. LOOK's runs are those of benchmarks.studies.look_cells, and of OUT; all others are compared with
+them seed by seed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MEASURES = {  # title -> database, measure
 }
 ASKED = "overlap@10, re-ranked"
 RECORDED = Path(__file__).parents[1] / "results" / "look-pairs.json"
+CELLS = RECORDED.with_name("look-cells.json")
 
 
 def figures_of(result: Result) -> dict[str, float]:
@@ -46,9 +48,12 @@ def figures_of(result: Result) -> dict[str, float]:
     return found
 
 
-def told(results: list[Result]) -> list[dict[str, Any]]:
+def told(results: list[Result], cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each data set and method: every measure over the seeds, and what LOOK is ahead in `ASKED`."""
     groups: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+    for cell in cells:
+        if (cell["noise"], cell["rate"]) == ("swap-one", 0.5):
+            groups[cell["data"], "look"] = {int(seed): of for seed, of in cell["seeds"].items()}
     for result in results:
         if result.status == "done" and (result.noise, result.rate) == ("swap-one", 0.5):
             groups.setdefault((result.data, result.variant or result.method), {})[result.seed] = figures_of(result)
@@ -94,7 +99,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
-    rows = told([result for out in args.out for result in load_results(out)])
+    cells = json.loads(CELLS.read_text())["result"]["rows"] if CELLS.exists() else []
+    rows = told([result for out in args.out for result in load_results(out)], cells)
     recorded = json.loads(RECORDED.read_text())["result"]["rows"] if RECORDED.exists() else []
     every = {(row["data"], row["method"]): row for row in (*recorded, *rows)}
     print(json.dumps({"rows": [row for _, row in sorted(every.items())]}, indent=1))
