@@ -4,8 +4,8 @@
     python -m benchmarks.studies.look_cells OUT ...
 
 LOOK's figures are of the runs in OUT, and of those that were recorded before: a run in OUT replaces the recorded one of
-its cell and seed. Those of all others are of benchmarks/results/look.parquet, and in cells that it lacks of OUT (the
-first LOOK's of the variant "look, first"). The same seeds draw the same noise. Methods that see no labels have their
+its cell and seed. So do those of its rivals, of which all others are of the study, benchmarks/results/look.parquet; the
+first LOOK is the variant "look, first". The same seeds draw the same noise. Methods that see no labels have their
 figure of clean labels wherever labels are wrong.
 """
 
@@ -166,7 +166,9 @@ def _ahead(against: dict[str, Any]) -> str:
 
 ABOUT = (
     "64 bits. Means of both directions. LOOK as it is now; the first LOOK, the four papers' methods and those that see "
-    "no labels were run with the same seeds, and have mAP alone. *p*: of a t-test paired over the seeds."
+    "no labels were run with the same seeds, and have mAP alone. They are of the study (docs/look.md). On glyphs-hard, "
+    "whose features are others since, NRCH, the first LOOK and what sees no labels were run again, and MRL with "
+    "shuffled pairs. *p*: of a t-test paired over the seeds."
 )
 SECTIONS = {"look-cells": Section("LOOK in every cell of noise", ABOUT, section)}
 
@@ -182,7 +184,7 @@ def main() -> None:
         for key, scores in recorded.get("rivals", [])
     }
     new |= new_rivals(results)
-    held = new | others()
+    held = others() | new
     rows = told(results, recorded["rows"], held)
     print(json.dumps({"means": over_wrong_labels(rows, held), "rows": rows, "rivals": list(new.items())}, indent=1))
 
