@@ -91,6 +91,18 @@ def test_a_shortened_one_holds_what_is_there_and_what_came_later(journal: Journa
     assert [each.n for each in other.after(3)] == [4, 5]  # another file by now
 
 
+@pytest.mark.parametrize("kept", [slice(1, None), slice(1, 2)])
+def test_a_file_that_was_written_over_in_its_place_is_read_anew(journal: Journal, kept: slice) -> None:
+    """As `cp` and some editors do; a new file may also get the inode of one that is gone."""
+    other, before = Journal(journal.folder.with_name("index")), journal.file.stat().st_ino
+    assert len(other.after(0)) == 3
+    lines = journal.file.read_bytes().splitlines(keepends=True)
+    journal.file.write_bytes(b"".join(lines[kept]))
+    journal.append([entry(4, 5, 99 * "a caption that is longer than the others")])
+    assert journal.file.stat().st_ino == before
+    assert [each.n for each in other.after(3)] == [4]
+
+
 @pytest.fixture
 def index(model: Model, data: PairedData, tmp_path: Path) -> Path:
     index_data(model, data, tmp_path / "run" / "index")

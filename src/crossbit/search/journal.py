@@ -75,7 +75,7 @@ class Journal:
     def __init__(self, index: Path) -> None:
         self.folder = index.with_name(ADDED)
         self.file = self.folder / FILE
-        self._inode, self._offset, self._last = 0, 0, 0  # what was read: up to where, and its last number
+        self._offset, self._line, self._last = 0, b"", 0  # what was read: up to where, its last line, and its number
 
     @contextmanager
     def alone(self, seconds: float = 10) -> Iterator[None]:
@@ -102,17 +102,23 @@ class Journal:
         """
         try:
             with open(self.file, "rb") as file:
-                inode = os.fstat(file.fileno()).st_ino
-                start = self._offset if inode == self._inode and n >= self._last else 0
+                start = self._offset if n >= self._last and self._is_as_read(file) else 0
                 file.seek(start)
-                lines = file.read()
+                content = file.read()
         except FileNotFoundError:
             return []
-        lines = lines[: lines.rfind(b"\n") + 1]
-        entries = [self._entry(line) for line in lines.splitlines()]
-        self._inode, self._offset = inode, start + len(lines)
-        self._last = entries[-1].n if entries else self._last if start else 0
+        lines = content[: content.rfind(b"\n") + 1].splitlines(keepends=True)
+        entries = [self._entry(line) for line in lines]
+        if entries or not start:
+            self._line, self._last = (lines[-1], entries[-1].n) if entries else (b"", 0)
+        self._offset = start + sum(map(len, lines))
         return [entry for entry in entries if entry.n > n]
+
+    def _is_as_read(self, file: Any) -> bool:
+        """Whether the last line that was read is where it was: others may have shortened the file, or put back a copy,
+        and a new file may have the number of an old one."""
+        file.seek(self._offset - len(self._line))
+        return bool(self._line) and file.read(len(self._line)) == self._line
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Write changes; they are on the disk afterwards. `alone` is held."""
