@@ -12,7 +12,11 @@ import pytest
 
 from crossbit.errors import UserError
 from crossbit.index import Index, milvus_nearest, open_index
-from crossbit.index.milvus_calls import TOKEN, address_of
+from crossbit.index.base import Changed
+from crossbit.index.columns import Column
+from crossbit.index.milvus import MilvusIndex
+from crossbit.index.milvus_calls import TOKEN, Server, address_of
+from crossbit.index.milvus_rows import REQUEST, Rows
 from milvus_server import ROOT, MilvusServer
 
 N = 3000
@@ -54,19 +58,33 @@ def test_ties_are_ordered_as_a_local_index_orders_them(
         assert local[0] == far[0]
 
 
+@pytest.mark.parametrize("most", [16_384, 256])
 @pytest.mark.parametrize("radius", [0, 2, 8])
 @pytest.mark.parametrize("k", [None, 20])
-def test_a_radius_takes_all_ties(both: tuple[Index, Index], radius: int, k: int | None) -> None:
+def test_a_radius_takes_all_ties(
+    both: tuple[Index, Index], radius: int, k: int | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(milvus_nearest, "MOST", most)
     queries = np.array([[0], [37]], np.uint8)
     local, far = (index.search(queries, k=k, radius=radius) for index in both)
     np.testing.assert_array_equal(local.distances, far.distances)
     np.testing.assert_array_equal(local.ids, far.ids)
 
 
+def test_what_is_beyond_a_radius_is_not_asked_for(both: tuple[Index, Index], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 3,000 are wanted as far as they are near enough, and two dozen are: one answer has them."""
+    asked: list[int] = []
+    asking = milvus_nearest.Nearest._asked
+    monkeypatch.setattr(milvus_nearest, "MOST", 256)
+    monkeypatch.setattr(milvus_nearest.Nearest, "_asked", lambda *given: (asked.append(1), asking(*given))[1])
+    assert both[1].search(np.array([37], np.uint8), radius=0).ids.shape[1] < 64
+    assert len(asked) == 1
+
+
 def test_ids_may_be_left_out(both: tuple[Index, Index]) -> None:
     query = np.array([37], np.uint8)
     nearest = both[0].search(query, k=5).ids[0]
-    for where in (None, "size > 2"):
+    for where in (None, "size > 2", "true", "false"):
         local, far = (index.search_places(query, 20, where, without=nearest)[0] for index in both)
         np.testing.assert_array_equal(local.ids, far.ids)
         assert not np.isin(far.ids, nearest).any()
@@ -189,6 +207,65 @@ def test_an_add_that_is_cancelled_puts_back_what_it_replaced(milvus_uri: Callabl
         assert index.keys().tolist() == [3, 4]
         assert index.search(np.array([1], np.uint8))[0] == [(3, 0, {"name": "a"}), (4, 2, {"name": "b"})]
         assert index.hashes([3, 4]) == ["x", None]
+
+
+def test_an_add_that_is_interrupted_while_milvus_writes_is_undone(
+    milvus_uri: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes after the rows were sent, and before the answer was read."""
+    with open_index(milvus_uri(), bits=8) as index:
+        index.add([3, 4], np.array([[1], [2]], np.uint8))
+        write, parts = Server.write, []
+
+        def interrupted(self: Server, method: str, *args: Any, **options: Any) -> None:
+            write(self, method, *args, **options)
+            parts.append(method)
+            if parts == ["upsert", "upsert"]:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Server, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            index.add(range(20_001), np.zeros((20_001, 1), np.uint8), replace=True)
+        assert index.keys().tolist() == [3, 4]
+        assert index.codes_of(np.array([3, 4])).tolist() == [[1], [2]]
+
+
+def test_a_collection_whose_maker_was_killed_is_made_to_its_end(
+    milvus_uri: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = milvus_uri()
+    monkeypatch.setattr(MilvusIndex, "_index", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        open_index(f"{uri}?index=BIN_IVF_FLAT", bits=8)
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="was not made to its end; open it to write"):
+        open_index(uri, read_only=True)
+    with open_index(f"{uri}?index=BIN_IVF_FLAT", bits=8) as index:
+        index.add([3], np.array([[1]], np.uint8))
+        assert index.keys().tolist() == [3]
+        assert not index.exact
+
+
+def test_columns_that_another_process_added_are_seen(milvus_uri: Callable[[], str]) -> None:
+    uri = milvus_uri()
+    with open_index(uri, bits=8) as one, open_index(uri) as other:
+        one.add([3], np.array([[1]], np.uint8), items=[{"name": "a"}])
+        assert len(one) == 1  # from here on others see it
+        assert other[3][1] == {"name": "a"}
+
+
+def test_rows_that_are_gone_say_so(both: tuple[Index, Index]) -> None:
+    with pytest.raises(Changed, match=r"holds no code for id 777777: it was removed"):
+        both[1].codes_of(np.array([both[1].keys()[0], 777_777]))
+
+
+def test_requests_are_small_whatever_script_the_texts_are_in() -> None:
+    """Milvus takes 64 MiB; each of these characters is three bytes."""
+    n = 10_000
+    columns = {"text": Column("VARCHAR", np.array(["語" * 8_000] * n, object))}
+    made = Rows(np.arange(n), np.zeros((n, 1), np.uint8), columns, None, None)
+    start, stop = next(made.parts(n))
+    assert 24_000 * (stop - start) <= REQUEST
 
 
 def test_check_finds_what_is_wrong(milvus_server: MilvusServer, milvus_uri: Callable[[], str]) -> None:

@@ -104,6 +104,10 @@ class Hits:
         return ids
 
 
+class Changed(UserError):
+    """What was found a moment ago is not there any more, or is another: somebody has changed the index meanwhile."""
+
+
 class Index(ABC):
     """Codes under ids, each with an item: what `open_index` returns, whatever is behind it.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crossbit.bits import SHORTLIST
 from crossbit.errors import UserError
-from crossbit.index.base import Hits, check_k
+from crossbit.index.base import Changed, Hits, check_k
 from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.index.segments import MEND
 
@@ -87,7 +87,7 @@ class Embeddings:
                 )
             signs = rows[:, : self._index.bits] >= 0
             if not np.array_equal((signs != (query[: self._index.bits] >= 0)).sum(axis=1), distances[some]):
-                raise UserError(f"{self._where} does not hold the embeddings of the codes in this index{MEND}")
+                raise Changed(f"{self._where} does not hold the embeddings of the codes in this index{MEND}")
             cosine[some] = cosines(rows, query.astype(np.float64))
         order = np.lexsort((ids, distances, -cosine))[:k][None]
         return near.take(order, cosine[order])

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from crossbit.bits import check_bits
 from crossbit.errors import UserError
 from crossbit.index import milvus_rows as rows_of
-from crossbit.index.base import Hits, Index, Item, Items, check_k, check_radius
+from crossbit.index.base import Changed, Hits, Index, Item, Items, check_k, check_radius
 from crossbit.index.batch import Batch, checked
 from crossbit.index.columns import fit_all
 from crossbit.index.duckfile import CONFIG, Encoder, check_encoder
@@ -154,11 +154,13 @@ class MilvusIndex(Index):
         made = rows_of.Rows(ids, batch.codes, columns, batch.hashes, batch.embeddings)
         self._remember(self._columns | new, self._width or width)
         undone: list[dict[str, Any]] = []  # what was there in place of what has been written
-        done, n = 0, len(batch)
+        done, begun, n = 0, 0, len(batch)
         try:
             for start, stop in made.parts(AT_ONCE):
-                if (n > stop - start or progress is not None) and there[start:stop].any():
-                    undone += map(rows_of.again, self.rows(ids[start:stop][there[start:stop]]))
+                if n > stop - start or progress is not None:
+                    if there[start:stop].any():
+                        undone += map(rows_of.again, self.rows(ids[start:stop][there[start:stop]]))
+                    begun = stop  # Ctrl-C may come before Milvus has answered
                 self._server.write("upsert", made.some(start, stop))
                 done = stop
                 if progress is not None and progress(done, n) is False:
@@ -169,7 +171,7 @@ class MilvusIndex(Index):
                 "replaced, and none is missing or there twice"
             ) from error
         except BaseException:
-            self._delete(ids[:done][~there[:done]])
+            self._delete(ids[:begun][~there[:begun]])
             for start in range(0, len(undone), AT_ONCE):
                 self._server.write("upsert", undone[start : start + AT_ONCE])
             self._remember(*before)
@@ -204,9 +206,9 @@ class MilvusIndex(Index):
             check_radius(radius)
         condition, limit = self._condition(where, time_limit_ms)
         queries = self.check_queries(codes)
-        if without is not None and len(without):
+        if without is not None and len(without) and condition is not False:
             left_out = f"not ({rows_of.among(without)})"
-            condition = f"{condition} and {left_out}" if isinstance(condition, str) and condition else left_out
+            condition = left_out if condition is True else f"{condition} and {left_out}"
         with self._filtering(where, time_limit_ms):
             compared = self._count(condition, limit)
             if radius is not None and k is None:
@@ -229,7 +231,10 @@ class MilvusIndex(Index):
     def items(self, ids: npt.ArrayLike) -> dict[int, Item]:
         """See `Index.items`."""
         self._server.check_open()
-        found = self._rows(check_ids(ids), [rows_of.ITEM])
+        return self._items_of(self._rows(check_ids(ids), [rows_of.ITEM]))
+
+    def _items_of(self, found: list[dict[str, Any]]) -> dict[int, Item]:
+        """The items of rows, by id."""
         columns = dict(self._columns)
         if any(name not in columns for row in found for name in row[rows_of.ITEM]):  # of another process
             self._describe()
@@ -239,6 +244,8 @@ class MilvusIndex(Index):
     def codes_of(self, ids: Ids) -> npt.NDArray[np.uint8]:
         """See `Index.codes_of`."""
         found = {row["id"]: row["code"][0] for row in self._rows(ids, ["code"])}
+        if gone := [id_ for id_ in ids.tolist() if id_ not in found]:
+            raise Changed(f"{self.path} holds no code for id {gone[0]}: it was removed")
         codes = b"".join(found[id_] for id_ in ids.tolist())
         return np.frombuffer(codes, np.uint8).reshape(len(ids), self._bits // 8)
 
@@ -275,7 +282,7 @@ class MilvusIndex(Index):
         if not found:
             raise KeyError(id)
         code = np.frombuffer(found[0]["code"][0], np.uint8)
-        return code, rows_of.item_of(found[0][rows_of.ITEM], self._columns)
+        return code, self._items_of(found)[int(id)]
 
     def close(self) -> None:
         """Give up the connection."""
@@ -306,13 +313,24 @@ class MilvusIndex(Index):
         )
         for name, options in rows_of.fields(bits).items():
             schema.add_field(name, **options)
-        given, params = self._address.options, MilvusClient.prepare_index_params()
-        lists = {"nlist": int(given.get("nlist", 1024))} if given.get("index", "BIN_FLAT") != "BIN_FLAT" else {}
-        params.add_index("code", index_type=given.get("index", "BIN_FLAT"), metric_type="HAMMING", params=lists)
         self._server("create_collection", schema=schema, num_shards=1, consistency_level="Bounded")
-        self._server("create_index", params, sync=False)
-        self._server("load_collection", _async=True)
         self._open(bits)
+
+    def _index(self) -> str:
+        """The kind of Milvus's own index of the codes. It is made where there is none, as in a new collection, or in
+        one whose maker was killed."""
+        from pymilvus import MilvusClient
+
+        if known := self._server("describe_index", "code"):
+            return str(known["index_type"])
+        if self._read_only:
+            raise UserError(f"{self.path} was not made to its end; open it to write (without read_only), or add to it")
+        given, params = self._address.options, MilvusClient.prepare_index_params()
+        kind = given.get("index", "BIN_FLAT")
+        lists = {} if KINDS[kind] else {"nlist": int(given.get("nlist", 1024))}
+        params.add_index("code", index_type=kind, metric_type="HAMMING", params=lists)
+        self._server("create_index", params, sync=False)
+        return kind
 
     def _open(self, bits: int | None) -> None:
         """Take a collection that is there, once it can be searched and what others have written is seen."""
@@ -324,8 +342,7 @@ class MilvusIndex(Index):
         stored = about.get("encoder")
         check_encoder(self.path, stored, self.encoder)
         self.encoder = stored
-        kind = self._server("describe_index", "code")
-        self.exact = KINDS.get((kind or {}).get("index_type", "BIN_FLAT"), False)
+        self.exact = KINDS.get(self._index(), False)
         self._load()
         self._count(True, strong=True)
 
@@ -432,7 +449,7 @@ class MilvusIndex(Index):
         many = self._count(True, strong=True)
         if not many or not len(ids):
             return np.zeros(len(ids), bool)
-        if len(ids) > WINDOW:
+        if len(ids) / READ > max(1.0, many / WINDOW):  # which takes fewer requests
             return np.isin(ids, self.keys())
         return np.isin(ids, [row["id"] for row in self._rows(ids, ["id"])])
 
@@ -444,7 +461,7 @@ class MilvusIndex(Index):
         found = {row["id"]: row["embedding"] for row in self._rows(ids, ["embedding"])}
         for id_ in ids.tolist():
             if len(found.get(id_, ())) != self._width:
-                raise UserError(f"{self.path} holds no embedding for id {id_}{MEND}")
+                raise Changed(f"{self.path} holds no embedding for id {id_}{MEND}")
         return np.array([found[id_] for id_ in ids.tolist()], np.float64).reshape(len(ids), self._width)
 
     def _check_writable(self) -> None:

@@ -58,8 +58,8 @@ class Nearest:
             radius: those farther away are left out.
             narrow: as few columns as hold all hits, and at least one.
         """
-        near = min(k, n)
-        found = self._all(queries, near) if near else [_ordered([], [])] * len(queries)
+        near, enough = min(k, n), self.bits if radius is None else min(radius, self.bits)
+        found = self._all(queries, near, enough) if near else [_ordered([], [])] * len(queries)
         if radius is not None:
             found = [_within(each, radius) for each in found]
         columns = min(k, max(n, WIDEST))
@@ -70,24 +70,24 @@ class Nearest:
             distances[row, : len(each[0])], ids[row, : len(each[1])] = each[0][:columns], each[1][:columns]
         return distances, ids
 
-    def _all(self, queries: npt.NDArray[np.uint8], k: int) -> list[Found]:
-        """The k nearest of each query."""
+    def _all(self, queries: npt.NDArray[np.uint8], k: int, radius: int) -> list[Found]:
+        """The k nearest of each query; of those beyond a radius some may be missing."""
         found: dict[int, Found] = {}
         waiting, limit = list(range(len(queries))), min(MOST, max(2 * k, k + AT_LEAST))
         while waiting:
             for row, each in zip(waiting, self._asked(queries[waiting], limit), strict=True):
-                if len(each[0]) < limit or (k < limit and each[0][k - 1] < each[0][-1]):
+                if len(each[0]) < limit or each[0][-1] > radius or (k < limit and each[0][k - 1] < each[0][-1]):
                     found[row] = each[0][:k], each[1][:k]
             waiting = [row for row in waiting if row not in found]
             if limit == MOST:
                 break
             limit = min(MOST, AGAIN * limit)
         for row in waiting:
-            found[row] = self._ranges(queries[row : row + 1], k)
+            found[row] = self._ranges(queries[row : row + 1], k, radius)
         return [found[row] for row in range(len(queries))]
 
-    def _ranges(self, query: npt.NDArray[np.uint8], k: int) -> Found:
-        """The k nearest of one query, by ranges of ids, each so small that all that are near enough are in its answer.
+    def _ranges(self, query: npt.NDArray[np.uint8], k: int, radius: int) -> Found:
+        """As `_all` of one query, by ranges of ids, each so small that all that are near enough are in its answer.
 
         What is as near as the k-th found so far cannot be among the k nearest unless its id is smaller; ranges are
         searched in the order of their ids, so ties there are settled.
@@ -97,7 +97,7 @@ class Nearest:
         while waiting:
             first, last = waiting.pop()
             (found,) = self._asked(query, MOST, between(first, last))
-            farthest = best[0][k - 1] if len(best[0]) >= k else self.bits + 1
+            farthest = min(best[0][k - 1], radius + 1) if len(best[0]) >= k else radius + 1
             if len(found[0]) == MOST and found[0][-1] < farthest:
                 middle = int(np.sort(found[1])[MOST // 2 - 1])
                 waiting += [(middle + 1, last), (first, middle)]

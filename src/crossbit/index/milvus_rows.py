@@ -71,7 +71,7 @@ class Rows:
         n = len(self._ids)
         size = 0 if self._embeddings is None else 4 * self._embeddings.shape[1]
         for values in self._columns.values():
-            size += max((len(str(value)) for value in values), default=0)
+            size += max((len(str(value).encode(errors="replace")) for value in values), default=0)
         step = max(1, min(at_once, REQUEST // max(1, size)))
         for start in range(0, n, step):
             yield start, min(start + step, n)
