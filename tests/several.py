@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import distributed
+import torch
+from torch import distributed, nn
 
 import crossbit
 from crossbit.data import PairedData
+from crossbit.training.distributed import processes
 from tiny import arrays, vectors
 
+NORMALISED = "normalised"
 FEW = {"width": 16}
 METHODS: dict[str, dict[str, Any]] = {
     "look": FEW | {"epochs": 2, "steps": 10, "batch": 20},
@@ -50,6 +53,23 @@ def trained(name: str, out: Path | None = None, **more: Any) -> crossbit.Model:
     )
 
 
+def normalised() -> dict[str, np.ndarray]:
+    """The weights of a network with batch normalisation and dropout, after steps of which the last has one row: a
+    process then has none."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 2), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Dropout(), nn.Linear(8, 3)
+    )
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    with processes() as several, several.training([network]):
+        for rows in (7, 3, 2, 1):
+            optimizer.zero_grad()
+            made = several.through(network, torch.randn(rows, 1, 3, 3))
+            several.backward((made @ made.T).tanh().mean() + made.square().mean())
+            optimizer.step()
+    return {key: value.numpy() for key, value in network.state_dict().items()}
+
+
 def weights(model: crossbit.Model) -> dict[str, np.ndarray]:
     held = {}
     for modality, encoder in model.encoders.items():
@@ -58,13 +78,10 @@ def weights(model: crossbit.Model) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    folder, names = Path(sys.argv[1]), sys.argv[2:] or list(METHODS)
+    folder, names = Path(sys.argv[1]), sys.argv[2:] or [NORMALISED, *METHODS]
+    other = "" if os.environ.get("RANK", "0") == "0" else ".other"
     for name in names:
-        model = trained(name)
-        if os.environ.get("RANK", "0") == "0":
-            np.savez(folder / f"{name}.npz", **weights(model))
-        else:
-            np.savez(folder / f"{name}.other.npz", **weights(model))
+        np.savez(folder / f"{name}{other}.npz", **(normalised() if name == NORMALISED else weights(trained(name))))
     if "RANK" in os.environ:
         distributed.destroy_process_group()
         threads = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]

@@ -16,7 +16,7 @@ import pytest
 from torch import distributed
 
 import crossbit
-from several import METHODS, trained, weights
+from several import METHODS, NORMALISED, normalised, trained, weights
 from tiny import vectors
 
 pytestmark = [
@@ -78,9 +78,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [NORMALISED, *METHODS])
 def test_two_processes_train_what_one_trains(name: str, together: Path) -> None:
-    alone = weights(trained(name))
+    alone = normalised() if name == NORMALISED else weights(trained(name))
     with np.load(together / f"{name}.npz") as first, np.load(together / f"{name}.other.npz") as second:
         for key, weight in alone.items():
             np.testing.assert_allclose(first[key], weight, rtol=0, atol=1e-5 * max(np.abs(weight).max(), 1e-30))

@@ -99,9 +99,11 @@ def _commands() -> Callable[..., Any]:
 
 
 def _refuse(message: str) -> int:
-    note(f"crossbit: error: {' '.join(message.split())}")
+    said = " ".join(message.split())
+    note(f"crossbit: error: {said}")
     if not speaks():
         time.sleep(LAST)  # `torchrun` ends all when one has ended: the one that speaks must be first
+        typer.echo(f"crossbit: error in process {os.environ.get('RANK')}: {said}", err=True)  # it goes on: not its own
     return 2
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -37,13 +38,13 @@ class Processes:
         number: this one's, from 0.
         count: how many there are.
         encoders: the networks that each takes through its part of a batch.
-        dropouts: their layers that draw for whole batches.
+        layers: those of them that look at whole batches.
     """
 
     number: int = 0
     count: int = 1
     encoders: list[nn.Module] = field(default_factory=list)
-    dropouts: list[_WholeDropout] = field(default_factory=list)
+    layers: list[Any] = field(default_factory=list)
 
     @property
     def first(self) -> bool:
@@ -73,7 +74,7 @@ class Processes:
             return network(x)
         size = -(-len(x) // self.count)
         start, stop = min(self.number * size, len(x)), min((self.number + 1) * size, len(x))
-        for layer in self.dropouts:
+        for layer in self.layers:
             layer.part = start, stop, len(x)
         outputs = network(x[start:stop])
         if isinstance(outputs, Tensor):
@@ -105,16 +106,16 @@ class Processes:
     def training(self, encoders: Iterable[nn.Module]) -> Iterator[None]:
         """Inside, these are what the processes share the work of."""
         self.encoders = list(encoders) if self.count > 1 else []
-        layers = [layer for encoder in self.encoders for layer in encoder.modules() if type(layer) is nn.Dropout]
-        for layer in layers:
-            layer.__class__ = _WholeDropout
-        self.dropouts = layers  # type: ignore[assignment]
+        self.layers = [each for encoder in self.encoders for each in encoder.modules() if type(each) in WHOLE]
+        kinds = [type(layer) for layer in self.layers]
+        for layer, kind in zip(self.layers, kinds, strict=True):
+            layer.__class__ = WHOLE[kind]
         try:
             yield
         finally:
-            for layer in layers:
-                layer.__class__ = nn.Dropout
-            self.encoders, self.dropouts = [], []
+            for layer, kind in zip(self.layers, kinds, strict=True):
+                layer.__class__ = kind
+            self.encoders, self.layers = [], []
 
 
 @contextmanager
@@ -128,6 +129,8 @@ def processes() -> Iterator[Processes]:
     if count == 1:
         yield Processes()
         return
+    if "RANK" not in os.environ:
+        raise UserError(f"WORLD_SIZE is {count}, and RANK is not set; start with torchrun, or unset WORLD_SIZE")
     if not distributed.is_initialized():
         # Its functions have the group as a default argument. Imported later (optimisers import it), they would keep the
         # group, and its threads, after it is destroyed: Python would go from under them.
@@ -164,6 +167,65 @@ class _WholeDropout(nn.Dropout):
             return x
         start, stop, whole = self.part
         return x * F.dropout(x.new_ones(whole, *x.shape[1:]), self.p)[start:stop]
+
+
+class _WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Normalises by the mean and the variance of all rows of a batch, as one process does."""
+
+    part = (0, 0, 0)  # start, stop, all
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        many, shape = self.part[2] * math.prod(x.shape[2:]), (1, -1, *[1] * (x.dim() - 2))
+        if many < 2:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+        values, others = x.float(), [0, *range(2, x.dim())]
+        mean = _summed(values.sum(others)) / many
+        away = values - mean.view(shape)
+        variance = _summed(away.square().sum(others)) / many
+        if self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None:
+            with torch.no_grad():
+                self.num_batches_tracked += 1
+                weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+                self.running_mean.lerp_(mean, weight)
+                self.running_var.lerp_(variance * many / (many - 1), weight)
+        made = away * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            made = made * self.weight.view(shape) + self.bias.view(shape)
+        return made.to(x.dtype)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """The layer whose place this one has had its shapes checked by the network that was built with it."""
+
+
+WHOLE: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Dropout: _WholeDropout,
+    nn.BatchNorm1d: _WholeBatchNorm,
+    nn.BatchNorm2d: _WholeBatchNorm,
+    nn.BatchNorm3d: _WholeBatchNorm,
+}
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, on which the parts of all depend: so backwards gradients are summed, too."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        whole = own.clone()
+        distributed.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        whole = gradients[0].clone()
+        distributed.all_reduce(whole)
+        return whole
+
+
+def _summed(own: Tensor) -> Tensor:
+    whole: Tensor = _Sum.apply(own)
+    return whole
 
 
 class _Gather(torch.autograd.Function):
