@@ -21,6 +21,7 @@ from PIL import Image
 import crossbit
 from crossbit.errors import UserError
 from crossbit.index import open_index, stored
+from crossbit.index.base import Changed
 from crossbit.model import Model
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import index_data
@@ -46,6 +47,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def search(run: Path) -> Iterator[Searcher]:
     with crossbit.open_search(run) as searcher:
         yield searcher
+
+
+@pytest.mark.parametrize("times", [1, 4, 5])
+def test_a_search_whose_hits_others_remove_is_made_again(
+    search: Searcher, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server, between finding a code and reading it; an index that is damaged fails each time."""
+    index, left = search.opened("image").index, [times]
+    read = index.codes_of
+
+    def codes_of(ids: np.ndarray) -> np.ndarray:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Changed("holds no code for id 3: it was removed")
+        return read(ids)
+
+    monkeypatch.setattr(index, "codes_of", codes_of)
+    if times == 5:
+        with pytest.raises(UserError, match="it was removed"):
+            search(item=20, modality="image")
+    else:
+        assert len(search(item=20, modality="image", k=3).hits["image"]) == 3
+    assert left == [-1 if times < 5 else 0]
 
 
 # --- queries --------------------------------------------------------------------------------------------------------

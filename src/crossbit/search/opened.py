@@ -167,9 +167,10 @@ class OpenIndex:
 
     def get(self, id: int, rerank: bool) -> tuple[npt.NDArray[Any], dict[str, Any]] | None:
         """The embedding of an id - its code's signs where only codes are compared - and its item; None for no such."""
-        if id not in self.index:
+        try:
+            code, item = self.index[id]
+        except KeyError:
             return None
-        code, item = self.index[id]
         if rerank and self.index.embeddings is not None:
             return self.index.embeddings.of(np.array([id]))[0], item
         return unpack(code[None])[0], item

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from crossbit.errors import UserError, unknown
-from crossbit.index.base import check_k
+from crossbit.index.base import Changed, check_k
 from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from crossbit.data.types import PairedData
     from crossbit.search.sheet import Shown
 
+TRIES = 4  # of a search that changes of others fall into, beside the last
 BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "captions")}  # what may be asked for
 
 
@@ -193,7 +194,14 @@ class Searcher:
         )
 
     def _still(self, search: Callable[[], SearchResults]) -> SearchResults:
-        """What a search finds while nothing changes. One that a change falls into is made again, and changes wait."""
+        """What a search finds while nothing changes. One that a change falls into is made again. Changes wait then, but
+        for those that others make on a server."""
+        for _ in range(TRIES):
+            with suppress(Changed):
+                return self._in_peace(search)
+        return self._in_peace(search)
+
+    def _in_peace(self, search: Callable[[], SearchResults]) -> SearchResults:
         before = self._changes
         try:
             found = search()
