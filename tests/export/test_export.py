@@ -195,6 +195,15 @@ def test_an_export_is_replaced_unless_it_has_grown(place: Path, taken: Path, com
     assert [file.name for file in taken.parent.iterdir() if ".again" in file.name] in ([], [".again.lock"])
 
 
+def test_what_is_exported_of_a_folder_that_may_only_be_read_may_be_changed(taken: Path, tmp_path: Path) -> None:
+    for each in [taken / "index", *(taken / "index").rglob("*")]:
+        each.chmod(0o555 if each.is_dir() else 0o444)
+    export_run(taken, tmp_path / "again")
+    made = [tmp_path / "again", *(tmp_path / "again").rglob("*")]
+    assert len(made) > 10
+    assert not [each for each in made if not each.stat().st_mode & 0o200]
+
+
 def test_nothing_else_is_overwritten(place: Path, taken: Path, tmp_path: Path, command: Command) -> None:
     (tmp_path / "mine").mkdir()
     for other in (place / "run", tmp_path / "mine", place / "pairs.npz"):

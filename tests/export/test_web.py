@@ -14,7 +14,7 @@ from PIL import Image
 from crossbit.cli import main
 from crossbit.errors import UserError
 from crossbit.export import export_run
-from crossbit.export.web import CHARACTERS, _ranges, check_web
+from crossbit.export.web import CHARACTERS, _ranges, _write_pictures, check_web
 from crossbit.features.as_is import AsIsFeaturiser
 from crossbit.search.searcher import open_for_one
 from crossbit.storage.words import letter_class
@@ -39,6 +39,15 @@ def test_classes_of_characters_come_back_from_their_ranges() -> None:
     found = {code: kind for kind, runs in held.items() for first, last in runs for code in range(first, last + 1)}
     assert sorted(found) == list(CHARACTERS)
     assert all(found[code] == letter_class(code) for code in CHARACTERS)
+
+
+def test_pictures_that_came_through_a_service_are_on_the_page(tmp_path: Path) -> None:
+    added = tmp_path / "run" / "added"
+    added.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(added / "a.png")
+    items = [{"path": "added/gone.png"}, {"path": "added/a.png"}, {"path": "a.png"}, {}]
+    assert _write_pictures(tmp_path / "web", items, None, added) == [1]
+    assert (tmp_path / "web" / "pictures" / "0" / "1.webp").exists()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from crossbit.model.plain import PlainEncoder
 from crossbit.runs.folder import EXPORT, RunFolder
 from crossbit.search.build import check_index, index_path
 from crossbit.search.changing import fold_into
-from crossbit.search.journal import Journal
+from crossbit.search.journal import ADDED, Journal
 from crossbit.storage.exchange import alone_with, take_place
 from crossbit.storage.files import beside, check_new, read_json, sync_folder, synced, write_json
 from crossbit.storage.hashed import hash_of_files
@@ -86,7 +86,7 @@ def export_run(
         card[EXPORT]["index"] = _files_of(new.index)
         if web:
             progress("the page is written")
-            card[EXPORT]["web"] = write_web(model, new, _data(folder)[0])
+            card[EXPORT]["web"] = write_web(model, new, _data(folder)[0], folder.index.with_name(ADDED))
         write_card(card, new)
     return card
 
@@ -181,8 +181,9 @@ def _copy_index(folder: RunFolder, new: RunFolder) -> None:
     """Copy the index while nobody changes it."""
 
     def copy() -> None:
-        ignored = shutil.ignore_patterns(".*")
-        shutil.copytree(folder.index, new.index, ignore=ignored)
+        shutil.copytree(folder.index, new.index, ignore=shutil.ignore_patterns(".*"), copy_function=shutil.copyfile)
+        for place in (new.index, *new.index.rglob("*")):  # the run's may be read-only
+            place.chmod(place.stat().st_mode | (0o700 if place.is_dir() else 0o600))
 
     if not os.access(folder.path, os.W_OK):  # nobody can lock it, and nobody who may not write changes it
         return copy()

@@ -25,6 +25,7 @@ from crossbit.features.words import WordsFeaturiser
 from crossbit.model import Model
 from crossbit.model.card import name_of
 from crossbit.runs.folder import RunFolder
+from crossbit.search.journal import ADDED
 from crossbit.search.opened import OpenIndex
 from crossbit.search.results import labels_of
 from crossbit.search.searcher import open_for_one
@@ -43,13 +44,14 @@ def check_web(model: Model) -> None:
     _asking(model)
 
 
-def write_web(model: Model, new: RunFolder, data: PairedData | None) -> dict[str, Any]:
+def write_web(model: Model, new: RunFolder, data: PairedData | None, added: Path) -> dict[str, Any]:
     """Write the page of an exported folder into its folder `web`.
 
     Args:
         model: whose featurisers the folder has.
         new: the exported folder, with its index and its encoders in whole numbers.
         data: where pictures are looked up by the items' paths or rows; None takes those at the items' paths.
+        added: the folder of the pictures that came through a service.
 
     Returns:
         For the card: the items, the bytes without pictures, the pictures and their bytes.
@@ -72,7 +74,7 @@ def write_web(model: Model, new: RunFolder, data: PairedData | None) -> dict[str
             "dim": model.featurisers[asking].dim,
             "items": len(ids),
         }
-    held = _write_pictures(page, items, data)
+    held = _write_pictures(page, items, data, added)
     _write(page / "page.json", {**about, "pictures": held if len(held) < len(ids) else "all"})
     of_pictures = _bytes(page / "pictures")
     sizes = {"bytes": _bytes(page) - of_pictures, "pictures": len(held), "picture_bytes": of_pictures}
@@ -119,10 +121,12 @@ def _write_items(index: OpenIndex, page: Path) -> tuple[list[int], list[Mapping[
     return ids, items
 
 
-def _write_pictures(page: Path, items: Sequence[Mapping[str, Any]], data: PairedData | None) -> list[int]:
+def _write_pictures(page: Path, items: Sequence[Mapping[str, Any]], data: PairedData | None, added: Path) -> list[int]:
     """Small pictures of the items that have one; the places of these."""
     folder, held = page / "pictures", []
-    for at, picture in enumerate(_pictures(items, data)):
+    for at, (picture, item) in enumerate(zip(_pictures(items, data), items, strict=True)):
+        if picture is None and str(item.get("path")).startswith(f"{ADDED}/"):
+            picture = str(added / Path(str(item["path"])).name)
         if picture is None:
             continue
         try:
