@@ -177,6 +177,20 @@ def test_a_disk_that_is_full_acknowledges_nothing(run: Path, monkeypatch: pytest
         assert add(client, 2).status_code == 201
 
 
+def test_a_picture_that_cannot_be_removed_stays_and_its_item_does_not(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*given: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with opened(run) as client:
+        id_ = add(client, 1).json()["id"]
+        monkeypatch.setattr(changes.Changes, "_drop", refused)
+        assert client.delete(f"/api/items/{id_}", headers=WRITER).status_code == 204
+        assert client.get(f"/api/items/{id_}").status_code == 404
+    assert "stays: [Errno 13] Permission denied" in caplog.text
+
+
 def test_changes_that_wait_together_are_written_together(run: Path) -> None:
     with opened(run) as client:
         answers: list[Any] = []

@@ -113,7 +113,10 @@ class Changes:
             self._state.pictures.has_grown()
         for each in mine:
             if each.new is None and each.path:
-                self._drop(each.path)
+                try:
+                    self._drop(each.path)
+                except (OSError, UserError) as error:  # the item is gone, and that is what is answered
+                    log.warning("the picture %s of an item that was removed stays: %s", each.path, error)
 
     def _drop(self, path: str) -> None:
         """Remove the file of a picture that was added, where no item shows it any more."""
