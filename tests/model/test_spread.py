@@ -192,3 +192,12 @@ def test_without_an_address_it_is_the_model(model: Model, tmp_path: Path) -> Non
     with spread(model, None, tmp_path / "parts") as same:
         assert same is model
     assert "ray" not in sys.modules or not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_gone_is_left_to_who_reads_it(tmp_path: Path) -> None:
+    """Its name stands for the call, as that of one that is there; the worker tells that it cannot be read."""
+    gone = tmp_path / "gone.png"
+    before = module._name(module._made, "digest", ("image", [gone], False))
+    assert before == module._name(module._made, "digest", ("image", [gone], False))
+    gone.touch()
+    assert before != module._name(module._made, "digest", ("image", [gone], False))

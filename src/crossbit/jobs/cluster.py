@@ -37,8 +37,7 @@ def connected(address: str, instead: str = "leave --ray out") -> Iterator[Any]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # each kind of address fails in its own way
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"no Ray cluster at {address}: {why}") from error
+        raise UserError(f"no Ray cluster at {address}: {_first_line(error)}") from error
     try:
         yield ray
     finally:
@@ -85,11 +84,15 @@ def _first(ray: Any, waiting: deque[tuple[Call, Any, Any]]) -> tuple[Call, Any]:
         try:
             result = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
+            raise (error.cause or error) from None
         except ray.exceptions.RayError as error:
-            raise UserError(f"Ray: {str(error).strip().splitlines()[0]}") from error
+            raise UserError(f"Ray: {_first_line(error)}") from error
     waiting.popleft()
     return call, result
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _check_answers(address: str) -> None:

@@ -132,5 +132,8 @@ def _bytes(value: Any) -> bytes:
 
 
 def _stamp(path: str | os.PathLike[str]) -> list[Any]:
-    stat = os.stat(path)
+    try:
+        stat = os.stat(path)
+    except OSError:  # who reads it says so
+        return [os.fspath(path)]
     return [os.fspath(path), stat.st_size, stat.st_mtime_ns]
