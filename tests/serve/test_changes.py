@@ -177,6 +177,27 @@ def test_a_disk_that_is_full_acknowledges_nothing(run: Path, monkeypatch: pytest
         assert add(client, 2).status_code == 201
 
 
+def test_a_full_disk_is_told_once_in_a_while_and_what_was_added_stays_in_the_journal(
+    run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[int] = []
+
+    def full(*given: Any) -> None:
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    with opened(run) as client:
+        monkeypatch.setattr(changes, "MANY", 1)
+        monkeypatch.setattr(changes, "PAUSE", 1e6)
+        monkeypatch.setattr(changes, "fold", full)
+        id_ = add(client, 1).json()["id"]
+        for _ in range(3):
+            client.app.state.served.changes.fold()
+        assert client.get(f"/api/items/{id_}").status_code == 200
+    assert len(tries) == 1
+    assert caplog.text.count("not written into the index yet: [Errno 28]") == 1
+
+
 def test_a_picture_that_cannot_be_removed_stays_and_its_item_does_not(
     run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -131,13 +131,14 @@ class Changes:
         index = self._state.generations.index
         if isinstance(index, str):  # a server's has it already
             return
-        if now.n - now.held < max(MANY, now.items // 100) or time.monotonic() < self._not_before:
+        if now.n - now.held < max(MANY, now.items // 100):
             return
         if not self._folding.acquire(blocking=False):
             return
         try:
-            fold(now.search.model, index, log.warning)
-        except UserError as error:  # such as another process that changes it
+            if time.monotonic() >= self._not_before:
+                fold(now.search.model, index, log.warning)
+        except (UserError, OSError) as error:  # such as another process that changes it, or a full disk
             self._not_before = time.monotonic() + PAUSE
             log.warning("what was added is not written into the index yet: %s", error)
         finally:
