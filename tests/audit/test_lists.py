@@ -75,6 +75,15 @@ def test_one_struck_label_is_no_matter_of_lists():
     assert found.right[550] < 1e-5 and found.corrupted[550] > 0.99
 
 
+def test_an_only_label_goes_with_nothing_and_stays_as_doubtful_as_it_is():
+    y = lists_of(60)
+    only = np.arange(300, 500)
+    y[only] = False
+    y[only, only % CLASSES] = True
+    found = believed(y, np.r_[:60, 400:500], noise(0.1))
+    assert not found.right[only].any() and (found.corrupted[400:500] > 0.99).all()
+
+
 @pytest.mark.parametrize("truth", ["of the topic", "of another topic"])
 def test_a_confusion_is_believed_where_the_rest_of_the_lists_goes_with_the_truth(truth):
     y = lists_of(0)

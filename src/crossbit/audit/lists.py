@@ -167,8 +167,7 @@ def believe(
 
 def _right(lists: Lists, rows: np.ndarray, p: np.ndarray, y: np.ndarray, noise: NoiseModel, n: int) -> np.ndarray:
     """Probability (q,) that the lists y (q, c) are right although nothing near has them."""
-    share = noise.shares.get("resample", 0.0)
-    random = _random(p, y, share / (share + noise.shares.get("swap-one", 0.0) or 1.0)) if share else np.zeros(len(y))
+    random = _random(p, y) if noise.shares.get("resample", 0.0) else np.zeros(len(y))
     found, asked = np.zeros(len(y)), np.flatnonzero(random > 0)
     if not len(asked):
         return found
@@ -187,11 +186,11 @@ def _right(lists: Lists, rows: np.ndarray, p: np.ndarray, y: np.ndarray, noise: 
     return found
 
 
-def _random(p: np.ndarray, y: np.ndarray, rather: float) -> np.ndarray:
+def _random(p: np.ndarray, y: np.ndarray) -> np.ndarray:
     """At least how probable (q,) it is that a whole list was drawn at random, from probabilities p (q, c).
 
     Every other kind of noise puts one wrong label into a row. So of m labels that are in doubt all but one are by this
-    kind. A row's only label may be by either: `rather` is the probability of this one.
+    kind. An only label has no other to go with: nothing says that it was drawn, and it is left to the posterior.
     """
     size, (row, label) = y.sum(1), np.nonzero(y)
     doubt = np.zeros((len(y), max(1, int(size.max(initial=1)))))
@@ -199,8 +198,7 @@ def _random(p: np.ndarray, y: np.ndarray, rather: float) -> np.ndarray:
     doubt = -np.sort(-doubt, axis=1)
     number = np.arange(2, doubt.shape[1] + 1)
     parts = np.where(number <= size[:, None], (doubt.cumsum(1)[:, 1:] - 1) / (number - 1), 0.0)
-    several = parts.max(1, initial=0.0)
-    return np.asarray(np.clip(np.where(size == 1, rather * doubt[:, 0], several), 0, 1))
+    return np.asarray(np.clip(parts.max(1, initial=0.0), 0, 1))
 
 
 def _unbelieved(
