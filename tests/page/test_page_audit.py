@@ -119,6 +119,24 @@ def test_accept_keep_skip_undo_by_keys(audit: Any, service: Service) -> None:
     assert audit.locator("#undo").is_disabled()
 
 
+def test_of_a_row_in_doubt_nothing_can_be_accepted(audit: Any, service: Service) -> None:
+    def doubted(route: Any) -> None:
+        told = route.fetch().json()
+        told["queue"][0] |= {"proposed": told["queue"][0]["given"], "wrong": [], "missing": []}
+        route.fulfill(json=told)
+
+    audit.route("**/api/audit?*", doubted)
+    audit.reload()
+    row(audit)
+    shown = audit.locator("#row")
+    assert "no other labels are likelier" in shown.inner_text() and "What the doubt comes from" in shown.inner_text()
+    assert shown.get_by_role("button", name="Accept").count() == 0
+    audit.keyboard.press("a")
+    press(audit, "k")
+    log = (service.run / "decisions.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["decision"] == "keep" and asked(service)["decided"] == 1
+
+
 def test_a_decision_that_is_being_kept_is_seen_to_be(audit: Any) -> None:
     held: list[Any] = []
     audit.route("**/api/audit/decisions", lambda route: held.append(route))

@@ -10,6 +10,21 @@ from browsing import Service, captions, ids, nothing_in_common, refuse, shown, u
 
 
 @pytest.mark.slow
+def test_words_of_another_caption_of_the_same_thing_are_not_called_its_own(page: Any) -> None:
+    def change(route: Any) -> None:
+        answer = route.fetch().json()
+        for hit, more in zip(answer["hits"]["image"][:2], (1, 0), strict=True):
+            hit |= {"why": [], "by": ["codes", "captions"], "more": more}
+        route.fulfill(json=answer)
+
+    page.route("**/api/search*", change)
+    page.goto("/?q=red")
+    ids(page)
+    reasons = page.locator(".hit p.why").all_inner_texts()
+    assert reasons[:2] == ["By words of one of its captions", "By words of its caption"]
+
+
+@pytest.mark.slow
 def test_nothing_fits_is_a_quiet_line_and_the_nearest_can_be_seen(page: Any) -> None:
     nothing_in_common(page, fits=0.08)
     page.goto("/?q=circle")

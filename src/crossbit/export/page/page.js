@@ -79,7 +79,8 @@ class Page {
     const heard = this.features.heard?.(text) ?? { any: true, unknown: [] };
     if (!heard.any) return { hits: [], said: "This model knows no word of that; try other words.", notes: [] };
     const code = this.encoder.code(await this.features.features(text));
-    const notes = heard.unknown.slice(0, 5).map((word) => `“${word}” is not a word that this model knows`);
+    const strange = heard.unknown.slice(0, 5).map((word) => `“${word}”`);
+    const notes = strange.length ? [`${strange.join(", ")} ${strange.length === 1 ? "is not a word" : "are not words"} that this model knows`] : [];
     return { ...this.#near(code, ", by their codes"), notes };
   }
 

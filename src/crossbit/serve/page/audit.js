@@ -2,7 +2,7 @@
 
 import { askForLabels } from "./audit_labels.js";
 import { Grid, SURE } from "./audit_grid.js";
-import { rowContent } from "./audit_row.js";
+import { proposes, rowContent } from "./audit_row.js";
 import { decide, view } from "./audit_service.js";
 import { byId, make, sentence } from "./dom.js";
 import { percent } from "./labels.js";
@@ -137,7 +137,7 @@ async function send(asked, said) {
 
 function decideRow(kind, labels = [], added = []) {
   const row = current();
-  if (!row) return;
+  if (!row || (kind === "accept" && !proposes(row))) return;
   const seen = { accept: row.proposed, keep: row.given }[kind]; // another person may have decided meanwhile
   send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: (one === row.row && seen) || labels, new: added })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
 }

@@ -26,13 +26,17 @@ function alike(row, rows) {
   return make("div", { class: "alike" }, make("span", { class: "muted small" }, said), ...pictures);
 }
 
+/** Whether other labels than the given ones are proposed; where not, the row is in doubt, and none is likelier. */
+export const proposes = (row) => row.proposed.length !== row.given.length || row.proposed.some((name) => !row.given.includes(name));
+
 const button = (act, name, key, style = "") =>
   make("button", { class: `button ${style}`, type: "button", "data-act": act }, name, make("kbd", { "aria-hidden": "true" }, key));
 
 /** The row's content, for the article. */
 export function rowContent(row) {
   const labels = make("dl", { class: "labels-of" });
-  labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"), make("dd", {}, proposedChips(row)));
+  labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"),
+    make("dd", proposes(row) ? {} : { class: "muted" }, proposes(row) ? proposedChips(row) : "In doubt, and no other labels are likelier: keep, or give others"));
   if (row.wrong.length || row.missing.length) labels.append(make("dd", { class: "muted small" }, "Beside a label: how likely it is right."));
   const why = row.reason ? sentence(row.reason) : "";
   const what = make("div", { class: "what" },
@@ -40,10 +44,10 @@ export function rowContent(row) {
     labels,
     make("p", {}, make("b", {}, `${percent(row.p)} wrong`), " ", make("span", { class: "muted" }, why)),
     make("div", { class: "decide", role: "group", "aria-label": "Decide" },
-      button("accept", "Accept", "a", "first"), button("keep", "Keep", "k"), button("other", "Other", "o"), button("skip", "Skip", "s")),
+      proposes(row) ? button("accept", "Accept", "a", "first") : "", button("keep", "Keep", "k", proposes(row) ? "" : "first"), button("other", "Other", "o"), button("skip", "Skip", "s")),
     alike(row, row.alike));
   const near = make("section", { class: "near", "aria-labelledby": "near-title" },
-    make("h3", { id: "near-title" }, "What the proposal comes from"),
+    make("h3", { id: "near-title" }, proposes(row) ? "What the proposal comes from" : "What the doubt comes from"),
     make("p", { class: "muted small" }, "The labelled rows that weigh most, with the labels that they have now."),
     make("ol", {}, ...row.neighbours.map(neighbour)));
   return [framed(row.picture, row.caption ?? `Row ${row.row}`, "large whole"), what, row.neighbours.length ? near : ""];

@@ -17,10 +17,14 @@ export function thumbnail(address, { lazy = true } = {}) {
   return picture;
 }
 
+/** Whose words found it: not those of the caption that is shown, where another item of the same thing has them. */
+export const captionsOf = (hit) => (hit.more && !hit.why.length ? "one of its captions" : "its caption");
+
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  return hit.by.includes("captions") ? "By words of its caption" : "By likeness alone";
+  if (!hit.by.includes("captions")) return "By likeness alone";
+  return `By words of ${captionsOf(hit)}`;
 }
 
 function why(hit) {

@@ -3,7 +3,7 @@
 import { getJson } from "./api.js";
 import { compared, strip } from "./bits.js";
 import { byId, icon, make } from "./dom.js";
-import { acts, nameOf, reason, thumbnail } from "./hit.js";
+import { acts, captionsOf, nameOf, reason, thumbnail } from "./hit.js";
 import { labelList } from "./labels.js";
 
 const dialog = byId("item");
@@ -12,7 +12,7 @@ let openedAt = 0;
 
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
-const FOUND_BY = { codes: "likeness", captions: "the words of its caption" };
+const foundBy = (hit, way) => ({ codes: "likeness", captions: `the words of ${captionsOf(hit)}` })[way] ?? way;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
@@ -21,7 +21,7 @@ function facts(pairs) {
 }
 
 function found(hit) {
-  const pairs = [["Found by", hit.by.map((way) => FOUND_BY[way] ?? way).join(" and ")]];
+  const pairs = [["Found by", hit.by.map((way) => foundBy(hit, way)).join(" and ")]];
   if (hit.cosine !== null) pairs.push(["Likeness", `${hit.cosine.toFixed(2)} (cosine, 1 at most)`]);
   if (hit.bits) {
     const { bits, differing } = compared(hit.bits);
