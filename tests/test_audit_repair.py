@@ -398,7 +398,14 @@ def test_options_that_do_not_go_together(place: Path, tmp_path: Path, command: C
     ):
         told = command("audit", run, *words)
         assert told.code == 2 and said in told.errors[-1], told.errors
+        assert len(told.errors) == 1  # before any work
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_run_is_said_to_be_none(tmp_path: Path, command: Command) -> None:
+    for verb in ("audit", "evaluate"):
+        told = command(verb, tmp_path / "gone")
+        assert told.code == 2 and told.errors[-1].startswith("crossbit: error: no run folder at"), told.errors
 
 
 # --- the sheet ----------------------------------------------------------------------------------------------------

@@ -96,6 +96,10 @@ def test_top_level_help_shows_the_way(words: list[str], command: Command) -> Non
     assert shown == ["demo", "train", "evaluate", "index", "search", "audit", "serve"]
 
 
+def test_the_version_is_told(command: Command) -> None:
+    assert command("--version").out == f"crossbit {crossbit.__version__}\n"
+
+
 def test_help_loads_nothing_heavy() -> None:
     heavy = ["torch", "numba", "sklearn", "duckdb", "numpy", "PIL"]
     code = (

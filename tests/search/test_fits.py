@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as arrays_of
 import crossbit
 from crossbit.data import PairedData
 from crossbit.model import Model
+from crossbit.search.adding import add
 from crossbit.search.build import add_data, encoder_of, index_data
 from crossbit.search.calibrate import Kinds, Tried, calibrate, label_weights, learn, said, try_out
 from crossbit.search.evidence import ALIKE, LOOKED_AT, NAMES, READ, Seen, evidence
@@ -185,6 +186,19 @@ def test_a_stale_or_damaged_file_is_not_used(run: Path, model: Model, data: Pair
     assert fits() is None
     (folder / FILE).unlink()
     assert fits() is None
+
+
+def test_who_adds_so_much_that_it_is_stale_is_told(run: Path, model: Model, data: PairedData, tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(run / "index", folder)
+    told = add(model, data, folder).warnings[-1]  # the queries come in, too
+    assert "searches no longer say where nothing fits" in told and f"has {N:,} now" in told
+    with Searcher(model, folder) as search:
+        assert search("level bar").fits is None
+    held = Fits.read(folder, encoder_of(model)["hash"])
+    assert held is not None
+    dataclasses.replace(held, codes=N).write(folder)
+    assert not any("nothing fits" in line for line in add(model, data, folder).warnings)
 
 
 def test_few_queries_or_no_labels_teach_nothing(run: Path, model: Model, data: PairedData) -> None:

@@ -78,8 +78,8 @@ def repair(found: Audit, decisions: Iterable[Decision] = (), above: float | None
     Raises:
         UserError: the probability is below one half, or the modalities have labels of their own.
     """
-    if above is not None and not LEAST_SURE <= above <= 1:
-        raise UserError(f"--accept-above is {above}; it must be from {LEAST_SURE} to 1, such as 0.9")
+    if above is not None:
+        check_sure(above)
     label_matrix(found.seen.data)  # refuses labels of each modality
     decided = {decision.row: decision for decision in decisions}
     alike = same_picture(found.seen.data)
@@ -93,6 +93,12 @@ def repair(found: Audit, decisions: Iterable[Decision] = (), above: float | None
     changed = sum(set(names) != before[row] for row, names in labels.items() if row in before)
     kinds = [decision.kind for decision in decided.values()]
     return Repair(labels, {kind: kinds.count(kind) for kind in KINDS}, taken, changed)
+
+
+def check_sure(above: float) -> None:
+    """Refuse a probability from which proposals cannot be taken."""
+    if not LEAST_SURE <= above <= 1:
+        raise UserError(f"--accept-above is {above}; it must be from {LEAST_SURE} to 1, such as 0.9")
 
 
 def decided_labels(data: PairedData, decisions: Iterable[Decision]) -> dict[int, list[str]]:

@@ -10,12 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from crossbit.cli import add, audit, bench, data, demo, evaluate, export, features, methods, search, serve, train
-from crossbit.cli.output import Stopped, note, speaks
+from crossbit.cli.output import Stopped, note, say, speaks
 from crossbit.errors import UserError
 from crossbit.storage.packages import without_train
 
@@ -38,6 +38,24 @@ After a mistake one line says what is wrong and what to type instead; the exit c
 """
 
 app = typer.Typer(help=HELP, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        import crossbit
+
+        say(f"crossbit {crossbit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _crossbit(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Prints the version, and ends.")
+    ] = False,
+) -> None: ...
+
+
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.command()(train.train)

@@ -80,8 +80,13 @@ def audit(
     if RunFolder(run).is_export:
         RunFolder(run).arrays()  # refuses it before anything is loaded
     from crossbit.audit import audit_run
-    from crossbit.audit.decisions import check_labels_file
+    from crossbit.audit.acts import read_acts
+    from crossbit.audit.decisions import check_labels_file, check_sure
 
+    if accept_above is not None:
+        check_sure(accept_above)  # before minutes of work; so is the file
+    if apply is not None:
+        read_acts(apply)
     given, again = RunFolder(run).found(data)
     if data is not None or again is not None:
         with_notes(given)

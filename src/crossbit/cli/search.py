@@ -124,7 +124,8 @@ def index(
         return _check(run, target)
     far = is_address(target)
     if not far and Path(target).exists():
-        right = f"`crossbit add {run} DATA` adds to it; to make it anew, remove it"
+        there = f" --uri {shown(uri)}" if uri else ""
+        right = f"`crossbit add {run} DATA{there}` adds to it; to make it anew, remove it"
         raise UserError(f"{target} exists already; {right}")
     if not far:
         check_new(target)

@@ -149,7 +149,7 @@ class WordsFeaturiser(Featuriser):
         return word in frequent or (self.company is not None and word in self.company)
 
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
-        """A line for each unknown word that is not `found` otherwise, with the nearest known ones.
+        """A line for each unknown word that is not `found` otherwise, with the nearest known ones; one for all without.
 
         Raises:
             UserError: an empty text, or one of which no word or piece of a word is known.
@@ -165,9 +165,13 @@ class WordsFeaturiser(Featuriser):
             advice = f"nearest: {alike}" if alike else "try other words"
             raise UserError(f"this model knows no word of {row!r:.60}; {advice}")
         lines = [
-            f"{word!r} is not a word that this model knows" + (f"; nearest: {', '.join(alike)}" if alike else "")
+            f"{word!r} is not a word that this model knows; nearest: {', '.join(alike)}"
             for word, alike in near.items()
+            if alike
         ]
+        if strange := [repr(word) for word, alike in near.items() if not alike]:
+            are = "is not a word" if len(strange) == 1 else "are not words"
+            lines.append(f"{', '.join(strange)} {are} that this model knows")
         more = len(unknown) - len(near)
         return [*lines, f"{more} further words are not known either"] if more else lines
 

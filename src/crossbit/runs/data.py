@@ -87,8 +87,9 @@ def _read(run: RunFolder, given: Given, option: str) -> PairedData:
         return given
     if given is not None:
         return load(run, given)
+    name = str(run.config["data"])  # what is no run is said to be none
     try:
-        return load(run, str(run.config["data"]))
+        return load(run, name)
     except UserError as error:
         why = f"the data that {run} was trained on cannot be read ({error})"
         raise UserError(f"{why}; name it: {option}") from error

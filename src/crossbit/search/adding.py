@@ -15,6 +15,7 @@ from crossbit.index import open_index
 from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
 from crossbit.search.changing import fold_into
+from crossbit.search.fits import Fits
 from crossbit.search.items import ids_of
 from crossbit.search.journal import Journal
 from crossbit.search.unlike import unlike
@@ -31,7 +32,8 @@ class Added:
         gone: how many indexed items are not in the data, and did not come through a service.
         dropped: whether these were removed.
         sent: how many items came through a service; they are kept.
-        warnings: a sentence for each way in which the new rows look unlike those that were there.
+        warnings: a sentence for each way in which the new rows look unlike those that were there, and one where the
+            index has grown or shrunk so much that searches no longer say whether anything fits.
     """
 
     counts: Mapping[str, Counts]
@@ -82,6 +84,11 @@ def add(
     journal.shorten(n)
     there = np.isin(ids, known)
     warnings = unlike(model, data, rows[~there], rows[there])
+    held = len(np.union1d(known, ids)) - drop_missing * len(missing)
+    fits = Fits.read(folder, encoder_of(model)["hash"])
+    if fits is not None and fits.scales and fits.outgrown(held):
+        since = f"{fits.codes:,} items when it was learnt how likely a hit fits, and has {held:,} now"
+        warnings.append(f"the index had {since}: searches no longer say where nothing fits")
     return Added(counts, len(missing), drop_missing and len(missing) > 0, len(sent), warnings)
 
 

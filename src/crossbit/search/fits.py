@@ -85,6 +85,10 @@ class Fits:
             return None
         return found if known and found.encoder == encoder else None
 
+    def outgrown(self, codes: int) -> bool:
+        """Whether an index of so many codes has grown or shrunk too much since."""
+        return abs(codes - self.codes) > GROWN * self.codes
+
     def scale(self, query: str, modality: str, ways: tuple[str, ...], codes: int) -> Scale | None:
         """The scale of a search.
 
@@ -99,4 +103,4 @@ class Fits:
         scale = self.scales.get(query)
         if scale is None or (scale.modality, scale.ways) != (modality, ways):
             return None
-        return None if abs(codes - self.codes) > GROWN * self.codes else scale
+        return None if self.outgrown(codes) else scale
