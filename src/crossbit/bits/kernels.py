@@ -20,6 +20,8 @@ from crossbit.bits.compiled import JitKernel, popcount
 
 BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
 PART = 64  # codes looked at one by one where one of them is near enough; BLOCK is a multiple
+FEW = 200  # where one of so many codes is allowed, most parts have none
+COPY = 4  # what copying the allowed of some codes costs, in looks at all of them by a query
 TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
 
 inline = njit(nogil=True, forceinline=True)
@@ -38,6 +40,13 @@ def _distances(query, planes, start, size, out):  # type: ignore[no-untyped-def]
 
 
 @inline
+def _set_apart(mask, start, size, out):  # type: ignore[no-untyped-def]
+    """Put what the mask does not allow of codes start + j farther away than any code is."""
+    for j in range(size):
+        out[j] += np.uint64(mask[start + j] == 0) << np.uint64(32)
+
+
+@inline
 def _any_below(distances, start, size, limit):  # type: ignore[no-untyped-def]
     """Whether one of distances[start : start + size] is below the limit.
 
@@ -47,6 +56,17 @@ def _any_below(distances, start, size, limit):  # type: ignore[no-untyped-def]
     for j in range(size):
         highest |= distances[start + j] - limit
     return (highest >> np.uint64(63)) != 0
+
+
+@njit(nogil=True)
+def _is_worth_gathering(mask, start, stop, m):  # type: ignore[no-untyped-def]
+    """Whether copying what the mask allows costs less than m queries' looks at what it does not allow; where few are
+    allowed, copying costs little."""
+    allowed = np.int64(0)
+    for j in range(np.uint64(start), np.uint64(stop)):
+        allowed += mask[j]
+    size = stop - start
+    return m * (size - allowed) > COPY * size or FEW * allowed < size
 
 
 @njit(nogil=True)
@@ -107,12 +127,15 @@ def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True)
-def _search(query, planes, start, stop, rows, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
-    """Offer codes start..stop to one query's candidates; rows[j] is code j's position, or none are given: j itself."""
+def _search(query, planes, start, stop, rows, mask, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
+    """Offer codes start..stop to one query's candidates, if `mask` allows them or is empty; rows[j] is code j's
+    position, or none are given: j itself."""
     part = np.uint64(PART)
     for s in range(start, stop, BLOCK):
         size = np.uint64(min(BLOCK, stop - s))
         _distances(query, planes, np.uint64(s), size, block)
+        if len(mask):
+            _set_apart(mask, np.uint64(s), size, block)
         for p in range(np.uint64(0), size, part):
             if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
                 continue
@@ -133,18 +156,19 @@ def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ig
     levels = 64 * words + 1
     candidates = np.empty((m, 2, max(min(4 * k + 64, stop - start), 1)), np.int64)
     found, state = np.zeros((m, levels), np.int64), np.zeros((m, 3), np.int64)
-    block, masked = np.empty(BLOCK, np.uint64), len(mask) > 0
+    block, masked, none, all_rows = np.empty(BLOCK, np.uint64), len(mask) > 0, np.empty(0, np.int64), mask[:0]
     tile, rows = np.empty((words, TILE), np.uint64), np.empty(TILE if masked else 0, np.int64)
     for q in range(m):
         state[q, 1] = levels
     for s in range(start, stop, TILE):
         e = min(s + TILE, stop)
-        size = _gather(planes, mask, s, e, tile, rows) if masked else 0
+        gathered = masked and _is_worth_gathering(mask, s, e, m)
+        size = _gather(planes, mask, s, e, tile, rows) if gathered else 0
         for q in range(m):
-            if masked:
-                _search(queries[q], tile, 0, size, rows, block, k, candidates[q], found[q], state[q])
+            if gathered:
+                _search(queries[q], tile, 0, size, rows, all_rows, block, k, candidates[q], found[q], state[q])
             else:
-                _search(queries[q], planes, s, e, rows, block, k, candidates[q], found[q], state[q])
+                _search(queries[q], planes, s, e, none, mask, block, k, candidates[q], found[q], state[q])
     for q in range(m):
         size = _keep(candidates[q], state[q, 0], k, levels)
         for j in range(k):

@@ -219,7 +219,9 @@ class LocalIndex(Index):
         count, limit = check_k(10 if k is None else k), check_time_limit(time_limit_ms)
         held, mask = self._stored.snapshot(where, limit)
         if without is not None:
-            mask = ~np.isin(held.ids, without) & (True if mask is None else mask)
+            mask = np.ones(len(held), bool) if mask is None else mask
+            at = held.find(np.asarray(without, np.int64))
+            mask[at[at >= 0]] = False
         queries = self.check_queries(codes)
         if radius is not None:
             check_radius(radius)
