@@ -176,6 +176,30 @@ def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ig
             positions[q, j] = candidates[q, 1, j] if j < size else -1
 
 
+@JitKernel
+def top_k_in_cells(queries, planes, starts, chosen, mask, distances, positions):  # type: ignore[no-untyped-def]
+    """As `top_k`, each query among some cells alone, and in ties in the order in which their codes are met.
+
+    Args: `planes` uint64 (words, n), those of a cell together; `starts` int64 (cells + 1): cell c is starts[c] to
+    starts[c + 1]; `chosen` int64 (m, probes): the cells that each query looks into, in this order; `mask` as there.
+    Returns the number of codes that were compared.
+    """
+    (m, words), k = queries.shape, distances.shape[1]
+    levels, compared = 64 * words + 1, 0
+    candidates, none, block = np.empty((2, 4 * k + 64), np.int64), np.empty(0, np.int64), np.empty(BLOCK, np.uint64)
+    for q in range(m):
+        found, state = np.zeros(levels, np.int64), np.zeros(3, np.int64)
+        state[1] = levels
+        for c in chosen[q]:
+            _search(queries[q], planes, starts[c], starts[c + 1], none, mask, block, k, candidates, found, state)
+            compared += starts[c + 1] - starts[c]
+        size = _keep(candidates, state[0], k, levels)
+        for j in range(k):
+            distances[q, j] = candidates[0, j] if j < size else -1
+            positions[q, j] = candidates[1, j] if j < size else -1
+    return compared
+
+
 @inline
 def _places(query, planes, label, labels, equal, start, size, out):  # type: ignore[no-untyped-def]
     """out[j] = 2 * distance + mark of code start + j; marked are equal labels or, unless `equal`, disjoint ones.

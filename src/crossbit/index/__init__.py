@@ -39,6 +39,7 @@ def open_index(
     bits: int | None = None,
     read_only: bool = False,
     encoder: Mapping[str, str] | None = None,
+    approximate: bool = False,
 ) -> Index:
     """Open an index, or make a new one.
 
@@ -48,6 +49,8 @@ def open_index(
         read_only: refuse changes; any number of processes may then read a local index at the same time.
         encoder: {"name": ..., "hash": ...} of what makes the codes; a new index remembers it, and one that is there
             refuses another.
+        approximate: let a local index that has an approximate tier (`LocalIndex.make_near`) search by it. A server does
+            as its own index of codes does.
 
     Raises:
         UserError: an unknown scheme; no index there to read; an index of another code length;
@@ -60,7 +63,7 @@ def open_index(
     [(7, 1, {'name': 'seven'})]
     """
     if not is_address(uri):
-        return LocalIndex(uri, bits=bits, read_only=read_only, encoder=encoder)
+        return LocalIndex(uri, bits=bits, read_only=read_only, encoder=encoder, approximate=approximate)
     index: Index = backend_of(str(uri)).open_uri(str(uri), bits=bits, read_only=read_only, encoder=encoder)
     return index
 

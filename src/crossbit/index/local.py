@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from crossbit import bits
 from crossbit.errors import UserError
+from crossbit.index import mapped, near
 from crossbit.index.base import Hits, Index, Item, Items, check_k, check_radius
 from crossbit.index.batch import Batch, checked
 from crossbit.index.check import findings
@@ -51,6 +52,8 @@ class LocalIndex(Index):
         bits: the code length; without it a new index is made by its first `add`, which tells it.
         read_only: refuse changes, and let others read at the same time.
         encoder: "name" and "hash" of what makes the codes: a new index remembers it, one that is there refuses another.
+        approximate: search by the approximate tier, where `make_near` made one. Searches with a filter, a radius, or
+            for more than 512 compare all codes nonetheless. `exact` says whether there is none.
 
     Raises:
         UserError: see `crossbit.index.open_index`.
@@ -70,6 +73,7 @@ class LocalIndex(Index):
     >>> index.close()
     """
 
+    _near: near.NearSearch | None
     _delete: tuple[str, ...] = (DELETE,)  # statements that remove, and those that follow new columns
     _widened: tuple[str, ...] = ()
 
@@ -80,8 +84,10 @@ class LocalIndex(Index):
         bits: int | None = None,
         read_only: bool = False,
         encoder: Encoder | None = None,
+        approximate: bool = False,
     ) -> None:
         check_encoder(Path(path), None, encoder)
+        self._approximate, self._near = approximate, None
         self._file = self._handle(path, read_only, encoder)
         self._stored = Stored(self._file)
         if bits is not None or not self._file.awaited:
@@ -95,6 +101,8 @@ class LocalIndex(Index):
         self._segments = Segments(self.path, self.bits)
         if not self._file.read_only:
             self._segments.remove_all_but(self._stored.segments())
+            mapped.remove_all_but(self.path, self._stored.token())
+        self._open_near()
 
     @property
     def path(self) -> Path:
@@ -180,7 +188,7 @@ class LocalIndex(Index):
         rows: Values = {"id": ids, **dict(zip(self._stored.words, words, strict=True))}
         rows |= {} if batch.hashes is None else {"_hash": batch.hashes}
         places, statements = self._write_segment(batch.embeddings, len(batch), rows)
-        statements += [NOT_BY_ID] if new else []
+        statements += [*self._forget(), *([NOT_BY_ID] if new else [])]
         statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
         statements += self._widened if new else ()
         statements += self._delete if len(there) else ()
@@ -200,9 +208,59 @@ class LocalIndex(Index):
             if len(absent) and not missing_ok:
                 raise not_there(absent, self.path)
             self._check_writable()
-            with self._stored.change({"id": wanted}, list(self._delete)) as held:
+            with self._stored.change({"id": wanted}, [*self._forget(), *self._delete]) as held:
                 held.remove(wanted)
         return int(there.sum())
+
+    def prepare(self, least: int = mapped.LEAST) -> None:
+        """Write a large index's codes so that it opens at once: they are memory-mapped until something changes. Where
+        there is an approximate tier, what has changed since comes into its cells.
+
+        Args:
+            least: how many codes make it a large one.
+
+        Raises:
+            UserError: it is open read-only.
+        """
+        with self._file.writing:
+            self._check_writable()
+            there = near.read(self.path, self.bits // 8)
+            if (len(self) >= least or there is not None) and not self._stored.token():
+                self._stored.map()
+            token = self._stored.token()
+            if there is not None and there.token != token:
+                near.write(self.path, near.laid_anew(there, self._held(), self.bits // 8, token))
+                self._open_near()
+
+    def make_near(
+        self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None
+    ) -> near.Recall:
+        """Make, or make anew, an approximate tier: a search then looks into a part of the codes, as many as it takes to
+        find this share of the nearest. It is used where the index is opened with `approximate=True`.
+
+        Args:
+            recall: the share that is wanted of the first ten and of the first hundred; 1 looks at more, and is no
+                promise.
+            queries: further codes by which recall is measured, by the name of what they are, uint8 (q, bits // 8).
+
+        Returns:
+            How it was measured.
+
+        Raises:
+            UserError: a recall outside 0 to 1, an index without codes, or open read-only.
+        """
+        if isinstance(recall, bool) or not isinstance(recall, int | float) or not 0 < recall <= 1:
+            raise UserError(f"recall is {recall!r}; it must be a share above 0 and at most 1, such as 0.99")
+        given = {name: self.check_length(codes, f"queries of {name}") for name, codes in (queries or {}).items()}
+        with self._file.writing:
+            self._check_writable()
+            if not len(self):
+                raise UserError(f"{self.path} has no codes; add some before an approximate tier is made of them")
+            token = self._stored.token() or self._stored.map()
+            made = near.made(self._held(), self.bits // 8, token, float(recall), given)
+            near.write(self.path, made)
+            self._open_near()
+        return made.recall
 
     def search_places(
         self,
@@ -217,6 +275,9 @@ class LocalIndex(Index):
         """As `search`, as if the ids `without` were not there; and the place of each hit's embedding, int64 (m, k), -1
         where it has none."""
         count, limit = check_k(10 if k is None else k), check_time_limit(time_limit_ms)
+        plain = where is None and without is None and radius is None and count <= near.LARGEST_K
+        if plain and (approximate := self._search_near(codes, count)) is not None:
+            return approximate
         held, mask = self._stored.snapshot(where, limit)
         if without is not None:
             mask = np.ones(len(held), bool) if mask is None else mask
@@ -297,7 +358,11 @@ class LocalIndex(Index):
 
     def check(self, encoder: Encoder | None = None) -> list[str]:
         """See `Index.check`."""
-        return findings(self, self._segments, encoder)
+        with self._file.lock:
+            token, stored, codes = self._stored.token(), self._stored.read(), self._stored.codes()
+        lost = self._stored.mapped_wrong(token, stored) if token else []
+        cells = near.findings(self.path, self.bits // 8, codes)
+        return [*findings(self, self._segments, encoder), *lost, *cells]
 
     def __len__(self) -> int:
         with self._file.lock:
@@ -337,6 +402,36 @@ class LocalIndex(Index):
         self._file.check_open()
         if self._file.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
+
+    def _search_near(self, queries: npt.ArrayLike, k: int) -> tuple[Hits, npt.NDArray[np.int64]] | None:
+        """What the approximate tier finds; None where there is none, or it finds fewer than k."""
+        with self._file.lock:
+            if self._near is None:
+                return None
+            codes = self._stored.codes()
+            held, changes = codes.merged(), self._near.changes(codes)
+            found = self._near
+        if (hits := found.top_k(self.check_queries(queries), k, held, changes)) is None:
+            return None
+        distances, ids, compared = hits
+        places = held.places[held.find(ids.ravel())].reshape(ids.shape)
+        return Hits(distances, ids, self._stored.items, compared=compared), places
+
+    def _open_near(self) -> None:
+        """Use the approximate tier from now on, if that is asked for and there is one."""
+        found = near.read(self.path, self.bits // 8) if self._approximate else None
+        with self._file.lock:
+            self._near = None if found is None else near.NearSearch(found)
+            self.exact = found is None
+
+    def _held(self) -> SortedCodes:
+        with self._file.lock:
+            return self._stored.codes().merged()
+
+    def _forget(self) -> list[str]:
+        """The statement that makes written codes those of before, where there are any."""
+        with self._file.lock:
+            return [mapped.FORGET] if self._stored.token() else []
 
     def _write_segment(
         self, embeddings: npt.NDArray[Any] | None, n: int, rows: Values

@@ -25,12 +25,15 @@ ITEMS = (
     "SELECT * FROM base.items WHERE id NOT IN (SELECT id FROM memory.changed.removed) "
     "UNION ALL BY NAME SELECT * FROM memory.changed.items"
 )
+HAS_MAPPED = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'base' AND table_name = 'mapped'"
 BEGIN = [
     "CREATE SCHEMA changed",
     "CREATE TABLE changed.items AS SELECT * FROM base.items LIMIT 0",
     "CREATE TABLE changed.removed (id BIGINT NOT NULL)",
     "CREATE TABLE changed.segments AS SELECT * FROM base.segments",
     "CREATE VIEW segments AS SELECT * FROM changed.segments",
+    "CREATE TABLE changed.mapped (token VARCHAR NOT NULL)",
+    "CREATE VIEW mapped AS SELECT * FROM changed.mapped",
     ITEMS,
     "SET enable_external_access = false",  # it was needed to attach the file
     "SET lock_configuration = true",
@@ -42,7 +45,7 @@ class Overlay(LocalIndex):
 
     Args:
         path: the file; in one process, an overlay is the only one that has it open.
-        bits, encoder: as for `LocalIndex`.
+        bits, encoder, approximate: as for `LocalIndex`.
 
     Raises:
         UserError: as for `LocalIndex`.
@@ -63,9 +66,14 @@ class Overlay(LocalIndex):
     _widened = (ITEMS,)
 
     def __init__(
-        self, path: str | os.PathLike[str], *, bits: int | None = None, encoder: Encoder | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        bits: int | None = None,
+        encoder: Encoder | None = None,
+        approximate: bool = False,
     ) -> None:
-        super().__init__(path, bits=bits, read_only=True, encoder=encoder)
+        super().__init__(path, bits=bits, read_only=True, encoder=encoder, approximate=approximate)
         self._file.connection.execute("USE memory.changed")
 
     def _handle(self, path: str | os.PathLike[str], read_only: bool, encoder: Encoder | None) -> Handle:
@@ -73,6 +81,9 @@ class Overlay(LocalIndex):
 
     def _check_writable(self) -> None:
         self._file.check_open()
+
+    def prepare(self, least: int = 0) -> None:
+        """Nothing: its changes are lost."""
 
     def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
         return self._segments.hold(embeddings, number)
@@ -94,6 +105,8 @@ def _open_over(
             over.execute(f"ATTACH '{place}' AS base (TYPE duckdb, READ_ONLY)")
             for statement in BEGIN:
                 over.execute(statement)
+            if over.execute(HAS_MAPPED).fetchall():
+                over.execute("INSERT INTO changed.mapped SELECT * FROM base.mapped")
     except BaseException:
         over.close()
         raise

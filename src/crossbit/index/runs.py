@@ -68,14 +68,24 @@ class Codes:
     Merging each batch into one array would copy everything each time. Here a run is merged when the next is half as
     long, so a row is copied about log2(rows / batch) times however it came in, and looking up ids visits as few runs.
 
+    Args:
+        run: all codes.
+        token: what they are known by (`crossbit.index.mapped`), if they are.
+
+    Attributes:
+        tracks: whether `changed` grows; at first where there is a token.
+        changed: the ids that were added and removed since.
+
     >>> codes = Codes(ordered(np.array([4, 2]), np.zeros((1, 2), np.uint64), np.array([-1, -1])))
     >>> codes.add(SortedCodes(np.array([3]), np.ones((1, 1), np.uint64), np.array([-1])))
     >>> codes.merged().ids, codes.has(np.array([3, 9]))
     (array([2, 3, 4]), array([ True, False]))
     """
 
-    def __init__(self, run: SortedCodes) -> None:
+    def __init__(self, run: SortedCodes, token: str = "") -> None:
         self._runs = [run]
+        self.token, self.tracks = token, bool(token)
+        self.changed: list[Ids] = []
 
     def has(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Which of these ids are there, bool (n,); fastest for ascending ids."""
@@ -86,13 +96,19 @@ class Codes:
 
     def add(self, run: SortedCodes) -> None:
         """Add rows whose ids are not there yet."""
+        self._note(run.ids)
         self._runs.append(run)
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             self._runs[-2:] = [merge(*self._runs[-2:])]
 
     def remove(self, ids: Ids) -> None:
         """Remove rows; ids that are not there are ignored."""
+        self._note(ids)
         self._runs = [self.merged().without(ids)]
+
+    def _note(self, ids: Ids) -> None:
+        if self.tracks:
+            self.changed.append(ids)
 
     @property
     def nbytes(self) -> int:

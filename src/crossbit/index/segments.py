@@ -163,15 +163,15 @@ def _places_of(number: int, rows: int) -> Ids:
     return (number << ROW_BITS) + np.arange(rows, dtype=np.int64)
 
 
-def folder_of(index: Path) -> Path:
-    """Where the embeddings of an index file are; no two files have the same.
+def folder_of(index: Path, what: str = "embeddings") -> Path:
+    """Where the embeddings of an index file are, or something else that belongs to it; no two files have the same.
 
     >>> folder_of(Path("run/image.index")).name, folder_of(Path("codes.duckdb")).name
     ('image.embeddings', 'codes.duckdb-embeddings')
     """
     if index.suffix == ".index":
-        return index.with_suffix(".embeddings")
-    return index.with_name(f"{index.name}-embeddings")
+        return index.with_suffix(f".{what}")
+    return index.with_name(f"{index.name}-{what}")
 
 
 def halves(rows: Array) -> npt.NDArray[np.float16]:

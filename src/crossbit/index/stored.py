@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit.errors import unknown
+from crossbit.index import mapped
 from crossbit.index.base import Item
 from crossbit.index.columns import HIDDEN
 from crossbit.index.duckfile import trouble, word_columns
 from crossbit.index.filters import matching_ids, parse
 from crossbit.index.handle import Handle
 from crossbit.index.runs import Codes, SortedCodes, ordered
-from crossbit.index.segments import ROW_BITS
+from crossbit.index.segments import ROW_BITS, folder_of
 from crossbit.index.statements import Progress, Values, fill, quoted, transaction
 from crossbit.index.values import values_with
 
@@ -58,13 +59,49 @@ class Stored:
         """All codes, from memory after the first time."""
         self.file.check_open()
         if self._codes is None:
-            place = f"coalesce((_segment::BIGINT << {ROW_BITS}) + _row, -1) AS place"
-            with self.file.cursor() as cursor:
-                rows = cursor.execute(f"SELECT {', '.join(['id', *self.words, place])} FROM items").fetchnumpy()
-            planes = np.stack([np.asarray(rows[name], np.uint64) for name in self.words])
-            ids, places = (np.asarray(rows[name], np.int64) for name in ("id", "place"))
-            self._codes = Codes(ordered(ids, planes, places))
+            token = self.token()
+            found = mapped.read(self.file.path, token, len(self.words), self.count()) if token else None
+            self._codes = Codes(self.read() if found is None else found, token)
         return self._codes
+
+    def read(self) -> SortedCodes:
+        """All codes, from the index itself."""
+        place = f"coalesce((_segment::BIGINT << {ROW_BITS}) + _row, -1) AS place"
+        with self.file.cursor() as cursor:
+            rows = cursor.execute(f"SELECT {', '.join(['id', *self.words, place])} FROM items").fetchnumpy()
+        planes = np.stack([np.asarray(rows[name], np.uint64) for name in self.words])
+        ids, places = (np.asarray(rows[name], np.int64) for name in ("id", "place"))
+        return ordered(ids, planes, places)
+
+    def token(self) -> str:
+        """What the codes in the file are known by (`crossbit.index.mapped`); empty where they have changed since."""
+        there = self.fetch("SELECT table_name FROM duckdb_columns() WHERE table_name = 'mapped' LIMIT 1")
+        rows = self.fetch("SELECT token FROM mapped") if there else []
+        return str(rows[0][0]) if rows else ""
+
+    def map(self) -> str:
+        """Write all codes so that they are memory-mapped from now on; returns their token. `writing` is held."""
+        with self.file.lock:
+            held = self.codes().merged()
+        token = mapped.write(self.file.path, held)
+        with self.file.lock, trouble(self.file.path, "write"), transaction(self.file.connection):
+            for statement in (mapped.CREATE, mapped.FORGET, f"INSERT INTO mapped VALUES ('{token}')"):
+                self.file.connection.execute(statement)
+            self.file.connection.commit()
+            self.forget()
+        mapped.remove_all_but(self.file.path, token)
+        return token
+
+    def mapped_wrong(self, token: str, stored: SortedCodes) -> list[str]:
+        """A line where the files of codes are there, and not those of the index."""
+        if not any((folder_of(self.file.path, "codes") / f"{token}.{name}.npy").exists() for name in mapped.TYPES):
+            return []
+        found = mapped.read(self.file.path, token, len(self.words), len(stored))
+        names = mapped.TYPES
+        if found is not None and all(np.array_equal(getattr(found, name), getattr(stored, name)) for name in names):
+            return []
+        folder = folder_of(self.file.path, "codes")
+        return [f"{folder} does not hold the codes of {self.file.path.name}; remove that folder: the index has them"]
 
     def columns(self) -> dict[str, str]:
         """Names and DuckDB types of the items' columns."""

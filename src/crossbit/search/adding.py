@@ -11,7 +11,7 @@ import numpy as np
 
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
-from crossbit.index import open_index
+from crossbit.index import LocalIndex, open_index
 from crossbit.model import Model
 from crossbit.search.build import Counts, Progress, add_data, encoder_of, index_path
 from crossbit.search.changing import fold_into
@@ -136,3 +136,5 @@ def _drop(model: Model, uri: str, ids: np.ndarray) -> None:
     for modality in model.modalities:
         with open_index(index_path(uri, modality), encoder=encoder_of(model)) as index:
             index.remove(ids, missing_ok=True)
+            if isinstance(index, LocalIndex):
+                index.prepare()

@@ -98,6 +98,7 @@ def index_data(
                     _add(index, model, modality, data, some, named)
                     progress(f"{modality}: {done:,} of {len(rows):,} encoded")
                 write_captions(index)
+                index.prepare()
     return {modality: len(rows) for modality in model.modalities}
 
 
@@ -196,6 +197,7 @@ def _add_changed(
             progress(f"{modality}: {done:,} of {len(rows):,} looked at, {counts.added + counts.changed:,} encoded")
         if isinstance(index, LocalIndex):
             write_captions(index)
+            index.prepare()
     return counts
 
 

@@ -123,6 +123,7 @@ def write_changes(model: Model, uri: str | os.PathLike[str], changes: Changes) -
                 index.add(list(added), codes, items, replace=True, embeddings=embeddings)
             if isinstance(index, LocalIndex):
                 write_captions(index)
+                index.prepare()
             len(index)  # on a server: what is written is seen from here on by whoever searches
 
 
