@@ -37,6 +37,9 @@ Uri = Annotated[
     str | None,
     typer.Option(metavar="URI", help="The folder of the index, or milvus://host:port/NAME. RUN/index, if not given."),
 ]
+Exact = Annotated[
+    bool, typer.Option("--exact", help="Compares all codes, though `crossbit index --approximate` made a faster way.")
+]
 
 
 def encode(
@@ -107,6 +110,15 @@ def index(
         bool,
         typer.Option("--check", help="Checks the index and changes nothing. Exit code 1 if something is wrong."),
     ] = False,
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Lets a search compare a part of the codes: for ten million and more. Prints the recall. "
+            "An index that is there is kept.",
+        ),
+    ] = False,
+    recall: Annotated[float, typer.Option(help="The share of the nearest that --approximate is to find.")] = 0.99,
     ray: Ray = None,
 ) -> None:
     """Encode the database and write an index of each modality, with captions and labels.
@@ -116,6 +128,7 @@ def index(
       crossbit index run
       crossbit index run more.npz --uri more.index
       crossbit index run --check
+      crossbit index run --approximate
       crossbit index run --uri milvus://localhost:19530/photos
     """
     folder = RunFolder(run)
@@ -123,6 +136,10 @@ def index(
     if check:
         return _check(run, target)
     far = is_address(target)
+    if approximate:
+        _check_recall(recall, far)
+        if not far and Path(target).exists():
+            return _approximate(run, target, recall)
     if not far and Path(target).exists():
         there = f" --uri {shown(uri)}" if uri else ""
         right = f"`crossbit add {run} DATA{there}` adds to it; to make it anew, remove it"
@@ -151,9 +168,29 @@ def index(
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {shown(target)}")
     if sent:
         say(f"{sent:,} items that came through the service are there, too")
+    if approximate:
+        _approximate(run, target, recall)
     place = ["--uri", shown(uri)] if uri else []
     say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
     return None
+
+
+def _check_recall(recall: float, far: bool) -> None:
+    """UserError for an approximate tier that cannot be made."""
+    if far:
+        raise UserError("--approximate is for a local index; at an address the server's own index decides")
+    if not 0 < recall <= 1:
+        raise UserError(f"--recall is {recall}; it must be a share above 0 and at most 1, such as 0.99")
+
+
+def _approximate(run: Path, target: str, recall: float) -> None:
+    """Make an approximate tier of an index that is there, and print how it was measured."""
+    import crossbit
+    from crossbit.search.approximate import approximate
+
+    for modality, found in approximate(crossbit.load_model(run), target, recall, note).items():
+        say(f"{modality}: {found}")
+    say("`crossbit search` and `crossbit serve` use it from now on; with --exact they compare all codes")
 
 
 @contextmanager
@@ -226,6 +263,7 @@ def search(
         typer.Option(metavar="FILE", help="Writes a sheet of what was found, with pictures, one HTML file."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Opens that sheet in the browser. Needs --html.")] = False,
+    exact: Exact = False,
     uri: Uri = None,
     as_json: Json = False,
 ) -> None:
@@ -253,7 +291,7 @@ def search(
         check_new(html)
     from crossbit.search.searcher import open_for_one
 
-    with open_for_one(run, uri=uri) as searcher:
+    with open_for_one(run, uri=uri, exact=exact) as searcher:
         asked: dict[str, Any] = {
             "k": k,
             "where": where,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from crossbit.cli.output import say
-from crossbit.cli.search import Uri
+from crossbit.cli.search import Exact, Uri
 from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.storage.lines import read_text
@@ -35,6 +35,7 @@ def serve(
     ] = None,
     uri: Uri = None,
     workers: Annotated[int, typer.Option(help="Processes that answer; each holds the index in memory.")] = 1,
+    exact: Exact = False,
 ) -> None:
     """Serve searches, pictures and pages to a browser, until Ctrl-C.
 
@@ -50,7 +51,7 @@ def serve(
     from crossbit.serve import Settings
     from crossbit.serve import run as run_service
 
-    settings = Settings(host, port, _token(token_file), public_host, workers, uri=uri)
+    settings = Settings(host, port, _token(token_file), public_host, workers, uri=uri, exact=exact)
 
     def ready(address: str) -> None:
         port = address.rstrip("/").rpartition(":")[2]

@@ -43,6 +43,7 @@ class OpenIndex:
     Args:
         labels: of the data; a word that is one of them says something, however frequent it is.
         grows: take changes, in memory; a local index alone can.
+        exact: compare all codes, though there is an approximate tier.
 
     Attributes:
         index: a local one, or one on a server. That has no captions, and what others add to it is found.
@@ -56,12 +57,13 @@ class OpenIndex:
         bits: int,
         labels: Iterable[str] = (),
         grows: bool = False,
+        exact: bool = True,
     ) -> None:
         self.modality, path = modality, index_path(uri, modality)
         self.index = (
-            Overlay(path, bits=bits, encoder=encoder)
+            Overlay(path, bits=bits, encoder=encoder, approximate=not exact)
             if grows
-            else open_index(path, bits=bits, read_only=True, encoder=encoder)
+            else open_index(path, bits=bits, read_only=True, encoder=encoder, approximate=not exact)
         )
         self._local = self.index if isinstance(self.index, LocalIndex) else None
         self._size = len(self.index)

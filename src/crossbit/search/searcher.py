@@ -39,7 +39,11 @@ BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "caption
 
 
 def open_search(
-    run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
+    run: str | os.PathLike[str],
+    *,
+    uri: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    exact: bool = False,
 ) -> Searcher:
     """Open a run for search.
 
@@ -47,17 +51,22 @@ def open_search(
         run: the run's folder.
         uri: the folder of its index, `<run>/index` by default; or `milvus://host:port/NAME`.
         device: where queries are encoded.
+        exact: compare all codes, though `crossbit index --approximate` made an approximate tier.
 
     Raises:
         UserError: no run or no index there.
     """
-    searcher = open_for_one(run, uri=uri, device=device)
+    searcher = open_for_one(run, uri=uri, device=device, exact=exact)
     searcher.open_all()
     return searcher
 
 
 def open_for_one(
-    run: str | os.PathLike[str], *, uri: str | os.PathLike[str] | None = None, device: str = "cpu"
+    run: str | os.PathLike[str],
+    *,
+    uri: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    exact: bool = False,
 ) -> Searcher:
     """As `open_search`, for a process that ends after a search or a few: what it does not need is not loaded."""
     place = RunFolder(run).index if uri is None else uri
@@ -66,10 +75,10 @@ def open_for_one(
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
     model = load_model(run, device=device)
     if is_address(place):
-        return Searcher(model, place, run)
+        return Searcher(model, place, run, exact=exact)
     journal = Journal(Path(place))
     waiting = journal.after(folded(Path(place)))
-    searcher = Searcher(model, place, run, grows=bool(waiting))
+    searcher = Searcher(model, place, run, grows=bool(waiting), exact=exact)
     if waiting:  # a service has not written it into the index yet
         searcher.change(ready(model, journal, waiting))
     return searcher
@@ -84,6 +93,7 @@ class Searcher:
         model: encodes the queries.
         uri: the folder with an index for each modality, or the address of a server that has them.
         run: the run's folder, by whose data `show` finds pictures; None takes those at the items' paths.
+        exact: whether all codes are compared, though there is an approximate tier.
         grows: whether `change` may be called; then it is the only one in its process that has the index open.
 
     Raises:
@@ -97,6 +107,7 @@ class Searcher:
         run: str | os.PathLike[str] | None = None,
         *,
         grows: bool = False,
+        exact: bool = False,
     ) -> None:
         self.model = model
         self.run = run
@@ -104,7 +115,7 @@ class Searcher:
         self.shown = shown(self.uri)
         self._encoder = encoder_of(model)
         self._process = os.getpid()
-        self._grows, self._changes = grows, 0  # odd while something changes
+        self._exact, self._grows, self._changes = exact, grows, 0  # odd while something changes
         self._lock, self._changing = Lock(), Lock()
         self._opened: dict[str, OpenIndex] = {}
         self._closed = False
@@ -344,7 +355,7 @@ class Searcher:
             if modality not in self._opened:
                 labels = map(str, self.model.config.get("label_names") or ())
                 self._opened[modality] = OpenIndex(
-                    self.uri, modality, self._encoder, self.model.bits, labels, self._grows
+                    self.uri, modality, self._encoder, self.model.bits, labels, self._grows, self._exact
                 )
             return self._opened[modality]
 

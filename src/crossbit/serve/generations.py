@@ -71,7 +71,8 @@ class Generations:
         UserError: no run or no index there.
     """
 
-    def __init__(self, run: RunFolder, uri: str | None = None) -> None:
+    def __init__(self, run: RunFolder, uri: str | None = None, exact: bool = False) -> None:
+        self._exact = exact
         self.run = run
         self.index: Path | str = uri if uri and is_address(uri) else Path(uri or run.index)
         if isinstance(self.index, Path) and not self.index.is_dir():
@@ -163,7 +164,7 @@ class Generations:
     def _opened(self, model: Model) -> Generation:
         folder = self.index if isinstance(self.index, str) else self._snapshots.take(self.index)
         try:
-            search = Searcher(model, folder, grows=self.journal is not None)
+            search = Searcher(model, folder, grows=self.journal is not None, exact=self._exact)
             search.open_all()
             _search_once(search)
             number = self._now.number + 1 if hasattr(self, "_now") else 1

@@ -26,6 +26,7 @@ class Settings:
         connections: open at the same time, in each process.
         thumbnails_mb: of small pictures kept in memory.
         uri: where the index is, a folder or an address; None for the run's.
+        exact: compare all codes, though there is an approximate tier.
 
     Raises:
         UserError: a host that others can reach, and no token.
@@ -45,6 +46,7 @@ class Settings:
     connections: int = 500
     thumbnails_mb: int = 64
     uri: str | None = field(default=None, repr=False)  # may hold a password
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if not self.token and (not self.is_loopback or self.public):

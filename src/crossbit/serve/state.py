@@ -38,7 +38,7 @@ class State:
 
     def __init__(self, run: RunFolder, settings: Settings) -> None:
         self.run, self.settings, self.closing = run, settings, False
-        self.generations = Generations(run, settings.uri)
+        self.generations = Generations(run, settings.uri, settings.exact)
         self._show(self.generations.now.search.model)
         self.work = Work(settings.concurrent, settings.queued, settings.request_seconds)
         self.auditing = Work(1, settings.queued, settings.request_seconds)
