@@ -112,3 +112,21 @@ def test_milvus_beside_a_local_index() -> None:
     assert printed["same hits"] is True
     assert printed["load seconds"].keys() == {"local file", "Milvus"}
     assert "3,000 codes of 64 bits" in milvus.section(printed)
+
+
+@pytest.mark.slow
+def test_ways_to_compare_a_part_of_the_codes(need: Callable[[str], ModuleType]) -> None:
+    need("faiss")
+    printed = results("approximate", "--codes", "5000", "--queries", "20", "--flipped", "0.05", "--rounds", "1")
+    (rows,) = printed["results"].values()
+    assert list(rows) == ["exact", "cells", "faiss IVF", "faiss multi-index hashing"]
+    assert rows["cells"]["recall"] >= 0.99 <= rows["faiss IVF"]["recall"]
+
+
+@pytest.mark.slow
+def test_a_large_index(need: Callable[[str], ModuleType]) -> None:
+    need("faiss")
+    sizes = ["--codes", "5000", "--file-codes", "7000", "--queries", "8", "--lists", "16", "--rounds", "1"]
+    printed = results("large", *sizes)
+    assert printed["in memory"]["same distances"] is True and printed["file"]["same distances"] is True
+    assert printed["file"]["seconds"].keys() >= {"opening", "the first answer", "an answer"}
