@@ -10,9 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks.speed import milvus, relabel
+import crossbit
+from benchmarks.speed import milvus, relabel, unlearned
+from tiny import arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -130,3 +133,25 @@ def test_a_large_index(need: Callable[[str], ModuleType]) -> None:
     printed = results("large", *sizes)
     assert printed["in memory"]["same distances"] is True and printed["file"]["same distances"] is True
     assert printed["file"]["seconds"].keys() >= {"opening", "the first answer", "an answer"}
+
+
+@pytest.mark.slow
+def test_rotations_beside_learned_codes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "toy.npz", **arrays())
+    data = crossbit.load_data(tmp_path / "toy.npz")
+    crossbit.train(data, method="cca-sign", bits=8, out=tmp_path / "run", progress=False)
+    found = unlearned.measured(tmp_path / "run", 2)["results"]
+    assert list(found) == ["image->image", "text->text", "image->text", "text->image"]
+    exact, *rotated, learned = found["text->text"].values()
+    assert exact["bytes"] > rotated[-1]["bytes"] > learned["bytes"] == 1
+    assert rotated[-1]["mAP"] == pytest.approx(exact["mAP"], abs=0.15)  # as many signs as columns say nearly as much
+
+
+def test_a_rotation_estimates_products() -> None:
+    rng = np.random.default_rng(0)
+    query, database = rng.normal(size=(20, 256)), rng.normal(size=(300, 256))
+    asked, held = unlearned.rotated(query, database, 4096, rng)
+    assert np.ptp((held**2).sum(axis=1)) < 1e-9  # so that cosines rank as products
+    centre = database.mean(axis=0)
+    q, o = ((rows - centre) / np.linalg.norm(rows - centre, axis=1, keepdims=True) for rows in (query, database))
+    assert np.corrcoef((asked @ held.T).ravel(), (q @ o.T).ravel())[0, 1] > 0.97
