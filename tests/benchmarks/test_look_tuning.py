@@ -51,3 +51,5 @@ def test_runs_are_kept_once_and_averaged(
     told = json.loads(capsys.readouterr().out)["pairs, none"]["small"]
     values = [np.mean(list(line["map"]["query"].values())) for line in lines if line["name"] == "small"]
     assert told["n"] == 2 and told["query"] == pytest.approx(np.mean(values))
+    pairs = [np.mean(list(line["own pair"].values())) for line in lines if line["name"] == "small"]
+    assert told["own pair"] == pytest.approx(np.mean(pairs)) and 0 < told["overlap"] <= 1
