@@ -190,6 +190,7 @@ def main() -> None:
         return
     fd, folder, *settings = sys.argv[1:]
     process = started(Path(folder), dict(setting.split("=", 1) for setting in settings))
+    signal.signal(signal.SIGTERM, lambda *_: (end(process), os._exit(1)))  # else the server would live on
     try:
         sys.stdout.buffer.write(f"{process.pid}\n".encode())
         sys.stdout.flush()
