@@ -13,10 +13,12 @@ import argparse
 import json
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +108,7 @@ def main() -> None:
     parser.add_argument("--ray", default="auto", metavar="ADDRESS")
     parser.add_argument("--rows", type=int, default=100_000)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):  # Ray tells there what its workers say
         results = measured(args.ray, args.rows, Path(folder))
     print(json.dumps({"settings": {"rows": args.rows}, "results": results}, indent=1))
 
