@@ -85,9 +85,9 @@ export class Results {
   }
 
   #found(answer, hits, modality, k, isLow) {
-    const among = `${answer.exact ? "" : ", some nearer ones may be missing"}${isLow ? "; perhaps none of them fits" : ""}`;
-    const what = modalityName(modality).toLowerCase();
-    this.#put(hits, `The ${counted(hits.length)} nearest of ${counted(answer.compared)} ${what}${among}`);
+    const all = `${counted(answer.compared)} ${modalityName(modality).toLowerCase()}`;
+    const among = answer.exact ? all : `the ${all} that were compared, nearer ones may be missing`;
+    this.#put(hits, `The ${counted(hits.length)} nearest of ${among}${isLow ? "; perhaps none of them fits" : ""}`);
     this.grid.show(hits, modality);
     if (hits.length === k && k < MOST) this.#place.append(this.#more());
   }
