@@ -50,6 +50,18 @@ def test_only_the_last_of_many_requests_is_shown(page: Any) -> None:
 
 
 @pytest.mark.slow
+def test_of_a_part_that_was_compared_it_is_not_said_that_it_is_all(page: Any) -> None:
+    """As an approximate search answers."""
+
+    def approximate(route: Any) -> None:
+        route.fulfill(json=route.fetch().json() | {"exact": False, "compared": 3})
+
+    page.route("**/api/search*", approximate)
+    page.goto("/?q=red")
+    page.locator("#live", has_text="nearest of the 3 pictures that were compared").wait_for(state="attached")
+
+
+@pytest.mark.slow
 def test_texts_are_found_where_texts_are_wanted(page: Any) -> None:
     page.goto("/?q=yellow+cross")
     captions(page)
