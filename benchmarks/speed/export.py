@@ -13,7 +13,6 @@ import json
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.page import Section, table
-from benchmarks.speed.searcher import collection, command, indexed
+from benchmarks.speed.searcher import collection, command, indexed, over_collection
 
 WITHOUT = "import sys; sys.modules['torch'] = None; "
 IMPORT = f"{WITHOUT}import crossbit; crossbit.open_search, crossbit.load_model"
@@ -46,10 +45,10 @@ def timed(calls: dict[str, tuple[str, ...]], rounds: int) -> dict[str, dict[str,
     return found
 
 
-def measured(folder: Path, codes: int, rounds: int) -> dict[str, Any]:
+def measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     data, taken = folder / "collection.npz", folder / "taken"
     if not data.exists():
-        collection(data, codes)
+        collection(data, args.codes)
     words, run = str(np.load(data)["text"][0]), indexed(folder, data, "run")
     command("-m", "crossbit", "export", run, "--out", taken)
     card = json.loads((taken / "card.json").read_text())["export"]
@@ -61,7 +60,7 @@ def measured(folder: Path, codes: int, rounds: int) -> dict[str, Any]:
         "crossbit search DIR, without torch": ("-c", SEARCH, "search", str(taken), words),
         "crossbit search RUN, with torch": ("-m", "crossbit", "search", str(run), words),
     }
-    return {"seconds": timed(calls, rounds), "compared": card["compared"], "python": sys.version.split()[0]}
+    return {"seconds": timed(calls, args.rounds), "compared": card["compared"], "python": sys.version.split()[0]}
 
 
 def section(result: dict[str, Any]) -> str:
@@ -88,18 +87,5 @@ ABOUT = (
 SECTIONS = {"export": Section("An exported folder, from the shell", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--folder", type=Path, help="kept, and used again if the same collection is there")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        folder = args.folder or Path(made)
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = {"codes": args.codes, "rounds": args.rounds, "bits": 64}
-        print(json.dumps({"settings": settings, "results": measured(folder, args.codes, args.rounds)}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    over_collection(__doc__, measured, codes=100_000, rounds=7)

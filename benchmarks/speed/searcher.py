@@ -159,11 +159,20 @@ ABOUT = "A search by words, its encoding and the items of ten hits included; med
 SECTIONS = {"searcher": Section("Search: an open Searcher, and from the shell", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codes", type=int, default=500_000)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--before", type=Path)
+def over_collection(
+    about: str | None,
+    measured: Callable[[Path, argparse.Namespace], dict[str, Any]],
+    *,
+    codes: int,
+    rounds: int,
+    before: bool = False,
+) -> None:
+    """What benches of the made collection do on the command line: measure in a folder, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--codes", type=int, default=codes)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    if before:
+        parser.add_argument("--before", type=Path, help="an earlier version's checkout")
     parser.add_argument("--folder", type=Path, help="kept, and used again if the same collection is there")
     args = parser.parse_args()
     settings = {"codes": args.codes, "rounds": args.rounds, "bits": 64}
@@ -174,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    over_collection(__doc__, measured, codes=500_000, rounds=50, before=True)

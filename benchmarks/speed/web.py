@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.page import Section, table
-from benchmarks.speed.searcher import collection, command, indexed
+from benchmarks.speed.searcher import collection, command, indexed, over_collection
 from benchmarks.studies.integer import browser_page
 
 KEY = """(words) => new Promise((done) => {
@@ -33,13 +32,13 @@ KEY = """(words) => new Promise((done) => {
 })"""
 
 
-def measured(folder: Path, codes: int, rounds: int) -> dict[str, Any]:
+def measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     data, taken = folder / "collection.npz", folder / "taken"
     if not data.exists():
-        collection(data, codes)
+        collection(data, args.codes)
     run = indexed(folder, data, "run")
     command("-m", "crossbit", "export", run, "--out", taken, "--web")
-    texts = np.load(data)["text"][:rounds].tolist()
+    texts = np.load(data)["text"][: args.rounds].tolist()
     keys: list[float] = []
     with browser_page(taken / "web") as page:
         start = time.perf_counter()
@@ -77,18 +76,5 @@ ABOUT = "Captions of five words and vectors, no pictures; Chromium without a win
 SECTIONS = {"web": Section("A page that searches without a server", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--codes", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--folder", type=Path, help="kept, and used again if the same collection is there")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        folder = args.folder or Path(made)
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = {"codes": args.codes, "rounds": args.rounds, "bits": 64}
-        print(json.dumps({"settings": settings, "results": measured(folder, args.codes, args.rounds)}, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    over_collection(__doc__, measured, codes=100_000, rounds=30)
