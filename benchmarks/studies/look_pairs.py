@@ -3,9 +3,9 @@
     crossbit bench pairs --data-root DIR --out OUT
     python -m benchmarks.studies.look_pairs OUT ...
 
-Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds, and what was recorded
-before of all else. LOOK's runs are those of benchmarks.studies.look_cells, and of OUT; all others are compared with
-them seed by seed.
+Told are means of both directions, and their deviation over the seeds: of the runs that OUT holds, and of those that
+were recorded before. LOOK's runs are those of benchmarks.studies.look_cells, and of OUT; all others are compared with
+them seed by seed, each time anew.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ def figures_of(result: Result) -> dict[str, float]:
     return found
 
 
-def told(results: list[Result], cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def told(results: list[Result], cells: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each data set and method: every measure over the seeds, and what LOOK is ahead in `ASKED`."""
     groups: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+    for old in recorded:
+        groups[old["data"], old["method"]] = {int(seed): of for seed, of in old["seeds"].items()}
     for cell in cells:
         if (cell["noise"], cell["rate"]) == ("swap-one", 0.5):
             groups[cell["data"], "look"] = {int(seed): of for seed, of in cell["seeds"].items()}
@@ -64,7 +66,7 @@ def told(results: list[Result], cells: list[dict[str, Any]]) -> list[dict[str, A
             for title in MEASURES
             if all(title in one for one in of.values())
         }
-        row: dict[str, Any] = {"data": data, "method": method, "figures": figures}
+        row: dict[str, Any] = {"data": data, "method": method, "seeds": of, "figures": figures}
         mine = groups.get((data, "look"))
         if mine and method != "look" and ASKED in figures:
             test = paired_t(*({seed: one[ASKED] for seed, one in each.items()} for each in (mine, of)))
@@ -100,10 +102,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
     cells = json.loads(CELLS.read_text())["result"]["rows"] if CELLS.exists() else []
-    rows = told([result for out in args.out for result in load_results(out)], cells)
     recorded = json.loads(RECORDED.read_text())["result"]["rows"] if RECORDED.exists() else []
-    every = {(row["data"], row["method"]): row for row in (*recorded, *rows)}
-    print(json.dumps({"rows": [row for _, row in sorted(every.items())]}, indent=1))
+    results = [result for out in args.out for result in load_results(out)]
+    print(json.dumps({"rows": told(results, cells, recorded)}, indent=1))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
     python -m benchmarks.studies.look_parts OUT CELLS
 
 Told are means of both directions, their deviation over the seeds, and what LOOK is ahead of each, paired over seeds: of
-the runs that OUT and CELLS hold, and what was recorded before of all else.
+the runs that OUT and CELLS hold, and of those that were recorded before.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from crossbit.evaluation.stats import paired_t
 COMPARED = "mAP@all", "mAP@all, unlabelled", "own pair@10, re-ranked", "overlap@10, re-ranked"
 
 
-def told(results: list[Result]) -> list[dict[str, Any]]:
+def told(results: list[Result], recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each data set, length and variant: every measure over the seeds, and what whole LOOK is ahead of it."""
     groups: dict[tuple[str, int, str], dict[int, dict[str, float]]] = {}
+    for old in recorded:
+        if "seeds" in old:
+            groups[old["data"], old["bits"], old["variant"]] = {int(seed): of for seed, of in old["seeds"].items()}
     for one in results:
         if one.status == "done" and one.method == "look" and (one.noise, one.rate) == ("swap-one", 0.5):
             groups.setdefault((one.data, one.bits, one.variant or ""), {})[one.seed] = figures_of(one)
     rows = []
     for (data, bits, variant), of in sorted(groups.items()):
         whole = {seed: figures for seed, figures in groups.get((data, bits, ""), {}).items() if seed in of}
-        row: dict[str, Any] = {"data": data, "bits": bits, "variant": variant}
+        row: dict[str, Any] = {"data": data, "bits": bits, "variant": variant, "seeds": of}
         row["figures"] = {title: spread(one[title] for one in of.values()) for title in MEASURES}
         if variant and whole:
             pairs = {t: [{seed: one[t] for seed, one in each.items()} for each in (whole, of)] for t in COMPARED}
@@ -72,10 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="+")
     args = parser.parse_args()
-    results = {result.id: result for out in args.out for result in load_results(out)}
+    results = list({result.id: result for out in args.out for result in load_results(out)}.values())
     kept = RECORDED.with_name("look-parts.json")
     recorded = json.loads(kept.read_text())["result"]["rows"] if kept.exists() else []
-    every = {(row["data"], row["bits"], row["variant"]): row for row in (*recorded, *told(list(results.values())))}
+    rows = *recorded, *told(results, recorded)
+    every = {(row["data"], row["bits"], row["variant"]): row for row in rows}
     print(json.dumps({"rows": [row for _, row in sorted(every.items())]}, indent=1))
 
 
