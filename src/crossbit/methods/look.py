@@ -74,7 +74,7 @@ class LookSettings(PictureSettings):
     contrast: Annotated[Weight, "weight of the soft contrastive loss between partners; 0: none"] = 0.04
     partners: Annotated[
         Weight, "weight of the sharp one, as InfoNCE's, where held-out pairs are told apart; 0: none"
-    ] = 0.03
+    ] = 0.04
     directions: Annotated[
         Natural, "directions shared by the modalities that the encoders see beside the features; 0: none"
     ] = 128
