@@ -32,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_runs(folder)
     (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing of the kind")
     (folder / "codes.npy").touch()
+    (folder / "notes.md").write_text("bar\n", encoding="utf-8")
     return folder
 
 
@@ -117,7 +118,11 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "folder as run": (["evaluate", "empty"], ["empty is not a run folder"]),
     "picture as array": (
         ["encode", "run", "codes.npy", "--modality", "image", "--out", "new.npy"],
-        ["codes.npy cannot be read", "no .npy array"],
+        ["codes.npy cannot be read: it is"],
+    ),
+    "notes as texts": (
+        ["encode", "run", "notes.md", "--modality", "text", "--out", "new.npy"],
+        ["text takes words, and notes.md is no file that holds such; give a .txt with one text a line"],
     ),
     "no picture in folder": (
         ["encode", "run", "empty", "--modality", "image", "--out", "new.npy"],
@@ -229,7 +234,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["search", "run", "--image", "photo.png"],
         ["photo.png begins like a picture, but"],
     ),
-    "data as picture": (["search", "run", "--image", "good.npz"], ["good.npz is not a picture; give a picture file"]),
+    "data as picture": (
+        ["search", "run", "--image", "good.npz"],
+        ["good.npz is not a picture but a zip archive; give"],
+    ),
     "neither words nor picture": (["search", "run"], ["give words, --image FILE or --item ID"]),
     "words and an item": (["search", "run", "bar", "--item", "20"], ["or item= alone"]),
     "no such item": (["search", "run", "--item", "3"], ["no item 3"]),

@@ -67,6 +67,15 @@ def test_the_line_that_is_no_text_is_named(tmp_path: Path) -> None:
         read_text(tmp_path / "gone.txt")
 
 
+def test_what_is_no_text_is_named_for_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n"
+    assert wrong(path, pointer).startswith(f"{path} is a Git LFS pointer, not the file itself; `git lfs pull`")
+    assert wrong(path, b"PK\x03\x04\x14\0\xff").endswith("it is a zip archive")
+    path.write_text("<html> is a tag\n", encoding="utf-8")  # a text may well say so
+    assert read_lines(path) == ["<html> is a tag"]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=st.lists((st.binary() | st.text(alphabet="a\\x9nr\n\r\ufeff\udc9f")).map(os.fsdecode)))
 def test_any_name_comes_back_and_stands_on_a_line(names: list[str], tmp_path: Path) -> None:

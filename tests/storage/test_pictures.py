@@ -237,6 +237,20 @@ def test_each_reason_is_told_apart(tmp_path: Path) -> None:
         assert str(error).startswith(str(tmp_path / name))
 
 
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the file itself; `git lfs pull`"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg xmlns='...'", "an SVG drawing, which is lines and no pixels"),
+        (b"<!DOCTYPE html>", "a web page, so the download went wrong"),
+        (b"%PDF-1.7", "a PDF document"),
+    ],
+)
+def test_what_is_no_picture_is_named_for_what_it_is(start: bytes, said: str) -> None:
+    error = refused(start)
+    assert error.kind == "not a picture" and f"is not a picture but {said}" in str(error)
+
+
 def test_sources_of_other_types() -> None:
     for source in (None, 5, [1, 2]):
         with pytest.raises(UserError, match="is not a picture; give a path, bytes"):

@@ -87,7 +87,7 @@ def encode(
     names_file = check_new(out.with_suffix(".txt")) if pictures else None
     with _spread(model, ray, out) as encoder:
         if names_file is None:
-            rows = _rows(run, source, modality)
+            rows = _rows(run, source, modality, takes(model, modality))
             check_takes(model, modality, rows, source)
             codes = (encoder.embed if real else encoder.encode)(modality, rows, progress=counted(ENCODED))
         else:
@@ -362,16 +362,22 @@ def _encode_folder(model: Model, modality: str, folder: Path, real: bool) -> tup
     return codes, [path.relative_to(folder).as_posix() for path in kept]
 
 
-def _rows(run: Path, source: str, modality: str) -> Any:
-    """The rows to encode: an array, texts, a picture, or all rows of data."""
-    from crossbit.data import builtins, is_collection
+def _rows(run: Path, source: str, modality: str, reads: str) -> Any:
+    """The rows to encode: an array, texts, a picture, or all rows of data; `reads` is what the modality takes."""
+    from crossbit.data import builtins, find_data, is_collection
     from crossbit.storage.lines import read_lines
-    from crossbit.storage.pictures import read_picture
+    from crossbit.storage.pictures import has_picture_name, read_picture
 
     path = Path(source)
     if source in builtins() or path.is_dir() or path.suffix == ".npz" or not path.exists() or is_collection(source):
         return RunFolder(run).load(source)[modality]
     read = {".npy": _read_array, ".txt": read_lines}.get(path.suffix.lower())
+    if read is None and not has_picture_name(path):
+        if find_data(source) is not None:
+            return RunFolder(run).load(source)[modality]
+        if reads != "pictures":
+            right = "a .txt with one text a line" if reads == "words" else "an .npy"
+            raise UserError(f"{modality} takes {reads}, and {source} is no file that holds such; give {right}, or data")
     return read_picture(path)[None] if read is None else read(path)
 
 
@@ -381,7 +387,7 @@ def _read_array(path: Path) -> np.ndarray:
     from crossbit.storage.npz import read_array
 
     with open(path, "rb") as file:
-        return read_array(str(path), lambda: np.lib.format.read_array(file, allow_pickle=False))
+        return read_array(str(path), lambda: np.lib.format.read_array(file, allow_pickle=False), path)
 
 
 def _save(out: Path, codes: np.ndarray) -> None:

@@ -143,7 +143,7 @@ def _read_folder(path: Path) -> dict[str, np.ndarray]:
     files = sorted(path.glob("*.npy"))
     if not files:
         raise UserError(f"{path} is a folder without .npy arrays; {HINT}")
-    return {file.stem: read_array(str(file), lambda file=file: _map(file)) for file in files}  # type: ignore[misc]
+    return {file.stem: read_array(str(file), lambda file=file: _map(file), file) for file in files}  # type: ignore[misc]
 
 
 def _map(file: Path) -> np.ndarray:

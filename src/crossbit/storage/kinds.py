@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-_BYTES = 520  # MATLAB 7.3 puts its own 512 bytes before HDF5's
+BYTES = 520  # that tell: MATLAB 7.3 puts its own 512 bytes before HDF5's
+
+ARRAY = "a single NumPy array (.npy)"
 
 # The first bytes, and what begins so.
 _STARTS = (
@@ -15,7 +17,7 @@ _STARTS = (
     (b"MATLAB 7.3", "a MATLAB 7.3 file"),
     (b"MATLAB 5.0", "a MATLAB file"),
     (b"PK\x03\x04", "a zip archive"),
-    (b"\x93NUMPY", "a single NumPy array (.npy)"),
+    (b"\x93NUMPY", ARRAY),
     (b"SQLite format 3", "an SQLite database"),
     (b"PAR1", "a Parquet file"),
     (b"ARROW1", "an Arrow file"),
@@ -41,24 +43,34 @@ def what_is(path: Path) -> str:
     'a web page, so the download went wrong'
     """
     with open(path, "rb") as file:
-        start = file.read(_BYTES)
+        start = file.read(BYTES)
     if not start:
         return "empty"
+    return known_kind(start) or _text(start) or "damaged, or of an unknown kind"
+
+
+def known_kind(start: bytes) -> str | None:
+    """What kind of file begins so (`BYTES` bytes), in words as those of `what_is`; None where nothing tells.
+
+    >>> known_kind(b"%PDF-1.7"), known_kind(b"a,b")
+    ('a PDF document', None)
+    """
     if start[257:262] == b"ustar":
         return "a tar archive"
     if start[8:12] == b"DUCK":
         return "a DuckDB database, such as crossbit's index"
     plain = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if plain.startswith((b"<svg", b"<?xml", b"<!doctype svg")) and b"svg" in plain:
+        return "an SVG drawing, which is lines and no pixels; save it as .png"
     if plain.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
         return "a web page, so the download went wrong"
-    known = (what for first, what in _STARTS if start.startswith(first))
-    return next(known, _text(start) or "damaged, or of an unknown kind")
+    return next((what for first, what in _STARTS if start.startswith(first)), None)
 
 
 def _text(start: bytes) -> str | None:
     """The first line of a text, as "text that begins with ..."; None for what is no text."""
     try:  # where the file goes on, the last character may be cut
-        text = codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < _BYTES)
+        text = codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < BYTES)
     except UnicodeDecodeError:
         return None
     line = " ".join(text.partition("\n")[0].split())[:40]

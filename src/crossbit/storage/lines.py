@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
+from crossbit.storage.kinds import BYTES, known_kind
 
 # A mark at a file's beginning says how it is written; the mark of UTF-32 begins with that of UTF-16.
 MARKS = {
@@ -39,22 +40,26 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """A text file, UTF-8 or what its mark (BOM) says, without the mark.
 
     Raises:
-        UserError: it cannot be opened, or is not UTF-8; the line where it is not is named.
+        UserError: it cannot be opened, is but a pointer to a file, or is not UTF-8; the line where it is not is named.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     mark, encoding = mark_of(data)
+    kind = known_kind(data[:BYTES])
+    if kind is not None and "pointer" in kind:
+        raise UserError(f"{path} is {kind}")
+    meant = f"it is {kind}" if kind else "save it as UTF-8"
     try:
         text = data[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
         before = data[len(mark) :][: error.start].decode(encoding)
         wrong = f"byte 0x{error.object[error.start]:02x}, which is not {encoding.upper()}"
-        raise UserError(f"{path}: line {len(split_lines(before + '.'))} holds {wrong}; save it as UTF-8") from error
+        raise UserError(f"{path}: line {len(split_lines(before + '.'))} holds {wrong}; {meant}") from error
     if (place := text.find("\0")) >= 0:  # UTF-16 without its mark, or no text at all
         line = len(split_lines(text[:place] + "."))
-        raise UserError(f"{path}: line {line} holds a zero byte, so it is not UTF-8 text; save it as UTF-8")
+        raise UserError(f"{path}: line {line} holds a zero byte, so it is not UTF-8 text; {meant}")
     return text
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
-from crossbit.storage.kinds import what_is
+from crossbit.storage.kinds import ARRAY, what_is
 
 # What damaged bytes raise in zipfile and in numpy, which parses headers as Python.
 BROKEN = (OSError, ValueError, EOFError, RuntimeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
@@ -62,8 +62,8 @@ def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> np.ndarray:
         return read_array(what, lambda: np.lib.format.read_array(member, allow_pickle=False))
 
 
-def read_array(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
-    """`read()`, whose failures become one line that begins with `what`."""
+def read_array(what: str, read: Callable[[], np.ndarray], path: Path | None = None) -> np.ndarray:
+    """`read()`, whose failures become one line that begins with `what`; of a file of its own it says what that is."""
     try:
         return read()
     except MemoryError as error:
@@ -72,8 +72,13 @@ def read_array(what: str, read: Callable[[], np.ndarray]) -> np.ndarray:
         if "bject" in str(error):  # numpy's two refusals: "Object arrays cannot ...", "... Python objects in dtype"
             why = "holds pickled objects, which are never read; save numbers or unicode strings"
         else:
-            why = f"cannot be read: {getattr(error, 'strerror', None) or 'it is damaged, or no .npy array'}"
+            why = f"cannot be read: {getattr(error, 'strerror', None) or f'it is {_no_array(path)}'}"
         raise UserError(f"{what} {why}") from error
+
+
+def _no_array(path: Path | None) -> str:
+    kind = ARRAY if path is None else what_is(path)
+    return "damaged, or no .npy array" if kind == ARRAY else kind
 
 
 def write_npz(target: Path, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from crossbit.errors import UserError
 from crossbit.storage.grey import to_bytes
+from crossbit.storage.kinds import BYTES, known_kind
 from crossbit.storage.lines import shown
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | np.ndarray"
@@ -174,10 +175,10 @@ def _stream(source: Any) -> AbstractContextManager[IO[bytes]]:
 
 def _identified(stream: IO[bytes], name: str) -> Image.Image:
     stream.seek(0)
-    head = stream.read(64)
+    head = stream.read(BYTES)
     if not head:
         raise PictureError(name, "empty", f"is empty; {HINT}")
-    if head[4:8] == b"ftyp" and (b"hei" in head or b"hev" in head):
+    if head[4:8] == b"ftyp" and (b"hei" in head[:64] or b"hev" in head[:64]):
         _allow_heic(name)
     with _pillow_limit:  # Pillow's own limit is a warning, printed anywhere; ours is checked in its place
         theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -188,7 +189,8 @@ def _identified(stream: IO[bytes], name: str) -> Image.Image:
             if any(accept and accept(start) is True for _, accept in Image.OPEN.values()):
                 said = f"begins like a picture, but is damaged or of a kind that cannot be read; {HINT}"
                 raise PictureError(name, "damaged", said) from None
-            raise PictureError(name, "not a picture", f"is not a picture; {HINT}") from None
+            kind = f" but {what}" if (what := known_kind(head)) else ""
+            raise PictureError(name, "not a picture", f"is not a picture{kind}; {HINT}") from None
         finally:
             Image.MAX_IMAGE_PIXELS = theirs
 
