@@ -288,6 +288,16 @@ def test_a_spreadsheets_encoding_and_quotes_stay(tmp_path: Path) -> None:
     assert data[:2] == b"\xff\xfe" and data[2:].decode("utf-16-le") == "".join(lines)
 
 
+def test_lines_of_json_keep_their_endings(tmp_path: Path) -> None:
+    rows = make_collection(tmp_path, 3, table="csv")
+    (tmp_path / "table.csv").unlink()
+    lines = [json.dumps({"file_name": row["file_name"], "labels": row["labels"]}) for row in rows]
+    (tmp_path / "table.jsonl").write_bytes("\r\n".join(lines).encode())
+    write_corrected(tmp_path, Columns(), {str(tmp_path / rows[1]["file_name"]): ["blue"]}, tmp_path / "new.jsonl")
+    lines[1] = json.dumps({"file_name": rows[1]["file_name"], "labels": ["blue"]})
+    assert (tmp_path / "new.jsonl").read_bytes() == "\r\n".join(lines).encode()
+
+
 @pytest.mark.parametrize(("no", "yes"), [("0", "1"), ("FALSE", "TRUE"), ("0.0", "1.0")])
 def test_columns_of_bits(tmp_path: Path, no: str, yes: str) -> None:
     rows = make_collection(tmp_path, 6, table="csv")

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from crossbit.data import Columns, PairedData, load_data, look_through
 from crossbit.data.collection import extras, labels
 from crossbit.data.collection.alike import group_alike
 from crossbit.data.collection.duplicates import find_duplicates
+from crossbit.data.collection.relabel import write_corrected
 from crossbit.data.collection.split import split_rows
 from crossbit.errors import UserError
 from crossbit.storage.picture_facts import facts_of
@@ -128,6 +130,15 @@ def test_a_name_in_another_normal_form_is_found(tmp_path: Path) -> None:
     assert data["text"].tolist() == ["eine Möwe", "no ending"]
 
 
+def test_a_folder_in_another_normal_form_is_found_where_others_hold_the_same_names(tmp_path: Path) -> None:
+    summer = unicodedata.normalize("NFD", "été")
+    pictures(tmp_path / "c", f"{summer}/0.png", f"{summer}/1.png", "hiver/0.png", "hiver/1.png")
+    rows = "été/0.png,one\nété\\1,two\nhiver/0,three\nhiver/1.png,four\n"
+    found = look_through(written(tmp_path / "c", f"file,caption\n{rows}"))
+    folders = [unicodedata.normalize("NFC", Path(one.path).parent.name) for one in found.pictures]
+    assert folders == ["été", "été", "hiver", "hiver"] and not found.skipped
+
+
 def test_names_of_columns_in_another_normal_form(tmp_path: Path) -> None:
     pictures(tmp_path / "c", "a.png", "b.png")
     apart = unicodedata.normalize("NFD", "datei,überschrift,größe,label_grün,label_weiß")
@@ -173,6 +184,32 @@ def test_what_cannot_be_read_of_a_table_is_left_out_with_its_line(tmp_path: Path
         ("line 9", "repeated"),
     ]
     assert str(found.skipped[3]) == "line 8: gone.png does not exist"
+
+
+def test_a_quotation_mark_that_swallows_lines_is_told_with_its_line(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png", "d.png")
+    for last in ("d.png,three", 'd.png,"three"'):
+        text = f'file,caption\na.png,"one,\nor two"\nb.png,"nails of 3 and 5 inches\n{last}\n'
+        assert "line 4 opens a quotation mark that swallows" in refused(written(tmp_path / "c", text))
+    text = 'file,caption\na.png,"one" or two\nb.png,nails of 5"\n'  # which do no harm
+    assert load_data(written(tmp_path / "c", text))["text"].tolist() == ["one or two", 'nails of 5"']
+
+
+def test_nan_in_json_is_nothing(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", *(f"{number}.png" for number in range(4)))
+    nan = float("nan")
+    row = {"caption": "a", "labels": ["x", nan], "split": nan, "year": nan, "is_red": 1.0}
+    rows: list[dict[str, Any]] = [row | {"file_name": f"{number}.png"} for number in range(4)]
+    rows[0] |= {"caption": nan, "labels": nan, "year": 1999}
+    rows[1]["caption"] = ["b", nan]
+    found = look_through(
+        written(tmp_path / "c", "\n".join(map(json.dumps, [*rows, {**row, "file_name": nan}])), "t.jsonl")
+    )
+    assert [list(one.captions) for one in found.pictures] == [[], ["b"], ["a"], ["a"]]
+    assert found.labels() == [("x", 3)] and [one.reason for one in found.skipped] == ["no picture named"]
+    data = found.data()
+    assert data.columns["year"].tolist() == [1999, None, None, None]
+    assert not any("splits are as the table says" in note for note in data.notes)
 
 
 def test_a_broken_line_of_json_is_left_out(tmp_path: Path) -> None:
@@ -509,6 +546,39 @@ def test_a_mark_of_bytes_in_a_parquet_name_is_no_pattern(tmp_path: Path) -> None
     assert load_data(tmp_path / "c").n == 8
     (tmp_path / "c" / "t[1]*?.parquet").write_bytes(codecs.BOM_UTF8 + json.dumps({}).encode())
     assert "is no Parquet file that can be read" in refused(tmp_path / "c")
+
+
+def test_names_of_folders_are_no_columns_of_a_parquet_file(tmp_path: Path) -> None:
+    place = tmp_path / "town=Bonn" / "split=query"
+    make_collection(tmp_path / "c", 8, table="parquet")
+    place.parent.mkdir()
+    (tmp_path / "c").rename(place)
+    data = load_data(place)
+    assert list(data.columns) == ["year", "artist"] and not any("as the table says" in note for note in data.notes)
+    picture = str(place / "pictures" / "0000 red.png")
+    assert write_corrected(place, Columns(), {picture: ["circle"]}, tmp_path / "new.parquet") == 1
+    told = duckdb.read_parquet(str(tmp_path / "new.parquet"))
+    assert told.columns == ["file_name", "year", "artist", "caption", "labels"]
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv", "table.jsonl", "table.parquet"])
+def test_a_pointer_to_a_table_is_no_table(name: str, tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n"
+    assert "is a Git LFS pointer, not the file itself; `git lfs pull`" in refused(
+        written(tmp_path / "c", pointer, name)
+    )
+
+
+def test_pointers_to_pictures_are_told_from_other_files(tmp_path: Path) -> None:
+    pictures(tmp_path / "c", "a.png", "b.png")
+    for name, text in (("d.png", "version https://git-lfs.github.com/spec/v1\n"), ("e.png", "a note")):
+        written(tmp_path / "c", text, name)
+    found = look_through(written(tmp_path / "c", "file,caption\na.png,1\nb.png,2\nd.png,3\ne.png,4\n"))
+    assert [one.said for one in found.skipped] == [
+        "is not a picture but a Git LFS pointer, not the file itself; `git lfs pull` brings that",
+        "is not a picture",
+    ]
 
 
 def test_most_frequent_labels_and_reasons_are_counted(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 class Places:
     """Finds the files that names in a table mean.
 
-    A name is a path from the table's folder, or an absolute one. Where there is none such, a file of that name anywhere
-    below the folder is meant, if it is the only one; also without its ending, or in another of Unicode's normal forms.
+    A name is a path from the table's folder, or an absolute one; also without its ending, or in another of Unicode's
+    normal forms. Where there is none such, the only file of that name anywhere below the folder is meant.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -21,21 +21,22 @@ class Places:
 
     def find(self, name: str) -> str | None:
         """The path of a name; None where there is no such file, or several."""
+        path = ""
         for tried in dict.fromkeys((name, name.replace("\\", "/"))):
             path = os.path.normpath(os.path.join(self.folder, tried))
             if os.path.isfile(path):
                 return path
-        key = _key(os.path.basename(name.replace("\\", "/")))
-        found = self._below.get(key, ())
-        return found[0] if len(found) == 1 else None
+        found = (self._below.get(_key(tried), ()) for tried in (path, os.path.basename(path)))
+        return next((files[0] for files in found if len(files) == 1), None)
 
     @cached_property
     def _below(self) -> dict[str, list[str]]:
         found: defaultdict[str, list[str]] = defaultdict(list)
         for place, _, names in os.walk(self.folder):
             for name in names:
-                for key in {_key(name), _key(os.path.splitext(name)[0])}:
-                    found[key].append(os.path.join(place, name))
+                path = os.path.join(place, name)
+                for key in {_key(part) for part in (path, name, *(os.path.splitext(each)[0] for each in (path, name)))}:
+                    found[key].append(path)
         return dict(found)
 
 

@@ -16,9 +16,9 @@ from crossbit.data.collection.labels import as_written, bit_name, label_lists
 from crossbit.data.collection.look import find_files
 from crossbit.data.collection.places import LABEL, PICTURE, read_place
 from crossbit.data.collection.separators import IN_NAMES, USUAL
-from crossbit.data.collection.tables import Table, csv_form, parquet_pattern, read_table
+from crossbit.data.collection.tables import PARQUET, Table, csv_form, parquet_pattern, read_table
 from crossbit.storage.files import writing
-from crossbit.storage.lines import mark_of, read_text, split_lines
+from crossbit.storage.lines import mark_of, read_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,10 +157,13 @@ def _write_lines(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
     """Lines that do not change stay as they are."""
     row_at = {place: row for row, place in enumerate(table.places)}
     parts = []
-    for number, line in enumerate(split_lines(read_text(table.path)), start=1):
-        new = cells.get(row_at.get(f"line {number}", -1))
-        parts.append(line if new is None else json.dumps(json.loads(line) | new, ensure_ascii=line.isascii()))
-    _write_text(table.path, "".join(f"{line}\n" for line in parts), out)
+    for number, line in enumerate(io.StringIO(read_text(table.path), newline=""), start=1):
+        if (new := cells.get(row_at.get(f"line {number}", -1))) is None:
+            parts.append(line)
+        else:
+            ending = line[len(line.rstrip("\r\n")) :]
+            parts.append(json.dumps(json.loads(line) | new, ensure_ascii=line.isascii()) + ending)
+    _write_text(table.path, "".join(parts), out)
 
 
 def _write_text(like: Path, text: str, out: Path) -> None:
@@ -174,7 +177,7 @@ def _write_parquet(table: Table, cells: Mapping[int, Cells], out: Path) -> None:
 
     with writing(out) as temporary, duckdb.connect() as base:
         base.execute(
-            "CREATE TABLE t AS SELECT *, row_number() OVER () - 1 AS _at FROM read_parquet($1)",
+            f"CREATE TABLE t AS SELECT *, row_number() OVER () - 1 AS _at FROM {PARQUET}",
             [parquet_pattern(table.path)],
         )
         for row, new in cells.items():

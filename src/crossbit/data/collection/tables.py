@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from typing import Any
 from crossbit.data.collection.cells import with_files
 from crossbit.data.collection.skipped import Skipped
 from crossbit.errors import UserError
+from crossbit.storage.kinds import what_is
 from crossbit.storage.lines import read_text, split_lines
 
 SEPARATORS = ",;\t|"
+PARQUET = "read_parquet($1, hive_partitioning = false)"  # a folder's name, such as year=2020, is no column
 LONGEST = 1 << 24  # characters of a cell
 BLOCK = 200  # rows of a Parquet file in memory at a time: they may hold pictures
 
@@ -64,13 +67,17 @@ def _read_csv(path: Path) -> Table:
     text = read_text(path)
     separator, before = csv_form(path, text)
     csv.field_size_limit(LONGEST)
-    reader = csv.reader(itertools.islice(io.StringIO(text, newline=""), before, None), delimiter=separator)
+    lines = list(io.StringIO(text, newline=""))[before:]
+    reader = csv.reader(lines, delimiter=separator)
     rows, places, skipped = [], list[str](), list[Skipped]()
     try:
         names = [name.strip() for name in next(reader, [])]
         start = reader.line_num
         for cells in reader:
-            place, start = f"line {start + 1 + before}", reader.line_num
+            place, record, start = f"line {start + 1 + before}", lines[start : reader.line_num], reader.line_num
+            if len(record) > 1 and not _well_quoted(record, separator):
+                right = "close it, or leave it out"
+                raise UserError(f"{path}: {place} opens a quotation mark that swallows the lines after it; {right}")
             if len(cells) > len(names) and any(cells[len(names) :]):
                 right = f"put quotes around a cell with '{separator}'"
                 said = f"has {len(cells)} cells, and the table {len(names)} columns; {right}"
@@ -83,6 +90,14 @@ def _read_csv(path: Path) -> Table:
     columns = _named(path, names, rows)
     shown = {"\t": "tabs"}.get(separator, f"'{separator}'")
     return Table(path, path.parent, columns, places, skipped, f"columns separated by {shown}", separator != ",")
+
+
+def _well_quoted(record: Sequence[str], separator: str) -> bool:
+    """Whether quotation marks open and close cells, as they do where a cell has line breaks of its own."""
+    try:
+        return bool(list(csv.reader(record, delimiter=separator, strict=True)))
+    except csv.Error:
+        return False
 
 
 def csv_form(path: Path, text: str) -> tuple[str, int]:
@@ -135,14 +150,16 @@ def _read_parquet(path: Path) -> Table:
 
     try:
         with duckdb.connect() as base:
-            found = base.execute("FROM read_parquet($1)", [parquet_pattern(path)])
+            found = base.execute(f"FROM {PARQUET}", [parquet_pattern(path)])
             names = [name for name, *_ in found.description or []]
             blocks = itertools.takewhile(bool, (found.fetchmany(BLOCK) for _ in itertools.count()))
             rows = [[_plain(v) for v in row] for row in with_files(itertools.chain.from_iterable(blocks))]
     except OSError as error:
         raise UserError(f"the pictures in {path} cannot be unpacked into the cache: {error}") from error
     except duckdb.Error as error:
-        raise UserError(f"{path} is no Parquet file that can be read: {str(error).splitlines()[0]}") from error
+        kind = what_is(path)
+        why = str(error).splitlines()[0] if kind == "a Parquet file" else f"it is {kind}"
+        raise UserError(f"{path} is no Parquet file that can be read: {why}") from error
     return Table(path, path.parent, _named(path, names, rows), rows_named(len(rows)), said="Parquet")
 
 
@@ -157,8 +174,15 @@ def rows_named(n: int) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A text without the space around it, None where nothing is left; all else as it is."""
-    return (value.strip() or None) if isinstance(value, str) else value
+    """A text without the space around it, None where nothing is left, and for NaN; all else as it is."""
+    if isinstance(value, list):
+        return [None if _is_nan(one) else one for one in value]
+    return (value.strip() or None) if isinstance(value, str) else None if _is_nan(value) else value
+
+
+def _is_nan(value: Any) -> bool:
+    """Whether it is what pandas writes where there is nothing."""
+    return isinstance(value, float) and math.isnan(value)
 
 
 READERS: dict[str, Callable[[Path], Table]] = {
