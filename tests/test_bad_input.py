@@ -249,6 +249,12 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "unknown column": (["search", "run", "bar", "--where", "colour = 1"], ["column 'colour'", "caption"]),
     "filter that is no SQL": (["search", "run", "bar", "--where", "row >"], ["row >"]),
+    "long name": (["data", "show", "n" * 300 + ".npz"], ["nnn...: File name too long"]),
+    "data as index": (["index", "run", "--uri", "good.npz"], ["good.npz is no folder but a file (a zip archive)"]),
+    "data as index to search": (
+        ["search", "run", "bar", "--uri", "good.npz"],
+        ["good.npz is no folder but a file (a zip archive); give the folder of an index"],
+    ),
     "index elsewhere": (["index", "run", "--uri", "ftp://host/new"], ["ftp://host/new"]),
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import crossbit
 from crossbit.errors import UserError
@@ -62,6 +63,17 @@ def test_show_says_what_is_wrong_and_what_to_type(command: Command) -> None:
     ran = command("data", "show", "Fotos ä")
     assert ran.code == 0 and "neither captions nor labels" in ran.out and "next:" not in ran.out
     assert "stand in as its" not in ran.out  # there are no labels that could
+
+
+def test_a_line_break_in_a_name_breaks_no_line(place: Path, command: Command) -> None:
+    for number, name in enumerate(("one\nline.png", "same\nbytes.png", "cut\nshort.png")):
+        (place / "breaks" / "tree").mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), "red").save(place / "breaks" / "tree" / name)
+        if number == 2:
+            (place / "breaks" / "tree" / name).write_bytes(b"")
+    shown = command("data", "show", "breaks").out
+    assert "'one\\nline.png': no caption [tree]" in shown and "'same\\nbytes.png'" in shown
+    assert "'tree/cut\\nshort.png' is empty" in shown and "\nline.png" not in shown
 
 
 @pytest.mark.slow

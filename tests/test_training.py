@@ -427,7 +427,7 @@ def test_figures_become_a_history_line():
         (lambda run: (run / "config.json").unlink(), "not a run folder"),
         (lambda run: (run / "featurisers.json").unlink(), "incomplete"),
         (lambda run: (run / "model.safetensors").write_bytes(b"x"), "damaged"),
-        (lambda run: (run / "config.json").write_text("{"), "not a JSON file"),
+        (lambda run: (run / "config.json").write_text("{"), "which must be JSON, is damaged"),
         (lambda run: (run / "config.json").write_text('{"format": 99}'), "format 99"),
     ],
 )

@@ -1,12 +1,16 @@
 """Tensors in a file."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from crossbit.errors import UserError
+from crossbit.storage.arrays import read_arrays
+from crossbit.storage.files import read_json
 from crossbit.storage.tensors import read_tensors, write_tensors
 
 
@@ -32,3 +36,13 @@ def test_tensors_may_be_read_by_whom_other_files_may(tmp_path):
     write_tensors(tmp_path / "x.safetensors", {"a": torch.ones(2)})
     (tmp_path / "plain").touch()
     assert (tmp_path / "x.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("read", [read_tensors, read_arrays, read_json])
+def test_a_pointer_in_the_place_of_a_model_is_not_called_damage(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n")
+    with pytest.raises(UserError, match=r"is a Git LFS pointer, not the file itself; `git lfs pull` brings that"):
+        read(tmp_path / "x")
+    (tmp_path / "x").write_text("{")
+    with pytest.raises(UserError, match="is damaged: "):
+        read(tmp_path / "x")

@@ -75,7 +75,9 @@ app.command()(features.features)
 INTERRUPTED = 130  # as shells say it: 128 + SIGINT
 COLLECT_AFTER = 50_000  # new objects; Python's 700 has it look through all rows of a table again and again
 LAST = 10  # seconds that a process which does not speak waits after a mistake
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}  # a user can mend these
+# What a user can mend: a full or closed disk, a name that no disk takes.
+MENDED = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP}
+SHOWN = 80  # characters of a path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,9 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno not in MENDED:
             raise
-        return _refuse(f"{error.filename or 'output'}: {error.strerror}")
+        name = str(error.filename or "output")
+        return _refuse(f"{name if len(name) <= SHOWN else f'{name[:SHOWN]}...'}: {error.strerror}")
     if code == INTERRUPTED:
         note("crossbit: interrupted; nothing was written")
     return code if isinstance(code, int) else 0

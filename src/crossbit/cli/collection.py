@@ -14,6 +14,7 @@ import typer
 
 from crossbit.cli.output import counted, say, say_json, say_next, say_table, spelled
 from crossbit.errors import UserError
+from crossbit.storage.lines import shown
 
 if TYPE_CHECKING:
     from crossbit.data.collection import Collection, Columns
@@ -182,10 +183,10 @@ def _lines(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, f"{rows:,} pairs"
     yield "near-duplicates", _duplicates(described["near_duplicates"])
     for group in described["near_duplicates"]["largest"]:
-        yield "", f"{len(group)} pictures: {', '.join(Path(path).name for path in group[:EXAMPLES])}"
+        yield "", f"{len(group)} pictures: {', '.join(shown(Path(path).name) for path in group[:EXAMPLES])}"
     for example in described["examples"]:
         said = "; ".join(example["captions"]) or "no caption"
-        yield "example", f"{Path(example['path']).name}: {said} [{', '.join(example['labels'])}]"
+        yield "example", f"{shown(Path(example['path']).name)}: {said} [{', '.join(example['labels'])}]"
     for line in described["notes"]:
         yield "note", line
 

@@ -16,7 +16,7 @@ from crossbit.cli.train import Run
 from crossbit.errors import UserError
 from crossbit.runs.folder import RunFolder
 from crossbit.storage.addresses import is_address, shown
-from crossbit.storage.files import check_new, writing
+from crossbit.storage.files import check_new, refuse_file, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crossbit.search.results import SearchResults
 
 ENCODED = "{done} of {of} encoded"
+FOLDER = "--uri takes the folder of an index, new or there already"
 Ray = Annotated[
     str | None,
     typer.Option(
@@ -140,6 +141,8 @@ def index(
         _check_recall(recall, far)
         if not far and Path(target).exists():
             return _approximate(run, target, recall)
+    if not far:
+        refuse_file(target, FOLDER)
     if not far and Path(target).exists():
         there = f" --uri {shown(uri)}" if uri else ""
         right = f"`crossbit add {run} DATA{there}` adds to it; to make it anew, remove it"

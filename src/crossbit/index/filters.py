@@ -61,8 +61,6 @@ PARTS = {
     "TYPE",
     "FUNCTION",
 }
-
-
 NORMAL = (  # what is ASCII, as most texts are, needs no Python, which would keep other threads waiting
     "CREATE TEMP MACRO normal(words) AS "
     "CASE WHEN length(words) = strlen(words) THEN lower(words) ELSE normal_form(words) END"
@@ -229,8 +227,15 @@ def _check_part(part: dict[str, Any], where: str, columns: tuple[str, ...]) -> N
             name = part["function_name"].casefold()
             if name == "row" and not part["arguments"] and "in" in where.casefold():
                 raise UserError(f"the filter {short(where)} has an empty list, IN (); put a value into it")
+            if name in FUNCTIONS and (of := part["schema"]).casefold() in {column.casefold() for column in columns}:
+                right = f"{name}({of}{', ...' if part['arguments'] else ''})"
+                raise UserError(f"the filter {short(where)} calls {of}.{name}(); write {right}")
             if name not in OPERATORS | FUNCTIONS or part["schema"] or part["catalog"]:
                 raise unknown("filter function", name, FUNCTIONS)
+        case "COMPARISON" if "DISTINCT" not in part["type"]:  # IS DISTINCT FROM NULL says something
+            if any(side.get("literal", {}).get("kind") == "NULL_LITERAL" for side in (part["left"], part["right"])):
+                right = "write IS NULL, or IS NOT NULL"
+                raise UserError(f"the filter {short(where)} compares with NULL, which is never true; {right}")
         case "TYPE":
             if part["type_name"].casefold() not in TYPES or part["schema"] or part["catalog"]:
                 raise unknown("filter type", part["type_name"], TYPES)

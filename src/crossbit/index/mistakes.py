@@ -46,8 +46,17 @@ def unreadable(
     if "unterminated" in message:
         return wrong(where, "a quotation mark is missing", columns)
     if position is not None and int(position) >= len((BEFORE + where).encode()):
-        return wrong(where, "it ends too early", columns)
+        return wrong(where, _ends(where), columns)
     return wrong(where, message, columns)
+
+
+def _ends(where: str) -> str:
+    """Why an expression ends before it is one."""
+    outside = TEXT.sub("", where)
+    open_ones = outside.count("(") - outside.count(")")
+    if open_ones < 0:
+        return "a bracket is closed that was not opened"
+    return "it ends too early: a bracket is not closed" if open_ones else "it ends too early"
 
 
 def wrong(where: str, message: str, columns: Iterable[str]) -> UserError:

@@ -21,6 +21,7 @@ from crossbit.search.journal import Journal
 from crossbit.search.unlike import unlike
 from crossbit.storage.addresses import is_address
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
+from crossbit.storage.files import refuse_file
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def add(
     if is_address(uri):
         return _added_far(model, data, os.fspath(uri), rows, drop_missing, progress)
     folder = Path(uri)
+    refuse_file(folder, "give the folder of an index")
     if not folder.parent.is_dir():
         raise UserError(f"no index at {folder}; make it with: crossbit index RUN")
     ids = ids_of(data, rows)

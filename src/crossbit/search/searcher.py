@@ -29,6 +29,7 @@ from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
 from crossbit.storage.addresses import is_address, shown
+from crossbit.storage.files import refuse_file
 
 if TYPE_CHECKING:
     from crossbit.data.types import PairedData
@@ -71,6 +72,7 @@ def open_for_one(
     """As `open_search`, for a process that ends after a search or a few: what it does not need is not loaded."""
     place = RunFolder(run).index if uri is None else uri
     if Path(run).is_dir() and not is_address(place) and not Path(place).is_dir():
+        refuse_file(place, "give the folder of an index")
         option = "" if uri is None else f" --uri {uri}"
         raise UserError(f"{run} has no index at {place}; make it with: crossbit index {run}{option}")
     model = load_model(run, device=device)

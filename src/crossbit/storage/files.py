@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from crossbit.errors import UserError
+from crossbit.storage.kinds import damage_of, what_is
 
 
 @contextmanager
@@ -140,6 +141,12 @@ def refuse_existing(path: str | os.PathLike[str]) -> Path:
     return target
 
 
+def refuse_file(path: str | os.PathLike[str], right: str) -> None:
+    """Raise UserError where a file is in the place of a folder: what it is, and what is `right`."""
+    if os.path.isfile(path):
+        raise UserError(f"{path} is no folder but a file ({what_is(Path(path))}); {right}")
+
+
 def check_new(path: str | os.PathLike[str]) -> Path:
     """Return `path` if nothing is there and something could be; asked before long work, so that it is not done in vain.
 
@@ -170,4 +177,4 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not a JSON file: {error}") from error
+        raise UserError(f"{path}, which must be JSON, {damage_of(Path(path), error)}") from error

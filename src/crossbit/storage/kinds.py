@@ -49,6 +49,16 @@ def what_is(path: Path) -> str:
     return known_kind(start) or _text(start) or "damaged, or of an unknown kind"
 
 
+def damage_of(path: Path, error: object) -> str:
+    """What is wrong with a file that cannot be read, in words that follow its name: what it is, or `error`."""
+    try:
+        with open(path, "rb") as file:
+            kind = known_kind(file.read(BYTES))
+    except OSError:
+        kind = None
+    return f"is {kind}" if kind else f"is damaged: {error}"
+
+
 def known_kind(start: bytes) -> str | None:
     """What kind of file begins so (`BYTES` bytes), in words as those of `what_is`; None where nothing tells.
 

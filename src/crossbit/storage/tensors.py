@@ -11,6 +11,7 @@ from torch import Tensor
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
+from crossbit.storage.kinds import damage_of
 from crossbit.storage.lines import shown
 
 
@@ -51,7 +52,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+        raise UserError(f"{path} {damage_of(path, error)}") from error
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

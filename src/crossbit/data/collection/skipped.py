@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from crossbit.storage.lines import shown
+
 
 class Skipped(NamedTuple):
     """A row of a table, or a file, that is left out.
@@ -24,4 +26,4 @@ class Skipped(NamedTuple):
     said: str
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (self.place, f"{self.name} {self.said}".strip())))
+        return ": ".join(filter(None, (self.place, f"{shown(self.name)} {self.said}".strip())))
