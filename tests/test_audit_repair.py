@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from crossbit.data.collection import Columns, look_through
 from crossbit.data.collection.relabel import has_column_each, labels_by_picture, write_corrected
 from crossbit.data.neutral import save_neutral
 from crossbit.data.noise import corrupt
-from crossbit.data.relabelled import label_matrix, relabelled
+from crossbit.data.relabelled import label_matrix, names_in, relabelled
 from crossbit.errors import UserError
 from crossbit.posterior import estimate_posterior
 from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
@@ -232,6 +233,11 @@ def test_a_table_of_labels_gives_them_back(found: Audit, tmp_path: Path) -> None
     assert again.changed == repair(found, above=0.9).changed
     write_labels(found, repair(found), tmp_path / "same.csv")
     assert relabelled(found.seen.data, tmp_path / "same.csv").changed == 0
+
+
+def test_labels_of_a_table_in_another_normal_form() -> None:
+    apart = unicodedata.normalize("NFD", "île; chêne")
+    assert names_in(apart) == names_in(json.dumps(apart.split("; "))) == ["île", "chêne"] != apart.split("; ")
 
 
 def test_a_run_goes_on_with_the_same_labels_alone(place: Path, found: Audit, tmp_path: Path) -> None:

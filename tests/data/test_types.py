@@ -1,6 +1,7 @@
 """PairedData: what it refuses, in one line each, and what training may see."""
 
 import re
+import unicodedata
 import warnings
 
 import numpy as np
@@ -147,6 +148,11 @@ def test_label_matrices_become_uint8(dtype):
     label = make(label=LABEL.astype(dtype)).label
     assert label.dtype == np.uint8
     assert (label == LABEL).all()
+
+
+def test_names_of_labels_are_as_they_are_typed():
+    apart = [unicodedata.normalize("NFD", name) for name in ("île", "chêne", "c")]
+    assert make(label_names=apart).label_names == ["île", "chêne", "c"] != apart
 
 
 def test_classes_and_multi_label():

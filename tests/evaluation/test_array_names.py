@@ -59,6 +59,10 @@ def test_a_modality_keeps_the_name_that_means_something_else_elsewhere(tmp_path:
             "is 'qery_image' query_image\\?",
         ),
         (("a", "b", "c", "d", "e", "f"), "lacks query_image, .*; the file holds a, b, c, d, e, f, epoch$"),
+        (
+            ("image", "text", "label", "train", "query", "retrieval"),
+            "the file holds image, .*, retrieval, epoch$",
+        ),  # data
         (("qBX", "qBY", "queryL", "rBX", "rBY", "query_L"), "queryL and query_L could each be query_label; call the"),
     ],
 )

@@ -221,6 +221,8 @@ def test_what_cannot_be_exported_is_refused_in_one_line(place: Path, tmp_path: P
         command, "export", tmp_path / "model", "--out", tmp_path / "x"
     )
     assert not (tmp_path / "x").exists()
+    told = refused(command, "export", place / "run", "--out", tmp_path / "a?b")
+    assert "DuckDB misreads '?' in a path" in told and "--check" not in told and not list(tmp_path.glob(".a?b*"))
 
 
 def test_an_exported_folder_is_not_trained_or_audited(place: Path, taken: Path, command: Command) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,9 +158,9 @@ def names_in(value: Any) -> list[str]:
     if isinstance(value, str) and value.startswith("["):
         with contextlib.suppress(ValueError):
             value = json.loads(value)
-    if isinstance(value, list):
-        return [str(name) for name in value]
-    return [] if value is None else [name.strip() for name in str(value).split(";") if name.strip()]
+    parts = value if isinstance(value, list) else [] if value is None else str(value).split(";")
+    names = [unicodedata.normalize("NFC", str(name)) for name in parts]
+    return names if isinstance(value, list) else [name.strip() for name in names if name.strip()]
 
 
 def names_text(names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -315,7 +316,7 @@ def _check_label_names(data: PairedData, arrays: list[tuple[str, np.ndarray]]) -
     given = np.asarray(data.label_names)
     if given.ndim != 1 or given.dtype.kind != "U":
         raise UserError(f"label_names is {form(given)}; it must be unicode strings of shape (classes,)")
-    _set(data, label_names=given.tolist())
+    _set(data, label_names=[unicodedata.normalize("NFC", name) for name in given.tolist()])  # as they are typed
     for name, array in arrays:
         if array.ndim == 2 and array.shape[1] != len(given):
             raise UserError(f"label_names has {len(given)} names but {name} has {array.shape[1]} classes; one each")

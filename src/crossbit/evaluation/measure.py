@@ -139,7 +139,7 @@ class Measure(ABC):
         if not len(counted):
             raise UserError(
                 f"no query {self.found} (of {len(values)} queries), so there is nothing to average; "
-                "check that the labels of both sides mean the same classes, or take empty='zero'"
+                "check that the labels of both sides mean the same classes, or take empty='zero' (--empty zero)"
             )
         return float(counted.mean())
 

@@ -15,6 +15,7 @@ from crossbit.errors import UserError
 from crossbit.export.compared import NEAR, compared, features_for
 from crossbit.export.web import check_web, write_web
 from crossbit.index import open_index
+from crossbit.index.paths import check_path
 from crossbit.model import Model, load_model
 from crossbit.model.card import card_of, portable, write_card
 from crossbit.model.exported import FORMAT, ExportedModel, decisive
@@ -206,6 +207,7 @@ def _files_of(index: Path) -> dict[str, str]:
 def _check_target(target: Path, folder: RunFolder) -> None:
     """UserError unless nothing is there, or an exported folder as it was written."""
     old = RunFolder(target)
+    check_path(old.index)
     if not target.exists() and not target.is_symlink():
         check_new(target)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from crossbit.errors import UserError
@@ -84,5 +85,6 @@ def _holds(held: list[str], missing: list[str], needed: list[str]) -> str:
     more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
     free = [name for name in held if name not in needed and name not in KNOWN]
     near = {name: difflib.get_close_matches(name, free, n=1, cutoff=0.75) for name in missing}
-    meant = "".join(f"; is '{found[0]}' {name}?" for name, found in near.items() if found)
+    times = Counter(found[0] for found in near.values() if found)  # what could be several is none of them
+    meant = "".join(f"; is '{found[0]}' {name}?" for name, found in near.items() if found and times[found[0]] == 1)
     return f"; the file holds {', '.join(held[:_SHOWN])}{more}{meant}"
