@@ -226,9 +226,10 @@ def _check_text(name: str, values: Iterable[str | None]) -> None:
 
 
 def _example(values: npt.NDArray[Any]) -> str:
-    """A value; of texts one that is no number, as it is why the others are texts."""
-    held = [value for value in values.tolist() if value is not None]
-    return _short(next((value for value in held if not str(value).lstrip("+-").isdecimal()), held[0]))
+    """A value; one that is no whole number where there is one, as it is why the others are texts or floats."""
+    held = [value for value in values.tolist() if not _is_missing(value)]
+    whole = (str(value).removesuffix(".0").lstrip("+-").isdecimal() for value in held)
+    return _short(next((value for value, plain in zip(held, whole, strict=True) if not plain), held[0]))
 
 
 def _short(value: Any) -> str:
