@@ -191,8 +191,9 @@ def test_a_quotation_mark_that_swallows_lines_is_told_with_its_line(tmp_path: Pa
     for last in ("d.png,three", 'd.png,"three"'):
         text = f'file,caption\na.png,"one,\nor two"\nb.png,"nails of 3 and 5 inches\n{last}\n'
         assert "line 4 opens a quotation mark that swallows" in refused(written(tmp_path / "c", text))
-    text = 'file,caption\na.png,"one" or two\nb.png,nails of 5"\n'  # which do no harm
-    assert load_data(written(tmp_path / "c", text))["text"].tolist() == ["one or two", 'nails of 5"']
+    text = 'file,caption,by\na.png,"one" or two,me\nb.png,nails of 5",me\nd.png,"say ""hi""\nto all" ,me\n'
+    read = load_data(written(tmp_path / "c", text))["text"].tolist()  # such marks do no harm
+    assert read == ["one or two", 'nails of 5"', 'say "hi" to all']
 
 
 def test_nan_in_json_is_nothing(tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ def _read_csv(path: Path) -> Table:
 
 def _well_quoted(record: Sequence[str], separator: str) -> bool:
     """Whether quotation marks open and close cells, as they do where a cell has line breaks of its own."""
+    spaces = rf'" +(?={re.escape(separator)}|[\r\n]|$)'  # behind a cell, which do no harm
     try:
-        return bool(list(csv.reader(record, delimiter=separator, strict=True)))
+        return bool(list(csv.reader([re.sub(spaces, '"', line) for line in record], delimiter=separator, strict=True)))
     except csv.Error:
         return False
 
