@@ -69,6 +69,10 @@ REFUSED = {
         r"label holds 2; .* one class number per row has shape \(n,\)",
     ),
     "negative class": ({"label": np.arange(N) - 1}, "label holds class -1; classes are counted from 0, and a row"),
+    "a class beyond 64 bits": (
+        {"label": np.arange(N, dtype=np.uint64) + 2**63},
+        f"label holds class {2**63 + N - 1}; number the classes from 0",
+    ),
     "float classes": ({"label": np.arange(N) / 1.0}, "label is float64"),
     "label without columns": ({"label": np.zeros((N, 0), int)}, r"label is int64 of shape \(6, 0\)"),
     "label of words": ({"label": WORDS}, "label is <U1"),

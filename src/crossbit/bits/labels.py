@@ -22,6 +22,8 @@ def check_labels(labels: Any, what: str) -> np.ndarray:
         if array.size and array.min() < 0:
             without = "a row without labels is a row of zeros in a 0/1 matrix"
             raise UserError(f"{what} holds class {array.min()}; classes are counted from 0, and {without}")
+        if array.size and array.max() > np.iinfo(np.int64).max:
+            raise UserError(f"{what} holds class {array.max()}; number the classes from 0")
         return array.astype(np.int64, copy=False)
     if array.ndim == 2 and array.dtype.kind in "iufb" and array.shape[1] > 0:
         if (wrong := (array != 0) & (array != 1)).any():
