@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 
 from crossbit import bits
 from crossbit.bits import compiled, kernels, plain, search
+from crossbit.bits.cells import laid
+from crossbit.bits.masks import from_mask_words, mask_words
 from crossbit.errors import UserError
 
 LENGTHS = range(8, 1025, 8)
@@ -110,11 +112,12 @@ def test_signs_of_every_signed_type(dtype: type) -> None:
 @given(
     length=lengths,
     n=st.integers(0, 700),  # several blocks, and parts of one
-    m=st.integers(0, 12),  # from 8 on, what a mask allows of half of the codes is copied
+    m=st.integers(0, 30),  # of many queries, what a mask allows is copied, be it half of the codes
     k=st.integers(1, 300),
     different=st.sampled_from([1, 2, 30, 10_000]),
     share=st.sampled_from([None, 0.0, 0.02, 0.5, 1.0]),
     as_planes=st.booleans(),
+    as_words=st.booleans(),
     threads=st.integers(1, 3),
     seed=seeds,
 )
@@ -126,6 +129,7 @@ def test_top_k_equals_a_sorted_list(
     different: int,
     share: float | None,
     as_planes: bool,
+    as_words: bool,
     threads: int,
     seed: int,
 ) -> None:
@@ -135,13 +139,14 @@ def test_top_k_equals_a_sorted_list(
         query[0] = database[-1]
     mask = None if share is None else rng.random(n) < share
     given_form = bits.planes(database) if as_planes else database
-    result = bits.top_k(query, given_form, k, mask=mask, threads=threads)
+    given_mask = mask if mask is None or not as_words else mask_words(mask)
+    result = bits.top_k(query, given_form, k, mask=given_mask, threads=threads)
     assert result[0].dtype == np.int32 and result[1].dtype == np.int64
     assert result[0].shape == result[1].shape == (m, k)
     assert pairs(result) == nearest(distances(query, database), k, mask)
 
 
-@pytest.mark.parametrize("share", [None, 0.001, 0.4])
+@pytest.mark.parametrize("share", [None, 0.001, 0.05, 0.4])
 @pytest.mark.parametrize("order", ["nearest last", "nearest first", "any"])
 @pytest.mark.parametrize("k", [1, 7, 5000])
 def test_tiles_and_full_buffers_in_every_order(order: str, share: float | None, k: int) -> None:
@@ -186,10 +191,36 @@ def test_the_same_result_from_read_only_mapped_strided_and_odd_arrays(tmp_path: 
     odd[:] = database
     wide = np.repeat(database, 2, axis=0)[::2]
     words = np.asfortranarray(bits.planes(database))
-    fixed_mask = np.frombuffer(mask.tobytes(), np.bool_)
+    masks = np.frombuffer(mask.tobytes(), np.bool_), np.repeat(mask_words(mask), 2)[::2]
     for form in (mapped, odd, wide, np.asfortranarray(database), words):
-        assert pairs(bits.top_k(database[:4], form, 10, mask=fixed_mask)) == expected
+        for fixed_mask in masks:
+            assert pairs(bits.top_k(database[:4], form, 10, mask=fixed_mask)) == expected
     assert len(kernels.top_k.compiled.signatures) == before
+
+
+@given(n=st.integers(0, 300), share=st.floats(0, 1), seed=seeds)
+def test_words_of_a_mask(n: int, share: float, seed: int) -> None:
+    mask = np.random.default_rng(seed).random(n) < share
+    words = mask_words(mask)
+    assert words.dtype == np.uint64 and words.shape == (-(-n // 64),)
+    assert [(int(words[j // 64]) >> (j % 64)) & 1 for j in range(n)] == mask.tolist()
+    assert sum(int(word).bit_count() for word in words) == mask.sum()
+    np.testing.assert_array_equal(from_mask_words(words, n), mask)
+
+
+@given(probes=st.integers(1, 9), share=st.sampled_from([0.0, 0.1, 0.7]), k=st.integers(1, 90), seed=seeds)
+def test_a_mask_of_codes_in_cells(probes: int, share: float, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    query, database = some_codes(rng, 3, 72, 100), some_codes(rng, 700, 72, 300)
+    found, _ = laid(bits.planes(database), rng.integers(0, 9, 700), some_codes(rng, 9, 72, 100))
+    mask = rng.random(700) < share  # the cells begin anywhere in its words
+    there = bits.from_planes(found.planes, 72)
+    for q, chosen in zip(query, bits.top_k(query, found.centres, probes)[1], strict=True):
+        rows = [row for c in chosen for row in range(found.starts[c], found.starts[c + 1]) if mask[row]]
+        expected = sorted(distances(q[None], there[rows])[0])[:k] if rows else []
+        near, at, _ = found.top_k(q[None], k, probes, mask=mask_words(mask))
+        assert near[0].tolist() == expected + [-1] * (k - len(expected))
+        assert set(at[0].tolist()) <= {*rows, -1}
 
 
 @pytest.mark.parametrize("length", [8, 64, 128, 200, 512])
@@ -224,7 +255,7 @@ def counted(table: list[list[int]], relevant: np.ndarray, length: int) -> tuple[
 @given(
     length=lengths,
     n=st.integers(0, 600),
-    m=st.integers(0, 12),  # from 8 on, what a mask allows of half of the codes is copied
+    m=st.integers(0, 12),
     classes=st.sampled_from([0, 1, 7, 38, 64, 65, 200]),
     share=st.sampled_from([0.0, 0.05, 0.6]),
     dtype=st.sampled_from([np.uint8, np.int64, np.float32, np.bool_]),
@@ -465,6 +496,9 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: bits.top_k(C8, C8, 2.0), "got 2.0"),  # type: ignore[arg-type]
     (lambda: bits.top_k(C8, C8, 1, mask=np.ones(2, bool)), r"mask must be bool \(3,\)"),
     (lambda: bits.top_k(C8, C8, 1, mask=[0, 1, 1]), "got int64"),
+    (lambda: bits.top_k(C8, C8, 1, mask=np.zeros(2, np.uint64)), r"or its words uint64 \(1,\).*got uint64 \(2,\)"),
+    (lambda: bits.top_k(C8, C8, 1, mask=np.array([8], np.uint64)), "positions from 3 on"),
+    (lambda: mask_words(np.ones(3)), "bool .*got float64"),
     (lambda: bits.top_k(C8, C8, 1, threads=0), "threads"),
     (lambda: bits.distance_histograms(C8, C8, [1, 2, 3], None), "one of them is missing"),  # type: ignore[call-overload]
     (lambda: bits.distance_histograms(C8, C8, [1, 2, 3], [1, 2]), "database labels must be .*3"),

@@ -28,7 +28,7 @@ from numba import njit
 
 from benchmarks.common.page import Section, table
 from benchmarks.common.timing import in_turns
-from crossbit.bits import planes, top_k
+from crossbit.bits import mask_words, planes, top_k
 from crossbit.bits.compiled import run, thread_count
 from crossbit.index import LocalIndex
 
@@ -70,7 +70,8 @@ def in_memory(codes: np.ndarray, queries: np.ndarray, args: argparse.Namespace) 
     }
     random = np.random.default_rng(1).random(len(codes))
     for share in SHARES:
-        calls[f"one query, a filter of {100 * share:g} %"] = lambda mask=random < share: top_k(
+        mask = mask_words(random < share)
+        calls[f"one query, a filter of {100 * share:g} %"] = lambda mask=mask: top_k(
             one, words, k, mask=mask, threads=args.threads
         )
     seconds = medians(calls, args.rounds)

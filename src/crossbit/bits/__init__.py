@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crossbit.bits.masks import mask_words
 from crossbit.bits.packing import (
     MAX_BITS,
     SHORTLIST,
@@ -30,6 +31,7 @@ __all__ = [
     "check_codes",
     "distance_histograms",
     "from_planes",
+    "mask_words",
     "pack",
     "planes",
     "sign",

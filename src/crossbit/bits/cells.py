@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits.masks import check_mask
 from crossbit.bits.packing import Array, as_words, check_codes, frozen
 from crossbit.bits.search import QUERIES, top_k
 
@@ -64,7 +65,7 @@ class Cells:
         k: int,
         probes: int,
         *,
-        mask: npt.NDArray[np.bool_] | None = None,
+        mask: npt.ArrayLike | None = None,
         threads: int | None = None,
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
         """The k nearest codes among those of the nearest cells of each query.
@@ -73,8 +74,7 @@ class Cells:
             query: packed, uint8 (m, bytes).
             k: how many, at least 1.
             probes: how many cells a query looks into; at most all.
-            mask: bool (n,): only codes with True are found.
-            threads: as for `crossbit.bits.top_k`.
+            mask, threads: as for `crossbit.bits.top_k`.
 
         Returns:
             distances int32 and positions int64, (m, k), ascending by distance, -1 where there are fewer; and how many
@@ -88,7 +88,7 @@ class Cells:
         words: Array = as_words(codes, ">u8").T.astype(np.uint64, "C")
         distances, positions = np.empty((len(codes), k), np.int32), np.empty((len(codes), k), np.int64)
         compared: list[int] = []
-        planes, allowed = frozen(self.planes), frozen(np.empty(0, np.bool_) if mask is None else mask)
+        planes, allowed = frozen(self.planes), check_mask(mask, self.planes.shape[1])
         starts, chosen = frozen(self.starts), np.ascontiguousarray(chosen)
 
         def some(rows: slice) -> None:

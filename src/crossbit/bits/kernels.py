@@ -19,9 +19,8 @@ from numba import njit
 from crossbit.bits.compiled import JitKernel, popcount
 
 BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
-PART = 64  # codes looked at one by one where one of them is near enough; BLOCK is a multiple
-FEW = 200  # where one of so many codes is allowed, most parts have none
-COPY = 4  # what copying the allowed of some codes costs, in looks at all of them by a query
+PART = 64  # codes looked at one by one where one of them is near enough: a word of a mask; BLOCK is a multiple
+COPY = 24  # what copying a code costs, in looks at one by a query
 TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
 
 inline = njit(nogil=True, forceinline=True)
@@ -40,10 +39,13 @@ def _distances(query, planes, start, size, out):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _set_apart(mask, start, size, out):  # type: ignore[no-untyped-def]
-    """Put what the mask does not allow of codes start + j farther away than any code is."""
-    for j in range(size):
-        out[j] += np.uint64(mask[start + j] == 0) << np.uint64(32)
+def _window(mask, at):  # type: ignore[no-untyped-def]
+    """Bits at .. at + 63 of a mask, as one word; 0 past its end."""
+    word, rest = at >> np.uint64(6), at & np.uint64(63)
+    bits = mask[word] >> rest
+    if rest and word + np.uint64(1) < np.uint64(len(mask)):
+        bits |= mask[word + np.uint64(1)] << (np.uint64(64) - rest)
+    return bits
 
 
 @inline
@@ -58,30 +60,38 @@ def _any_below(distances, start, size, limit):  # type: ignore[no-untyped-def]
     return (highest >> np.uint64(63)) != 0
 
 
+@inline
+def _set_apart(bits, distances, start):  # type: ignore[no-untyped-def]
+    """Put what a mask's 64 bits do not allow of distances[start : start + 64] farther away than any code is."""
+    for j in range(np.uint64(PART)):
+        distances[start + j] |= (~(bits >> j) & np.uint64(1)) << np.uint64(32)
+
+
+@inline
+def _lowest(bits):  # type: ignore[no-untyped-def]
+    """Which is the lowest bit of a word that is set."""
+    return popcount(~bits & (bits - np.uint64(1)))
+
+
 @njit(nogil=True)
 def _is_worth_gathering(mask, start, stop, m):  # type: ignore[no-untyped-def]
-    """Whether copying what the mask allows costs less than m queries' looks at what it does not allow; where few are
-    allowed, copying costs little."""
-    allowed = np.int64(0)
-    for j in range(np.uint64(start), np.uint64(stop)):
-        allowed += mask[j]
-    size = stop - start
-    return m * (size - allowed) > COPY * size or FEW * allowed < size
+    """Whether copying what the mask allows costs less than m queries' looks at what it does not allow."""
+    allowed = np.uint64(0)
+    for w in range(np.uint64(start) >> np.uint64(6), (np.uint64(stop) + np.uint64(63)) >> np.uint64(6)):
+        allowed += popcount(mask[w])
+    return COPY * np.int64(allowed) < m * (stop - start - np.int64(allowed))
 
 
 @njit(nogil=True)
 def _gather(planes, mask, start, stop, tile, rows):  # type: ignore[no-untyped-def]
     """Copy the allowed codes among start..stop to the front of `tile` (words, TILE), their positions to `rows`."""
-    size = np.uint64(0)
-    for s in range(start, stop, PART):
-        some = False
-        for j in range(s, min(s + PART, stop)):
-            some |= mask[np.uint64(j)]
-        if not some:
-            continue
-        for j in range(s, min(s + PART, stop)):
-            rows[size] = j
-            size += np.uint64(mask[np.uint64(j)])  # without a branch: the next row overwrites one that is not allowed
+    size, one = np.uint64(0), np.uint64(1)
+    for w in range(np.uint64(start) >> np.uint64(6), (np.uint64(stop) + np.uint64(63)) >> np.uint64(6)):
+        bits = mask[w]
+        while bits:
+            rows[size] = np.int64((w << np.uint64(6)) + _lowest(bits))
+            bits &= bits - one
+            size += one
     for w in range(len(planes)):
         for j in range(size):
             tile[w, j] = planes[w, np.uint64(rows[j])]
@@ -129,16 +139,18 @@ def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
 @njit(nogil=True)
 def _search(query, planes, start, stop, rows, mask, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
     """Offer codes start..stop to one query's candidates, if `mask` allows them or is empty; rows[j] is code j's
-    position, or none are given: j itself."""
+    position, or none are given: j itself. The mask is looked at where a code is near enough alone."""
     part = np.uint64(PART)
     for s in range(start, stop, BLOCK):
         size = np.uint64(min(BLOCK, stop - s))
         _distances(query, planes, np.uint64(s), size, block)
-        if len(mask):
-            _set_apart(mask, np.uint64(s), size, block)
         for p in range(np.uint64(0), size, part):
             if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
                 continue
+            if len(mask):
+                _set_apart(_window(mask, np.uint64(s) + p), block, p)
+                if not _any_below(block, p, part, np.uint64(state[1])):
+                    continue
             for j in range(p, min(p + part, size)):
                 if block[j] < np.uint64(state[1]):
                     row = rows[s + np.int64(j)] if len(rows) else s + np.int64(j)
@@ -149,8 +161,9 @@ def _search(query, planes, start, stop, rows, mask, block, k, candidates, found,
 def top_k(queries, planes, mask, start, stop, distances, positions):  # type: ignore[no-untyped-def]
     """Fill `distances` int32 and `positions` int64, both (m, k), with each query's nearest codes.
 
-    Args: `queries` uint64 (m, words); `planes` uint64 (words, n); `mask` bool (n,), or empty where all rows are
-    allowed; only rows start..stop are looked at. Ordered by (distance, position); -1 where there are fewer than k.
+    Args: `queries` uint64 (m, words); `planes` uint64 (words, n); `mask` uint64 (ceil(n / 64),) of `mask_words`, or
+    empty where all rows are allowed; only rows start..stop are looked at, where start is a multiple of 64. Ordered by
+    (distance, position); -1 where there are fewer than k.
     """
     (m, words), k = queries.shape, distances.shape[1]
     levels = 64 * words + 1

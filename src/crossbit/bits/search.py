@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from crossbit.bits import plain
 from crossbit.bits.labels import label_words
+from crossbit.bits.masks import check_mask
 from crossbit.bits.packing import Array, as_words, check_codes, check_planes, frozen
 from crossbit.errors import UserError
 
@@ -46,7 +47,8 @@ def top_k(
         query: packed codes, uint8 (m, bytes).
         database: packed codes uint8 (n, bytes), or their `planes` uint64 (words, n), which spares a conversion.
         k: how many, at least 1.
-        mask: bool (n,): only rows with True are found.
+        mask: only rows with True are found: bool (n,), or its `mask_words` uint64 (ceil(n / 64),), which spares a
+            conversion.
         threads: default `thread_count()`.
 
     Returns:
@@ -65,7 +67,7 @@ def top_k(
     m, n = len(queries), words.shape[1]
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise UserError(f"k is how many neighbours to return, a whole number from 1; got {k!r}")
-    allowed, near = _check_mask(mask, n), min(int(k), n)
+    allowed, near = check_mask(mask, n), min(int(k), n)
     if plain.is_enough(m * n):
         found = plain.top_k(queries, words, allowed, near)
     else:
@@ -86,7 +88,7 @@ def _top_k(
     # few queries: every thread takes its share of the database, and the shares' results are merged
     shares = threads if m < 8 * threads else 1
     distances, positions = np.empty((shares, m, k), np.int32), np.empty((shares, m, k), np.int64)
-    edges = np.linspace(0, n, shares + 1).astype(np.int64)
+    edges = np.append(np.linspace(0, n // 64, shares, endpoint=False).astype(np.int64) * 64, n)
     rows = _chunks(m, threads // shares, max(1, CANDIDATES // min(4 * k + 64, n + 1)))
     run(
         (
@@ -120,16 +122,6 @@ def _chunks(m: int, threads: int, most: int) -> list[slice]:
     """Slices of m queries, one for each task: enough to occupy all threads, none above QUERIES or `most` queries."""
     step = max(1, min(QUERIES, most, -(-m // threads)))
     return [slice(s, min(s + step, m)) for s in range(0, m, step)]
-
-
-def _check_mask(mask: npt.ArrayLike | None, n: int) -> Array:
-    """The mask as an array; an empty one stands for all rows."""
-    if mask is None:
-        return frozen(np.empty(0, np.bool_))
-    array = np.asarray(mask)
-    if array.dtype != np.bool_ or array.shape != (n,):
-        raise UserError(f"the mask must be bool ({n},), one entry per database code; got {array.dtype} {array.shape}")
-    return frozen(array)
 
 
 @overload

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from crossbit import bits
 from crossbit.bits.cells import Cells, cells_of, centres_of, laid
+from crossbit.bits.masks import mask_words
 from crossbit.errors import UserError
 from crossbit.index.mapped import map_array, write_array
 from crossbit.index.runs import Codes, SortedCodes
@@ -110,10 +111,11 @@ class Near:
 
 
 class Changes(NamedTuple):
-    """The ids that have changed since cells were made, and which codes in the cells are as before; None for all."""
+    """The ids that have changed since cells were made, and which codes in the cells are as before, as `mask_words`;
+    None for all."""
 
     ids: Ids
-    alive: npt.NDArray[np.bool_] | None
+    alive: npt.NDArray[np.uint64] | None
 
 
 class NearSearch:
@@ -144,7 +146,7 @@ class NearSearch:
             return Changes(ids, None)
         alive = np.ones(len(self.near.ids), bool)
         alive[self.near.find(ids)] = False
-        return Changes(ids, alive)
+        return Changes(ids, mask_words(alive))
 
     def top_k(
         self, queries: Queries, k: int, held: SortedCodes, changes: Changes
