@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,15 @@ def in_file(folder: Path, args: argparse.Namespace, rng: np.random.Generator) ->
         start = time.perf_counter()
         hits = index.search(query, args.k)
         seconds["the first answer"] = time.perf_counter() - start
-        calls: dict[str, Callable[[], object]] = {"an answer": lambda: index.search(query, args.k)}
-        for share in SHARES:
-            where = f"percent < {round(100 * share)}"
-            calls[f"an answer, {where}"] = lambda where=where: index.search(query, args.k, where, time_limit_ms=1e6)
-        seconds |= medians(calls, args.rounds)
+        seconds |= medians({"an answer": lambda: index.search(query, args.k)}, args.rounds)
+        number, asked = count(), partial(index.search, query, args.k, time_limit_ms=1e6)
+        filters = [f"percent < {round(100 * share)}" for share in SHARES]
+        new = {  # a remark makes it another filter
+            f"an answer, {where}, for the first time": lambda where=where: asked(where=f"{where} -- {next(number)}")
+            for where in filters
+        }
+        known = {f"an answer, {where}, again": lambda where=where: asked(where=where) for where in filters}
+        seconds |= medians(new, args.rounds) | medians(known, args.rounds)
     return {"codes": n, "seconds": seconds, "same distances": hits.distances[0].tolist() == nearest}
 
 
@@ -144,7 +149,7 @@ def section(result: dict[str, Any]) -> str:
 
 ABOUT = (
     "Random codes of 64 bits. The bound is a plain compiled read of the same bytes by the same number of threads, in "
-    "the same run. Filters in memory are masks; in the file they are SQL, which DuckDB evaluates first."
+    "the same run. Filters in memory are masks; in the file they are SQL, which DuckDB evaluates the first time."
 )
 SECTIONS = {"large": Section("Ten million codes, and a file of a hundred million", ABOUT, section)}
 

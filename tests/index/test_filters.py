@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import numpy as np
 import pytest
 
 from crossbit.errors import UserError
-from crossbit.index import LocalIndex, filters
+from crossbit.index import LocalIndex, filters, masks
+from crossbit.index.masks import RecentMasks
+from crossbit.index.overlay import Overlay
 
 CODE = np.zeros((1, 8), np.uint8)
 
@@ -138,7 +142,7 @@ def test_every_allowed_function_exists(index: LocalIndex) -> None:
         ("true) UNION SELECT bits FROM crossbit_index WHERE (true", "one"),
         ("true) GROUP BY ALL HAVING (true", "one"),
         ("true) QUALIFY (row_number() OVER () = 1", "one"),
-        ("true) ORDER BY (id", "word of SQL"),
+        ("true) ORDER BY (id", "not one expression"),
         ("true) LIMIT 1 --", "wrong"),
         ("", "SQL expression"),
         ("  \n", "SQL expression"),
@@ -274,10 +278,10 @@ def held_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Eve
     """Filters that begin, say so, and go on when they are told to."""
     began, go_on = threading.Event(), threading.Event()
 
-    def held(*arguments: Any) -> Any:
+    def held(*arguments: Any, **options: Any) -> Any:
         began.set()
         assert go_on.wait(60)
-        return filters.matching_ids(*arguments)
+        return filters.matching_ids(*arguments, **options)
 
     monkeypatch.setattr("crossbit.index.stored.matching_ids", held)
     yield began, go_on
@@ -314,8 +318,8 @@ def test_closing_ends_a_filter_that_runs(tmp_path: Path) -> None:
         def search() -> None:
             began.set()
             try:
-                while True:
-                    index.search(CODE, where=SLOW)
+                for number in count():  # another one each time: one that is known would not run
+                    index.search(CODE, where=f"{SLOW} AND id <> {-1 - number}")
             except UserError as error:
                 ended.append(str(error))
 
@@ -378,3 +382,142 @@ def test_one_label_or_several_the_right_filter_is_told(tmp_path: Path, held: str
         assert f"take {right}" in told
         if "text" not in right:
             assert index.search(np.zeros((1, 1), np.uint8), where=right).ids[0].tolist()[0] == 1
+
+
+# --- recent filters --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.arange(300),
+        np.arange(300)[::-1] + 7,
+        np.delete(np.arange(300), [0, 5, 299]),
+        np.arange(300) * 1_000_003,
+        np.arange(300) + 2**32 - 150,
+        np.random.default_rng(0).permutation(300) - 150,
+        np.random.default_rng(1).integers(-(2**63), 2**63 - 1, 300),
+        np.array([2**63 - 1]),
+    ],
+    ids=["dense", "falling", "gaps", "sparse", "beyond four bytes", "negative", "any", "one"],
+)
+def test_a_filter_lets_through_what_a_loop_does_the_first_time_and_the_second(tmp_path: Path, ids: np.ndarray) -> None:
+    rng = np.random.default_rng(2)
+    sizes, codes = rng.integers(0, 9, len(ids)).tolist(), rng.integers(0, 256, (len(ids), 8), dtype=np.uint8)
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        index.add(ids, codes, items={"size": [size or None for size in sizes]})
+        near = np.bitwise_count(codes).sum(axis=1).tolist()
+        for _ in range(2):
+            for least in (0, 1, 5, 9):
+                where = f"size >= {least}"
+                right = [(d, i) for d, i, size in zip(near, ids.tolist(), sizes, strict=True) if size >= max(1, least)]
+                assert index.matching(where).tolist() == sorted(i for _, i in right)
+                hits = index.search(CODE, 400, where)
+                kept = hits.distances[0] >= 0
+                found = list(zip(hits.distances[0, kept].tolist(), hits.ids[0, kept].tolist(), strict=True))
+                assert found == sorted(right) and hits.compared == len(right)
+        index.remove(ids)
+        assert index.matching("size >= 0").tolist() == [] and index.search(CODE, 1, "size >= 0").ids.tolist() == [[-1]]
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The filters that DuckDB evaluated."""
+    told: list[str] = []
+
+    def noted(cursor: Any, condition: filters.Filter, *given: Any, **options: Any) -> Any:
+        told.append(condition.text)
+        return filters.matching_ids(cursor, condition, *given, **options)
+
+    monkeypatch.setattr("crossbit.index.stored.matching_ids", noted)
+    return told
+
+
+@pytest.mark.parametrize("opened", [LocalIndex, Overlay])
+def test_a_filter_is_evaluated_once_until_something_changes(
+    tmp_path: Path, evaluated: list[str], opened: Callable[[Path], LocalIndex]
+) -> None:
+    path, changes = tmp_path / "index.duckdb", 0
+    with LocalIndex(path, bits=64) as index:
+        index.add([1, 2, 3], np.zeros((3, 8), np.uint8), items={"size": [1, 2, 3]})
+
+    def now(ids: list[int]) -> None:
+        for _ in range(3):
+            assert found(index, "size > 1") == ids
+            assert index.matching("size > 1").tolist() == ids
+        assert evaluated == ["size > 1"] * (changes + 1)
+
+    with opened(path) as index:
+        now([2, 3])
+        for change, ids in (
+            (lambda: index.add([4], CODE, items=[{"size": 9}]), [2, 3, 4]),
+            (lambda: index.add([1], CODE, items=[{"size": 5}], replace=True), [1, 2, 3, 4]),
+            (lambda: index.add([2], CODE, items=[{"size": 0, "new": "x"}], replace=True), [1, 3, 4]),
+            (lambda: index.remove([3]), [1, 4]),
+        ):
+            change()
+            changes += 1
+            now(ids)
+        with pytest.raises(UserError, match="unknown column"):
+            index.search(CODE, where="weight > 1")
+        assert found(index, "new = 'x'") == [2]
+    with pytest.raises(UserError, match="is closed"):
+        index.search(CODE, where="size > 1")
+    with LocalIndex(path) as index:
+        index.add([9], CODE, items=[{"size": 9}])
+    with LocalIndex(path, read_only=True) as index:
+        assert 9 in found(index, "size > 1")
+
+
+def test_a_change_that_fails_and_one_that_is_left_out_of_a_search_spoil_no_mask(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        index.add([1, 2, 3], np.zeros((3, 8), np.uint8), items={"size": [1, 2, 3]})
+        assert found(index, "size > 1") == [2, 3]
+        hits, _ = index.search_places(CODE, 3, "size > 1", without=np.array([2, 77]))
+        assert hits.ids.tolist() == [[3, -1, -1]] and hits.compared == 1
+        with pytest.raises(UserError):
+            index.add([4], CODE, items=[{"size": 9}], progress=lambda done, total: False)
+        assert found(index, "size > 1") == [2, 3]
+
+
+def test_a_filter_and_the_codes_are_of_one_moment_while_others_change_both(tmp_path: Path) -> None:
+    """A code has as many ones as its item says, whatever is replaced meanwhile."""
+    codes = {"few": np.zeros((4, 8), np.uint8), "many": np.full((4, 8), 255, np.uint8)}
+    with LocalIndex(tmp_path / "index.duckdb", bits=64) as index:
+        index.add(np.arange(8), np.concatenate(list(codes.values())), items={"ones": ["few"] * 4 + ["many"] * 4})
+        done = threading.Event()
+
+        def search(ones: str) -> int:
+            rounds = 0
+            while not done.is_set() or not rounds:
+                hits = index.search(CODE, 8, f"ones = '{ones}'")
+                assert set(hits.distances[0].tolist()) <= {-1, 0 if ones == "few" else 64}
+                rounds += 1
+            return rounds
+
+        with ThreadPoolExecutor(4) as pool:
+            searches = [pool.submit(search, ones) for ones in ("few", "many") * 2]
+            try:
+                for turn in range(30):
+                    ones = ("few", "many")[turn % 2]
+                    index.add(np.arange(4) + turn % 5, codes[ones], items={"ones": [ones] * 4}, replace=True)
+            finally:
+                done.set()
+            assert all(each.result() for each in searches)
+
+
+def test_the_masks_of_few_filters_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.ones(10, np.uint64)
+    held = RecentMasks()
+    for number in range(masks.MOST):
+        held.put(f"size > {number}", mask)
+    assert held.get("size > 0") is mask  # used again, so the next oldest goes
+    held.put("more", mask)
+    assert held.get("size > 1") is None and held.get("size > 0") is held.get("more") is mask
+    with pytest.raises(ValueError, match="read-only"):
+        mask[0] = 0
+    monkeypatch.setattr(masks, "MOST_BYTES", 150)
+    held.put("latest", np.ones(10, np.uint64))  # 104 bytes each, text included
+    assert held.get("more") is None and held.get("latest") is not None
+    held.put("larger", np.ones(100, np.uint64))
+    assert held.get("larger") is held.get("latest") is None

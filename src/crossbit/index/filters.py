@@ -118,14 +118,15 @@ def parse(where: str, columns: Iterable[str], connection: duckdb.DuckDBPyConnect
 
 
 def matching_ids(
-    cursor: duckdb.DuckDBPyConnection, condition: Filter, time_limit_ms: float = TIME_LIMIT_MS
-) -> npt.NDArray[np.int64]:
-    """The ids of the items for which a condition is true, ascending.
+    cursor: duckdb.DuckDBPyConnection, condition: Filter, time_limit_ms: float = TIME_LIMIT_MS, *, small: bool = False
+) -> npt.NDArray[np.integer[Any]]:
+    """The ids of the items for which a condition is true, in any order: int64, or uint32 where all ids are `small`.
 
     Args:
         cursor: on the index; used by nothing else, so that a late interrupt hits nothing else.
         condition: from `parse`.
         time_limit_ms: it is ended after so many milliseconds.
+        small: no id is below 0 or above 2^32 - 1. Handing many over then takes half the time.
 
     Raises:
         UserError: it took too long; values that its functions cannot take.
@@ -133,7 +134,9 @@ def matching_ids(
     try:
         with ended_after(time_limit_ms / 1000, cursor) as late:
             cursor.execute(NORMAL)
-            return np.asarray(cursor.execute(_query(condition.text)).fetchnumpy()["id"], np.int64)
+            chosen = "id::UINTEGER AS id" if small else "id"
+            found = cursor.execute(f"SELECT {chosen} FROM ({_query(condition.text)})").fetchnumpy()
+            return np.asarray(found["id"], np.uint32 if small else np.int64)
     except duckdb.InterruptException as error:
         if not late.is_set():  # somebody else ended it
             raise
@@ -181,7 +184,7 @@ def ended_after(seconds: float, cursor: duckdb.DuckDBPyConnection) -> Iterator[t
 
 
 def _query(where: str) -> str:
-    return f"{mistakes.BEFORE}{where}\n) ORDER BY id"
+    return f"{mistakes.BEFORE}{where}\n)"
 
 
 def _parsed(

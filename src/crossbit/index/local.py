@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossbit import bits
+from crossbit.bits.masks import from_mask_words
 from crossbit.errors import UserError
 from crossbit.index import mapped, near
 from crossbit.index.base import Hits, Index, Item, Items, check_k, check_radius
@@ -280,9 +281,10 @@ class LocalIndex(Index):
             return approximate
         held, mask = self._stored.snapshot(where, limit)
         if without is not None:
-            mask = np.ones(len(held), bool) if mask is None else mask
+            left = np.ones(len(held), bool)
             at = held.find(np.asarray(without, np.int64))
-            mask[at[at >= 0]] = False
+            left[at[at >= 0]] = False
+            mask = bits.mask_words(left) if mask is None else mask & bits.mask_words(left)
         queries = self.check_queries(codes)
         if radius is not None:
             check_radius(radius)
@@ -294,13 +296,13 @@ class LocalIndex(Index):
         found = positions >= 0
         ids, places = np.full((2, *positions.shape), -1, np.int64)
         ids[found], places[found] = held.ids[positions[found]], held.places[positions[found]]
-        compared = len(held) if mask is None else int(mask.sum())
+        compared = len(held) if mask is None else int(np.bitwise_count(mask).sum())
         return Hits(distances, ids, self._stored.items, compared=compared), places
 
     def matching(self, where: str, *, time_limit_ms: float = TIME_LIMIT_MS) -> npt.NDArray[np.int64]:
         """See `Index.matching`."""
         held, mask = self._stored.snapshot(where, check_time_limit(time_limit_ms))
-        return held.ids if mask is None else held.ids[mask]
+        return held.ids if mask is None else held.ids[from_mask_words(mask, len(held))]
 
     def items(self, ids: npt.ArrayLike) -> dict[int, Item]:
         """See `Index.items`."""

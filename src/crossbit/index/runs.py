@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from crossbit.bits import mask_words
+from crossbit.index.masks import RecentMasks
+
+SPARSE = 8  # ids up to so many times as many as there are codes are looked up in a table
 
 Ids = npt.NDArray[np.int64]
 Planes = npt.NDArray[np.uint64]
@@ -19,11 +25,13 @@ class SortedCodes:
         ids: int64 (n,), ascending, all different.
         planes: uint64 (words, n), as from `crossbit.bits.planes`.
         places: int64 (n,), where each code's embedding is (`crossbit.index.segments`); -1 for none.
+        masks: what filters let through of these codes. A change makes other codes, which begin without any.
     """
 
     ids: Ids
     planes: Planes
     places: Ids
+    masks: RecentMasks = field(default_factory=RecentMasks, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -39,6 +47,21 @@ class SortedCodes:
             return np.full(len(ids), -1, np.int64)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self) - 1)
         return np.where(self.ids[at] == ids, at, -1)
+
+    def among(self, ids: npt.NDArray[np.integer[Any]]) -> Planes:
+        """Which codes have one of these ids, all of which are there, in any order: `mask_words` uint64 (ceil(n / 64),).
+
+        >>> codes = ordered(np.array([5, 2]), np.zeros((1, 2), np.uint64), np.array([-1, -1]))
+        >>> codes.among(np.array([5]))
+        array([2], dtype=uint64)
+        """
+        mask = np.zeros(len(self), bool)
+        if not len(self) or not 0 <= self.ids[0] <= self.ids[-1] < SPARSE * len(self):
+            mask[self.find(np.sort(ids))] = True  # in order, the search for each stays near that for the one before
+            return mask_words(mask)
+        there = np.zeros(self.ids[-1] + 1, bool)
+        there[ids] = True
+        return mask_words(there if len(there) == len(self) else there[self.ids])
 
     def without(self, ids: Ids) -> SortedCodes:
         """The same codes but for these ids."""

@@ -16,10 +16,13 @@ from crossbit.index.columns import HIDDEN
 from crossbit.index.duckfile import trouble, word_columns
 from crossbit.index.filters import matching_ids, parse
 from crossbit.index.handle import Handle
+from crossbit.index.masks import Words
 from crossbit.index.runs import Codes, SortedCodes, ordered
 from crossbit.index.segments import ROW_BITS, folder_of
 from crossbit.index.statements import Progress, Values, fill, quoted, transaction
 from crossbit.index.values import values_with
+
+SMALL = 2**32 - 1  # an id that four bytes hold
 
 
 class Stored:
@@ -116,20 +119,23 @@ class Stored:
             self._segments = [number for (number,) in self.fetch("SELECT number FROM segments")]
         return self._segments
 
-    def snapshot(self, where: str | None, time_limit_ms: float) -> tuple[SortedCodes, npt.NDArray[np.bool_] | None]:
-        """The codes of one moment and which of them may be found; a filter runs without the lock, on that moment."""
+    def snapshot(self, where: str | None, time_limit_ms: float) -> tuple[SortedCodes, Words | None]:
+        """The codes of one moment and which of them may be found, as `mask_words`; a filter runs without the lock, on
+        that moment, unless these codes know what it lets through."""
         with ExitStack() as stack:
             with self.file.lock:
                 held = self.codes().merged()
-                if where is None:
-                    return held, None
+                known = held.masks.get(where) if isinstance(where, str) else None
+                if where is None or known is not None:
+                    return held, known
                 columns = list(self.columns())
                 cursor = stack.enter_context(self.file.cursor())
                 cursor.begin()
                 cursor.execute("SELECT id FROM items LIMIT 0").fetchall()  # a transaction sees what its first read saw
-            ids = matching_ids(cursor, parse(where, columns, cursor), time_limit_ms)
-        mask = np.zeros(len(held), bool)
-        mask[held.find(ids)] = True
+            small = bool(len(held) and held.ids[0] >= 0 and held.ids[-1] <= SMALL)
+            ids = matching_ids(cursor, parse(where, columns, cursor), time_limit_ms, small=small)
+        mask = held.among(ids)
+        held.masks.put(where, mask)
         return held, mask
 
     def items(self, ids: list[int]) -> dict[int, Item]:
