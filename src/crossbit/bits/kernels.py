@@ -61,10 +61,12 @@ def _any_below(distances, start, size, limit):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _set_apart(bits, distances, start):  # type: ignore[no-untyped-def]
-    """Put what a mask's 64 bits do not allow of distances[start : start + 64] farther away than any code is."""
+def _any_allowed_below(distances, start, bits, limit):  # type: ignore[no-untyped-def]
+    """Whether one of distances[start : start + 64] that a mask's 64 bits allow is below the limit."""
+    highest = np.uint64(0)
     for j in range(np.uint64(PART)):
-        distances[start + j] |= (~(bits >> j) & np.uint64(1)) << np.uint64(32)
+        highest |= (distances[start + j] - limit) & (bits << (np.uint64(63) - j))  # whose highest bit is bit j
+    return (highest >> np.uint64(63)) != 0
 
 
 @inline
@@ -140,7 +142,7 @@ def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
 def _search(query, planes, start, stop, rows, mask, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
     """Offer codes start..stop to one query's candidates, if `mask` allows them or is empty; rows[j] is code j's
     position, or none are given: j itself. The mask is looked at where a code is near enough alone."""
-    part = np.uint64(PART)
+    part, allowed = np.uint64(PART), ~np.uint64(0)
     for s in range(start, stop, BLOCK):
         size = np.uint64(min(BLOCK, stop - s))
         _distances(query, planes, np.uint64(s), size, block)
@@ -148,11 +150,11 @@ def _search(query, planes, start, stop, rows, mask, block, k, candidates, found,
             if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
                 continue
             if len(mask):
-                _set_apart(_window(mask, np.uint64(s) + p), block, p)
-                if not _any_below(block, p, part, np.uint64(state[1])):
+                allowed = _window(mask, np.uint64(s) + p)
+                if not _any_allowed_below(block, p, allowed, np.uint64(state[1])):
                     continue
             for j in range(p, min(p + part, size)):
-                if block[j] < np.uint64(state[1]):
+                if block[j] < np.uint64(state[1]) and (allowed >> (j - p)) & np.uint64(1):
                     row = rows[s + np.int64(j)] if len(rows) else s + np.int64(j)
                     _offer(np.int64(block[j]), row, k, candidates, found, state)
 

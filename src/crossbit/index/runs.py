@@ -31,7 +31,7 @@ class SortedCodes:
     ids: Ids
     planes: Planes
     places: Ids
-    masks: RecentMasks = field(default_factory=RecentMasks, compare=False, repr=False)
+    masks: RecentMasks = field(default_factory=RecentMasks, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
