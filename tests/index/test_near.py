@@ -107,10 +107,11 @@ def test_filters_radius_and_long_lists_compare_all(tmp_path: Path) -> None:
     ):
         assert exact.exact and not near.exact
         exact.add(near.keys(), near.codes_of(near.keys()), {"odd": np.arange(700) % 2})
-        assert near.search(queries).compared < 700
+        assert near.search(queries).compared < 700 and not near.search(queries).exact
         for asked in ({"where": "odd = 1"}, {"radius": 9}, {"k": 600}):
             one, other = near.search(queries, **asked), exact.search(queries, **asked)
             assert one.ids.tolist() == other.ids.tolist() and one.compared == other.compared
+            assert one.exact and other.exact
         without = near.search_places(queries, 3, without=near.search(queries, 1).ids[:, 0])[0]
         assert not set(without.ids.ravel()) & set(near.search(queries, 1).ids[:, 0])
 

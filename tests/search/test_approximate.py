@@ -63,9 +63,13 @@ def test_a_search_uses_it_and_what_is_added_comes_into_its_cells(model: Model, d
         near = index.search(model.encode("image", data["image"]), 1)
         assert near.distances.max() == 0
     with Searcher(model, uri) as near_search, Searcher(model, uri, exact=True) as exact_search:
-        one, other = near_search(item=int(index_ids(uri)[0])), exact_search(item=int(index_ids(uri)[0]))
+        item = int(index_ids(uri)[0])
+        one, other = (each(item=item, rerank=False) for each in (near_search, exact_search))
         assert (one.exact, other.exact) == (False, True)
         assert [hit.id for hit in one] == [hit.id for hit in other]
+        for options in ({"where": "row >= 0", "rerank": False}, {}):  # to re-rank, more are looked for than are there
+            found = near_search(item=item, **options)
+            assert found.exact and found.to_dict()["exact"] and found.compared == data.n * len(found.hits)
 
 
 def index_ids(uri: Path) -> np.ndarray:
@@ -86,8 +90,9 @@ def test_on_the_command_line(
     index_data(model, data, run / "index")
     made = done(command, "index", run, "--approximate", "--recall", "0.9")
     assert "recall of the first 10 and 100 by queries of itself:" in made and "--exact" in made
-    asked = ["search", run, "--item", str(index_ids(run / "index")[0]), "--json"]
+    asked = ["search", run, "--item", str(index_ids(run / "index")[0]), "--no-rerank", "--json"]
     assert json.loads(done(command, *asked))["exact"] is False
+    assert json.loads(done(command, *asked, "--where", "true"))["exact"] is True  # compares all codes
     assert json.loads(done(command, *asked, "--exact"))["exact"] is True
     assert "is whole" in done(command, "index", run, "--check")
     export_run(run, tmp_path / "out")

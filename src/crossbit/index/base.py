@@ -39,6 +39,7 @@ class Hits:
         ids: int64 (m, k), -1 in the same places.
         cosines: float64 (m, k) of the embeddings that ordered them; None where distance did.
         compared: how many codes each query was compared with: all, or those that a filter lets through.
+        exact: whether this search can have missed no nearer code.
 
     >>> hits = Hits(np.array([[0, 3]]), np.array([[5, 2]]), lambda ids: {i: {"name": f"no {i}"} for i in ids})
     >>> hits[0]
@@ -55,10 +56,11 @@ class Hits:
         cosines: npt.NDArray[np.float64] | None = None,
         *,
         compared: int = 0,
+        exact: bool = True,
     ) -> None:
         self.distances, self.ids = _read_only(distances), _read_only(ids)
         self.cosines = None if cosines is None else _read_only(cosines)
-        self.compared = compared
+        self.compared, self.exact = compared, exact
         self._fetch = items
         self._items: dict[int, Item | None] = {}
 
@@ -92,7 +94,7 @@ class Hits:
         items are fetched as before."""
         distances = np.take_along_axis(self.distances, columns, axis=1)
         ids = np.take_along_axis(self.ids, columns, axis=1)
-        return Hits(distances, ids, self._fetch, cosines, compared=self.compared)
+        return Hits(distances, ids, self._fetch, cosines, compared=self.compared, exact=self.exact)
 
     def _block(self, start: int) -> dict[int, Item | None]:
         """The items of a block of rows; only the last block is kept, so memory stays bounded."""
@@ -113,7 +115,7 @@ class Index(ABC):
 
     Attributes:
         bits: the code length.
-        exact: whether a search can miss no nearer code.
+        exact: whether no search can miss a nearer code; `Hits.exact` says it of one.
         largest_id: that it can hold.
     """
 

@@ -54,7 +54,7 @@ class LocalIndex(Index):
         read_only: refuse changes, and let others read at the same time.
         encoder: "name" and "hash" of what makes the codes: a new index remembers it, one that is there refuses another.
         approximate: search by the approximate tier, where `make_near` made one. Searches with a filter, a radius, or
-            for more than 512 compare all codes nonetheless. `exact` says whether there is none.
+            for more than 512 compare all codes nonetheless; `Hits.exact` says of each whether it did.
 
     Raises:
         UserError: see `crossbit.index.open_index`.
@@ -417,7 +417,7 @@ class LocalIndex(Index):
             return None
         distances, ids, compared = hits
         places = held.places[held.find(ids.ravel())].reshape(ids.shape)
-        return Hits(distances, ids, self._stored.items, compared=compared), places
+        return Hits(distances, ids, self._stored.items, compared=compared, exact=False), places
 
     def _open_near(self) -> None:
         """Use the approximate tier from now on, if that is asked for and there is one."""

@@ -215,7 +215,7 @@ class MilvusIndex(Index):
                 count = max(1, compared)
             asking = Nearest(self._server, self._bits, "" if condition is True else str(condition), limit, self._probes)
             distances, ids = asking.search(queries, count, compared, radius, narrow=k is None and radius is not None)
-        return Hits(distances, ids, self.items, compared=compared), ids
+        return Hits(distances, ids, self.items, compared=compared, exact=self.exact), ids
 
     @property
     def columns(self) -> dict[str, str]:

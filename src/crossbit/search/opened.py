@@ -29,11 +29,12 @@ Ids = npt.NDArray[np.int64]
 
 
 class FoundHere(NamedTuple):
-    """Hits of an index, the best first, how many codes were compared, and what says whether the best hit fits (see
-    `evidence`); None where it cannot be said."""
+    """Hits of an index, the best first, how many codes were compared, whether none that is nearer can have been missed,
+    and what says whether the best hit fits (see `evidence`); None where it cannot be said."""
 
     hits: tuple[SearchHit, ...]
     compared: int
+    exact: bool
     seen: Seen | None
 
 
@@ -146,21 +147,21 @@ class OpenIndex:
         """The k best things but those that the query leaves out, the best first; as if the ids `without` were not
         there."""
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
-        depth, compared, size = k + len(query.left_out), 0, self.size
+        depth, compared, exact, size = k + len(query.left_out), 0, True, self.size
         depth, match = max(depth, DEPTH), 0.0
         while True:
             depth, ranked = min(depth, max(1, size)), {}
             if "captions" in ways:  # first, so that of equal scores theirs is before
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
-                ranked["codes"], compared = self._by_codes(query, depth, rerank, limits)
+                ranked["codes"], compared, exact = self._by_codes(query, depth, rerank, limits)
             most = k + len(query.left_out)  # no other is shown, and no other's item is read
             order, near = fused(ranked, self._things(ranked), most), ranked.get("codes", [])[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == size:
                 told = self._told(query, best, items)
-                return FoundHere(told, compared, self._seen(query, told, self._plain(near, items), match))
+                return FoundHere(told, compared, exact, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
 
     def keep_items(self) -> None:
@@ -189,7 +190,8 @@ class OpenIndex:
         """Close the index."""
         self.index.close()
 
-    def _by_codes(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], int]:
+    def _by_codes(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], int, bool]:
+        """What is found, how many codes were compared, and whether that is exact."""
         code = pack(query.embedding[None, : self.index.bits])
         if rerank and self.index.embeddings is not None:
             hits = self.index.embeddings.search(query.embedding, code, k, **limits)
@@ -197,7 +199,7 @@ class OpenIndex:
             hits, _ = self.index.search_places(code, k, **limits)
         near = [None] * k if hits.cosines is None else hits.cosines[0].tolist()
         found = zip(hits.ids[0].tolist(), hits.distances[0].tolist(), near, strict=False)
-        return [one for one in found if one[1] >= 0], hits.compared
+        return [one for one in found if one[1] >= 0], hits.compared, hits.exact
 
     def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], float]:
         """What is found, and how well the best caption matches."""

@@ -105,7 +105,7 @@ class SearchResults:
         hits: by modality, those of each searched one.
         seconds: from the call to the results, encoding included.
         compared: how many codes the query was compared with.
-        exact: whether no nearer code can have been missed.
+        exact: whether this search can have missed no nearer code.
         fits: probability that the best hit fits the query (`crossbit.search.calibrate`); None where it is not known.
         notes: lines for the user, such as words of the query that the model does not know.
 

@@ -199,7 +199,7 @@ class Searcher:
             {name: each.hits for name, each in found.items()},
             time.perf_counter() - start,
             sum(each.compared for each in found.values()),
-            all(index.index.exact for index in opened.values()),
+            all(each.exact for each in found.values()),
             None
             if item is not None or (words is not None and picture is not None)
             else self._fits(query, words, ways, found),
