@@ -26,7 +26,10 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, c
 def test_long_ids_give_way_to_captions(
     columns: int, first: int, head: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    title, long, short = lines(capsys, monkeypatch, columns, first)
+    title, *hits = lines(capsys, monkeypatch, columns, first)
+    below = [line.split() for line in hits if line.startswith("      id")]
+    assert below == ([["id", str(first)], ["id", "7"]] if "id" not in head else [])  # what --item and --not take
+    long, short = hits[:: len(hits) // 2]
     assert title.split() == head and max(map(len, (title, long, short))) <= columns
     place = dict(zip(head, long.split(), strict=False))
     assert place["dist"] == "3" and place.get("id", str(first)) == str(first)
@@ -43,5 +46,7 @@ def test_a_picture_s_path_is_never_cut(
     item = {"caption": "three ridges " * 9, "labels": ["hills", "landscape"], "path": path}
     say_hits("image", [SearchHit(LONG, "image", 3, 0.25, item), SearchHit(7, "image", 4, 0.2, item | {"path": None})])
     hits = capsys.readouterr().out.splitlines()[2:]
-    assert [line.split()[0] for line in hits] == ["1", path.split()[0], "2"] and hits[1].strip() == path
+    ids = [f"id {LONG}", "id 7"] if columns < 100 else ["", ""]
+    assert [line.strip() for line in hits[1::2]] == [f"{ids[0]}  {path}".strip(), ids[1]][: len(hits) // 2]
+    assert [line.split()[0] for line in hits[::2]] == ["1", "2"]
     assert "[hills" in hits[0] or columns == 40

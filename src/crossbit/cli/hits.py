@@ -12,7 +12,7 @@ from crossbit.cli.output import fitted, printable, say
 if TYPE_CHECKING:
     from crossbit.search.results import SearchHit
 
-WIDE, LONG = 100, 7  # columns from which long ids and cosines are shown; digits from which an id is long
+WIDE, LONG = 100, 7  # columns from which long ids stand in a column, and cosines beside them; digits of a long id
 
 
 def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
@@ -31,13 +31,16 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
         start = "  ".join([f"{rank:4}", *(f"{shown[name](hit):>{wide}}" for name, wide in widths.items())])
         start += f"  {_way(hit):8}  "
         say(fitted(start + _about(hit, columns - len(start))))
-        if path := hit.item.get("path"):
-            say("      " + printable(str(path)))  # never cut: it is what was looked for
+        path = printable(str(hit.item.get("path") or ""))
+        below = [*([] if "id" in shown else [f"id {hit.id}"]), *([path] if path else [])]
+        if below:
+            say("      " + "  ".join(below))  # never cut: it is what was looked for, and what --item takes
     return None
 
 
 def _shown(hits: Sequence[SearchHit], columns: int) -> dict[str, Callable[[SearchHit], str]]:
-    """What stands before a hit's caption: long ids and cosines only where the terminal is wide."""
+    """What stands before a hit's caption: cosines, and ids that are long, only where the terminal is wide. In a narrow
+    one a long id stands below, before the path."""
     shown: dict[str, Callable[[SearchHit], str]] = {"id": lambda hit: str(hit.id)}
     shown["dist"] = lambda hit: "-" if hit.distance is None else str(hit.distance)
     shown["cosine"] = lambda hit: "-" if hit.cosine is None else f"{hit.cosine:.3f}"
