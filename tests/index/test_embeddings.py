@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ import pytest
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.index import Index, LocalIndex, embeddings, open_index
+from crossbit.index import Index, LocalIndex, embeddings, local, open_index
 from crossbit.index.embeddings import Embeddings
+from crossbit.index.overlay import Overlay
 from crossbit.index.segments import halves
 
 BITS, N = 16, 500
@@ -236,6 +238,122 @@ def test_replaced_and_removed_rows_have_their_new_embedding_or_none(tmp_path: Pa
         "000002.npy",
         "crossbit.txt",
     ]
+
+
+# --- compact ----------------------------------------------------------------------------------------------------------
+
+
+def worn(path: Path) -> np.ndarray:
+    """An index of 40 rows, of which 10 are removed and 20 replaced, in four files; the embeddings of ids 10 to 39."""
+    rows = some_rows(40)
+    with LocalIndex(path, bits=BITS) as index:
+        for start in (0, 20):
+            index.add(np.arange(start, start + 20), pack(rows[start : start + 20]), embeddings=rows[start : start + 20])
+        for start in (10, 20):
+            rows[start : start + 10] = some_rows(10, seed=start)
+            some = rows[start : start + 10]
+            index.add(np.arange(start, start + 10), pack(some), embeddings=some, replace=True)
+        index.remove(range(10))
+    return rows[10:]
+
+
+def look(index: LocalIndex, rows: np.ndarray) -> tuple[list[int], list[float]]:
+    """All is well, and what a search finds."""
+    assert index.check() == [] and index.keys().tolist() == list(range(10, 40))
+    np.testing.assert_array_equal(embeddings_of(index).of(np.arange(10, 40)), halves(rows))  # to the bit
+    hits = embeddings_of(index).search(rows[3], pack(rows[3:4]), 30)
+    assert hits.cosines is not None
+    return hits.ids[0].tolist(), hits.cosines[0].tolist()
+
+
+def files(path: Path) -> list[str]:
+    return sorted(file.name for file in path.with_suffix(".embeddings").glob("*.npy"))
+
+
+def test_compact_keeps_what_lives_to_the_bit_and_drops_the_rest(tmp_path: Path) -> None:
+    rows = worn(path := tmp_path / "a.index")
+    with LocalIndex(path) as index:
+        before, places = look(index, rows), index.places(np.arange(10, 40))
+        assert (index.dead_rows, index.compact(), index.dead_rows) == (30, 30, 0)
+        assert look(index, rows) == before and files(path) == ["000005.npy"]
+        read = embeddings_of(index)._read(np.arange(10, 40), places)  # of a search that began before
+        np.testing.assert_array_equal(read, halves(rows))
+        assert index.compact() == 0 and files(path) == ["000005.npy"]
+    with LocalIndex(path, read_only=True) as index:
+        assert look(index, rows) == before
+        with pytest.raises(UserError, match="open read-only"):
+            index.compact()
+    with Overlay(path) as over:
+        over.remove([39])
+        assert (over.dead_rows, over.compact(), over.dead_rows) == (1, 0, 1)
+    assert files(path) == ["000005.npy"]
+
+
+def test_compact_where_nothing_lives(tmp_path: Path) -> None:
+    rows = worn(path := tmp_path / "a.index")
+    with LocalIndex(path) as index:
+        index.remove(range(10, 40))
+        assert (index.compact(), files(path), index.check()) == (60, [], [])
+        index.add(range(10, 40), pack(rows), embeddings=rows)
+        look(index, rows)
+
+
+def test_an_index_is_compact_when_it_is_prepared_and_most_is_gone(tmp_path: Path) -> None:
+    rows = worn(path := tmp_path / "a.index")
+    with LocalIndex(path) as index:
+        index.prepare()
+        assert (index.dead_rows, len(files(path))) == (30, 4)  # half: it is not worth it yet
+        index.make_near(0.9)
+        index.add([10], pack(rows[:1]), embeddings=rows[:1], replace=True)
+        index.prepare(least=1)
+        assert index.dead_rows == 0 and files(path) == ["000006.npy"]
+        before = look(index, rows)
+    with LocalIndex(path, read_only=True, approximate=True) as index:
+        assert look(index, rows) == before and not index.exact
+        assert index.search(pack(rows), 1).ids[:, 0].tolist() == list(range(10, 40))
+
+
+def test_an_index_is_compact_when_it_is_prepared_and_has_many_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "MOST_FILES", 3)
+    rows = some_rows(4)
+    with LocalIndex(path := tmp_path / "a.index", bits=BITS) as index:
+        for row in range(4):
+            index.add([row], pack(rows[row : row + 1]), embeddings=rows[row : row + 1])
+            index.prepare()
+            assert len(files(path)) == [1, 2, 3, 1][row]
+        np.testing.assert_array_equal(embeddings_of(index).of(np.arange(4)), halves(rows))
+
+
+KILLED = """
+import os, signal, sys
+from crossbit.index import LocalIndex
+kill = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+moment, path = sys.argv[1:]
+with LocalIndex(path) as index:
+    if moment == "while it is written":
+        index._segments._rows = kill
+    elif moment == "before it counts":
+        index._stored.change = lambda *args: kill()
+    else:
+        index._segments.remove_all_but = kill
+    index.compact()
+"""
+
+
+@pytest.mark.parametrize("moment", ["while it is written", "before it counts", "before the old files are gone"])
+def test_killed_while_it_is_made_compact(tmp_path: Path, moment: str) -> None:
+    rows = worn(path := tmp_path / "a.index")
+    with LocalIndex(path, read_only=True) as index:
+        before = look(index, rows)
+    ended = subprocess.run([sys.executable, "-c", KILLED, moment, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL and len(files(path)) == 5  # the new one is there, and those of before
+    with LocalIndex(path) as index:  # who writes next clears up
+        assert look(index, rows) == before
+        assert len(files(path)) == (1 if moment.endswith("gone") else 4)
+        index.compact()
+        assert look(index, rows) == before and len(files(path)) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.index import open_index
+from crossbit.index import LocalIndex, open_index
 from crossbit.index.embeddings import cosines
 from crossbit.index.milvus import MilvusIndex
 from crossbit.index.segments import halves
@@ -95,6 +95,12 @@ class Machine(RuleBasedStateMachine):
         assert self.index.remove(ids, missing_ok=True) == len(there)
         for id_ in there:
             del self.model[id_]
+
+    @rule()
+    def compact(self) -> None:
+        if isinstance(self.index, LocalIndex):
+            self.index.compact()
+            assert self.index.dead_rows == 0
 
     @rule()
     def reopen(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from crossbit.index.stored import Stored
 
 SCHEME = "file"
 DELETE = "DELETE FROM items WHERE id IN (SELECT id FROM given)"
+MOVE = "UPDATE items SET _segment = given._segment, _row = given._row FROM given WHERE items.id = given.id"
+MOST_FILES = 64  # of embeddings, from which `prepare` makes one of them: each is held open by whoever searches
 
 
 def open_uri(
@@ -139,7 +142,7 @@ class LocalIndex(Index):
 
     @property
     def dead_rows(self) -> int:
-        """Embeddings of codes that were replaced or removed: they take room on the disk until an index is made anew."""
+        """Embeddings of codes that were replaced or removed: they take room on the disk until `compact`."""
         held, named = self.content()
         return sum(named.values()) - int((held.places >= 0).sum())
 
@@ -215,7 +218,8 @@ class LocalIndex(Index):
 
     def prepare(self, least: int = mapped.LEAST) -> None:
         """Write a large index's codes so that it opens at once: they are memory-mapped until something changes. Where
-        there is an approximate tier, what has changed since comes into its cells.
+        there is an approximate tier, what has changed since comes into its cells. Where more than half of the
+        embeddings are of codes that are gone, or they are in many files, `compact` is done first.
 
         Args:
             least: how many codes make it a large one.
@@ -225,6 +229,9 @@ class LocalIndex(Index):
         """
         with self._file.writing:
             self._check_writable()
+            named = self.content()[1]
+            if len(named) > MOST_FILES or 2 * self.dead_rows > sum(named.values()):
+                self.compact()
             there = near.read(self.path, self.bits // 8)
             if (len(self) >= least or there is not None) and not self._stored.token():
                 self._stored.map()
@@ -232,6 +239,43 @@ class LocalIndex(Index):
             if there is not None and there.token != token:
                 near.write(self.path, near.laid_anew(there, self._held(), self.bits // 8, token))
                 self._open_near()
+
+    def compact(self) -> int:
+        """Write all embeddings into one file, without those of codes that were replaced or removed; `prepare` does it
+        where it is worth it. It is one transaction: killed at any moment, the index is as before or compact.
+
+        Returns:
+            How many embeddings of codes that are gone were dropped.
+
+        Raises:
+            UserError: it is open read-only, the disk is full, or embeddings are missing or damaged.
+
+        >>> import tempfile
+        >>> real = np.array([[1.0, -2.0] * 4, [3.0, 4.0] * 4])
+        >>> with LocalIndex(tempfile.mkdtemp() + "/codes.duckdb", bits=8) as index:
+        ...     _ = index.add([1, 2], np.packbits(real > 0, axis=1), embeddings=real), index.remove([1])
+        ...     index.dead_rows, index.compact(), index.dead_rows
+        (1, 1, 0)
+        """
+        with self._file.writing:
+            self._check_writable()
+            held, named = self.content()
+            dead, living = self.dead_rows, held.places >= 0
+            if len(named) < 2 and not dead:
+                return 0
+            for number in named:  # who has found places already reads them there, though the files will be gone
+                self._segments.rows(number)
+            number, n = max([*named, *self._segments.numbers()]) + 1, int(living.sum())
+            statements, values = ["DELETE FROM segments", *self._forget()], {"id": held.ids[living]}
+            if n:
+                self._segments.gather(held.places[living], number)
+                values |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
+                statements += [MOVE, f"INSERT INTO segments VALUES ({number}, {n})"]
+            with self._stored.change(values, statements):
+                self._stored.forget()  # the codes in memory have the places of before
+            with suppress(OSError):  # a system that removes no file that is open: the next that writes removes it
+                self._segments.remove_all_but([number])
+        return dead
 
     def make_near(
         self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None

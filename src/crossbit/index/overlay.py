@@ -85,6 +85,10 @@ class Overlay(LocalIndex):
     def prepare(self, least: int = 0) -> None:
         """Nothing: its changes are lost."""
 
+    def compact(self) -> int:
+        """Nothing, as `prepare`; returns 0."""
+        return 0
+
     def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
         return self._segments.hold(embeddings, number)
 

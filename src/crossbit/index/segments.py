@@ -1,9 +1,10 @@
-"""Files of embeddings beside an index: each is written once, by one add, and never changed.
+"""Files of embeddings beside an index: each is written once, and never changed.
 
 `image.index` has them in the folder `image.embeddings`: `000001.npy`, `000002.npy`, ... hold float16 (n, width), rows
 of length 1 whose first `bits` signs are the codes, and are memory-mapped. The width is `bits` or more: further columns
-count where a shortlist is ordered, and not in the code. A file is whole on the disk before the index names it, so one
-that the index does not name is left of a write that was cut off, and the next process that writes removes it.
+count where a shortlist is ordered, and not in the code. An add writes one. What is replaced or removed stays in its
+file until `LocalIndex.compact` writes the others into a new one. A file is whole on the disk before the index names it,
+so one that the index does not name is left of a write that was cut off, and the next process that writes removes it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ MARK, MARKED = (
     "Embeddings of an index, written by crossbit. It removes files here that it does not know.\n",
 )
 NAME = re.compile(r"(\d{6,})\.npy|\.\d{6,}\..*npy")  # whole, and beside while it is written
+AT_ONCE = 8192  # embeddings copied together
 ROW_BITS = 32  # a place is a number of 64 bits: the segment above, the row below
 MEND = "; make the index anew, or search without re-ranking"
 
@@ -57,6 +59,7 @@ class Segments:
         self._make_folder()
         with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
             np.save(file, halves(rows), allow_pickle=False)
+        self._mapped.pop(number, None)  # of one that is gone
         return _places_of(number, len(rows))
 
     def hold(self, rows: Array, number: int) -> Ids:
@@ -69,12 +72,29 @@ class Segments:
         self._mapped[number], self._width = halves(rows), rows.shape[1]
         return _places_of(number, len(rows))
 
+    def gather(self, places: Ids, number: int) -> Ids:
+        """Write the embeddings at some places, to the bit, as one more segment; returns their new places once it is on
+        the disk.
+
+        Raises:
+            UserError: the folder cannot be written; a segment that is missing or damaged.
+        """
+        header = {"descr": FORMAT.str, "fortran_order": False, "shape": (len(places), self.width)}
+        with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start in range(0, len(places), AT_ONCE):
+                file.write(self._rows(places[start : start + AT_ONCE], FORMAT).data)
+        return _places_of(number, len(places))
+
     def read(self, places: Ids) -> npt.NDArray[np.float64]:
         """The embeddings at some places, float64 (n, width).
 
         Raises:
             UserError: a segment that is missing or damaged.
         """
+        return self._rows(places, np.dtype(np.float64))
+
+    def _rows(self, places: Ids, kind: np.dtype[Any]) -> Array:
         order = np.argsort(places)  # so that those of a segment stand together
         numbers, at = places[order] >> ROW_BITS, places[order] & ((1 << ROW_BITS) - 1)
         starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
@@ -84,7 +104,7 @@ class Segments:
             if (last := at[stop - 1]) >= len(segment):
                 raise UserError(f"{self.path(number)} has {len(segment)} rows, the index names row {last}{MEND}")
             found[start:stop] = segment[at[start:stop]]
-        rows = np.empty(found.shape)
+        rows = np.empty(found.shape, kind)
         rows[order] = found
         return rows
 
