@@ -13,7 +13,7 @@ import torch
 
 from crossbit.audit.lists import Belief
 from crossbit.posterior import Posterior
-from crossbit.posterior.compact import BLOCK, Compact, can_be_compact
+from crossbit.posterior.compact import BLOCK, compact
 
 
 class Source(Protocol):
@@ -58,7 +58,7 @@ class Whole:
 
 def source_of(posterior: Posterior) -> Source:
     """The source that takes the least time and memory."""
-    return Compact(posterior) if can_be_compact(posterior) else Whole(posterior)
+    return compact(posterior) or Whole(posterior)
 
 
 class Likely:

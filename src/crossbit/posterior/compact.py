@@ -3,12 +3,14 @@
 `Posterior.relabel` judges all rows and classes again. Here a changed label moves the logits of its class alone. What
 follows for a row are a few sums over its classes and the shares of the kinds of noise; the probabilities of its labels
 are made of these when they are asked for. The numbers depend on the labels of now alone, not on the way to them.
+`Compact` is for rows with several labels, `CompactSingle` for rows with one.
 
 Shapes: n rows, c classes, s of them judged.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +27,16 @@ LEAST = np.log(np.finfo(np.float64).tiny)
 NOTHING = 1e-12  # probability of a resampled set below which it is none
 
 
-def can_be_compact(posterior: Posterior) -> bool:
-    """Whether `Compact` can keep a posterior: it has its basis, one array of labels, and rows with several."""
+def compact(posterior: Posterior) -> Compact | CompactSingle | None:
+    """A posterior in few numbers a row; None where it has not kept its basis, has several arrays of labels, or some of
+    its classes are not judged though rows have one label."""
     basis = posterior.basis
-    one = basis is not None and len(basis.witnesses) == 1 and bool(basis.labelled.all())
-    return one and not any(model.single for model in posterior.noise.values())
+    if basis is None or len(basis.witnesses) != 1 or not basis.labelled.all():
+        return None
+    noise = next(iter(posterior.noise.values()))
+    if not noise.single:
+        return Compact(posterior)
+    return CompactSingle(posterior) if posterior.single and noise.shown is None else None
 
 
 @dataclass
@@ -44,8 +51,8 @@ class Places:
     total: Tensor
 
 
-class Compact:
-    """A posterior in few numbers a row, of labels that change.
+class _Odds(ABC):
+    """The odds of all labels, those of each class made anew when one of its labels changes.
 
     Attributes:
         corrupted, evidence: (n,), as those of a posterior.
@@ -75,6 +82,27 @@ class Compact:
                 self._odds[:, label] = self._moved(label)
             self._judge()
 
+    def _moved(self, label: int) -> np.ndarray:
+        """The odds (n,) of a class."""
+        change = torch.from_numpy(self._y[:, [label]].astype(np.float64) - self._first[:, [label]])
+        left_out, _, _ = self.basis.smoother.moved(change)
+        predicted = self.basis.predicted[:, label] + left_out[:, 0]
+        noise: NoiseModel = self.noise
+        one = NoiseModel(False, noise.slope, noise.offset[[label]], noise.shares)
+        return np.exp(one.logits(predicted.unsqueeze(1))[:, 0].numpy())  # as at first, to the last digit
+
+    @abstractmethod
+    def _judge(self) -> None:
+        """What the labels of now make of each row."""
+
+    @abstractmethod
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities (q, c) of the labels of rows (q,), which are all different."""
+
+
+class Compact(_Odds):
+    """Of rows with several labels; see `_Odds`."""
+
     def of_rows(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities (q, c) of the labels of rows (q,), which are all different."""
         found = np.empty((len(rows), self._y.shape[1]))
@@ -90,15 +118,6 @@ class Compact:
         return np.clip(found, TINY, 1 - TINY, out=found)
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _moved(self, label: int) -> np.ndarray:
-        """The odds (n,) of a class."""
-        change = torch.from_numpy(self._y[:, [label]].astype(np.float64) - self._first[:, [label]])
-        left_out, _, _ = self.basis.smoother.moved(change)
-        predicted = self.basis.predicted[:, label] + left_out[:, 0]
-        noise: NoiseModel = self.noise
-        one = NoiseModel(False, noise.slope, noise.offset[[label]], noise.shares)
-        return np.exp(one.logits(predicted.unsqueeze(1))[:, 0].numpy())  # as at first, to the last digit
 
     def _judge(self) -> None:
         """What the labels of now make of each row."""
@@ -181,3 +200,53 @@ class Compact:
         odds = torch.from_numpy(self._odds)
         ratio = confusion.ratios(number, odds[row, truths].log() - odds[row, labels].log())
         return Places(row, truths, labels, ratio, total.index_add(0, row, ratio))
+
+
+class CompactSingle(_Odds):
+    """Of rows with one label; see `_Odds`.
+
+    With odds e of a row, o those of its own label and t the sum of the others', the label is right with a probability
+    in proportion to s kept o, stands for class k with s rate e_k where the two are confused, and for any class with
+    f e / (c - 1); s and f are the shares of rows that nothing befell, and that were flipped.
+    """
+
+    def of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities (q, c) of the labels of rows (q,), which are all different."""
+        found = self._odds[rows] * self._part[rows, None]
+        place = np.full(len(self._y), -1)
+        place[rows] = np.arange(len(rows))
+        row, truth, more = self._confused
+        there = place[row] >= 0
+        np.add.at(found, (place[row[there]], truth[there]), more[there])
+        found[np.arange(len(rows)), self._own[rows]] = self._right[rows]
+        np.clip(found, TINY, 1 - TINY, out=found)
+        found /= found.sum(1, keepdims=True)
+        return found
+
+    def _judge(self) -> None:
+        """What the labels of now make of each row."""
+        row, self._own = np.arange(len(self._y)), self._y.argmax(1)
+        own = self._odds[row, self._own]
+        self._odds[row, self._own] = 0  # so that the sum of the others keeps its digits
+        others = self._odds.sum(1)
+        self._odds[row, self._own] = own
+        kept, (where, truth, more) = self._confusions()
+        flipped = self.noise.shares.get("flip", 0.0) / max(1, self._odds.shape[1] - 1)
+        right, wrong = self.noise.shares["none"] * kept * own, flipped * others
+        wrong += np.bincount(where, more, len(row))
+        self.corrupted, self.evidence = (
+            x.numpy() for x in wrong_and_evidence(torch.from_numpy(-np.log1p(wrong / right)))
+        )
+        self._right, self._part = right / (right + wrong), flipped / (right + wrong)
+        self._confused = where, truth, more / (right + wrong)[where]
+
+    def _confusions(self) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """How probable (n,) it is that a label is not taken for another; and rows with a label that may stand for
+        another, the truth, and its part of the likelihood, (e,) each."""
+        confusion, none = self.noise.confusion, np.zeros(0, np.int64)
+        if confusion is None:
+            return np.ones(len(self._y)), (none, none, np.zeros(0))
+        truth, label = confusion.truth.numpy(), confusion.label.numpy()
+        row, number = np.nonzero(self._own[:, None] == label)
+        more = self.noise.shares["none"] * confusion.log_rate.exp().numpy()[number] * self._odds[row, truth[number]]
+        return confusion.log_kept.exp().numpy()[self._own], (row, truth[number], more)
