@@ -228,7 +228,7 @@ def test_corrected_labels_are_trained_on(place: Path, found: Audit, tmp_path: Pa
 def test_a_table_of_labels_gives_them_back(found: Audit, tmp_path: Path) -> None:
     write_labels(found, repair(found, above=0.9), tmp_path / "l.csv")
     rows = list(csv.DictReader((tmp_path / "l.csv").open(encoding="utf-8")))
-    assert list(rows[0]) == ["row", "caption", "labels", "given", "changed"] and len(rows) == found.labelled
+    assert list(rows[0]) == ["row", "caption", "labels", "given", "changed", "decided"] and len(rows) == found.labelled
     again = relabelled(found.seen.data, tmp_path / "l.csv")
     assert again.changed == repair(found, above=0.9).changed
     write_labels(found, repair(found), tmp_path / "same.csv")

@@ -47,7 +47,9 @@ def opened(client: TestClient, path: str = "/api/audit") -> Any:
         answer = client.get(path)
         if answer.status_code != 503:
             return answer
-        assert re.fullmatch(r"the audit is being opened: .+ \(\d+ s so far\)", answer.json()["error"])
+        assert re.fullmatch(
+            r"the audit is being opened: (beginning|step [1-6] of 6: .+) \(\d+ s so far\)", answer.json()["error"]
+        )
         assert answer.headers["retry-after"] == "1"
         time.sleep(0.1)
     raise AssertionError("never open")
@@ -151,6 +153,15 @@ def test_the_table_is_the_users_own(client: TestClient, trained: Path) -> None:
     written = list(csv.DictReader(io.StringIO(answer.text)))
     assert list(written[0]) == ["file_name", "year", "artist", "caption", "labels"]
     assert [one["labels"] for one in written if one["caption"] == row["caption"]] == ["blue"]
+
+
+def test_what_was_kept_is_in_the_log_that_can_be_had(client: TestClient) -> None:
+    row = client.get("/api/audit").json()["queue"][0]["row"]
+    client.post("/api/audit/decisions", json={"decisions": [{"row": row, "kind": "keep"}]})
+    answer = client.get("/api/audit/decisions")
+    assert answer.headers["content-disposition"] == 'attachment; filename="decisions.jsonl"'
+    last = json.loads(answer.text.splitlines()[-1])
+    assert (last["row"], last["decision"], last["observed"]) == (row, "keep", last["labels"])
 
 
 def test_a_new_label_comes_into_the_table_and_is_trained_on_there(

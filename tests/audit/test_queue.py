@@ -13,6 +13,7 @@ import torch
 
 from crossbit.audit import audit_run
 from crossbit.audit.decisions import read_decisions, repair
+from crossbit.audit.opening import STEPS
 from crossbit.audit.queue import AuditQueue, Choice
 from crossbit.audit.seen import read_seen
 from crossbit.data.noise import corrupt
@@ -82,6 +83,12 @@ def test_it_begins_with_the_suspects_of_the_audit(run: Path) -> None:
     assert order == sorted(order, reverse=True)
     by_evidence = [one["row"] for one in queue.view(1000, order="evidence")["queue"]]
     assert by_evidence[:10] == [entry.row for entry in found.suspects[:10]]
+
+
+def test_an_opening_says_which_step_it_is_at(run: Path) -> None:
+    lines: list[str] = []
+    AuditQueue.open(run, progress=lines.append)
+    assert [line.partition(": ")[0] for line in lines] == [f"step {n} of {STEPS}" for n in range(1, STEPS + 1)]
 
 
 def test_a_decision_counts_at_once_and_another_process_reads_the_same_queue(run: Path) -> None:
@@ -200,6 +207,9 @@ def test_the_log_is_what_apply_reads_and_export_writes_the_same(run: Path, comma
     assert all(line["labels"] == line["given"] for line in lines if not line["changed"])
     rows = [decision for act in queue.log.acts for decision in act.decisions]
     assert all(set(held[one.row]) == set(one.labels) for one in rows)
+    assert {int(line["row"]): line["decided"] for line in lines if line["decided"]} == {
+        one.row: one.kind for one in rows
+    }
 
 
 def test_a_label_that_is_new_is_logged_undone_and_exported(run: Path, command: Command, tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ def test_accept_keep_skip_undo_by_keys(audit: Any, service: Service) -> None:
     audit.keyboard.press("ArrowLeft")
     press(audit, "u")
     until(audit, lambda: "1 decision" in audit.locator("#progress").inner_text())
+    with audit.expect_download() as held:
+        audit.click("#progress a")  # also what was kept, which no table shows
+    assert held.value.path().read_bytes() == (service.run / "decisions.jsonl").read_bytes()
     press(audit, "u")
     until(audit, lambda: title(audit) == captions[0])
     assert audit.locator("#undo").is_disabled()
@@ -291,7 +294,7 @@ def test_all_is_said_where_nothing_is_left(audit: Any) -> None:
 
 
 def test_who_waits_for_the_first_look_is_told_how_far_it_is(audit: Any, shots: Path) -> None:
-    step, asked = "estimating the labels of 7,156 rows from one another", [0]
+    step, asked = "step 4 of 6: predicting the labels of 7,156 rows from one another", [0]
 
     def opening(route: Any) -> None:
         asked[0] += 1
@@ -300,9 +303,11 @@ def test_who_waits_for_the_first_look_is_told_how_far_it_is(audit: Any, shots: P
 
     audit.route("**/api/audit?*", opening)
     audit.reload()
-    audit.locator("#opening", has_text="Estimating the labels of 7,156 rows from one another (32 s so far)").wait_for()
-    assert audit.locator("#notice progress").is_visible()
-    until(audit, lambda: audit.locator("#live").inner_text() == "Estimating the labels of 7,156 rows from one another")
+    said = "Step 4 of 6: predicting the labels of 7,156 rows from one another"
+    audit.locator("#opening", has_text=f"{said} (32 s so far)").wait_for()
+    bar = audit.locator("#notice progress")
+    assert bar.is_visible() and (bar.get_attribute("value"), bar.get_attribute("max")) == ("3", "6")
+    until(audit, lambda: audit.locator("#live").inner_text() == said)
     audit.screenshot(path=shots / "audit-opening.png")
     audit.unroute("**/api/audit?*")
     row(audit)
@@ -332,7 +337,8 @@ def new(page: Any) -> None:
 
 
 def opening(page: Any) -> None:
-    error = {"error": "the audit is being opened: estimating the labels of 7,156 rows from one another (31 s so far)"}
+    step = "step 4 of 6: predicting the labels of 7,156 rows from one another"
+    error = {"error": f"the audit is being opened: {step} (31 s so far)"}
     page.route("**/api/audit?*", lambda route: route.fulfill(status=503, json=error, headers={"Retry-After": "600"}))
     page.reload()
     page.locator("#opening").wait_for()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from crossbit.audit.entries import SuspectRow
     from crossbit.data.types import PairedData
 
-GIVEN, CHANGED = "given", "changed"  # columns that tell what became of the labels, of data without a table of their own
+GIVEN, CHANGED, DECIDED = "given", "changed", "decided"  # what became of labels, of data without a table of their own
 LEAST_SURE = 0.5  # below, a proposal would be less likely than what it replaces
 
 
@@ -32,15 +32,21 @@ class Repair:
 
     Attributes:
         labels: of each row that was decided about, or whose proposal was taken.
-        decided: how many decisions of each kind there were.
+        kinds: of the decision about each row that a person decided about.
         taken: how many proposals were taken without a decision.
         changed: how many rows have other labels than before.
     """
 
     labels: dict[int, list[str]]
-    decided: dict[str, int]
+    kinds: dict[int, str]
     taken: int
     changed: int
+
+    @property
+    def decided(self) -> dict[str, int]:
+        """How many decisions of each kind there were."""
+        kinds = list(self.kinds.values())
+        return {kind: kinds.count(kind) for kind in KINDS}
 
 
 def read_decisions(
@@ -91,8 +97,7 @@ def repair(found: Audit, decisions: Iterable[Decision] = (), above: float | None
             taken += 1
     before = {entry.row: set(entry.observed) for entry in found.entries}
     changed = sum(set(names) != before[row] for row, names in labels.items() if row in before)
-    kinds = [decision.kind for decision in decided.values()]
-    return Repair(labels, {kind: kinds.count(kind) for kind in KINDS}, taken, changed)
+    return Repair(labels, {row: decision.kind for row, decision in decided.items()}, taken, changed)
 
 
 def check_sure(above: float) -> None:
@@ -136,24 +141,30 @@ def write_labels(found: Audit, made: Repair, out: str | os.PathLike[str]) -> Non
     """Write the labels that the run saw, corrected: in the form of the collection's table, else as rows and names."""
     data = found.seen.data
     held = {entry.row: entry.observed for entry in found.entries if entry.probability is not None}
-    write_table(data, held | made.labels, held, check_labels_file(data, out))
+    write_table(data, held | made.labels, held, made.kinds, check_labels_file(data, out))
 
 
-def write_table(data: PairedData, held: Mapping[int, list[str]], given: Mapping[int, list[str]], target: Path) -> None:
+def write_table(
+    data: PairedData,
+    held: Mapping[int, list[str]],
+    given: Mapping[int, list[str]],
+    kinds: Mapping[int, str],
+    target: Path,
+) -> None:
     """Write labels of rows: in the form of the collection's table, else as rows and names, beside those that the run
-    saw and a mark where they are others."""
+    saw, a mark where they are others, and the kind of what was decided, also where the labels were kept."""
     if (own := own_columns(data)) is not None:
         write_corrected(Path(data.source), own, _by_picture(data, held), target)
         return
     extra = {name: array for name in ("path", "caption") if (array := getattr(data, name)) is not None}
     with writing(target) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow([ROW, *extra, LABELS, GIVEN, CHANGED])
+        table.writerow([ROW, *extra, LABELS, GIVEN, CHANGED, DECIDED])
         for row in sorted(held):
             names, before = held[row], given.get(row, [])
             mark = "yes" if set(names) != set(before) else ""
             told = [array[row] for array in extra.values()]
-            table.writerow([row, *told, names_text(names), names_text(before), mark])
+            table.writerow([row, *told, names_text(names), names_text(before), mark, kinds.get(row, "")])
 
 
 def _by_picture(data: PairedData, held: Mapping[int, list[str]]) -> dict[str, list[str]]:

@@ -82,12 +82,16 @@ class DecisionLog:
         self.size += len(line)
         self.acts = self.acts[:-1] if act is None else [*self.acts, act]
 
+    def content(self) -> bytes:
+        """The whole lines of the file, as they are; nothing where there is no decision."""
+        return _whole(self.path.read_bytes() if self.path.exists() else b"")
+
     def _there(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def _read(self) -> None:
         data = self.path.read_bytes() if self.path.exists() else b""
-        whole = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]  # an editor may have saved it with other breaks
+        whole = _whole(data)
         mark, encoding = mark_of(data)
         if encoding != "utf-8":
             raise UserError(f"{self.path} is {encoding.upper()}; save it as UTF-8, or move it away to begin anew")
@@ -107,3 +111,7 @@ class DecisionLog:
             with open(self.path, "r+b") as file:
                 file.truncate(size)
                 os.fsync(file.fileno())
+
+
+def _whole(data: bytes) -> bytes:
+    return data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]  # an editor may have saved it with other breaks

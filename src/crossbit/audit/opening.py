@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,6 +12,24 @@ from crossbit.audit.judged import Judged
 from crossbit.audit.seen import Seen
 from crossbit.errors import UserError
 from crossbit.posterior import LEAST, estimate_posterior, labelled_alike
+
+STEPS = 6
+
+
+class Steps:
+    """Says which step of an opening begins, of how many.
+
+    >>> steps = Steps(print)
+    >>> steps("reading")
+    step 1 of 6: reading
+    """
+
+    def __init__(self, progress: Callable[[str], Any]) -> None:
+        self._progress, self._begun = progress, 0
+
+    def __call__(self, line: str) -> None:
+        self._begun += 1
+        self._progress(f"step {self._begun} of {STEPS}: {line}")
 
 
 def labelled_only(seen: Seen) -> Seen:
@@ -22,12 +42,18 @@ def labelled_only(seen: Seen) -> Seen:
     return replace(seen, view=rows, partner=seen.partner[there.numpy()])
 
 
-def judge_to_keep(seen: Seen) -> Judged:
-    """The posterior that an audit computes, and what moves it when labels change."""
+def judge_to_keep(seen: Seen, progress: Callable[[str], Any] = lambda line: None) -> Judged:
+    """The posterior that an audit computes, and what moves it when labels change; three steps."""
     view, labels = seen.view, seen.view.observed()
     groups = None if view.groups is None else torch.from_numpy(view.groups)
     posterior = estimate_posterior(
-        view.features, view.labels, seed=view.random_seed(1), groups=groups, keep=True, pairs=False
+        view.features,
+        view.labels,
+        seed=view.random_seed(1),
+        groups=groups,
+        keep=True,
+        pairs=False,
+        progress=progress,
     )
     if posterior.basis is None:
         needed = f"{LEAST} at least, whose labels are not all the same"

@@ -22,7 +22,7 @@ from crossbit.audit.judged import Judged
 from crossbit.audit.likely import Likely, source_of
 from crossbit.audit.lists import Lists, believe
 from crossbit.audit.log import DecisionLog
-from crossbit.audit.opening import judge_to_keep, labelled_only
+from crossbit.audit.opening import Steps, judge_to_keep, labelled_only
 from crossbit.audit.seen import read_seen
 from crossbit.audit.sheet import pictures_of
 from crossbit.audit.shown import class_rows, classes, queue_rows, ranges
@@ -91,20 +91,21 @@ class AuditQueue:
         Args:
             run: a run folder.
             data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
-            progress: called with a line now and then, and with a note where a decision was half written.
+            progress: called with a line before each step, such as "step 2 of 6: ...", and with a note where a decision
+                was half written.
 
         Raises:
             UserError: as `audit_run`; modalities that have labels of their own; too few labelled rows; decisions that
                 are about other data.
         """
-        seen = read_seen(run, data, progress)
+        step = Steps(progress)
+        step("reading the run and its data")
+        seen = read_seen(run, data, step)
         label_matrix(seen.data)  # refuses labels of each modality
-        seen = labelled_only(seen)
-        progress(f"estimating the labels of {len(seen.view):,} rows from one another")
-        judged = judge_to_keep(seen)
+        judged = judge_to_keep(labelled_only(seen), step)
         log = DecisionLog(RunFolder(seen.folder).decisions_file, progress)
+        step("asking the neighbours of what looks wrong")
         queue = cls(judged, log)
-        progress("asking the neighbours of what looks wrong")
         queue.view(READY)
         return queue
 
@@ -223,8 +224,8 @@ class AuditQueue:
         target = check_labels_file(self.seen.data, path)
         asked = self._current.asked
         decisions = [decision for act in self.log.acts for decision in asked.checked(act)]
-        labels = decided_labels(self.seen.data, decisions)
-        write_table(self.seen.data, asked.observed | labels, asked.observed, target)
+        labels, kinds = decided_labels(self.seen.data, decisions), {one.row: one.kind for one in decisions}
+        write_table(self.seen.data, asked.observed | labels, asked.observed, kinds, target)
         return sum(set(names) != set(asked.observed[row]) for row, names in labels.items() if row in asked.observed)
 
     # --- inside -------------------------------------------------------------------------------------------------------

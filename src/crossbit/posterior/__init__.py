@@ -9,7 +9,7 @@ Shapes: n rows, c classes. Row numbers are positions in the arrays given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -131,6 +131,7 @@ def estimate_posterior(
     landmarks: int = LANDMARKS,
     keep: bool = False,
     pairs: bool = True,
+    progress: Callable[[str], Any] = lambda line: None,
 ) -> Posterior:
     """Estimate the posterior of every row from the rows that have labels.
 
@@ -146,6 +147,7 @@ def estimate_posterior(
         landmarks: of the approximation above.
         keep: what `Posterior.relabel` needs: 8 bytes for each row and each labelled row, or landmark.
         pairs: judge them, too; else `right`, `alone` and `of_modality` are left out.
+        progress: called with a line before each of the three steps that take long.
 
     Returns:
         The posterior, in float64 on the device of the labels.
@@ -169,7 +171,9 @@ def estimate_posterior(
     if len(labelled) < LEAST or (mean[labelled].var(0, correction=0) == 0).all():
         return _as_observed(mean, labelled, counted, witnesses, single)
     together_out = groups if groups is not None and labelled_alike(mean[labelled], groups[labelled]) else None
-    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, together_out, exact, landmarks, keep)
+    how = exact, landmarks, keep, progress
+    fit, predicted = left_out_and_predicted(features, mean, labelled, seed, together_out, *how)
+    progress("finding how labels went wrong")
     noise: dict[str, NoiseModel] = {}
     for (y, modalities), rows in zip(witnesses, counted, strict=True):
         noise |= dict.fromkeys(modalities, fit_noise(predicted[rows], y[rows], single=single, seed=seed))
@@ -227,11 +231,14 @@ def left_out_and_predicted(
     exact: int = EXACT,
     landmarks: int = LANDMARKS,
     keep: bool = False,
+    progress: Callable[[str], Any] = lambda line: None,
 ) -> tuple[Fit, Tensor]:
     """The regression on the `labelled` rows, and predictions (n, c): without the row itself, where it has labels."""
     own, y = {modality: x[labelled] for modality, x in features.items()}, labels[labelled]
     together = None if groups is None else groups[labelled]
+    progress("choosing how rows are compared")
     kernel, ridge = choose(own, y, seed, together)
+    progress(f"predicting the labels of {len(y):,} rows from one another")
     if len(y) <= exact:
         fit = fit_exact(own, y, kernel, ridge, together, keep=keep)
     else:

@@ -128,7 +128,8 @@ class ExactSmoother(Smoother):
         own = _double(features)
         inverse = kernel(own, own)
         inverse.diagonal().add_(ridge)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(inverse))  # G
+        inverse = torch.linalg.cholesky(inverse)  # each step lets go of the one before: they are large
+        inverse = torch.cholesky_inverse(inverse)  # G
         sums = inverse.sum(1)  # G 1
         base = sums / sums.sum()
         return cls(kernel, own, groups, base, inverse.addr_(sums, base, alpha=-1))

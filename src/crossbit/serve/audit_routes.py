@@ -76,6 +76,15 @@ def router(state: State) -> APIRouter:
         """Decide about rows, all at once, or undo the last decision; what is answered is on the disk."""
         return json_reply(await state.auditing.do(audited.use, lambda queue: decided(queue, asked)))
 
+    lines: dict[int | str, dict[str, Any]] = {200: {"content": {KINDS[".jsonl"]: {"schema": {"type": "string"}}}}}
+
+    @routes.get("/decisions", response_class=Response, responses=lines)
+    async def log() -> Response:
+        """All decisions, a line of JSON each, also those that kept the labels or were undone."""
+        content = await state.auditing.do(audited.use, lambda queue: queue.log.content())
+        headers = {"Content-Disposition": 'attachment; filename="decisions.jsonl"', "Cache-Control": "no-store"}
+        return Response(content, 200, headers, KINDS[".jsonl"])
+
     table = {"schema": {"type": "string", "format": "binary"}}
     whole_table: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(KINDS.values(), table)}}
 

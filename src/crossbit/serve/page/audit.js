@@ -36,7 +36,8 @@ function showProgress(told) {
   const all = told.settled + (state.label === null ? told.in_all : 0);
   const bar = make("progress", { max: Math.max(all, 1), value: told.settled, "aria-label": "Rows decided" });
   const left = make("b", {}, number(told.wrong_left));
-  byId("progress").replaceChildren(...(state.label === null ? [bar] : []), make("span", {}, "about ", left, " labels wrong or missing"), make("span", { class: "muted" }, many(told.decided, "decision", "decisions")));
+  const decided = many(told.decided, "decision", "decisions");
+  byId("progress").replaceChildren(...(state.label === null ? [bar] : []), make("span", {}, "about ", left, " labels wrong or missing"), told.decided ? make("a", { class: "muted", href: "/api/audit/decisions", download: "", title: "All decisions as a file, also those that kept the labels" }, decided) : make("span", { class: "muted" }, decided));
   byId("undo").disabled = !told.can_undo || !told.writable;
 }
 
@@ -58,12 +59,14 @@ function notice(title, ...content) {
   byId("notice").replaceChildren(make("h2", {}, title), ...content);
 }
 
-/** The queue is being made: how far it is, each second. */
+/** The queue is being made: which step, of how many, each second. */
 function showOpening(said) {
   const words = sentence(said.replace(/^the audit is being opened: /, ""));
-  if (byId("opening")) byId("opening").textContent = words;
-  else notice("The labels are being read", make("progress", { "aria-label": "The labels are being read" }), make("p", { id: "opening" }, words),
+  const [, at, of] = (words.match(/^Step (\d+) of (\d+)/) ?? []).map(Number);
+  if (!byId("opening")) notice("The labels are being read", make("progress", { id: "opened", max: of ?? 1, "aria-label": "The labels are being read" }), make("p", { id: "opening" }),
     make("p", { class: "muted" }, "The first time all labels are compared, which takes seconds with ten of them and minutes with a thousand. This page goes on by itself."));
+  byId("opening").textContent = words;
+  if (at) byId("opened").value = at - 1; // are done
   const step = words.replace(/ \(.*/, "");
   if (step !== state.step) announce(step);
   state.step = step;
