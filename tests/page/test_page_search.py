@@ -112,6 +112,24 @@ def test_a_file_that_is_no_picture_is_refused_in_a_line(page: Any, tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_picture_that_cannot_be_read_is_told_and_the_next_search_answers(
+    page: Any, red_circle: Path, tmp_path: Path, shots: Path
+) -> None:
+    Image.new("1", (8000, 8000)).save(tmp_path / "bomb.png")  # a few kB that become 64 million pixels
+    (tmp_path / "page.png").write_bytes(b"<script>document.title = 'mine'</script>")
+    (tmp_path / "cut.png").write_bytes(red_circle.read_bytes()[:-40])
+    page.goto("/")
+    for name, said in (("bomb", "more than 50,000,000 pixels"), ("page", "is not a picture"), ("cut", "is damaged")):
+        page.set_input_files("#file", tmp_path / f"{name}.png")
+        page.locator(".notice p", has_text=said).wait_for()
+        assert page.locator(".notice h2").inner_text() == "There is no answer to this search"
+        page.screenshot(path=shots / f"picture-{name}.png")
+    page.click("#given button")
+    search(page, "red circle")
+    assert len(captions(page)) == 24 and page.title() != "mine"
+
+
+@pytest.mark.slow
 def test_what_was_refused_before_all_was_loaded_is_still_said(page: Any, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("words")
     held: list[Any] = []

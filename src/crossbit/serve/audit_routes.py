@@ -76,7 +76,8 @@ def router(state: State) -> APIRouter:
         """Decide about rows, all at once, or undo the last decision; what is answered is on the disk."""
         return json_reply(await state.auditing.do(audited.use, lambda queue: decided(queue, asked)))
 
-    lines: dict[int | str, dict[str, Any]] = {200: {"content": {KINDS[".jsonl"]: {"schema": {"type": "string"}}}}}
+    table = {"schema": {"type": "string", "format": "binary"}}
+    lines: dict[int | str, dict[str, Any]] = {200: {"content": {KINDS[".jsonl"]: table}}}
 
     @routes.get("/decisions", response_class=Response, responses=lines)
     async def log() -> Response:
@@ -85,7 +86,6 @@ def router(state: State) -> APIRouter:
         headers = {"Content-Disposition": 'attachment; filename="decisions.jsonl"', "Cache-Control": "no-store"}
         return Response(content, 200, headers, KINDS[".jsonl"])
 
-    table = {"schema": {"type": "string", "format": "binary"}}
     whole_table: dict[int | str, dict[str, Any]] = {200: {"content": dict.fromkeys(KINDS.values(), table)}}
 
     @routes.get("/export", response_class=Response, responses=whole_table)
