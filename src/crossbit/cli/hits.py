@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from crossbit.cli.output import fitted, printable, say
+from crossbit.storage.lines import shown as name_in_line
 
 if TYPE_CHECKING:
     from crossbit.search.results import SearchHit
@@ -31,7 +32,7 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
         start = "  ".join([f"{rank:4}", *(f"{shown[name](hit):>{wide}}" for name, wide in widths.items())])
         start += f"  {_way(hit):8}  "
         say(fitted(start + _about(hit, columns - len(start))))
-        path = printable(str(hit.item.get("path") or ""))
+        path = name_in_line(str(hit.item.get("path") or ""))
         below = [*([] if "id" in shown else [f"id {hit.id}"]), *([path] if path else [])]
         if below:
             say("      " + "  ".join(below))  # never cut: it is what was looked for, and what --item takes

@@ -150,7 +150,7 @@ class Segments:
     def _segment(self, number: int) -> Array:
         if number not in self._mapped:
             path = self.path(number)
-            rows: Array = read_array(str(path), partial(np.lib.format.open_memmap, path, mode="r"))
+            rows: Array = read_array(str(path), partial(np.lib.format.open_memmap, path, mode="r"), path)
             if rows.dtype != FORMAT or rows.ndim != 2 or rows.shape[1] < self.bits:
                 raise UserError(
                     f"{path} holds {rows.dtype} of shape {rows.shape}; embeddings of this index are "
