@@ -4,7 +4,7 @@
 
 Random codes of 64 bits. The bound is a plain compiled read of the same bytes by as many threads, in turns with the
 search. The file is a real index, made in a temporary folder: it is opened by `LocalIndex`, whose codes are
-memory-mapped, and searched; what it finds is compared with a plain count.
+memory-mapped, and searched; what it finds is compared with a plain count. `pip install usearch` puts usearch beside it.
 A table on standard error, one JSON object on standard output.
 """
 
