@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits.packing import Array, frozen
+from crossbit.bits.packing import Array, as_words, frozen
 from crossbit.errors import UserError
 
-WORD = np.dtype("<u8")  # so that byte b of a word holds the bits 8b to 8b + 7
+WORD = "<u8"  # so that byte b of a word holds the bits 8b to 8b + 7
 
 
 def mask_words(mask: npt.ArrayLike) -> npt.NDArray[np.uint64]:
@@ -23,10 +23,8 @@ def mask_words(mask: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     array = np.asarray(mask)
     if array.dtype != np.bool_ or array.ndim != 1:
         raise UserError(f"a mask is bool (n,), got {array.dtype} of shape {array.shape}")
-    words = np.zeros(-(-len(array) // 64), WORD)
     packed = np.packbits(array, bitorder="little")
-    words.view(np.uint8)[: len(packed)] = packed
-    return words.astype(np.uint64, copy=False)
+    return as_words(packed[None], WORD)[:, 0].astype(np.uint64, copy=False)
 
 
 def from_mask_words(words: npt.NDArray[np.uint64], n: int) -> npt.NDArray[np.bool_]:

@@ -8,11 +8,12 @@ from pathlib import Path
 BYTES = 520  # that tell: MATLAB 7.3 puts its own 512 bytes before HDF5's
 
 ARRAY = "a single NumPy array (.npy)"
+POINTER = "pointer, not the file itself"
 
 # The first bytes, and what begins so.
 _STARTS = (
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; `git lfs pull` brings that"),
-    (b"/annex/objects/", "a git-annex pointer, not the file itself; `git annex get` brings that"),
+    (b"version https://git-lfs", f"a Git LFS {POINTER}; `git lfs pull` brings that"),
+    (b"/annex/objects/", f"a git-annex {POINTER}; `git annex get` brings that"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"MATLAB 7.3", "a MATLAB 7.3 file"),
     (b"MATLAB 5.0", "a MATLAB file"),

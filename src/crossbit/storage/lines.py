@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crossbit.errors import UserError
 from crossbit.storage.files import writing
-from crossbit.storage.kinds import BYTES, known_kind
+from crossbit.storage.kinds import BYTES, POINTER, known_kind
 
 # A mark at a file's beginning says how it is written; the mark of UTF-32 begins with that of UTF-16.
 MARKS = {
@@ -48,7 +48,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     mark, encoding = mark_of(data)
     kind = known_kind(data[:BYTES])
-    if kind is not None and "pointer" in kind:
+    if kind is not None and POINTER in kind:
         raise UserError(f"{path} is {kind}")
     meant = f"it is {kind}" if kind else "save it as UTF-8"
     try:
