@@ -114,7 +114,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "text file as codes": (["score", "text.npz"], ["text.npz is not a file of codes"]),
     "data as codes": (["score", "good.npz"], ["lacks query_image", "query_label"]),
     "run as data": (train("run"), ["run is a run folder", "crossbit evaluate run"]),
-    "data as run": (["evaluate", "good.npz"], ["no run folder at good.npz"]),
+    "data as run": (["evaluate", "good.npz"], ["good.npz is no folder but a file (a zip archive)", "crossbit train"]),
     "folder as run": (["evaluate", "empty"], ["empty is not a run folder"]),
     "picture as array": (
         ["encode", "run", "codes.npy", "--modality", "image", "--out", "new.npy"],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from crossbit.errors import UserError
 from crossbit.runs.building import building_from
-from crossbit.storage.files import leftovers, link_or_copy, read_json, write_json, writing
+from crossbit.storage.files import leftovers, link_or_copy, read_json, refuse_file, write_json, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,6 +124,7 @@ class RunFolder:
         Raises:
             UserError: no run folder, one of another version, or something is not in it.
         """
+        refuse_file(self.path, "give the folder that crossbit train made")
         if not self.path.is_dir():
             raise UserError(f"no run folder at {self}; make one with: crossbit train DATA --out {self}")
         if not self.config_file.exists():
