@@ -123,6 +123,7 @@ def test_the_run_has_its_evaluation(story: Story, folder: Path) -> None:
     assert json.loads((folder / "run" / "report.json").read_text())["map"] == story.ways[0].report.to_dict()["map"]
 
 
+@pytest.mark.slow
 def test_the_best_of_each_column_is_bold(page: Page, story: Story) -> None:
     figures = table(story.ways, story.data)
     best = [max(cells[name][0] for cells in figures.values()) for name in MEASURES]

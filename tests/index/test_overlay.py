@@ -51,6 +51,7 @@ def told(index: LocalIndex) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(changes=CHANGES)
 def test_it_answers_as_an_index_that_was_changed(changes: Any, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -153,6 +153,7 @@ def test_a_search_that_takes_changes_finds_what_one_finds_that_is_opened_later(
         assert zebras == search.opened("image").captions.search(frozenset({"zebra"}), 5)[0].tolist() == [11, 12]
 
 
+@pytest.mark.slow
 def test_a_search_while_another_thread_changes_finds_one_state(model: Model, data: PairedData, index: Path) -> None:
     with Searcher(model, index, grows=True) as search:
         search.open_all()

@@ -235,6 +235,7 @@ def test_who_listens_everywhere_is_told_an_address_that_opens(trained: Path) -> 
         assert f"and at every address of this machine, such as http://{gethostname()}:{served.port}/" in served.line
 
 
+@pytest.mark.slow
 def test_several_workers_share_an_address(run: Path) -> None:
     with in_process(run, "--workers", "2") as served:
         added = served.client.post("/api/items", files={"picture": picture(1)}, data={"caption": "red"})
@@ -288,7 +289,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
     said: str,
 ) -> None:
     monkeypatch.setenv("CROSSBIT_TOKEN", "a word")
-    assert main([word.format(trained) for word in words]) == 2
+    assert main([word.format(trained) for word in words] + ["--port", "0"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
 
@@ -319,6 +320,7 @@ def test_an_answer_is_sent_at_once() -> None:
         assert other.submit(asyncio.run, accepted()).result() != 0
 
 
+@pytest.mark.slow
 def test_compiled_code_is_loaded_before_the_first_search(trained: Path) -> None:
     code = "import sys, crossbit.serve; crossbit.serve.create_app(sys.argv[1]); sys.modules['crossbit.bits.kernels']"
     subprocess.run([sys.executable, "-c", code, trained], check=True)
