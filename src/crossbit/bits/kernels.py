@@ -27,15 +27,37 @@ inline = njit(nogil=True, forceinline=True)
 
 
 @inline
-def _distances(query, planes, start, size, out):  # type: ignore[no-untyped-def]
-    """out[j] = Hamming distance of one query (words,) to code start + j, for j below `size`."""
+def _distances(query, planes, words, start, size, out):  # type: ignore[no-untyped-def]
+    """out[j] = Hamming distance of a query's first `words` words to those of code start + j, for j below `size`."""
     word = query[0]
     for j in range(size):
         out[j] = popcount(planes[0, start + j] ^ word)
-    for w in range(1, len(query)):
+    for w in range(1, words):
         word = query[w]
         for j in range(size):
             out[j] += popcount(planes[w, start + j] ^ word)
+
+
+@inline
+def _any_near(query, planes, start, size, limit, out):  # type: ignore[no-untyped-def]
+    """Whether one of codes start..start + size is nearer than the limit: then their difference, modulo 2^64, has its
+    highest bit set. One word or two are looked at once and nothing is stored; `out` takes what more of them add."""
+    highest, words = np.uint64(0), len(query)
+    last = query[words - 1]
+    if words == 1:
+        for j in range(size):
+            highest |= popcount(planes[0, start + j] ^ last) - limit
+        return (highest >> np.uint64(63)) != 0
+    v, w = words - 2, words - 1
+    other = query[v]
+    if words == 2:
+        for j in range(size):
+            highest |= popcount(planes[0, start + j] ^ other) + popcount(planes[1, start + j] ^ last) - limit
+        return (highest >> np.uint64(63)) != 0
+    _distances(query, planes, words - 2, start, size, out)
+    for j in range(size):
+        highest |= out[j] + popcount(planes[v, start + j] ^ other) + popcount(planes[w, start + j] ^ last) - limit
+    return (highest >> np.uint64(63)) != 0
 
 
 @inline
@@ -142,13 +164,17 @@ def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
 def _search(query, planes, start, stop, rows, mask, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
     """Offer codes start..stop to one query's candidates, if `mask` allows them or is empty; rows[j] is code j's
     position, or none are given: j itself. The mask is looked at where a code is near enough alone."""
-    part, allowed = np.uint64(PART), ~np.uint64(0)
+    part, whole, allowed, near = np.uint64(PART), np.uint64(BLOCK), ~np.uint64(0), True
     for s in range(start, stop, BLOCK):
         size = np.uint64(min(BLOCK, stop - s))
-        _distances(query, planes, np.uint64(s), size, block)
+        if not near and size == whole and not _any_near(query, planes, np.uint64(s), whole, np.uint64(state[1]), block):
+            continue
+        _distances(query, planes, len(query), np.uint64(s), size, block)
+        near = False
         for p in range(np.uint64(0), size, part):
             if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
                 continue
+            near = True  # so may be what follows, and is looked at but once
             if len(mask):
                 allowed = _window(mask, np.uint64(s) + p)
                 if not _any_allowed_below(block, p, allowed, np.uint64(state[1])):
