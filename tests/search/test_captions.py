@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import math
 import shutil
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossbit.bits import pack
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
+from crossbit.index.runs import SortedCodes
 from crossbit.model import Model
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import add_data, index_data, index_path
 from crossbit.search.captions import Captions
 from crossbit.search.fusion import Found, fused
 from crossbit.search.items import items_of
+from crossbit.search.opened import OpenIndex
+from crossbit.search.query import Query
 from crossbit.search.searcher import Searcher
 from crossbit.storage.words import words_of
 from tiny import arrays
@@ -177,6 +183,44 @@ def test_what_is_added_changed_or_removed_later_is_found_as_it_is_then(
     with Searcher(model, uri) as search:
         assert rows(search, "zebu", by="captions") == [20]
         assert rows(search, "yak", by="captions", rerank=False) == [500]
+
+
+CHANGES: list[tuple[list[int], dict[int, tuple[str, int]]]] = [  # what is removed; what is added, or replaced
+    ([], {}),
+    ([3, 8], {}),
+    ([], {1: ("a fox", 1), 99: ("a fox", 1), -7: ("a fox", 9)}),  # before, among and after the others
+    ([99], {5: ("a car", 1), 6: ("a fox", 9), 7: ("a fox", 1)}),
+]
+
+
+def test_a_filter_finds_captions_as_they_are_after_each_change(tmp_path: Path) -> None:
+    rng, query = np.random.default_rng(0), Query("fox", np.zeros(16), words=frozenset(["fox"]))
+    items = {id_: (("a fox", "a car")[id_ % 2], id_ % 3) for id_ in range(2, 40)}
+    with LocalIndex(index_path(tmp_path, "image"), bits=16) as local:
+        for ids in np.split(rng.permutation(list(items)), [9]):  # in two parts, and in another order than the ids
+            embeddings, (said, size) = rng.normal(size=(len(ids), 16)), zip(*map(items.get, ids.tolist()), strict=True)
+            local.add(ids, pack(embeddings), {"caption": list(said), "size": list(size)}, embeddings=embeddings)
+    with closing(OpenIndex(str(tmp_path), "image", {"name": "a", "hash": "b"}, 16, grows=True)) as index:
+        for removed, added in CHANGES:
+            told = [{"caption": said, "size": size} for said, size in added.values()]
+            index.change(np.array(removed, np.int64), np.array([*added]), rng.normal(size=(len(added), 16)), told)
+            items = {id_: item for id_, item in (items | added).items() if id_ not in removed}
+            right = {id_ for id_, (said, size) in items.items() if said == "a fox" and size == 1}
+            for without in (None, np.array([4, 1, 1000]), None):
+                limits: dict[str, Any] = {"where": "size = 1", "time_limit_ms": 10_000, "without": without}
+                found = index.search(query, 50, ["captions"], rerank=False, **limits).hits
+                assert {hit.id for hit in found} == right - set([] if without is None else without.tolist())
+
+
+def test_a_filter_that_is_repeated_does_not_look_up_all_ids(
+    model: Model, uri: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Searcher(model, uri) as search:
+        expected = rows(search, "level bar", where="row < 40", by="captions")
+        find, many = SortedCodes.find, []
+        monkeypatch.setattr(SortedCodes, "find", lambda self, ids: (many.append(len(ids)), find(self, ids))[1])
+        assert rows(search, "level bar", where="row < 40", by="captions") == expected
+        assert max(many) < 45  # those of hits, not of all texts
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "another file"])

@@ -24,6 +24,7 @@ from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
 from crossbit.index.handle import Handle
 from crossbit.index.ids import check_ids, next_ids, not_there
+from crossbit.index.masks import Words
 from crossbit.index.runs import SortedCodes, ordered
 from crossbit.index.segments import MEND, Segments
 from crossbit.index.statements import NOT_BY_ID, Progress, Values, insertion, quoted
@@ -319,16 +320,12 @@ class LocalIndex(Index):
     ) -> tuple[Hits, npt.NDArray[np.int64]]:
         """As `search`, as if the ids `without` were not there; and the place of each hit's embedding, int64 (m, k), -1
         where it has none."""
-        count, limit = check_k(10 if k is None else k), check_time_limit(time_limit_ms)
+        count = check_k(10 if k is None else k)
+        check_time_limit(time_limit_ms)
         plain = where is None and without is None and radius is None and count <= near.LARGEST_K
         if plain and (approximate := self._search_near(codes, count)) is not None:
             return approximate
-        held, mask = self._stored.snapshot(where, limit)
-        if without is not None:
-            left = np.ones(len(held), bool)
-            at = held.find(np.asarray(without, np.int64))
-            left[at[at >= 0]] = False
-            mask = bits.mask_words(left) if mask is None else mask & bits.mask_words(left)
+        held, mask = self.snapshot(where, time_limit_ms=time_limit_ms, without=without)
         queries = self.check_queries(codes)
         if radius is not None:
             check_radius(radius)
@@ -343,9 +340,24 @@ class LocalIndex(Index):
         compared = len(held) if mask is None else int(np.bitwise_count(mask).sum())
         return Hits(distances, ids, self._stored.items, compared=compared), places
 
+    def snapshot(
+        self,
+        where: str | None = None,
+        *,
+        time_limit_ms: float = TIME_LIMIT_MS,
+        without: npt.NDArray[np.int64] | None = None,
+    ) -> tuple[SortedCodes, Words | None]:
+        """The codes of one moment, and which of them a filter lets through, as `mask_words`, as if the ids `without`
+        were not there; None for all. What a filter lets through is remembered until something changes."""
+        held, mask = self._stored.snapshot(where, check_time_limit(time_limit_ms))
+        if without is not None:
+            left = bits.mask_words(held.but(np.asarray(without, np.int64)))
+            mask = left if mask is None else mask & left
+        return held, mask
+
     def matching(self, where: str, *, time_limit_ms: float = TIME_LIMIT_MS) -> npt.NDArray[np.int64]:
         """See `Index.matching`."""
-        held, mask = self._stored.snapshot(where, check_time_limit(time_limit_ms))
+        held, mask = self.snapshot(where, time_limit_ms=time_limit_ms)
         return held.ids if mask is None else held.ids[from_mask_words(mask, len(held))]
 
     def items(self, ids: npt.ArrayLike) -> dict[int, Item]:

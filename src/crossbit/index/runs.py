@@ -63,11 +63,15 @@ class SortedCodes:
         there[ids] = True
         return mask_words(there if len(there) == len(self) else there[self.ids])
 
+    def but(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """Which codes have none of these ids, bool (n,)."""
+        left = np.ones(len(self) + 1, bool)
+        left[self.find(ids)] = False  # those that are not there are one more
+        return left[:-1]
+
     def without(self, ids: Ids) -> SortedCodes:
         """The same codes but for these ids."""
-        at = self.find(ids)
-        keep = np.ones(len(self), bool)
-        keep[at[at >= 0]] = False
+        keep = self.but(ids)
         return SortedCodes(self.ids[keep], np.compress(keep, self.planes, axis=1), self.places[keep])
 
 

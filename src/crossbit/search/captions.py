@@ -15,17 +15,23 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits.masks import from_mask_words
 from crossbit.index.local import LocalIndex
+from crossbit.index.masks import Words
+from crossbit.index.runs import SortedCodes
 from crossbit.index.segments import ROW_BITS
 from crossbit.search.bm25 import Bm25, Part, part_of
 from crossbit.storage.files import writing
 
 ARRAYS = ("starts", "rows", "counts", "lengths")
 Ids = npt.NDArray[np.int64]
+Among = tuple[SortedCodes, Words]  # codes, and which of them may be found, as `LocalIndex.snapshot` gives them
 
 
 class Captions:
     """The captions of all items of an index as they are now; none of one on a server."""
+
+    _codes: tuple[SortedCodes, Ids] | None = None  # these codes, and where among them that of each text is; -1 for none
 
     def __init__(self, index: LocalIndex | None) -> None:
         if index is None:
@@ -45,6 +51,7 @@ class Captions:
     def changed(self, gone: Ids, ids: Ids, texts: Sequence[str]) -> Captions:
         """These captions without some ids, and with others, without reading all anew."""
         new = copy(self)
+        new._codes = None
         new.ids = np.concatenate([np.where(np.isin(self.ids, gone), GONE, self.ids), ids])
         new.texts = self.texts.grown(part_of(texts), new.ids != GONE)
         return new
@@ -56,12 +63,20 @@ class Captions:
     def __len__(self) -> int:
         return self.texts.spoken
 
-    def search(self, words: frozenset[str], k: int, among: Ids | None = None) -> tuple[Ids, float]:
+    def search(self, words: frozenset[str], k: int, among: Among | None = None) -> tuple[Ids, float]:
         """The ids of the k best, the best first, of those that may be found; and how well the best matches, 1 where it
         is these words and no other."""
-        may = None if among is None else np.isin(self.ids, among)
-        rows, scores = self.texts.search(sorted(words), k, may)
+        rows, scores = self.texts.search(sorted(words), k, None if among is None else self._may(*among))
         return self.ids[rows], float(scores[0]) / self.texts.most(words) if len(scores) else 0.0
+
+    def _may(self, held: SortedCodes, mask: Words) -> npt.NDArray[np.bool_]:
+        """Which texts are those of codes that a mask lets through, bool (texts,)."""
+        known = self._codes
+        if known is None or known[0] is not held:  # the first filter, or the first after a change
+            at, order = np.empty(len(self.ids), np.int64), np.argsort(self.ids)
+            at[order] = held.find(self.ids[order])
+            known = self._codes = held, at
+        return np.append(from_mask_words(mask, len(held)), False)[known[1]]  # -1, of no code, is the last
 
 
 GONE = np.iinfo(np.int64).min  # the id of what was replaced or removed

@@ -16,7 +16,7 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.index.overlay import Overlay
 from crossbit.search.build import index_path
-from crossbit.search.captions import Captions
+from crossbit.search.captions import Among, Captions
 from crossbit.search.evidence import LOOKED_AT, READ, Seen
 from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
 from crossbit.search.probabilities import Probabilities
@@ -206,12 +206,12 @@ class OpenIndex:
         ids, match = self.captions.search(query.words, k, self._among(**limits))
         return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), match
 
-    def _among(self, where: str | None, time_limit_ms: float, without: Ids | None) -> Ids | None:
-        """The ids that may be found; None for all."""
-        if where is None and without is None:
+    def _among(self, **limits: Any) -> Among | None:
+        """The codes whose captions may be found; None for all, and on a server, which has none."""
+        if self._local is None:
             return None
-        among = self.index.keys() if where is None else self.index.matching(where, time_limit_ms=time_limit_ms)
-        return among if without is None else np.setdiff1d(among, without)
+        held, mask = self._local.snapshot(**limits)
+        return None if mask is None else (held, mask)
 
     def _seen(self, query: Query, hits: Sequence[SearchHit], near: Sequence[SearchHit], match: float) -> Seen | None:
         """None where cosines are not known, or something is left out."""
