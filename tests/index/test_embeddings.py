@@ -17,7 +17,7 @@ import pytest
 
 from crossbit.bits import pack
 from crossbit.errors import UserError
-from crossbit.index import Index, LocalIndex, embeddings, local, open_index
+from crossbit.index import Index, LocalIndex, compaction, embeddings, open_index
 from crossbit.index.embeddings import Embeddings
 from crossbit.index.overlay import Overlay
 from crossbit.index.segments import halves
@@ -316,7 +316,7 @@ def test_an_index_is_compact_when_it_is_prepared_and_most_is_gone(tmp_path: Path
 def test_an_index_is_compact_when_it_is_prepared_and_has_many_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "MOST_FILES", 3)
+    monkeypatch.setattr(compaction, "MOST_FILES", 3)
     rows = some_rows(4)
     with LocalIndex(path := tmp_path / "a.index", bits=BITS) as index:
         for row in range(4):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from crossbit import bits
 from crossbit.bits.masks import from_mask_words
 from crossbit.errors import UserError
-from crossbit.index import mapped, near
+from crossbit.index import compaction, mapped, near
 from crossbit.index.base import Hits, Index, Item, Items, check_k, check_radius
 from crossbit.index.batch import Batch, checked
 from crossbit.index.check import findings
@@ -27,13 +26,11 @@ from crossbit.index.ids import check_ids, next_ids, not_there
 from crossbit.index.masks import Words
 from crossbit.index.runs import SortedCodes, ordered
 from crossbit.index.segments import MEND, Segments
-from crossbit.index.statements import NOT_BY_ID, Progress, Values, insertion, quoted
+from crossbit.index.statements import NOT_BY_ID, Progress, Values, in_segment, insertion, quoted
 from crossbit.index.stored import Stored
 
 SCHEME = "file"
 DELETE = "DELETE FROM items WHERE id IN (SELECT id FROM given)"
-MOVE = "UPDATE items SET _segment = given._segment, _row = given._row FROM given WHERE items.id = given.id"
-MOST_FILES = 64  # of embeddings, from which `prepare` makes one of them: each is held open by whoever searches
 
 
 def open_uri(
@@ -103,7 +100,7 @@ class LocalIndex(Index):
 
     def _attach(self, bits: int | None) -> None:
         self._file.attach(bits)
-        self._segments = Segments(self.path, self.bits)
+        self._segments = Segments(self.path, self.bits, in_memory=self._file.read_only)  # an overlay alone writes then
         if not self._file.read_only:
             self._segments.remove_all_but(self._stored.segments())
             mapped.remove_all_but(self.path, self._stored.token())
@@ -144,8 +141,7 @@ class LocalIndex(Index):
     @property
     def dead_rows(self) -> int:
         """Embeddings of codes that were replaced or removed: they take room on the disk until `compact`."""
-        held, named = self.content()
-        return sum(named.values()) - int((held.places >= 0).sum())
+        return compaction.dead_rows(self._stored)
 
     def __repr__(self) -> str:
         """What it holds, without reading more than the number of codes."""
@@ -188,12 +184,16 @@ class LocalIndex(Index):
     ) -> None:
         """Add a batch under ids, in place of those that are there; its embeddings first."""
         with self._file.lock:
-            new, columns = fit_all(batch.columns, self._stored.columns())
+            (new, columns), named = fit_all(batch.columns, self._stored.columns()), self._stored.segments()
         words = bits.planes(batch.codes)
         rows: Values = {"id": ids, **dict(zip(self._stored.words, words, strict=True))}
         rows |= {} if batch.hashes is None else {"_hash": batch.hashes}
-        places, statements = self._write_segment(batch.embeddings, len(batch), rows)
-        statements += [*self._forget(), *([NOT_BY_ID] if new else [])]
+        places, statements = np.full(len(ids), -1, np.int64), [NOT_BY_ID] if new else []
+        if batch.embeddings is not None and len(ids):
+            number = self._segments.free(named)
+            places = self._segments.write(batch.embeddings, number)
+            where, naming = in_segment(number, len(ids))
+            rows, statements = rows | where, [naming, *statements]
         statements += [f"ALTER TABLE items ADD COLUMN {quoted(name)} {kind}" for name, kind in new.items()]
         statements += self._widened if new else ()
         statements += self._delete if len(there) else ()
@@ -213,7 +213,7 @@ class LocalIndex(Index):
             if len(absent) and not missing_ok:
                 raise not_there(absent, self.path)
             self._check_writable()
-            with self._stored.change({"id": wanted}, [*self._forget(), *self._delete]) as held:
+            with self._stored.change({"id": wanted}, self._delete) as held:
                 held.remove(wanted)
         return int(there.sum())
 
@@ -230,15 +230,14 @@ class LocalIndex(Index):
         """
         with self._file.writing:
             self._check_writable()
-            named = self.content()[1]
-            if len(named) > MOST_FILES or 2 * self.dead_rows > sum(named.values()):
-                self.compact()
+            if compaction.is_worth_it(self._stored):
+                compaction.compact(self._stored, self._segments)
             there = near.read(self.path, self.bits // 8)
             if (len(self) >= least or there is not None) and not self._stored.token():
                 self._stored.map()
             token = self._stored.token()
             if there is not None and there.token != token:
-                near.write(self.path, near.laid_anew(there, self._held(), self.bits // 8, token))
+                near.write(self.path, near.laid_anew(there, self._stored.merged(), self.bits // 8, token))
                 self._open_near()
 
     def compact(self) -> int:
@@ -260,23 +259,7 @@ class LocalIndex(Index):
         """
         with self._file.writing:
             self._check_writable()
-            held, named = self.content()
-            dead, living = self.dead_rows, held.places >= 0
-            if len(named) < 2 and not dead:
-                return 0
-            for number in named:  # who has found places already reads them there, though the files will be gone
-                self._segments.rows(number)
-            number, n = max([*named, *self._segments.numbers()]) + 1, int(living.sum())
-            statements, values = ["DELETE FROM segments", *self._forget()], {"id": held.ids[living]}
-            if n:
-                self._segments.gather(held.places[living], number)
-                values |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
-                statements += [MOVE, f"INSERT INTO segments VALUES ({number}, {n})"]
-            with self._stored.change(values, statements):
-                self._stored.forget()  # the codes in memory have the places of before
-            with suppress(OSError):  # a system that removes no file that is open: the next that writes removes it
-                self._segments.remove_all_but([number])
-        return dead
+            return compaction.compact(self._stored, self._segments)
 
     def make_near(
         self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None
@@ -303,7 +286,7 @@ class LocalIndex(Index):
             if not len(self):
                 raise UserError(f"{self.path} has no codes; add some before an approximate tier is made of them")
             token = self._stored.token() or self._stored.map()
-            made = near.made(self._held(), self.bits // 8, token, float(recall), given)
+            made = near.made(self._stored.merged(), self.bits // 8, token, float(recall), given)
             near.write(self.path, made)
             self._open_near()
         return made.recall
@@ -385,8 +368,7 @@ class LocalIndex(Index):
 
     def codes_of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """See `Index.codes_of`."""
-        with self._file.lock:
-            held = self._stored.codes().merged()
+        held = self._stored.merged()
         return bits.from_planes(np.take(held.planes, held.find(ids), axis=1), self.bits)
 
     def keys(self) -> npt.NDArray[np.int64]:
@@ -396,15 +378,13 @@ class LocalIndex(Index):
 
     def places(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The places of the ids' embeddings, -1 where there is none."""
-        with self._file.lock:
-            held = self._stored.codes().merged()
+        held = self._stored.merged()
         at = held.find(ids)
         return np.where(at >= 0, held.places[at], -1) if len(held) else at
 
     def content(self) -> tuple[SortedCodes, dict[int, int]]:
         """All codes, and how many rows each file of embeddings has, as the index names them."""
-        with self._file.lock:
-            return self._stored.codes().merged(), dict(self._stored.fetch("SELECT number, rows FROM segments"))
+        return self._stored.content()
 
     def hashes(self, ids: npt.ArrayLike) -> list[str | None]:
         """See `Index.hashes`."""
@@ -481,31 +461,6 @@ class LocalIndex(Index):
         with self._file.lock:
             self._near = None if found is None else near.NearSearch(found)
             self.exact = found is None
-
-    def _held(self) -> SortedCodes:
-        with self._file.lock:
-            return self._stored.codes().merged()
-
-    def _forget(self) -> list[str]:
-        """The statement that makes written codes those of before, where there are any."""
-        with self._file.lock:
-            return [mapped.FORGET] if self._stored.token() else []
-
-    def _write_segment(
-        self, embeddings: npt.NDArray[Any] | None, n: int, rows: Values
-    ) -> tuple[npt.NDArray[np.int64], list[str]]:
-        """The places of n new rows, and the statements that name the new segment; its file is on the disk by then."""
-        if embeddings is None or not n:
-            return np.full(n, -1, np.int64), []
-        with self._file.lock:
-            named = self._stored.segments()
-        number = max([0, *named, *self._segments.numbers()]) + 1
-        places = self._placed(embeddings, number)
-        rows |= {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
-        return places, [f"INSERT INTO segments VALUES ({number}, {n})"]
-
-    def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
-        return self._segments.write(embeddings, number)
 
 
 def _within(queries: npt.NDArray[np.uint8], held: SortedCodes, radius: int) -> int:

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 
 from crossbit.index.duckfile import CONFIG, Encoder, open_file, trouble
 from crossbit.index.handle import Handle
@@ -50,7 +47,7 @@ class Overlay(LocalIndex):
     Raises:
         UserError: as for `LocalIndex`.
 
-    >>> import tempfile
+    >>> import tempfile, numpy as np
     >>> path = tempfile.mkdtemp() + "/codes.duckdb"
     >>> with LocalIndex(path, bits=8) as index:
     ...     _ = index.add([1, 2], np.array([[255], [0]], np.uint8), items=[{"name": "a"}, {"name": "b"}])
@@ -88,9 +85,6 @@ class Overlay(LocalIndex):
     def compact(self) -> int:
         """Nothing, as `prepare`; returns 0."""
         return 0
-
-    def _placed(self, embeddings: npt.NDArray[Any], number: int) -> npt.NDArray[np.int64]:
-        return self._segments.hold(embeddings, number)
 
 
 def _open_over(

@@ -43,10 +43,12 @@ class Segments:
     Args:
         index: the file.
         bits: the code length.
+        in_memory: keep what is written in memory alone.
     """
 
-    def __init__(self, index: Path, bits: int) -> None:
+    def __init__(self, index: Path, bits: int, *, in_memory: bool = False) -> None:
         self.folder, self.bits, self._width = folder_of(index), bits, 0  # not known yet
+        self._in_memory = in_memory
         self._mapped: dict[int, Array] = {}
 
     def write(self, rows: Array, number: int) -> Ids:
@@ -56,20 +58,13 @@ class Segments:
             UserError: the folder cannot be written, or holds something else, or rows of another width.
         """
         self._check_width(rows)
-        self._make_folder()
-        with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
-            np.save(file, halves(rows), allow_pickle=False)
-        self._mapped.pop(number, None)  # of one that is gone
-        return _places_of(number, len(rows))
-
-    def hold(self, rows: Array, number: int) -> Ids:
-        """As `write`, but in memory alone.
-
-        Raises:
-            UserError: rows of another width.
-        """
-        self._check_width(rows)
-        self._mapped[number], self._width = halves(rows), rows.shape[1]
+        if self._in_memory:
+            self._mapped[number], self._width = halves(rows), rows.shape[1]
+        else:
+            self._make_folder()
+            with writing(self.path(number)) as temporary, open(temporary, "wb") as file:
+                np.save(file, halves(rows), allow_pickle=False)
+            self._mapped.pop(number, None)  # of one that is gone
         return _places_of(number, len(rows))
 
     def gather(self, places: Ids, number: int) -> Ids:
@@ -129,6 +124,10 @@ class Segments:
                 end = (number << ROW_BITS) + self.rows(number)
                 able |= (places >= number << ROW_BITS) & (places < end)
         return able
+
+    def free(self, named: Iterable[int]) -> int:
+        """The number of the next segment of an index that names some."""
+        return max([0, *named, *self.numbers()]) + 1
 
     def numbers(self) -> list[int]:
         """Of all segments in the folder, whether or not the index names them."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import duckdb
+import numpy as np
 import numpy.typing as npt
 
 from crossbit.errors import UserError
@@ -60,6 +61,12 @@ def insertion(rows: Values, columns: dict[str, Column]) -> tuple[Values, str]:
         chosen.append(f"c{i}" if column.empty is None else f"CASE WHEN e{i} THEN [] ELSE c{i} END")
     names = ", ".join([*rows, *map(quoted, columns)])
     return values, f"INSERT INTO items ({names}) SELECT {', '.join(chosen)} FROM given"
+
+
+def in_segment(number: int, n: int) -> tuple[Values, str]:
+    """Where the embeddings of n rows are, all those of a new segment, as columns; and the statement that names it."""
+    columns = {"_segment": np.full(n, number, np.int32), "_row": np.arange(n, dtype=np.int32)}
+    return columns, f"INSERT INTO segments VALUES ({number}, {n})"
 
 
 def quoted(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -84,9 +84,7 @@ class Stored:
 
     def map(self) -> str:
         """Write all codes so that they are memory-mapped from now on; returns their token. `writing` is held."""
-        with self.file.lock:
-            held = self.codes().merged()
-        token = mapped.write(self.file.path, held)
+        token = mapped.write(self.file.path, self.merged())
         with self.file.lock, trouble(self.file.path, "write"), transaction(self.file.connection):
             for statement in (mapped.CREATE, mapped.FORGET, f"INSERT INTO mapped VALUES ('{token}')"):
                 self.file.connection.execute(statement)
@@ -112,6 +110,16 @@ class Stored:
             own = {"id", *self.words, *HIDDEN}
             self._columns = {name: kind for name, kind, *_ in self.fetch("DESCRIBE items") if name not in own}
         return self._columns
+
+    def merged(self) -> SortedCodes:
+        """All codes as one run; takes the lock."""
+        with self.file.lock:
+            return self.codes().merged()
+
+    def content(self) -> tuple[SortedCodes, dict[int, int]]:
+        """All codes, and how many rows each file of embeddings has, as the index names them; takes the lock."""
+        with self.file.lock:
+            return self.codes().merged(), dict(self.fetch("SELECT number, rows FROM segments"))
 
     def segments(self) -> list[int]:
         """The numbers of the files of embeddings."""
@@ -171,18 +179,20 @@ class Stored:
 
     @contextmanager
     def change(
-        self, values: Values, statements: list[str], insert: str | None = None, progress: Progress | None = None
+        self, values: Values, statements: Sequence[str], insert: str | None = None, progress: Progress | None = None
     ) -> Iterator[Codes]:
         """One transaction (see `statements.fill`), then, in the body, the same change of the codes in memory.
 
-        Others read what was there before until both are done; they wait for the commit and the body alone. An error
-        makes memory be read from the file again, which is always right.
+        Files of codes that are memory-mapped are not read from then on. Others read what was there before until both
+        are done; they wait for the commit and the body alone. An error makes memory be read from the file again, which
+        is always right.
         """
         try:
             with self.file.lock:
                 connection, codes = self.file.connection, self.codes()
+                unmap = [mapped.FORGET] if self.token() else []
             with trouble(self.file.path, "write"), transaction(connection):
-                fill(connection, values, statements, insert, progress)
+                fill(connection, values, [*unmap, *statements], insert, progress)
                 with self.file.lock:
                     connection.commit()
                     yield codes
