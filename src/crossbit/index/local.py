@@ -24,6 +24,7 @@ from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit
 from crossbit.index.handle import Handle
 from crossbit.index.ids import check_ids, next_ids, not_there
 from crossbit.index.masks import Words
+from crossbit.index.recall import Recall
 from crossbit.index.runs import SortedCodes, ordered
 from crossbit.index.segments import MEND, Segments
 from crossbit.index.statements import NOT_BY_ID, Progress, Values, in_segment, insertion, quoted
@@ -235,9 +236,8 @@ class LocalIndex(Index):
             there = near.read(self.path, self.bits // 8)
             if (len(self) >= least or there is not None) and not self._stored.token():
                 self._stored.map()
-            token = self._stored.token()
-            if there is not None and there.token != token:
-                near.write(self.path, near.laid_anew(there, self._stored.merged(), self.bits // 8, token))
+            if there is not None and there.token != self._stored.token():
+                near.renew(self._stored, there)
                 self._open_near()
 
     def compact(self) -> int:
@@ -261,9 +261,7 @@ class LocalIndex(Index):
             self._check_writable()
             return compaction.compact(self._stored, self._segments)
 
-    def make_near(
-        self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None
-    ) -> near.Recall:
+    def make_near(self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None) -> Recall:
         """Make, or make anew, an approximate tier: a search then looks into a part of the codes, as many as it takes to
         find this share of the nearest. It is used where the index is opened with `approximate=True`.
 
@@ -285,11 +283,9 @@ class LocalIndex(Index):
             self._check_writable()
             if not len(self):
                 raise UserError(f"{self.path} has no codes; add some before an approximate tier is made of them")
-            token = self._stored.token() or self._stored.map()
-            made = near.made(self._stored.merged(), self.bits // 8, token, float(recall), given)
-            near.write(self.path, made)
+            made = near.make(self._stored, float(recall), given)
             self._open_near()
-        return made.recall
+        return made
 
     def search_places(
         self,
@@ -306,20 +302,15 @@ class LocalIndex(Index):
         count = check_k(10 if k is None else k)
         check_time_limit(time_limit_ms)
         plain = where is None and without is None and radius is None and count <= near.LARGEST_K
-        if plain and (approximate := self._search_near(codes, count)) is not None:
-            return approximate
+        tier = self._near if plain else None
+        if tier is not None and (found := tier.search(self.check_queries(codes), count)) is not None:
+            return found
         held, mask = self.snapshot(where, time_limit_ms=time_limit_ms, without=without)
         queries = self.check_queries(codes)
         if radius is not None:
             check_radius(radius)
-            if k is None:
-                count = _within(queries, held, radius)
-        distances, positions = bits.top_k(queries, held.planes, count, mask=mask)
-        if radius is not None:
-            positions[distances > radius] = distances[distances > radius] = -1
-        found = positions >= 0
-        ids, places = np.full((2, *positions.shape), -1, np.int64)
-        ids[found], places[found] = held.ids[positions[found]], held.places[positions[found]]
+            count = held.within(queries, radius) if k is None else count
+        distances, ids, places = held.nearest(queries, count, mask, radius)
         compared = len(held) if mask is None else int(np.bitwise_count(mask).sum())
         return Hits(distances, ids, self._stored.items, compared=compared), places
 
@@ -388,11 +379,7 @@ class LocalIndex(Index):
 
     def hashes(self, ids: npt.ArrayLike) -> list[str | None]:
         """See `Index.hashes`."""
-        wanted = check_ids(ids)
-        with self._file.cursor() as cursor:
-            cursor.register("given", {"id": wanted})
-            found = dict(cursor.execute("SELECT id, _hash FROM items WHERE id IN (SELECT id FROM given)").fetchall())
-        return [found.get(id_) for id_ in wanted.tolist()]
+        return self._stored.hashes(check_ids(ids))
 
     def check(self, encoder: Encoder | None = None) -> list[str]:
         """See `Index.check`."""
@@ -417,11 +404,8 @@ class LocalIndex(Index):
         with self._file.lock:
             if id not in self:
                 raise KeyError(id)
-            held = self._stored.codes().merged()
-            at, wanted = held.find(np.array([id], np.int64)), int(id)
-            return bits.from_planes(np.take(held.planes, at, axis=1), self.bits)[0], self._stored.items([wanted])[
-                wanted
-            ]
+            code, items = self.codes_of(np.array([id], np.int64))[0], self._stored.items([int(id)])
+            return code, items[int(id)]
 
     def close(self) -> None:
         """Close the file, so that others may open it. Filters that other threads run end with an error."""
@@ -441,28 +425,9 @@ class LocalIndex(Index):
         if self._file.read_only:
             raise UserError(f"{self.path} is open read-only; open it to write (without read_only)")
 
-    def _search_near(self, queries: npt.ArrayLike, k: int) -> tuple[Hits, npt.NDArray[np.int64]] | None:
-        """What the approximate tier finds; None where there is none, or it finds fewer than k."""
-        with self._file.lock:
-            if self._near is None:
-                return None
-            codes = self._stored.codes()
-            held, changes = codes.merged(), self._near.changes(codes)
-            found = self._near
-        if (hits := found.top_k(self.check_queries(queries), k, held, changes)) is None:
-            return None
-        distances, ids, compared = hits
-        places = held.places[held.find(ids.ravel())].reshape(ids.shape)
-        return Hits(distances, ids, self._stored.items, compared=compared, exact=False), places
-
     def _open_near(self) -> None:
         """Use the approximate tier from now on, if that is asked for and there is one."""
         found = near.read(self.path, self.bits // 8) if self._approximate else None
         with self._file.lock:
-            self._near = None if found is None else near.NearSearch(found)
+            self._near = None if found is None else near.NearSearch(found, self._stored)
             self.exact = found is None
-
-
-def _within(queries: npt.NDArray[np.uint8], held: SortedCodes, radius: int) -> int:
-    """How many codes are within a radius of a query, of the query that has most; at least 1."""
-    return max(1, int(bits.distance_histograms(queries, held.planes)[:, : radius + 1].sum(axis=1).max(initial=0)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,47 +21,19 @@ from crossbit import bits
 from crossbit.bits.cells import Cells, cells_of, centres_of, laid
 from crossbit.bits.masks import mask_words
 from crossbit.errors import UserError
+from crossbit.index.base import Hits
 from crossbit.index.mapped import map_array, write_array
+from crossbit.index.recall import SAMPLE, Queries, Recall, measured
 from crossbit.index.runs import Codes, SortedCodes
 from crossbit.index.segments import folder_of
+from crossbit.index.stored import Stored
 from crossbit.storage.files import read_json, write_json
 
 FORMAT = 1
 LARGEST_K = 512  # more are found by comparing all codes: recall is measured for the first hundred
-MEASURED = (10, 100)  # hits among which recall is measured
-SAMPLE = 500  # queries of each kind that measure it
 TYPES = {"centres": np.uint8, "starts": np.int64, "planes": np.uint64, "ids": np.int64, "sorter": np.int64}
 SEED = 0
 Ids = npt.NDArray[np.int64]
-Queries = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Recall:
-    """How an approximate tier was measured.
-
-    Attributes:
-        codes: how many there were.
-        cells: into how many they were laid.
-        probes: how many of these a search looks into.
-        compared: the share of the codes that a query is compared with.
-        of: by what the queries were: of the first ten and the first hundred, the share that is as near as what an exact
-            search finds. "itself" are codes of the index, each without itself.
-    """
-
-    codes: int
-    cells: int
-    probes: int
-    compared: float
-    of: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        shares = (f"{name}: {' and '.join(f'{one:.3f}' for one in found)}" for name, found in self.of.items())
-        return (
-            f"{self.codes:,} codes in {self.cells:,} cells, of which a query looks into {self.probes:,} and compares "
-            f"{100 * self.compared:.2g} %; recall of the first {MEASURED[0]} and {MEASURED[1]} by queries of "
-            + ", ".join(shares)
-        )
 
 
 @dataclass(frozen=True)
@@ -123,16 +95,28 @@ class NearSearch:
 
     Args:
         near: the cells.
+        stored: the content of the index now.
     """
 
-    def __init__(self, near: Near) -> None:
-        self.near = near
+    def __init__(self, near: Near, stored: Stored) -> None:
+        self.near, self._stored = near, stored
         self._of: Codes | None = None
         self._changes = Changes(np.empty(0, np.int64), None)
         self._seen = 0
 
-    def changes(self, codes: Codes) -> Changes:
-        """What has changed, as of now; to be called with the index's lock held."""
+    def search(self, queries: Queries, k: int) -> tuple[Hits, Ids] | None:
+        """As `LocalIndex.search_places` of queries, uint8 (m, bytes); None where the cells hold fewer than k."""
+        with self._stored.file.lock:
+            codes = self._stored.codes()
+            held, changes = codes.merged(), self._changes_of(codes)
+        distances, ids, compared = self._top_k(queries, k, held, changes)
+        if (distances < 0).any():
+            return None
+        places = held.places[held.find(ids.ravel())].reshape(ids.shape)
+        return Hits(distances, ids, self._stored.items, compared=compared, exact=False), places
+
+    def _changes_of(self, codes: Codes) -> Changes:
+        """What has changed, as of now; the file's lock is held."""
         if self._of is not codes:
             self._of, self._seen, codes.tracks = codes, len(codes.changed), True
             self._changes = self._as_changes(self.near.changed(codes))
@@ -148,18 +132,11 @@ class NearSearch:
         alive[self.near.find(ids)] = False
         return Changes(ids, mask_words(alive))
 
-    def top_k(
+    def _top_k(
         self, queries: Queries, k: int, held: SortedCodes, changes: Changes
-    ) -> tuple[npt.NDArray[np.int32], Ids, int] | None:
-        """Distances int32 and ids int64, (m, k) by (distance, id), and how many codes a query was compared with; None
-        where the cells hold fewer than k.
-
-        Args:
-            queries: uint8 (m, bytes).
-            k: how many.
-            held: all codes.
-            changes: passed over in the cells, and compared as `held` has them.
-        """
+    ) -> tuple[npt.NDArray[np.int32], Ids, int]:
+        """Distances int32 and ids int64, (m, k) by (distance, id), -1 where there are fewer, and how many codes a query
+        was compared with. What has changed is passed over in the cells, and compared as `held` has it."""
         at = held.find(changes.ids)
         distances, rows, compared = self.near.cells.top_k(queries, k, self.near.probes, mask=changes.alive)
         ids = np.where(rows < 0, -1, self.near.ids[rows]) if len(self.near.ids) else rows
@@ -171,67 +148,41 @@ class NearSearch:
             compared += len(added) * len(queries)
         order = np.lexsort((ids, distances.view(np.uint32)), axis=1)[:, :k]  # -1, unsigned, is last
         distances, ids = np.take_along_axis(distances, order, axis=1), np.take_along_axis(ids, order, axis=1)
-        if (distances < 0).any():
-            return None
         return distances, ids, compared // max(1, len(queries))
 
 
-def made(held: SortedCodes, width: int, token: str, target: float, queries: Mapping[str, Queries]) -> Near:
-    """Lay codes into cells, and find how many a search must look into.
+def make(stored: Stored, target: float, queries: Mapping[str, Queries]) -> Recall:
+    """Lay codes into cells, find how many a search must look into, and write it; the file's `writing` is held.
 
     Args:
-        held: all codes, at least one.
-        width: bytes of a code.
-        token: of these codes.
+        stored: the content of the index, at least one code.
         target: the recall that is wanted of the first ten and the first hundred, by each kind of queries.
         queries: further kinds than the codes themselves, by name, each uint8 (q, bytes).
     """
-    codes = bits.from_planes(held.planes, 8 * width)
+    token, held = stored.token() or stored.map(), stored.merged()
+    codes = bits.from_planes(held.planes, stored.file.bits)
     centres = centres_of(codes, max(1, 2 ** round(np.log2(len(codes)) / 2)), SEED)
     cells, order = laid(held.planes, cells_of(codes, centres), centres)
     rng = np.random.default_rng(SEED)
     own = codes[np.sort(rng.choice(len(codes), min(SAMPLE, len(codes)), replace=False))]
     recall = measured(cells, held.planes, own, queries, target)
-    return Near(cells, held.ids[order], np.argsort(order), recall.probes, token, recall)
+    write(stored.file.path, Near(cells, held.ids[order], np.argsort(order), recall.probes, token, recall))
+    return recall
 
 
-def measured(
-    cells: Cells, planes: npt.NDArray[np.uint64], own: Queries, others: Mapping[str, Queries], target: float
-) -> Recall:
-    """Look into more and more cells until the recall is reached, as it is where all are looked into."""
-    kinds = {"itself": (own, 1), **{name: (codes, 0) for name, codes in others.items() if len(codes)}}
-    most = max(MEASURED)
-    n, first = planes.shape[1], {name: bits.top_k(codes, planes, most + out)[0] for name, (codes, out) in kinds.items()}
-    probes, count = 1, len(cells.centres)
-    while True:
-        shares, compared = {}, 0
-        for name, (codes, out) in kinds.items():
-            near, _, looked = cells.top_k(codes, most + out, probes)
-            compared += looked
-            shares[name] = tuple(_share(near, first[name][:, : near.shape[1]], out, k) for k in MEASURED)
-        if probes == count or min(min(one) for one in shares.values()) >= target:
-            looks = sum(len(codes) for codes, _ in kinds.values())
-            return Recall(n, count, probes, compared / looks / n, shares)
-        probes = min(count, max(probes + 1, 5 * probes // 4))
-
-
-def _share(found: npt.NDArray[np.int32], exact: npt.NDArray[np.int32], out: int, k: int) -> float:
-    """The share of k hits, without the first `out`, that are as near as the k-th nearest."""
-    near, right = found[:, out : k + out], exact[:, out : k + out]
-    good = (near >= 0) & (near <= right.max(axis=1, keepdims=True))
-    return float(good.sum() / max(1, (right >= 0).sum())) if (right >= 0).any() else 1.0
-
-
-def laid_anew(near: Near, held: SortedCodes, width: int, token: str) -> Near:
-    """The same cells with the codes of now: what has changed goes to the cell of the nearest centre."""
+def renew(stored: Stored, near: Near) -> None:
+    """Write the same cells with the codes of now: what has changed goes to the cell of the nearest centre. The file's
+    `writing` is held."""
+    token, held = stored.token(), stored.merged()
     before = np.repeat(np.arange(len(near.cells.centres)), np.diff(near.cells.starts))
     cells = np.full(len(held), -1, np.int64)
     mine, at = near.same(held)
     cells[at] = before[mine]
     new = np.flatnonzero(cells < 0)
-    cells[new] = cells_of(bits.from_planes(np.take(held.planes, new, axis=1), 8 * width), near.cells.centres)
+    codes = bits.from_planes(np.take(held.planes, new, axis=1), stored.file.bits)
+    cells[new] = cells_of(codes, near.cells.centres)
     there, order = laid(held.planes, cells, near.cells.centres)
-    return Near(there, held.ids[order], np.argsort(order), near.probes, token, near.recall)
+    write(stored.file.path, Near(there, held.ids[order], np.argsort(order), near.probes, token, near.recall))
 
 
 def write(index: Path, near: Near) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.bits import mask_words
-from crossbit.index.masks import RecentMasks
+from crossbit.bits import distance_histograms, mask_words, top_k
+from crossbit.index.masks import RecentMasks, Words
 
 SPARSE = 8  # ids up to so many times as many as there are codes are looked up in a table
 
 Ids = npt.NDArray[np.int64]
 Planes = npt.NDArray[np.uint64]
+Queries = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,30 @@ class SortedCodes:
         there = np.zeros(self.ids[-1] + 1, bool)
         there[ids] = True
         return mask_words(there if len(there) == len(self) else there[self.ids])
+
+    def nearest(
+        self, queries: Queries, k: int, mask: Words | None = None, radius: int | None = None
+    ) -> tuple[npt.NDArray[np.int32], Ids, Ids]:
+        """Distances, ids and places of the k nearest codes of each query by (distance, id), each (m, k); -1 where there
+        are fewer.
+
+        Args:
+            queries: uint8 (m, bytes).
+            k: how many.
+            mask: which codes may be found, as `mask_words`; None for all.
+            radius: only at this distance or nearer.
+        """
+        distances, at = top_k(queries, self.planes, k, mask=mask)
+        if radius is not None:
+            at[distances > radius] = distances[distances > radius] = -1
+        found = at >= 0
+        ids, places = np.full((2, *at.shape), -1, np.int64)
+        ids[found], places[found] = self.ids[at[found]], self.places[at[found]]
+        return distances, ids, places
+
+    def within(self, queries: Queries, radius: int) -> int:
+        """How many codes are within a radius of a query, uint8 (m, bytes), of the one that has most; at least 1."""
+        return max(1, int(distance_histograms(queries, self.planes)[:, : radius + 1].sum(axis=1).max(initial=0)))
 
     def but(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Which codes have none of these ids, bool (n,)."""

@@ -26,8 +26,8 @@ SMALL = 2**32 - 1  # an id that four bytes hold
 
 
 class Stored:
-    """The content of one open file. `change` is called with the file's `writing` held, `items` and `snapshot` without
-    a lock, the other methods with its `lock`."""
+    """The content of one open file. `change` is called with the file's `writing` held, `items`, `hashes` and `snapshot`
+    without a lock, the other methods with its `lock`."""
 
     def __init__(self, file: Handle) -> None:
         self.file = file
@@ -155,6 +155,13 @@ class Stored:
             chosen = ", ".join(["id", *map(quoted, names)])
             rows = cursor.execute(f"SELECT {chosen} FROM items WHERE id IN (SELECT unnest(?))", [ids]).fetchall()
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in rows}
+
+    def hashes(self, ids: npt.NDArray[np.int64]) -> list[str | None]:
+        """What was given as hashes of some ids; None for one without, or that is not there."""
+        with self.file.cursor() as cursor:
+            cursor.register("given", {"id": ids})
+            found = dict(cursor.execute("SELECT id, _hash FROM items WHERE id IN (SELECT id FROM given)").fetchall())
+        return [found.get(id_) for id_ in ids.tolist()]
 
     def values(self, name: str, part: str, most: int, time_limit_ms: float) -> list[tuple[Any, int]]:
         """The values of a column that hold a text, and how many items have each; see `values_with`."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
-from crossbit.index.near import SAMPLE, SEED, Recall
+from crossbit.index.near import SEED
+from crossbit.index.recall import SAMPLE, Recall
 from crossbit.model import Model
 from crossbit.search.build import encoder_of, index_path
 from crossbit.storage.exchange import alone_with, copy_beside, take_place
