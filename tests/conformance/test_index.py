@@ -16,7 +16,7 @@ import pytest
 
 from crossbit.errors import UserError
 from crossbit.index import Index, backends, open_index
-from crossbit.index.milvus import MilvusIndex
+from crossbit.index.milvus.index import MilvusIndex
 from milvus_server import MilvusServer
 
 BITS = 24

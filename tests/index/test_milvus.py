@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from crossbit.errors import UserError
-from crossbit.index import Index, milvus_nearest, open_index
+from crossbit.index import Index, open_index
 from crossbit.index.base import Changed
 from crossbit.index.columns import Column
-from crossbit.index.milvus import MilvusIndex
-from crossbit.index.milvus_calls import TOKEN, Server, address_of
-from crossbit.index.milvus_rows import REQUEST, Rows
+from crossbit.index.milvus import nearest as milvus_nearest
+from crossbit.index.milvus.calls import TOKEN, Server, address_of
+from crossbit.index.milvus.index import MilvusIndex
+from crossbit.index.milvus.rows import REQUEST, Rows
 from milvus_server import ROOT, MilvusServer
 
 N = 3000

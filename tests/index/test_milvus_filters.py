@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from crossbit.errors import UserError
 from crossbit.index import Index, open_index
 from crossbit.index.filters import parse
-from crossbit.index.milvus_filters import expression
+from crossbit.index.milvus.filters import expression
 from milvus_server import MilvusServer
 
 ODD = ["50 %", "a_b", "back\\slash", "tab\there", "two\nlines", 'say "a"', "it's"]

@@ -17,7 +17,7 @@ from crossbit.bits import pack
 from crossbit.errors import UserError
 from crossbit.index import LocalIndex, open_index
 from crossbit.index.embeddings import cosines
-from crossbit.index.milvus import MilvusIndex
+from crossbit.index.milvus.index import MilvusIndex
 from crossbit.index.segments import halves
 from milvus_server import MilvusServer
 

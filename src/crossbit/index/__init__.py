@@ -1,7 +1,7 @@
 """Indexes: codes and the items they stand for, searched by Hamming distance.
 
-A backend is a module in this package with a `SCHEME`, by which it is named, and a function `open_uri`: a new one is one
-new file, and it is imported when an address asks for it.
+A backend is a module or a folder in this package with a `SCHEME`, by which it is named, and a function `open_uri`. It
+is imported when an address asks for it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from crossbit.index.segments import MEND
 
 if TYPE_CHECKING:
     from crossbit.index.local import LocalIndex
-    from crossbit.index.milvus import MilvusIndex
+    from crossbit.index.milvus.index import MilvusIndex
 
 AS_NEAR_AS = SHORTLIST  # the shortlist: all that are as near as this one, or as the k-th where more are asked for,
 MOST = 8192  # but no more than these (or k): reading and ordering them takes milliseconds

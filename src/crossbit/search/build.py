@@ -20,7 +20,7 @@ from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index import Index, backend_of, open_index
 from crossbit.index.local import LocalIndex
-from crossbit.index.milvus_calls import address_of
+from crossbit.index.milvus.calls import address_of
 from crossbit.index.paths import check_path
 from crossbit.model import Model
 from crossbit.search.captions import write_captions

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from crossbit import __version__
 from crossbit.errors import UserError
-from crossbit.index.milvus_calls import Lost
+from crossbit.index.milvus.calls import Lost
 from crossbit.runs.folder import RunFolder
 from crossbit.serve import (
     change_routes,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from crossbit.errors import UserError
 from crossbit.index.base import Item
 from crossbit.index.columns import REAL, TEXTS, Column
-from crossbit.index.milvus_filters import ITEM
+from crossbit.index.milvus.filters import ITEM
 from crossbit.index.segments import halves
 
 LAST = 2**63 - 1

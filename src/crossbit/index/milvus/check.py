@@ -11,7 +11,7 @@ from crossbit.errors import UserError
 from crossbit.index.duckfile import Encoder, check_encoder
 
 if TYPE_CHECKING:
-    from crossbit.index.milvus import MilvusIndex
+    from crossbit.index.milvus.index import MilvusIndex
 
 AT_ONCE = 8192  # rows read together
 

@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from crossbit.bits import check_bits
 from crossbit.errors import UserError
-from crossbit.index import milvus_rows as rows_of
 from crossbit.index.base import Changed, Hits, Index, Item, Items, check_k, check_radius
 from crossbit.index.batch import Batch, checked
 from crossbit.index.columns import fit_all
@@ -28,14 +27,14 @@ from crossbit.index.duckfile import CONFIG, Encoder, check_encoder
 from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit, define_functions, matching_ids, parse
 from crossbit.index.ids import LARGEST, check_ids, next_ids, not_there
-from crossbit.index.milvus_calls import KINDS, Late, Lost, Server, address_of
-from crossbit.index.milvus_filters import Said, expression
-from crossbit.index.milvus_nearest import Nearest
+from crossbit.index.milvus import rows as rows_of
+from crossbit.index.milvus.calls import KINDS, Late, Lost, Server, address_of
+from crossbit.index.milvus.filters import Said, expression
+from crossbit.index.milvus.nearest import Nearest
 from crossbit.index.mistakes import short
 from crossbit.index.segments import MEND
 from crossbit.index.statements import Progress, quoted
 
-SCHEME = "milvus"
 FORMAT = 1
 AT_ONCE = 10_000  # rows of a request, which is there whole or not at all
 READ = 4096  # rows that are read by one request
@@ -45,13 +44,6 @@ WAIT = 0.02  # seconds between two looks whether a collection is loaded
 
 Ids = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
-
-
-def open_uri(
-    uri: str, *, bits: int | None = None, read_only: bool = False, encoder: Encoder | None = None
-) -> MilvusIndex:
-    """Open `milvus://host:port/NAME`."""
-    return MilvusIndex(uri, bits=bits, read_only=read_only, encoder=encoder)
 
 
 class MilvusIndex(Index):
@@ -262,7 +254,7 @@ class MilvusIndex(Index):
 
     def check(self, encoder: Encoder | None = None) -> list[str]:
         """See `Index.check`."""
-        from crossbit.index.milvus_check import findings
+        from crossbit.index.milvus.check import findings
 
         return findings(self, encoder)
 

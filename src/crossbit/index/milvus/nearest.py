@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.index.milvus_calls import Server
-from crossbit.index.milvus_rows import LAST, between
+from crossbit.index.milvus.calls import Server
+from crossbit.index.milvus.rows import LAST, between
 
 MOST = 16_384  # hits and queries that Milvus takes
 AT_LEAST = 64  # hits that are asked for beyond the k-th
