@@ -93,3 +93,15 @@ def test_it_needs_a_file_and_reads_no_other(tmp_path: Path) -> None:
         for statement in (f"ATTACH '{tmp_path / 'b'}'", "SELECT * FROM read_text('/etc/hostname')", "SET threads = 2"):
             with pytest.raises(Exception, match=r"disabled by configuration|has been locked"):
                 over._file.connection.execute(statement)
+
+
+def test_it_makes_no_files_beside_the_index(tmp_path: Path) -> None:
+    with LocalIndex(tmp_path / "a.index", bits=BITS) as index:
+        add(index, [1, 2], np.random.default_rng(1))
+    before = sorted(tmp_path.rglob("*"))
+    with Overlay(tmp_path / "a.index") as over:
+        add(over, [3], np.random.default_rng(2))
+        over.prepare(), over.compact()
+        with pytest.raises(UserError, match="an approximate tier is made of"):
+            over.make_near()
+    assert sorted(tmp_path.rglob("*")) == before

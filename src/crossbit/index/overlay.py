@@ -8,13 +8,18 @@ see the views, and those who change it the tables, as their connection looks int
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
+from crossbit.errors import UserError
 from crossbit.index.duckfile import CONFIG, Encoder, open_file, trouble
 from crossbit.index.handle import Handle
 from crossbit.index.local import DELETE, LocalIndex
+from crossbit.index.recall import Recall
 
 HIDE = "INSERT INTO removed SELECT id FROM given"
 ITEMS = (
@@ -85,6 +90,14 @@ class Overlay(LocalIndex):
     def compact(self) -> int:
         """Nothing, as `prepare`; returns 0."""
         return 0
+
+    def make_near(self, recall: float = 0.99, queries: Mapping[str, npt.NDArray[np.uint8]] | None = None) -> Recall:
+        """Refused: the tier is files beside the index.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"an approximate tier is made of {self.path} alone, which an overlay never changes")
 
 
 def _open_over(
