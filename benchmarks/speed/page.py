@@ -17,6 +17,8 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
+from benchmarks.common.page import Section, table
+
 CHROMIUM = Path("/usr/bin/chromium")
 BETWEEN = 120  # milliseconds from key to key
 WORDS = ("red circle", "small capital", "arrow", "letter with acute", "cat", "blue flower")
@@ -52,6 +54,18 @@ def measure(address: str, rounds: int, words: list[str]) -> dict[str, Any]:
     flat = sorted(time for each in times for time in each)
     quantiles = {"median": statistics.median(flat), "p95": flat[int(0.95 * (len(flat) - 1))], "most": flat[-1]}
     return {"searches": len(flat), **{name: round(value, 1) for name, value in quantiles.items()}}
+
+
+def section(result: dict[str, Any]) -> str:
+    """One row: how long a person waits."""
+    return table(["searches", "ms, median", "95 of 100 within", "most"], [[str(value) for value in result.values()]])
+
+
+ABOUT = (
+    "The search page of `crossbit serve demo/run` in Debian's Chromium, on the service's own machine: from the event "
+    "of the last key to the frame that shows the hits, the pause before a request included."
+)
+SECTIONS = {"page": Section("From the last key to the first result", ABOUT, section)}
 
 
 def main() -> None:
