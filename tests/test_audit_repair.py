@@ -27,7 +27,7 @@ from crossbit.data.collection import Columns, look_through
 from crossbit.data.collection.relabel import has_column_each, labels_by_picture, write_corrected
 from crossbit.data.neutral import save_neutral
 from crossbit.data.noise import corrupt
-from crossbit.data.relabelled import label_matrix, names_in, relabelled
+from crossbit.data.relabelled import label_matrix, label_names, names_in, relabelled
 from crossbit.errors import UserError
 from crossbit.posterior import estimate_posterior
 from crossbit.posterior.regression import RbfKernel, fit_exact, fit_landmarks
@@ -385,6 +385,21 @@ def test_tables_of_labels_that_do_not_fit(tmp_path: Path, table: str, words: str
     (tmp_path / "l.csv").write_text(table)
     with pytest.raises(UserError, match=re.escape(words)):
         relabelled(toy(several=True), tmp_path / "l.csv")
+
+
+def test_a_label_that_the_data_do_not_have_is_left_out_and_told(tmp_path: Path) -> None:
+    data = toy(several=True)
+    rows = data.splits["train"][:3]
+    text = "row,labels\n{},greek; klingon\n{},klingon\n{},greec; latin\n".format(*rows)
+    (tmp_path / "l.csv").write_text(text)
+    made = relabelled(data, tmp_path / "l.csv")
+    names, after = label_names(data), label_matrix(made.data)
+    held = [[name for name, has in zip(names, after[row], strict=True) if has] for row in rows]
+    before = [name for name, has in zip(names, label_matrix(data)[rows[1]], strict=True) if has]
+    assert held == [["greek"], before, ["latin"]]  # of which none is known the labels stay
+    assert dict(made.strangers) == {"klingon": 2, "greec": 1}
+    told = "labels that the data do not have are left out: 'klingon' (2 rows), 'greec' (1 row; did you mean 'greek'?)"
+    assert made.left_out(names) == told
 
 
 def test_labels_that_would_change_nothing_or_cannot(place: Path, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_run_on_pictures_and_words_is_offered_both(tmp_path: Path, command: Co
     np.savez(tmp_path / "toy.npz", **arrays())
     ran = command("train", tmp_path / "toy.npz", "--out", tmp_path / "run", *TRAIN)
     assert offered(ran.out) == ["evaluate", "index", "search", "audit"]
-    assert offered(command("index", tmp_path / "run").out) == ["search", "search --image"]
+    assert offered(command("index", tmp_path / "run").out) == ["search", "search --image", "serve"]
 
 
 def test_words_alone(tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]) -> None:

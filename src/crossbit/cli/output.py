@@ -110,9 +110,9 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: S
 def say_next(*commands: Sequence[str | Path]) -> None:
     """What to try next, each command as its words; printed so that it works where crossbit was called.
 
-    A search is left out where the run cannot encode its query: a run on vectors takes no words.
+    A search, and the service, is left out where the run cannot encode its query: a run on vectors takes no words.
     """
-    possible = [words for words in commands if words[0] != "search" or _can_search(words)]
+    possible = [words for words in commands if words[0] not in ("search", "serve") or _can_search(words)]
     if possible:
         say("\nnext:")
     for words in possible:
@@ -129,7 +129,7 @@ def spelled(options: Mapping[str, str]) -> list[str]:
 
 
 def _can_search(words: Sequence[str | Path]) -> bool:
-    """Whether the run of `search RUN ...` encodes the kind of its query, pictures or words; true if it is not a run."""
+    """Whether the run of a command encodes the kind of query, pictures or words; true if it is not a run."""
     run = RunFolder(words[1])
     if not run.is_finished:
         return True

@@ -174,7 +174,8 @@ def index(
     if approximate:
         _approximate(run, target, recall)
     place = ["--uri", shown(uri)] if uri else []
-    say_next(["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
+    searches = (["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
+    say_next(*searches, ["serve", run, *place])
     return None
 
 

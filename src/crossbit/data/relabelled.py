@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import json
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from crossbit.data.collection.tables import READERS, read_table
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 
+NAMED = 5  # labels that a line names
+SLIP = 0.8  # from which likeness on a label may be another one, mistyped
 ROW, LABELS = "row", "labels"  # columns of a table for data that have no table of their own
 
 
@@ -33,26 +37,46 @@ class Relabelled:
         changed: how many training rows have other labels than before.
         told: of how many training rows the table has the labels.
         hash: of the labels.
+        strangers: of how many training rows the table names a label that the data do not have, by label.
     """
 
     data: PairedData
     changed: int
     told: int
     hash: str
+    strangers: Mapping[str, int] = field(default_factory=dict)
+
+    def left_out(self, known: Iterable[str]) -> str:
+        """What the table names and the data do not have, in a line; empty where there is nothing of the kind.
+
+        >>> Relabelled(None, 0, 3, "", {"fox": 2, "dogs": 1}).left_out(["cat", "dog"])
+        "labels that the data do not have are left out: 'fox' (2 rows), 'dogs' (1 row; did you mean 'dog'?)"
+        """
+        most, names = sorted(self.strangers, key=lambda name: (-self.strangers[name], name)), list(known)
+        told = []
+        for name in most[:NAMED]:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=SLIP)
+            rows = f"{self.strangers[name]} row{'' if self.strangers[name] == 1 else 's'}"
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            told.append(f"'{name}' ({rows}{meant})")
+        more = f" and {len(most) - NAMED} more" if len(most) > NAMED else ""
+        return f"labels that the data do not have are left out: {', '.join(told)}{more}" if told else ""
 
 
 def relabelled(data: PairedData, path: str | os.PathLike[str]) -> Relabelled:
     """Data with the labels that a table has for their training rows.
 
     For an own collection it is a table like its own: pictures that it names have the labels that stand there. For other
-    data it has the columns `row` (from 0) and `labels`, by name.
+    data it has the columns `row` (from 0) and `labels`, by name. A label that the data do not have is left out and
+    told, as it is no class of theirs; a row of which none is left keeps the labels that it has.
 
     Args:
         data: pairs with labels of the pairs.
         path: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
 
     Raises:
-        UserError: it cannot be read; a row, a picture or a label that the data do not have; data without labels.
+        UserError: it cannot be read; a row or a picture that the data do not have, or no label that they have; data
+            without labels.
     """
     source = Path(path)
     own = own_columns(data)
@@ -66,17 +90,21 @@ def relabelled(data: PairedData, path: str | os.PathLike[str]) -> Relabelled:
     before = label_matrix(data)
     after = before.copy()
     place = {name: number for number, name in enumerate(names)}
-    beyond = set(_others(data))
+    known, strangers = {*names, *_others(data)}, Counter[str]()
     for row in train:
-        if strangers := [name for name in found[row] if name not in place and name not in beyond]:
-            own_place = "; to train on a new label, put this table in the place of the data's own"
-            hint = "" if own is None else own_place
-            raise UserError(f"{source}: {unknown('label', strangers[0], names)}{hint}")
+        new = [name for name in found[row] if name not in known]
+        strangers.update(new)
+        if new and len(new) == len(found[row]):
+            continue
         after[row] = 0
         after[row, [place[name] for name in found[row] if name in place]] = 1
+    if strangers and not any(name in known for row in train for name in found[row]):
+        raise UserError(
+            f"{source} has no label of data '{data.name}': {unknown('label', next(iter(strangers)), names)}"
+        )
     changed = int((after != before)[data.splits["train"]].any(1).sum())
     digest = hashlib.blake2b(after[data.splits["train"]].tobytes(), digest_size=16).hexdigest()
-    return Relabelled(_with(data, after) if changed else data, changed, len(train), digest)
+    return Relabelled(_with(data, after) if changed else data, changed, len(train), digest, strangers)
 
 
 def own_columns(data: PairedData) -> Columns | None:

@@ -16,7 +16,7 @@ from crossbit.bits import check_bits
 from crossbit.data.described import fingerprint
 from crossbit.data.observed import has_labels, observed_labels, unlabelled
 from crossbit.data.prepared import Prepared, prepared
-from crossbit.data.relabelled import Relabelled, relabelled
+from crossbit.data.relabelled import Relabelled, label_names, own_columns, relabelled
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError, unknown
 from crossbit.features.auto import AUTO, reason
@@ -116,6 +116,9 @@ def make_plan(
     if corrected is not None:
         told = f"{corrected.changed:,} of {corrected.told:,} training rows in {labels} have other labels than the data"
         note = "; ".join(filter(None, (note, told)))
+        if left_out := corrected.left_out(label_names(data)):
+            note += f"\n{left_out}"
+            note += "; to train on them, put this table in the place of the data's own" if own_columns(data) else ""
     # of the data as given, and of the modalities trained on: others may be there
     config["fingerprint"] = fingerprint(data, modalities, labels=ready.reads_labels)
     return Plan(**vars(ready), cls=cls, settings=chosen, features=named, config=config, note=note)
