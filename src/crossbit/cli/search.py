@@ -174,8 +174,11 @@ def index(
     if approximate:
         _approximate(run, target, recall)
     place = ["--uri", shown(uri)] if uri else []
-    searches = (["search", run, "some words", *place], ["search", run, "--image", "some.png", *place])
-    say_next(*searches, ["serve", run, *place])
+    say_next(
+        ["search", run, "some words", *place],
+        ["search", run, "--image", "some.png", *place],
+        ["serve", run, *place],
+    )
     return None
 
 
