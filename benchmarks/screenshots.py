@@ -152,6 +152,28 @@ def audit_label(page: Any, asked: Asked) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def audit_opening(page: Any, asked: Asked) -> None:
+    """As the service says it of a larger run: of a small one it is over too soon."""
+    step = "step 3 of 6: choosing how rows are compared (4 s so far)"
+    refused = {
+        "status": 503,
+        "json": {"error": f"the audit is being opened: {step}"},
+        "headers": {"Retry-After": "600"},
+    }
+    page.route("**/api/audit?*", lambda route: route.fulfill(**refused))
+    page.goto("/audit")
+    page.locator("#opening").wait_for()
+
+
+def audit_token(page: Any, asked: Asked) -> None:
+    """As a service with a token answers."""
+    audit(page, asked)
+    refused = {"status": 401, "json": {"error": "a token is needed"}}
+    page.route("**/api/audit/decisions", lambda route: route.fulfill(**refused))
+    page.keyboard.press("a" if page.locator("[data-act='accept']").count() else "k")
+    page.locator("#token[open]").wait_for()
+
+
 def audit_other(page: Any, asked: Asked) -> None:
     audit(page, asked)
     page.keyboard.press("o")
@@ -160,7 +182,7 @@ def audit_other(page: Any, asked: Asked) -> None:
 
 ALL: tuple[Scene, ...] = (
     *(start, search, texts, item, filters, picture, nothing_fits, none, busy, away, unanswered, keys),
-    *(run, audit, audit_label, audit_other),
+    *(run, audit, audit_label, audit_other, audit_opening, audit_token),
 )
 # name, scene, theme, width, height: as the documentation shows them
 SHOWN: tuple[tuple[str, Scene, str, int, int], ...] = (
@@ -181,6 +203,8 @@ SHOWN: tuple[tuple[str, Scene, str, int, int], ...] = (
     ("audit", audit, "light", 1000, 700),
     ("audit-label", audit_label, "light", 1000, 700),
     ("audit-other", audit_other, "light", 1000, 640),
+    ("audit-opening", audit_opening, "light", 1000, 400),
+    ("audit-token", audit_token, "light", 1000, 480),
 )
 
 

@@ -111,6 +111,31 @@ def test_only_what_a_person_saw_is_accepted_kept_or_undone(client: TestClient) -
     assert undone.json()["decided"] == 0
 
 
+@pytest.mark.parametrize("first", ["accept", "keep"])
+@pytest.mark.parametrize("kind", ["accept", "keep", "other"])
+def test_a_row_that_somebody_else_decided_about_is_not_decided_again(client: TestClient, first: str, kind: str) -> None:
+    row = client.get("/api/audit").json()["queue"][0]
+    own = {"row": row["row"], "kind": kind, "labels": ["blue"] if kind == "other" else []}
+    own |= {"given": row["given"], "settled": row["settled"]}
+    assert row["settled"] is False
+    client.post("/api/audit/decisions", json={"decisions": [{"row": row["row"], "kind": first}]})
+    late = client.post("/api/audit/decisions", json={"decisions": [own]})
+    assert late.status_code == 400
+    assert re.search(f"row {row['row']} has .+ somebody else decided meanwhile", late.json()["error"])
+    now = client.get(f"/api/audit/rows/{row['row']}").json()
+    assert now["settled"] is True
+    again = own | {"given": now["given"], "settled": True}
+    assert client.post("/api/audit/decisions", json={"decisions": [again]}).json()["decided"] == 2
+
+
+def test_an_item_is_found_among_the_rows(client: TestClient) -> None:
+    first = client.get("/api/audit").json()["queue"][0]
+    hits = client.get("/api/search", params={"q": first["caption"], "by": "captions"}).json()["hits"]["image"]
+    (id,) = [hit["id"] for hit in hits if hit["caption"] == first["caption"]]
+    assert client.get(f"/api/audit/items/{id}").json() == first
+    assert client.get("/api/audit/items/1").status_code == 404
+
+
 def view_of_a_new_service(run: Path) -> dict[str, Any]:
     """What another service says that begins now."""
     with client_of(run) as client:

@@ -236,6 +236,92 @@ def test_of_pictures_that_somebody_else_has_decided_about_nothing_is_kept(audit:
     assert asked(service)["decided"] == 2 and audit.locator("#trouble").is_hidden()
 
 
+@pytest.mark.parametrize("kind", ["accept", "keep", "other"])
+@pytest.mark.parametrize("first", ["keep", "other"])
+def test_who_decides_second_about_a_row_is_told_and_sees_it(
+    audit: Any, service: Service, first: str, kind: str
+) -> None:
+    row = asked(service)["queue"][0]
+    shown = title(audit)
+    labels = {"labels": row["given"]} if first == "other" else {}  # the same labels as before, and decided by now
+    assert audit.request.post(
+        "/api/audit/decisions", data={"decisions": [{"row": row["row"], "kind": first, **labels}]}
+    ).ok
+    audit.keyboard.press(kind[0])
+    if kind == "other":
+        audit.fill("#find", "blue")
+        audit.keyboard.press("Enter")
+        with audit.expect_response("**/api/audit/decisions"):
+            audit.keyboard.press("Enter")
+    audit.locator("#trouble", has_text="somebody else decided meanwhile; nothing was kept").wait_for()
+    assert asked(service)["decided"] == 1 and title(audit) == shown
+    assert "Somebody has decided" in audit.locator("#row").inner_text()
+    press(audit, "k")  # by now it was seen
+    assert asked(service)["decided"] == 2 and audit.locator("#trouble").is_hidden()
+
+
+def test_a_row_that_weighs_is_opened_by_itself_and_has_an_address(audit: Any, service: Service) -> None:
+    near = asked(service)["queue"][0]["neighbours"][0]
+    shown = title(audit)
+    audit.locator(".near a").first.click()
+    until(audit, lambda: title(audit) == near["name"] and audit.url.endswith(f"/audit?row={near['row']}"))
+    audit.reload()
+    until(audit, lambda: title(audit) == near["name"] and "by itself" in audit.locator("#said").inner_text())
+    press(audit, "k")
+    (line,) = (service.run / "decisions.jsonl").read_text().splitlines()[-1:]
+    assert json.loads(line)["row"] == near["row"]
+    until(audit, lambda: audit.url.endswith("/audit") and "1 of" in audit.locator("#said").inner_text())
+    audit.go_back()
+    until(audit, lambda: title(audit) == near["name"])
+    audit.go_back()
+    until(audit, lambda: title(audit) == shown)
+    for address in ("/audit?row=999999", "/audit?item=1", "/audit?label=klingon"):
+        audit.goto(address)
+        audit.locator("#notice a", has_text="To the queue").click()
+        row(audit)
+
+
+def test_what_a_search_found_leads_to_its_labels(audit: Any, service: Service) -> None:
+    first = asked(service)["queue"][0]
+    query = urlencode({"q": first["caption"], "modality": "image", "by": "captions"})
+    hits = json.loads(urlopen(f"{service.address}/api/search?{query}").read())["hits"]["image"]
+    (held,) = [one for one in hits if one["caption"] == first["caption"]]
+    audit.goto(f"/?q=red&open={held['id']}")
+    audit.locator("#item a", has_text="Correct them").click()
+    until(audit, lambda: title(audit) == first["caption"] and audit.url.endswith(f"/audit?row={first['row']}"))
+
+
+def test_the_pictures_of_a_label_have_an_address(audit: Any, service: Service) -> None:
+    label = asked(service)["classes"][1]["label"]
+    by_label(audit)
+    audit.fill("#pick", label)
+    audit.dispatch_event("#pick", "change")
+    audit.locator("#about", has_text=f"have {label}.").wait_for()
+    assert audit.url.endswith(f"/audit?label={label}")
+    audit.reload()
+    audit.locator("#about", has_text=f"have {label}.").wait_for()
+    audit.go_back()
+    audit.locator("#about", has_text="have").wait_for()
+    audit.go_back()
+    row(audit)
+
+
+def test_a_decision_while_the_labels_are_read_anew_is_told_not_to_be_taken(audit: Any, service: Service) -> None:
+    shown = title(audit)
+    refused(audit, "**/api/audit/decisions")
+    held: list[Any] = []
+    audit.route("**/api/audit?*", lambda route: held.append(route))
+    audit.keyboard.press("a")
+    audit.locator("#said", has_text="The service was started again").wait_for()
+    until(audit, lambda: len(held) == 1)
+    held[0].continue_()
+    audit.unroute("**/api/audit/decisions")
+    audit.unroute("**/api/audit?*")
+    until(audit, lambda: title(audit) == shown)
+    press(audit, "a")
+    assert asked(service)["decided"] == 1
+
+
 def test_what_cannot_be_fetched_leaves_what_is_shown(audit: Any, service: Service) -> None:
     by_label(audit)
     audit.context.set_offline(True)
@@ -290,7 +376,9 @@ def test_all_is_said_where_nothing_is_left(audit: Any) -> None:
 
     audit.route("**/api/audit?*", emptied)
     audit.reload()
-    audit.locator("#notice", has_text="No label is left that looks wrong").wait_for()
+    notice = audit.locator("#notice", has_text="No label is left that looks wrong")
+    notice.wait_for()
+    assert "Nothing is to be done" in notice.inner_text()  # nothing was decided: there is nothing to train on
 
 
 def test_who_waits_for_the_first_look_is_told_how_far_it_is(audit: Any, shots: Path) -> None:
@@ -306,6 +394,7 @@ def test_who_waits_for_the_first_look_is_told_how_far_it_is(audit: Any, shots: P
     said = "Step 4 of 6: predicting the labels of 7,156 rows from one another"
     audit.locator("#opening", has_text=f"{said} (32 s so far)").wait_for()
     bar = audit.locator("#notice progress")
+    assert audit.locator("#export").is_hidden()  # there is nothing yet
     assert bar.is_visible() and (bar.get_attribute("value"), bar.get_attribute("max")) == ("3", "6")
     until(audit, lambda: audit.locator("#live").inner_text() == said)
     audit.screenshot(path=shots / "audit-opening.png")
@@ -319,6 +408,7 @@ def test_a_run_without_labels_is_told(audit: Any) -> None:
     audit.route("**/api/audit?*", lambda route: route.fulfill(status=400, json=said))
     audit.reload()
     audit.locator("#notice", has_text="has no labels").wait_for()
+    assert audit.locator("#export").is_hidden()
 
 
 def row(page: Any) -> None:
@@ -336,10 +426,15 @@ def new(page: Any) -> None:
     page.locator("#add-new button").wait_for()
 
 
-def opening(page: Any) -> None:
+def refused(page: Any, addresses: str, wait: str = "600") -> None:
+    """The labels are still being read."""
     step = "step 4 of 6: predicting the labels of 7,156 rows from one another"
     error = {"error": f"the audit is being opened: {step} (31 s so far)"}
-    page.route("**/api/audit?*", lambda route: route.fulfill(status=503, json=error, headers={"Retry-After": "600"}))
+    page.route(addresses, lambda route: route.fulfill(status=503, json=error, headers={"Retry-After": wait}))
+
+
+def opening(page: Any) -> None:
+    refused(page, "**/api/audit?*")
     page.reload()
     page.locator("#opening").wait_for()
 

@@ -99,8 +99,33 @@ def test_a_picture_and_words_are_one_search(page: Any, red_circle: Path) -> None
     assert page.locator("#given img").is_visible()
     page.reload()  # a picture of one's own is not kept
     page.locator(".notice", has_text="The picture of this search is gone").wait_for()
+    page.click("text=Search by the words alone")
+    assert "green square" in captions(page)[0] and page.locator("#given li").count() == 0
     search(page, "green squares")
     assert page.locator("#given li").count() == 0 and len(captions(page)) == 24
+
+
+@pytest.mark.slow
+def test_a_known_word_takes_the_place_of_an_unknown_one(page: Any) -> None:
+    page.goto("/?q=a+Cirkle+that+is+red")
+    page.locator("#notes button", has_text="circle").click()
+    until(page, lambda: page.url.endswith("/?q=a+circle+that+is+red"))
+    assert page.input_value("#words") == "a circle that is red"
+    page.goto("/?q=cirkle")  # none of its words is known: an error says it
+    page.locator(".notice button, #notes button", has_text="circle").click()
+    until(page, lambda: page.url.endswith("/?q=circle"))
+
+
+@pytest.mark.slow
+def test_a_new_search_begins_at_its_nearest(page: Any) -> None:
+    page.goto("/?q=red")
+    captions(page)
+    page.evaluate("scrollTo(0, 600)")
+    page.locator(".hit").nth(20).get_by_role("button", name="Not this").click()
+    page.locator("#chosen li").wait_for()
+    assert page.evaluate("scrollY") > 0  # the same search, without one of its hits
+    search(page, "blue square")
+    assert page.evaluate("scrollY") == 0
 
 
 @pytest.mark.slow

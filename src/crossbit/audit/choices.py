@@ -18,8 +18,8 @@ class Choice:
         labels: these others; of "accept" those that the person saw proposed, and of "keep" those that the row had, or
             none where that is not told.
         about: one label alone: "accept" and "keep" leave its other labels open. None: all of them.
-        saw: of a choice about one label, the labels that the row had when the person saw it, and whether that one was
-            decided; None where that is not told.
+        saw: the labels that the row had when the person saw it, and whether it was decided (the label that the choice
+            is about, or all of them); None where that is not told.
         new: those of the labels that the data do not have, and that are meant to be new.
     """
 
@@ -31,22 +31,23 @@ class Choice:
     saw: tuple[Sequence[str], bool] | None = None
 
     def check_still(self, labels: Sequence[str], settled: bool) -> None:
-        """Refuse a choice about one label of a row that has changed since the person saw it.
+        """Refuse a choice about a row that has changed since the person saw it.
 
         Args:
             labels: that the row has by now.
-            settled: whether the label is decided by now.
+            settled: whether it is decided by now.
 
         Raises:
             UserError: it had others, or was not decided.
         """
         if self.saw is None or (set(self.saw[0]) == set(labels) and self.saw[1] == settled):
             return
-        has = f"has {', '.join(labels)} by now" + (f", and '{self.about}' is decided" if settled else "")
+        what = "it is" if self.about is None else f"'{self.about}' is"
+        has = f"has {', '.join(labels)} by now" + (f", and {what} decided" if settled else "")
         raise UserError(f"row {self.row} {has}: somebody else decided meanwhile; nothing was kept, look at it again")
 
     def check_seen(self, labels: Sequence[str]) -> None:
-        """Refuse to accept or keep what the person did not see: somebody else may have decided meanwhile.
+        """Refuse to accept or keep what the person did not see: other decisions may have moved it meanwhile.
 
         Args:
             labels: that are proposed by now, or that the row has.
@@ -55,6 +56,6 @@ class Choice:
             UserError: others were seen.
         """
         if self.kind != "other" and self.labels and set(self.labels) != set(labels):
-            saw, now = ", ".join(self.labels), ", ".join(labels)
-            has = "is proposed as" if self.kind == "accept" else "has"
-            raise UserError(f"row {self.row} {has} {now} by now, no longer {saw}; look at it again")
+            now, what = ", ".join(labels), "is proposed as" if self.kind == "accept" else "has"
+            moved = "other decisions have moved it meanwhile; nothing was kept, look at it again"
+            raise UserError(f"row {self.row} {what} {now} by now: {moved}")

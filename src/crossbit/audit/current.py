@@ -84,6 +84,10 @@ class Current:
             raise unknown("label", label, self.names)
         return self._number[label]
 
+    def has(self, row: int) -> bool:
+        """Whether it is a labelled training row."""
+        return row in self._place
+
     def position(self, row: int) -> int:
         """Of a row of the data.
 

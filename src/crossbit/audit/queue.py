@@ -151,6 +151,10 @@ class AuditQueue:
         self._catch_up()
         return queue_rows(self._judged, self._gains, self._current, np.array([self._current.position(row)]))[0]
 
+    def judges(self, row: int) -> bool:
+        """Whether it is a labelled training row."""
+        return self._current.has(row)
+
     @property
     def has_pictures(self) -> bool:
         """Whether the rows have pictures."""
@@ -274,8 +278,8 @@ class AuditQueue:
             raise unknown("kind of decision", choice.kind, KINDS)
         position = now.position(choice.row)
         about = None if choice.about is None else now.number(choice.about)
-        if about is not None:
-            choice.check_still(now.named(position), bool(now.settled[position, about]))
+        settled = now.settled[position]
+        choice.check_still(now.named(position), bool(settled.all() if about is None else settled[about]))
         y = gains.proposed(np.array([position]))[0] if choice.kind == "accept" else now.labels[position]
         if choice.kind == "accept" and about is not None:
             y = self._about(position, about)

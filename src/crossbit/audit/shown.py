@@ -20,7 +20,7 @@ def queue_rows(judged: Judged, gains: Gains, now: Current, positions: np.ndarray
     for position, entry, proposed in zip(positions, entries, gains.proposed(positions), strict=True):
         told = {name: getattr(entry, name) for name in names}
         told |= {"given": now.named(position), "proposed": now.named(position, proposed)}
-        told["p"] = float(gains.corrupted[position])
+        told |= {"p": float(gains.corrupted[position]), "settled": bool(gains.settled[position].all())}
         alike = [int(now.rows[other]) for other in gains.alike(position)]
         told |= {"gain": float(gains.gain[position]), "family": len(alike), "alike": alike}
         near = [vars(one) | {"labels": now.named(now.position(one.row))} for one in entry.neighbours]

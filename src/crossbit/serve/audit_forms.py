@@ -17,7 +17,7 @@ Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 class DecisionAsked(BaseModel):
     """About one row: the proposal is accepted or the labels are kept (with `labels`: if they are still these), or they
     are others; `about` one label alone. Labels that the data do not have are named in `new`, too.
-    `given` and `settled` are as they were seen: with `about` nothing is decided where they have changed."""
+    `given` and `settled` are as they were seen: nothing is decided where they have changed."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     row: Annotated[int, Field(ge=0, lt=LARGEST)]
@@ -64,8 +64,10 @@ class AuditRow(BaseModel):
 
 
 class QueueRow(AuditRow):
-    """A row of the queue; `alike` are the rows that show the same thing and are decided with it."""
+    """A row of the queue; `alike` are the rows that show the same thing and are decided with it; `settled` says whether
+    a person has decided about all its labels."""
 
+    settled: bool
     gain: float
     reason: str
     wrong: list[tuple[str, float]]

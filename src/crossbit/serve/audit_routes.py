@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from fastapi.security import HTTPBearer
 from starlette.responses import Response
@@ -14,9 +16,10 @@ from starlette.responses import Response
 from crossbit.audit.queue import AuditQueue, Choice
 from crossbit.errors import UserError
 from crossbit.serve import forms
+from crossbit.serve.asked import id_of
 from crossbit.serve.audit_forms import LARGEST, AuditView, DecisionAsked, DecisionsAsked, QueueRow
 from crossbit.serve.audited import Audited
-from crossbit.serve.item_routes import pictures_reply
+from crossbit.serve.item_routes import Id, held_item, pictures_reply
 from crossbit.serve.pictures import whole
 from crossbit.serve.replies import Refused, json_reply, tagged
 from crossbit.serve.state import State
@@ -54,6 +57,12 @@ def router(state: State) -> APIRouter:
         return json_reply(
             await state.auditing.do(audited.use, lambda queue: with_addresses(queue, [queue.row(row)])[0])
         )
+
+    @routes.get("/items/{id}", responses={200: {"model": QueueRow}})
+    async def of_item(id: Id) -> Response:
+        """All that is said of the row that an item of the index was made of."""
+        item = await state.work.do(held_item, state, id_of(id))
+        return json_reply(await state.auditing.do(audited.use, lambda queue: row_of(queue, item)))
 
     @routes.get("/rows/{row}/picture", response_class=Response, responses=pictures_reply("image/png", "image/jpeg"))
     async def picture(row: Row, if_none_match: Known = None) -> Response:
@@ -105,6 +114,20 @@ def seen(queue: AuditQueue, top: int, label: str | None, order: str = "gain") ->
     folder = queue.seen.folder
     view |= {"run": folder.resolve().name, "writable": os.access(folder, os.W_OK)}
     return view | {"version": queue.log.size}
+
+
+def row_of(queue: AuditQueue, item: Mapping[str, Any]) -> dict[str, Any]:
+    """All that is said of the row with an item's picture; the item's own row number where the data have no files.
+
+    Raises:
+        Refused: 404, it is no labelled training row.
+    """
+    paths, path = queue.seen.data.path, item.get("path")
+    rows = [item.get("row")] if paths is None or path is None else np.flatnonzero(paths == path).tolist()
+    for row in rows:
+        if row is not None and queue.judges(int(row)):
+            return with_addresses(queue, [queue.row(int(row))])[0]
+    raise Refused(404, "no label of this item is judged: it was not trained on, or has no label")
 
 
 def with_addresses(queue: AuditQueue, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

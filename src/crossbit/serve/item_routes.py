@@ -57,6 +57,11 @@ def _item(state: State, id: int) -> SearchHit:
         return item_of(generation, id)
 
 
+def held_item(state: State, id: int) -> dict[str, Any]:
+    """What the index holds about an id; Refused, 404, where it holds nothing."""
+    return dict(_item(state, id).item)
+
+
 def _told(state: State, id: int) -> dict[str, Any]:
     item = _item(state, id)
     path = item.item.get("path")

@@ -1,9 +1,10 @@
 // The audit's page: labels that look wrong, one by one or by label. A decision counts at once.
 
+import { fromAddress, write } from "./audit_address.js";
 import { askForLabels } from "./audit_labels.js";
 import { Grid, SURE } from "./audit_grid.js";
 import { proposes, rowContent } from "./audit_row.js";
-import { decide, view } from "./audit_service.js";
+import { decide, itemRow, oneRow, view } from "./audit_service.js";
 import { byId, make, sentence } from "./dom.js";
 import { percent } from "./labels.js";
 import { announce } from "./live.js";
@@ -11,16 +12,18 @@ import { hideTrouble, showTrouble } from "./trouble.js";
 
 const number = (value) => Math.round(value).toLocaleString("en");
 const many = (count, one, several) => `${number(count)} ${count === 1 ? one : several}`;
-const state = { told: null, label: null, at: 0, skipped: new Set(), isBusy: false, asked: 0, timer: 0 };
+// `alone` is a row that is looked at by itself, whether or not it is in the queue
+const state = { told: null, label: null, alone: null, at: 0, skipped: new Set(), isBusy: false, asked: 0, timer: 0 };
 const grid = new Grid(showDoing);
 
 // --- what is shown -----------------------------------------------------------------------------------------------
 
 const waiting = () => state.told.queue.filter((row) => !state.skipped.has(row.row));
-const current = () => (state.label === null ? waiting()[state.at] : undefined);
+const current = () => (state.label === null ? (state.alone ?? waiting()[state.at]) : undefined);
 
-function show(told, chosen = []) {
+function show(told, chosen = [], alone = null) {
   state.told = told;
+  state.alone = alone;
   hideTrouble();
   showProgress(told);
   const isQueue = state.label === null;
@@ -36,20 +39,23 @@ function showProgress(told) {
   const all = told.settled + (state.label === null ? told.in_all : 0);
   const bar = make("progress", { max: Math.max(all, 1), value: told.settled, "aria-label": "Rows decided" });
   const left = make("b", {}, number(told.wrong_left));
+  const wrong = `${number(told.wrong_left) === "1" ? "label" : "labels"} wrong or missing`;
   const decided = many(told.decided, "decision", "decisions");
-  byId("progress").replaceChildren(...(state.label === null ? [bar] : []), make("span", {}, "about ", left, " labels wrong or missing"), told.decided ? make("a", { class: "muted", href: "/api/audit/decisions", download: "", title: "All decisions as a file, also those that kept the labels" }, decided) : make("span", { class: "muted" }, decided));
+  byId("progress").replaceChildren(...(state.label === null ? [bar] : []), make("span", {}, "about ", left, ` ${wrong}`), told.decided ? make("a", { class: "muted", href: "/api/audit/decisions", download: "", title: "All decisions as a file, also those that kept the labels" }, decided) : make("span", { class: "muted" }, decided));
   byId("undo").disabled = !told.can_undo || !told.writable;
+  byId("export").hidden = false;
 }
 
 function showRow() {
   const rows = waiting();
   state.at = Math.min(Math.max(state.at, 0), Math.max(rows.length - 1, 0));
-  const row = rows[state.at];
+  const row = current();
   byId("row").hidden = !row;
   byId("notice").hidden = Boolean(row);
   if (!row) return showEmpty();
   byId("row").replaceChildren(...rowContent(row));
-  byId("said").textContent = `${number(state.at + 1)} of ${number(state.told.in_all - state.skipped.size)}. ${sentence(state.told.words[0])}`;
+  if (state.alone) byId("said").replaceChildren("This row by itself. ", make("a", { href: "/audit", "data-row": "" }, "To the queue"));
+  else byId("said").textContent = `${number(state.at + 1)} of ${number(state.told.in_all - state.skipped.size)}. ${sentence(state.told.words[0])}`;
   for (const next of rows.slice(state.at + 1, state.at + 4)) if (next.picture) new Image().src = next.picture;
   return undefined;
 }
@@ -76,7 +82,7 @@ function showEmpty() {
   byId("said").textContent = "";
   const skipped = state.skipped.size;
   const again = make("button", { class: "button", type: "button", onclick: () => { state.skipped.clear(); load(); } }, "Look at them again");
-  const after = make("p", { class: "muted" }, "Export the table, and train on it: crossbit train DATA --labels labels.csv");
+  const after = make("p", { class: "muted" }, state.told.decided ? "Export the table, and train on it: crossbit train DATA --labels labels.csv" : "Nothing is to be done. By label shows all pictures of a label.");
   if (skipped) notice(`Only ${many(skipped, "row that you skipped is", "rows that you skipped are")} left`, make("div", { class: "actions" }, again), after);
   else notice("No label is left that looks wrong", after);
 }
@@ -126,11 +132,14 @@ async function send(asked, said) {
     const told = await decide(asked, state.label);
     if (mine !== state.asked) return await load(); // another label was chosen meanwhile
     state.at = 0;
+    if (state.label === null) write({}); // from a row by itself to the queue
     show(told);
     announce(`${said}. About ${number(told.wrong_left)} labels wrong or missing.`);
   } catch (error) {
     const before = [grid.rows, grid.chosen.map((row) => row.row)];
-    if (error.status === 400) await load(state.label, before[1]); // what holds by now
+    const row = asked.undo ? null : (current()?.row ?? null);
+    if (error.status === 400) await load(state.label, before[1], row); // what holds by now
+    if (error.status === 503) return reopen();
     if (error.status === 400 && state.label !== null) grid.markChanges(before[0]);
     showTrouble(error, null, null);
   } finally {
@@ -141,8 +150,9 @@ async function send(asked, said) {
 function decideRow(kind, labels = [], added = []) {
   const row = current();
   if (!row || (kind === "accept" && !proposes(row))) return;
-  const seen = { accept: row.proposed, keep: row.given }[kind]; // another person may have decided meanwhile
-  send({ decisions: [row.row, ...row.alike].map((one) => ({ row: one, kind, labels: (one === row.row && seen) || labels, new: added })) }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
+  const seen = { accept: row.proposed, keep: row.given, other: labels }[kind];
+  const own = { row: row.row, kind, labels: seen, new: added, given: row.given, settled: row.settled }; // another person may have decided meanwhile
+  send({ decisions: [own, ...row.alike.map((one) => ({ row: one, kind, labels, new: added }))] }, { accept: "Accepted", keep: "Kept", other: "Other labels" }[kind]);
 }
 
 function decideChosen(kind) {
@@ -160,6 +170,7 @@ const acts = {
     if (other) decideRow("other", other.labels, other.added);
   },
   skip: () => {
+    if (state.alone) return openQueue();
     if (!current()) return;
     state.skipped.add(current().row);
     if (waiting().length < 5 && state.told.queue.length < state.told.in_all) load();
@@ -167,6 +178,7 @@ const acts = {
   },
   undo: () => (state.told?.can_undo ? send({ undo: true, version: state.told.version }, "Undone") : undefined),
   move: (step) => {
+    if (state.alone) return openQueue();
     state.at += step;
     showRow();
   },
@@ -176,12 +188,30 @@ const acts = {
 function openClass(label, chosen = []) {
   const first = state.told?.ranges[0];
   const opened = label ?? first?.label ?? state.told?.classes[0]?.label ?? null;
+  write({ label: opened });
   load(opened, label === null ? (first?.rows ?? []) : chosen);
 }
 
 function openQueue() {
   state.at = 0;
-  load(null);
+  write({});
+  load(null, [], null);
+}
+
+function openRow(row) {
+  write({ row });
+  load(null, [], row);
+  scrollTo({ top: 0 });
+}
+
+/** The service was started again, and reads the labels anew: nothing was decided. */
+function reopen() {
+  const row = current()?.row ?? null;
+  state.told = null;
+  for (const part of ["row", "class"]) byId(part).hidden = true;
+  byId("progress").replaceChildren();
+  byId("said").textContent = "The service was started again. What was decided before is kept; the last decision was not taken.";
+  load(state.label, [], row);
 }
 
 /** What is asked for from now on is newer: what comes of an older question is not shown. */
@@ -192,16 +222,17 @@ function newer() {
 }
 
 /** Show a label's pictures, or rows one by one; what is shown stays until they are there. */
-async function load(label = state.label, chosen = []) {
+async function load(label = state.label, chosen = [], row = state.alone?.row ?? null) {
   const mine = newer();
   try {
     const told = await view(label);
+    const alone = label === null && row !== null ? await oneRow(row) : null;
     if (mine !== state.asked) return;
     state.label = label;
-    show(told, chosen);
+    show(told, chosen, alone);
   } catch (error) {
     if (mine !== state.asked) return;
-    const again = () => load(label, chosen);
+    const again = () => load(label, chosen, row);
     if (error.status === 503) {
       if (!state.told) showOpening(error.message);
       state.timer = setTimeout(again, 1000 * (error.retryAfter ?? 1));
@@ -209,6 +240,7 @@ async function load(label = state.label, chosen = []) {
       showTrouble(error, error.retryAfter ?? 5, again);
       state.timer = setTimeout(again, 1000 * (error.retryAfter ?? 5));
     } else if (state.told) showTrouble(error, null, null);
+    else if (row !== null || label !== null) notice("There is no such row or label", make("p", { class: "muted" }, error.message), make("div", { class: "actions" }, make("a", { class: "button", href: "/audit" }, "To the queue")));
     else notice("There is no audit of this run", make("p", { class: "muted" }, error.message));
   }
 }
@@ -233,6 +265,11 @@ document.addEventListener("keydown", onKey);
 document.addEventListener("click", (event) => {
   const act = event.target.closest("[data-act]")?.dataset.act;
   if (act) acts[act]();
+  const link = event.target.closest("a[data-row]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab, or window
+  event.preventDefault();
+  if (link.dataset.row) openRow(Number(link.dataset.row));
+  else openQueue();
 });
 byId("ways").addEventListener("click", (event) => {
   const way = event.target.closest("button")?.value;
@@ -245,4 +282,22 @@ byId("pick").addEventListener("change", () => {
   if (state.told?.names.includes(label)) openClass(label);
   else if (state.told?.new.includes(label)) byId("about").textContent = `“${label}” is new: its pictures can be looked at when the run was trained again.`;
 });
-load();
+
+/** Show what the address says. */
+async function follow() {
+  const { row, label, item } = fromAddress();
+  if (item === null) return load(label, [], row);
+  try {
+    const found = await itemRow(item);
+    write({ row: found.row }, { replacing: true });
+    return follow();
+  } catch (error) {
+    if (error.status === 503) showOpening(error.message);
+    if (error.status === 503 || error.status === 429) state.timer = setTimeout(follow, 1000 * (error.retryAfter ?? 1));
+    else notice("This picture is not in the audit", make("p", { class: "muted" }, error.message), make("div", { class: "actions" }, make("a", { class: "button", href: "/audit" }, "To the queue")));
+  }
+  return undefined;
+}
+
+addEventListener("popstate", follow);
+follow();

@@ -16,7 +16,8 @@ function neighbour(one) {
   const weight = make("span", { class: "weight small" }, `weighs ${one.weight < 0 ? "−" : ""}${percent(Math.abs(one.weight))}`);
   const labels = make("ul", { class: "chips" }, ...one.labels.map((name) => make("li", { class: "chip" }, make("span", {}, name))));
   const picture = one.thumbnail ? framed(one.thumbnail, one.name) : null;
-  return make("li", {}, picture, make("span", { class: "name small" }, one.name), labels, weight);
+  const link = make("a", { href: `/audit?row=${one.row}`, "data-row": one.row, title: "Look at its labels" }, picture, make("span", { class: "name small" }, one.name));
+  return make("li", {}, link, labels, weight);
 }
 
 function alike(row, rows) {
@@ -29,6 +30,11 @@ function alike(row, rows) {
 /** Whether other labels than the given ones are proposed; where not, the row is in doubt, and none is likelier. */
 export const proposes = (row) => row.proposed.length !== row.given.length || row.proposed.some((name) => !row.given.includes(name));
 
+function nothingProposed(row) {
+  if (row.settled) return "Somebody has decided that these are right";
+  return row.reason ? "In doubt, and no other labels are likelier: keep, or give others" : "No other labels are likelier";
+}
+
 const button = (act, name, key, style = "") =>
   make("button", { class: `button ${style}`, type: "button", "data-act": act }, name, make("kbd", { "aria-hidden": "true" }, key));
 
@@ -36,13 +42,13 @@ const button = (act, name, key, style = "") =>
 export function rowContent(row) {
   const labels = make("dl", { class: "labels-of" });
   labels.append(make("dt", {}, "Given"), make("dd", {}, givenChips(row)), make("dt", {}, "Proposed"),
-    make("dd", proposes(row) ? {} : { class: "muted" }, proposes(row) ? proposedChips(row) : "In doubt, and no other labels are likelier: keep, or give others"));
+    make("dd", proposes(row) ? {} : { class: "muted" }, proposes(row) ? proposedChips(row) : nothingProposed(row)));
   if (row.wrong.length || row.missing.length) labels.append(make("dd", { class: "muted small" }, "Beside a label: how likely it is right."));
   const why = row.reason ? sentence(row.reason) : "";
   const what = make("div", { class: "what" },
     make("h2", { dir: "auto" }, row.caption || `Row ${row.row}`),
     labels,
-    make("p", {}, make("b", {}, `${percent(row.p)} wrong`), " ", make("span", { class: "muted" }, why)),
+    row.settled ? "" : make("p", {}, make("b", {}, `${percent(row.p)} likely wrong.`), " ", make("span", { class: "muted" }, why)),
     make("div", { class: "decide", role: "group", "aria-label": "Decide" },
       proposes(row) ? button("accept", "Accept", "a", "first") : "", button("keep", "Keep", "k", proposes(row) ? "" : "first"), button("other", "Other", "o"), button("skip", "Skip", "s")),
     alike(row, row.alike));

@@ -11,6 +11,11 @@ const query = (label) => new URLSearchParams(label === null ? { top: TOP } : { t
 
 export const view = (label) => getJson(`/api/audit?${query(label)}`);
 
+export const oneRow = (row) => getJson(`/api/audit/rows/${row}`);
+
+/** The row that an item of the index was made of. */
+export const itemRow = (id) => getJson(`/api/audit/items/${encodeURIComponent(id)}`);
+
 /** Decide; where a token is needed it is asked for, until it is right or the person gives up. */
 export async function decide(asked, label) {
   const body = { ...asked, top: label === null ? TOP : MOST, ...(label === null ? {} : { label }) };

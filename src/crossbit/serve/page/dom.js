@@ -46,10 +46,12 @@ export function keepForm(image) {
   });
 }
 
+export const capital = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
 /** A line of the service as a sentence: names in quotes, not in backticks. */
 export function sentence(line) {
   const said = line.replace(/`([^`]*)`/g, "“$1”");
-  return `${said.charAt(0).toUpperCase()}${said.slice(1)}${/[.?!]$/.test(said) ? "" : "."}`;
+  return `${capital(said)}${/[.?!]$/.test(said) ? "" : "."}`;
 }
 
 export const byId = (id) => document.getElementById(id);

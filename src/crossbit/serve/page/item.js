@@ -38,7 +38,7 @@ function about(item, hit) {
   const columns = Object.entries(item.columns ?? {});
   const parts = [make("h2", { id: "item-title", dir: "auto" }, nameOf(item))];
   if (item.labels.length) parts.push(labelList(item.labels));
-  if (item.labels.some((label) => label.p !== null)) parts.push(make("p", { class: "muted small" }, "Beside a label: how likely it is right."));
+  if (item.labels.some((label) => label.p !== null)) parts.push(make("p", { class: "muted small" }, "Beside a label: how likely it is right. ", make("a", { href: `/audit?item=${encodeURIComponent(item.id)}` }, "Correct them")));
   if (hit) parts.push(found(hit));
   parts.push(facts([...columns, ["File", item.path], ["Id", item.id]]));
   return make("div", { class: "words" }, ...parts, hit ? acts(hit) : acts(item));

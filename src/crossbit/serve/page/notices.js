@@ -1,6 +1,6 @@
 // What stands in the place of results: the start, nothing found, nothing that fits.
 
-import { make } from "./dom.js";
+import { capital, make } from "./dom.js";
 
 const button = (said, onclick, style = "") => make("button", { class: `button ${style}`, type: "button", onclick }, said);
 
@@ -17,14 +17,12 @@ export function start(items, labels, onWords) {
   );
 }
 
-const capital = (text) => text[0].toUpperCase() + text.slice(1);
-
-/** No hits at all: the service's own reason, if it gave one. */
-export function none(reason, hasFilter, onUnfilter) {
+/** No hits at all: the service's own reason, as parts of a line, if it gave one. */
+export function none([reason, ...more], hasFilter, onUnfilter) {
   const said = reason ? capital(reason) : hasFilter ? "" : "Try other words, or a picture.";
   return notice(
     make("h2", {}, hasFilter ? "Nothing found under this filter" : "Nothing found"),
-    said ? make("p", { class: "muted" }, said) : null,
+    said ? make("p", { class: "muted" }, said, ...more) : null,
     hasFilter ? make("div", { class: "actions" }, button("Remove the filter", onUnfilter, "first")) : null,
   );
 }
@@ -44,11 +42,11 @@ export function unfit(words, count, onShow) {
   );
 }
 
-/** The picture of a search is no longer in this window. */
-export function lost(onChoose) {
+/** The picture of a search is no longer in this window. `words` are those beside it, if there were any. */
+export function lost(words, onChoose, onWords) {
   return notice(
     make("h2", {}, "The picture of this search is gone"),
     make("p", { class: "muted" }, "A picture of your own stays in its window only, and is not kept. Choose it again."),
-    make("div", { class: "actions" }, button("Choose a picture", onChoose, "first")),
+    make("div", { class: "actions" }, button("Choose a picture", onChoose, "first"), words ? button("Search by the words alone", onWords) : null),
   );
 }

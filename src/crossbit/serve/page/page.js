@@ -34,7 +34,7 @@ const asker = new Asker({
     if (search.open) showItem(search.open, results.hits);
   },
   onError: (error, seconds) => {
-    if (seconds === null) return results.refuse(error, search.where.length > 0);
+    if (seconds === null) return results.refuse(error, search);
     results.stop();
     showTrouble(error, seconds, () => asker.again(request()));
   },
@@ -52,7 +52,7 @@ function ask({ k = FIRST, typing = false } = {}) {
   count = k;
   if (isEmpty(search) || (search.picture && !picture(search.picture))) {
     asker.stop();
-    results.begin(isEmpty(search));
+    results.begin(isEmpty(search), search.q.trim());
     return;
   }
   results.wait();
@@ -71,8 +71,8 @@ function show() {
 
 const toggled = (list, one) => (list.includes(one) ? list.filter((other) => other !== one) : [...list, one]);
 
-/** Search for something else: `parts` are what changes. */
-function go(parts, { typing = false } = {}) {
+/** Search for something else: `parts` are what changes. The nearest are shown, unless the page `stays` where it is. */
+function go(parts, { typing = false, stays = false } = {}) {
   search = { ...search, ...parts };
   if (!picture(search.picture)) search.picture = 0; // gone, after the page was loaded anew
   if (isEmpty(search)) search.not = [];
@@ -80,21 +80,21 @@ function go(parts, { typing = false } = {}) {
   write(search, { typing });
   show();
   ask({ typing });
+  if (!stays) scrollTo({ top: 0 });
 }
 
 function act(what, id) {
   if (what === "open") open(id);
   else if (what === "close") history.state?.opened ? history.back() : open("");
-  else if (what === "more") leave(() => go({ ...NOTHING, show: search.show, where: search.where, item: id }), true);
-  else if (what === "not") leave(() => go({ not: [...search.not.filter((one) => one !== id), id] }), false);
+  else if (what === "more") leave(() => go({ ...NOTHING, show: search.show, where: search.where, item: id }));
+  else if (what === "not") leave(() => go({ not: [...search.not.filter((one) => one !== id), id] }, { stays: true }));
 }
 
 /** Close an open item, then search. */
-function leave(then, toTop) {
+function leave(then) {
   if (search.open) search.open = "";
   hideItem();
   then();
-  if (toTop) scrollTo({ top: 0 });
 }
 
 function open(id) {

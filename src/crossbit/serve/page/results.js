@@ -2,6 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { announce } from "./live.js";
+import { nearest } from "./nearest.js";
 import { lost, none, start, unanswered, unfit } from "./notices.js";
 import { modalityName } from "./shows.js";
 
@@ -37,11 +38,11 @@ export class Results {
     return !this.#place.hasAttribute("aria-busy");
   }
 
-  /** Nothing is searched for; or for a picture that is no longer there. */
-  begin(empty) {
+  /** Nothing is searched for; or for a picture that is no longer there, perhaps with words beside it. */
+  begin(empty, words = "") {
     clearTimeout(this.#refusing);
-    notes([]);
-    const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(() => byId("file").click());
+    this.#notes([]);
+    const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(words, () => byId("file").click(), () => this.on.onWords(words));
     if (empty) begun.classList.add("start");
     this.#put([], "", begun);
   }
@@ -58,12 +59,13 @@ export class Results {
   }
 
   /** The service has no answer to this search. What was found before is not of it. Who types is not interrupted. */
-  refuse(error, hasFilter) {
+  refuse(error, search) {
     clearTimeout(this.#refusing);
     this.#refusing = setTimeout(() => {
-      notes([]);
+      this.#notes([]);
       const isSearch = error.status === 400;
-      this.#put([], "", isSearch ? none(error.message, hasFilter, this.on.onUnfilter) : unanswered(error.message));
+      const said = nearest(error.message, search.q, this.on.onWords);
+      this.#put([], "", isSearch ? none(said, search.where.length > 0, this.on.onUnfilter) : unanswered(error.message));
       announce(`${isSearch ? "Nothing found" : "No answer"}. ${error.message}`);
     }, REFUSES);
   }
@@ -72,8 +74,8 @@ export class Results {
     const hits = answer.hits[modality] ?? [];
     const isLow = answer.fits !== null && answer.fits < LIKELY;
     const isHidden = isLow && this.#anyway !== key(search) && !hits.some((hit) => hit.why.length);
-    notes(answer.notes);
-    if (!hits.length) this.#put([], "Nothing found.", none("", Boolean(where), this.on.onUnfilter));
+    this.#notes(answer.notes, search.q);
+    if (!hits.length) this.#put([], "Nothing found.", none([], Boolean(where), this.on.onUnfilter));
     else if (isHidden) this.#put([], "Nothing here seems to fit.", unfit(search.q.trim(), hits.length, () => this.#force(answer, search, modality, k)));
     else this.#found(answer, hits, modality, k, isLow);
   }
@@ -92,6 +94,10 @@ export class Results {
     if (hits.length === k && k < MOST) this.#place.append(this.#more());
   }
 
+  #notes(lines, words = "") {
+    byId("notes").replaceChildren(...lines.map((line) => make("li", {}, ...nearest(line, words, this.on.onWords))));
+  }
+
   #more() {
     return make("p", { class: "further" }, make("button", { class: "button", type: "button", onclick: this.on.onMore }, "Show more"));
   }
@@ -106,7 +112,3 @@ export class Results {
 }
 
 const key = (search) => JSON.stringify([search.q.trim(), search.item, search.picture, search.not]);
-
-function notes(lines) {
-  byId("notes").replaceChildren(...lines.map((line) => make("li", {}, line)));
-}

@@ -1,6 +1,6 @@
 // One line that says what went wrong, and when the service is asked again.
 
-import { byId } from "./dom.js";
+import { byId, capital } from "./dom.js";
 import { announce } from "./live.js";
 
 let ticking = 0;
@@ -11,7 +11,7 @@ export function hideTrouble() {
 }
 
 function said(error, seconds) {
-  if (seconds === null) return error.message;
+  if (seconds === null) return capital(error.message);
   const what = error.status === 429 ? "The service is busy." : error.status === 0 ? error.message : "The service is not ready.";
   return `${what} Trying again in ${Math.max(1, Math.round(seconds))} s.`;
 }
