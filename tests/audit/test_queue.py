@@ -246,6 +246,33 @@ def test_a_label_that_is_new_is_logged_undone_and_exported(run: Path, command: C
         queue.decide([Choice(second, "other", ["klingon"])])
 
 
+def test_decisions_count_in_the_run_that_was_trained_on_them(run: Path, command: Command, tmp_path: Path) -> None:
+    """Its folder is given the log of the run before."""
+    queue, truth = AuditQueue.open(run), truth_of(run)
+    first = told(queue, 1)[0]["row"]
+    queue.decide([Choice(first, "keep")])
+    queue.decide([Choice(first, "other", ["klingon"], new=["klingon"])])
+    queue.decide([Choice(first, "other", truth[first])])  # decided three times
+    answer(queue, truth, 5)
+    decided = {one.row for act in queue.log.acts for one in act.decisions}
+    queue.export(tmp_path / "labels.csv")
+    again, small = tmp_path / "again", ("--method", "look", "--epochs", "1", "--bits", "8")
+    assert command("train", f"{run}.npz", "--labels", tmp_path / "labels.csv", *small, "--out", again).code == 0
+    before = AuditQueue.open(again)
+    assert before.decided == 0
+    (again / "decisions.jsonl").write_bytes((run / "decisions.jsonl").read_bytes())
+    after = AuditQueue.open(again)
+    assert after.decided == queue.decided and after.view(0)["settled"] == len(decided)
+    assert decided.isdisjoint(one["row"] for one in told(after, 1000))
+    assert all(set(after.row(row)["given"]) == set(truth[row]) for row in decided)
+    after.export(tmp_path / "twice.csv")
+    texts = [(tmp_path / f"{name}.csv").read_text().splitlines() for name in ("labels", "twice")]
+    one, two = ({line["row"]: set(line["labels"].split("; ")) for line in csv.DictReader(text)} for text in texts)
+    assert one == two
+    found = audit_run(again)
+    assert {one.row for one in read_decisions(again / "decisions.jsonl", found)} == decided
+
+
 @pytest.mark.parametrize(
     ("choices", "wrong"),
     [

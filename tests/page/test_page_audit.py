@@ -341,6 +341,7 @@ def test_the_table_is_saved(audit: Any, service: Service) -> None:
     with audit.expect_download() as download:
         audit.click("#export")
     assert download.value.suggested_filename == "labels.csv"
+    assert "crossbit train DATA --labels labels.csv" in audit.locator("#said").inner_text()
     with open(download.value.path(), newline="", encoding="utf-8") as file:
         (row,) = [row for row in csv.DictReader(file) if row["caption"] == first["caption"]]
     assert set(row["labels"].split(";")) == set(first["proposed"])

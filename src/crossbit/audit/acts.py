@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -148,22 +148,33 @@ class Asked:
         seen: what the run saw.
         observed: the labels of each row, by its number in the data.
         single: whether every row has one label.
+        alike: the rows of a row's picture.
     """
 
     seen: Seen
     observed: dict[int, list[str]]
     single: bool
+    alike: Callable[[int], Iterable[int]]
 
-    def checked(self, act: Act) -> list[Decision]:
-        """The decisions of an act, by today's row numbers; of rows that are gone, none.
+    def checked(self, acts: Iterable[Act]) -> list[list[Decision]]:
+        """The decisions of acts, a list of each, by today's row numbers; of rows that are gone, none.
+
+        Decisions of a run before count, too, where this run was trained on what they made of a row.
 
         Raises:
             UserError: they are about other data; a row that was not audited, or has other labels by now; an unknown
                 label that is not told to be new; several labels where rows have one.
         """
-        return [found for decision in act.decisions if (found := self._checked(act, decision)) is not None]
+        acts = list(acts)
+        last = {row: one for act in acts for one in act.decisions for row in self._same_picture(one.row)}
+        each = [[self._checked(act, one, last[one.row]) for one in act.decisions] for act in acts]
+        return [[found for found in decisions if found is not None] for decisions in each]
 
-    def _checked(self, act: Act, decision: Decision) -> Decision | None:
+    def _same_picture(self, row: int) -> Iterable[int]:
+        """The rows of a row's picture, this one too; it alone in data that have changed since."""
+        return {row, *self.alike(row)} if self.seen.place is None and row < self.seen.data.n else (row,)
+
+    def _checked(self, act: Act, decision: Decision, last: Decision) -> Decision | None:
         place, run, then = act.place, self.seen.folder, decision.row
         row = self.seen.row_now(then, act.data)
         if row is None:
@@ -172,6 +183,9 @@ class Asked:
             return None
         if (observed := self.observed.get(row)) is None:
             raise UserError(f"{place}: row {then} is no labelled training row of {run}")
+        trained_on = set(last.labels) - set(last.new) == set(observed) != set()
+        if set(decision.observed or ()) != set(observed) and trained_on:
+            decision = replace(decision, observed=observed, labels=last.labels, new=last.new)
         if set(decision.observed or ()) != set(observed):
             had, has = ", ".join(decision.observed or ()), ", ".join(observed)
             raise UserError(f"{place}: row {row} had the labels {had} and has {has}; audit {run} again")

@@ -33,10 +33,10 @@ class Current:
         self.given = seen.view.observed().numpy() > 0
         self.begin()
         observed = {int(row): self.text(y) for row, y in zip(self.rows, self.given, strict=True)}
-        self.asked = Asked(seen, observed, single)
+        self._alike = same_picture(seen.data)
+        self.asked = Asked(seen, observed, single, self._alike)
         self._place = {int(row): position for position, row in enumerate(self.rows)}
         self._number = {name: number for number, name in enumerate(self.names)}
-        self._alike = same_picture(seen.data)
 
     def text(self, y: np.ndarray) -> list[str]:
         """The names of labels (c,)."""

@@ -65,9 +65,9 @@ def read_decisions(
             audited, or has other labels by now; an unknown label.
     """
     observed = {entry.row: entry.observed for entry in found.entries if entry.probability is not None}
-    asked = Asked(found.seen, observed, found.single)
+    asked = Asked(found.seen, observed, found.single, same_picture(found.seen.data))
     decisions: dict[int, Decision] = {}
-    for decision in (decision for act in read_acts(path, note) for decision in asked.checked(act)):
+    for decision in (decision for act in asked.checked(read_acts(path, note)) for decision in act):
         decisions.pop(decision.row, None)  # the last decides about all rows of its picture, too
         decisions[decision.row] = decision
     return list(decisions.values())

@@ -227,7 +227,7 @@ class AuditQueue:
         self._catch_up()
         target = check_labels_file(self.seen.data, path)
         asked = self._current.asked
-        decisions = [decision for act in self.log.acts for decision in asked.checked(act)]
+        decisions = [decision for act in asked.checked(self.log.acts) for decision in act]
         labels, kinds = decided_labels(self.seen.data, decisions), {one.row: one.kind for one in decisions}
         write_table(self.seen.data, asked.observed | labels, asked.observed, kinds, target)
         return sum(set(names) != set(asked.observed[row]) for row, names in labels.items() if row in asked.observed)
@@ -243,8 +243,8 @@ class AuditQueue:
 
     def _replay(self) -> None:
         self._current.begin()
-        for act in self.log.acts:
-            self._current.take(self._current.asked.checked(act))
+        for decisions in self._current.asked.checked(self.log.acts):
+            self._current.take(decisions)
         self._rank()
 
     def _rank(self) -> None:

@@ -276,6 +276,11 @@ byId("ways").addEventListener("click", (event) => {
   if (way && state.told && (way === "queue") !== (state.label === null)) acts.ways();
 });
 byId("undo").addEventListener("click", acts.undo);
+byId("export").addEventListener("click", () => {
+  const how = "crossbit train DATA --labels labels.csv. What is decided is asked again there, unless the new run is given this run's decisions.jsonl";
+  const added = state.told?.new.length ? ` It leaves out what is new (${state.told.new.join(", ")}): to train on that, put the table in the place of your own.` : "";
+  byId("said").textContent = `To train on the table: ${how}.${added}`;
+});
 byId("show-keys").addEventListener("click", () => byId("keys").showModal());
 byId("pick").addEventListener("change", () => {
   const label = byId("pick").value.trim();
