@@ -63,6 +63,8 @@ def test_show_says_what_is_wrong_and_what_to_type(command: Command) -> None:
     ran = command("data", "show", "Fotos ä")
     assert ran.code == 0 and "neither captions nor labels" in ran.out and "next:" not in ran.out
     assert "stand in as its" not in ran.out  # there are no labels that could
+    ran = command("data", "show", "Fotos ä", "--caption-column", "Titel")
+    assert "none; where a column has them: --label-column COLUMN" in " ".join(ran.out.split())
 
 
 def test_a_line_break_in_a_name_breaks_no_line(place: Path, command: Command) -> None:

@@ -453,6 +453,14 @@ def test_axe_finds_nothing_in_any_theme_and_width(
     look_in_all_forms(audit, axe, shots, f"audit-{state.__name__}")
 
 
+def test_what_decides_is_in_reach_on_a_telephone(audit: Any) -> None:
+    audit.set_viewport_size({"width": 390, "height": 640})
+    for at in (0, 200):
+        audit.evaluate(f"scrollTo(0, {at})")
+        box = audit.locator("#row .decide").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 640
+
+
 def test_nothing_moves_while_it_loads(audit: Any) -> None:
     audit.wait_for_load_state("networkidle")
     assert sum(audit.evaluate("window.shifts")) < 0.01

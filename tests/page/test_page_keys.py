@@ -99,3 +99,13 @@ def test_who_asks_for_more_by_keyboard_goes_on_at_the_first_new_hit(page: Any) -
     page.keyboard.press("Enter")
     until(page, lambda: len(shown(page)) == 2 * len(before))
     assert page.evaluate("document.activeElement.closest('.hit').dataset.id") == shown(page)[len(before)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["/", "/audit", "/run"])
+def test_keys_draw_no_frame_around_the_whole_page(page: Any, address: str) -> None:
+    page.goto(address)
+    page.keyboard.press("Tab")
+    page.locator("#main").focus()  # as the skip link does, and a click beside all buttons
+    page.keyboard.press("Shift")
+    assert page.evaluate("getComputedStyle(document.querySelector('#main')).outlineStyle") == "none"

@@ -25,6 +25,7 @@ def test_figures_stand_beside_floor_and_chance_with_their_protocol(page: Any, se
     assert "floor" in shown and "chance" in shown
     assert page.locator("#title").inner_text() == told["run"]
     assert f"{told['items']:,}" in page.locator("#made").inner_text()
+    assert "no search finds them" in shown  # of who looks for one of them
 
 
 @pytest.mark.slow

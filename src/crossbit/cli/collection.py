@@ -193,7 +193,7 @@ def _lines(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _label_lines(described: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not (frequent := described["frequent_labels"]):
-        yield "labels", "none"
+        yield "labels", "none; where a column has them: --label-column COLUMN"
         return
     bare = described["unlabelled"]
     classes = f"{described['classes']:,} labels; " if "classes" in described else ""
