@@ -316,12 +316,12 @@ def test_columns_of_bits(tmp_path: Path, no: str, yes: str) -> None:
 
 
 def test_a_table_with_a_column_for_each_label_takes_no_new_one(found: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = Asked(found.seen, {}, single=False)
+    asked = Asked(found.seen, {}, False, lambda row: [row])
     new = Decision(30, "other", ["rune"], new=["rune"])
     asked.check_labels(new)
     monkeypatch.setattr("crossbit.audit.acts.has_label_columns", lambda data: True)
     with pytest.raises(UserError, match="has a column for each label, and none for 'rune'"):
-        Asked(found.seen, {}, single=False).check_labels(new)
+        Asked(found.seen, {}, False, lambda row: [row]).check_labels(new)
 
 
 def test_folders_whose_names_hold_what_parts_labels(tmp_path: Path) -> None:

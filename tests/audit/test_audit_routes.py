@@ -203,9 +203,12 @@ def test_a_new_label_comes_into_the_table_and_is_trained_on_there(
     assert table.count(b"violet") == 3
     shapes = Path(shutil.copytree(trained.parent / "shapes", tmp_path / "shapes"))
     (tmp_path / "labels.csv").write_bytes(table)
-    small = ["--method", "nrch", "--epochs", "1", "--set", "width=8", "--bits", "8", "--quiet"]
-    assert main(["train", str(shapes), *small, "--labels", str(tmp_path / "labels.csv"), "--out", "x"]) == 2
-    assert "put this table in the place of the data's own" in capsys.readouterr().err
+    small = ["--method", "nrch", "--epochs", "1", "--set", "width=8", "--bits", "8"]
+    beside = ["--labels", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "beside")]
+    assert main(["train", str(shapes), *small, *beside]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "left out: 'violet' (3 rows); to train on them, put this table in the place of the data's own" in told
+    assert "violet" not in json.loads((tmp_path / "beside" / "config.json").read_text())["label_names"]
     (shapes / "table.csv").write_bytes(table)
     assert main(["train", str(shapes), *small, "--out", str(tmp_path / "run")]) == 0
     assert "violet" in json.loads((tmp_path / "run" / "config.json").read_text())["label_names"]
