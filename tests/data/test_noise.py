@@ -80,6 +80,30 @@ def test_single_label_rules_take_one_hot_matrices_alike(drawn, rate, seed, name)
     assert (changed == also_changed).all()
 
 
+@given(matrices, rates, seeds)
+def test_candidates_hold_the_true_labels_and_one_to_three_more(labels, rate, seed):
+    observed, changed = corrupt(labels, Noise("candidates", rate), seed)
+    assert ((observed >= labels) & (observed <= 1)).all()
+    added, room = (observed > labels).sum(axis=1), (labels == 0).sum(axis=1) * labels.any(axis=1)
+    assert (changed == (added > 0)).all()
+    assert (added <= np.minimum(room, 3)).all()
+    assert changed.sum() <= int(len(labels) * rate)
+    if rate == 1:
+        assert (added >= np.minimum(room, 1)).all()
+
+
+def test_candidates_are_drawn_uniformly():
+    n = 60_000
+    observed, changed = corrupt(np.full(n, 2), "candidates:1", 0, classes=6)
+    assert observed.shape == (n, 6)
+    assert changed.all()
+    added = observed.sum(axis=1) - 1
+    spread = 5 * np.sqrt(0.25 / n)
+    assert max(abs(share(added, number) - 1 / 3) for number in (1, 2, 3)) < spread
+    assert np.abs(observed[:, [0, 1, 3, 4, 5]].mean(axis=0) - 2 / 5).max() < spread
+    assert observed[:, 2].all()
+
+
 @pytest.mark.slow
 @given(matrices, rates, seeds, st.sampled_from(["swap-one", "resample"]), st.data())
 def test_noise_per_group_on_label_sets(labels, rate, seed, name, data):
@@ -170,9 +194,9 @@ def test_rows_are_chosen_uniformly():
     assert np.abs(hits - 0.3).max() < 5 * np.sqrt(0.21 / 1000)
 
 
-@pytest.mark.parametrize("name", ["swap-one", "resample", "flip", "asymmetric"])
+@pytest.mark.parametrize("name", ["swap-one", "resample", "candidates", "flip", "asymmetric"])
 def test_seeds(name):
-    labels = np.arange(200) % 7
+    labels = np.arange(200) % 7 if name != "candidates" else one_hot(np.arange(200) % 7, 7)
     first, again, other = (corrupt(labels, f"{name}:0.5", seed)[0] for seed in (3, 3, 4))
     assert (first == again).all()
     assert (first != other).any()
@@ -208,7 +232,7 @@ def test_noise_prints_as_it_is_read(name, rate, each, grouped):
     [
         (
             "swap-on:0.5",
-            "unknown noise rule 'swap-on'; did you mean 'swap-one'? known: asymmetric, flip, resample, shuffle-pairs",
+            "unknown noise rule 'swap-on'; did you mean 'swap-one'? known: asymmetric, candidates, flip, resample, ",
         ),
         ("", "unknown noise rule ''"),
         ("swap-one", "has no rate that is a number; write RULE:RATE, such as 'swap-one:0.5'"),
@@ -354,9 +378,24 @@ def test_classes_that_no_training_row_has_are_possible():
     assert changed.sum() == 25
 
 
+@pytest.mark.parametrize("each", ["", ":each"])
+def test_candidates_make_lists_of_single_labels(each):
+    label = np.arange(N) % 5
+    noisy, changed = corrupt_data(make(label=label), f"candidates:1{each}", 0)
+    assert (noisy.label == one_hot(label, 5)).all()
+    assert noisy.classes == 5
+    hit = changed["image"] if each else changed
+    assert hit[noisy.splits["train"]].all()
+    assert hit.sum() == len(noisy.train)
+    seen = noisy.train.observed("image") if each else noisy.train.observed()
+    assert (seen[np.arange(len(seen)), label[noisy.splits["train"]]] == 1).all()
+    assert seen.sum(axis=1).min() >= 2
+
+
 @pytest.mark.parametrize(
     ("changes", "text", "says"),
     [
+        ({"label": None}, "candidates:0.5", "data 'toy' has no labels"),
         ({"label": None}, "swap-one:0.5", "data 'toy' has no labels"),
         ({"label": None}, "swap-one:0.5:each", "data 'toy' has no labels"),
         ({"label": None, "modality_label": {"image": LABEL}}, "swap-one:0.5", "write 'swap-one:0.5:each'"),

@@ -16,29 +16,31 @@ from crossbit.data.split import generator, group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
 
+MOST_ADDED = 3  # labels that `candidates` adds to a row
 PAIRS = "shuffle-pairs"  # the one rule that is of pairs, not of labels
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule makes of the labels of the chosen rows, whether it is for one label a row only, and what it does in
-    words; empty where nobody said."""
+    """What a rule makes of the labels of the chosen rows, whether it is for one label a row only, whether it gives rows
+    several, and what it does in words; empty where nobody said."""
 
     change: Change  # (labels (rows, classes) 0/1 or (rows,) integers, number of classes, generator) -> labels
     single: bool
+    several: bool
     says: str
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(name: str, *, single: bool = False, says: str = "") -> Callable[[Change], Change]:
-    """Register a noise rule; `single` rules get integers, also where the data holds a matrix with one 1 per row.
-    `says` is what happens to a row."""
+def rule(name: str, *, single: bool = False, several: bool = False, says: str = "") -> Callable[[Change], Change]:
+    """Register a noise rule; `single` rules get integers, also where the data holds a matrix with one 1 per row, and
+    those that give `several` labels a matrix, also where it holds integers. `says` is what happens to a row."""
 
     def register(change: Change) -> Change:
-        RULES[name] = Rule(change, single, says)
+        RULES[name] = Rule(change, single, several, says)
         return change
 
     return register
@@ -129,6 +131,7 @@ def corrupt(
 
     Returns:
         The observed labels, in the form and type of `labels`, and a mask bool (n,) of the rows that really changed.
+        Where a rule gives rows several labels they are 0/1 (n, classes), also of integers.
 
     Raises:
         UserError: the rule, the rate or the labels are not what they must be.
@@ -147,6 +150,8 @@ def corrupt(
         raise UserError(f"labels have {classes} classes; noise needs at least two")
     single = RULES[noise.rule].single
     values = _classes_of(truth, noise.rule) if single else truth
+    if RULES[noise.rule].several:
+        values = _matrix(values, classes)
     rng = generator(seed)
     chosen, first, like = _choose_groups(values, noise, groups, rng) if noise.grouped else _choose(values, noise, rng)
     observed = values.copy()
@@ -179,6 +184,8 @@ def corrupt_data(
     ([0, 1, 0], [1, 0, 1], [False, True, True, True])
     """
     noise = parse_noise(noise)
+    if RULES[noise.rule].several:
+        data = _with_matrices(data)
     if noise.grouped and data.group is None:
         right = "give an array 'group' (n,) with the group of each pair, or leave ':group' out"
         raise UserError(f"data '{data.name}' has no groups for noise '{noise}' to be drawn once for each; {right}")
@@ -247,6 +254,19 @@ def _resample(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.
     return (place < labels.sum(axis=1, dtype=np.int64)[:, None]).astype(labels.dtype)
 
 
+@rule("candidates", several=True, says="one to three labels that it does not have are added")
+def _candidates(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Partial labels (Cour, Sapp and Taskar, JMLR 2011): the true label is one of several that are given.
+
+    A row without a label stays so: it would have wrong ones alone.
+    """
+    more = rng.integers(1, MOST_ADDED, len(labels), endpoint=True) * labels.any(axis=1)
+    order = np.where(labels == 0, rng.random(labels.shape, np.float32), 1).argsort(axis=1)
+    added = np.zeros(labels.shape, bool)
+    np.put_along_axis(added, order, np.arange(classes) < more[:, None], axis=1)
+    return np.where(added, 1, labels).astype(labels.dtype)
+
+
 @rule("flip", single=True, says="the class is drawn at random")
 def _flip(labels: np.ndarray, classes: int, rng: np.random.Generator) -> np.ndarray:
     """MRL: uniform over all classes, the true one too, so a share (classes - 1) / classes really changes."""
@@ -273,6 +293,23 @@ def _shuffle_pairs(labels: np.ndarray, classes: int, rng: np.random.Generator) -
 def _check_rate(rate: float) -> None:
     if not 0 <= rate <= 1:
         raise UserError(f"noise rate is {rate}; it must be from 0 to 1")
+
+
+def _matrix(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Labels as 0/1 (n, classes)."""
+    return labels if labels.ndim == 2 else (labels[:, None] == np.arange(classes)).astype(np.uint8)
+
+
+def _with_matrices(data: PairedData) -> PairedData:
+    """The same labels of all kinds, as matrices."""
+    whole, apart = ("label", "observed_label"), ("modality_label", "modality_observed_label")
+    made: dict[str, Any] = {}
+    for name in whole:
+        labels = getattr(data, name)
+        made[name] = None if labels is None else _matrix(labels, data.classes)
+    for name in apart:
+        made[name] = {one: _matrix(labels, data.classes) for one, labels in getattr(data, name).items()}
+    return data.replace(**made)
 
 
 def _classes_of(labels: np.ndarray, name: str) -> np.ndarray:
