@@ -58,8 +58,8 @@ def test_a_search_whose_hits_others_remove_is_made_again(
     read = index.codes_of
 
     def codes_of(ids: np.ndarray) -> np.ndarray:
-        left[0] -= 1
-        if left[0] >= 0:
+        left[0] -= len(ids) > 1  # codes of hits; that of the item is asked for by itself
+        if left[0] >= 0 and len(ids) > 1:
             raise Changed("holds no code for id 3: it was removed")
         return read(ids)
 
