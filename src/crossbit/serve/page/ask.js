@@ -3,7 +3,7 @@
 import { ApiError, getJson, sendForm } from "./api.js";
 import { pictureOf } from "./pictures.js";
 
-const PAUSE = 70; // milliseconds without a key before a request goes out
+const PAUSE = 60; // milliseconds without a key before a request goes out
 const WAITS = [2, 4, 8, 15]; // seconds between attempts where the service does not say
 
 /** The parts of a request as [name, value] pairs. */
