@@ -19,6 +19,7 @@ from numba import njit
 from crossbit.bits.compiled import JitKernel, popcount
 
 BLOCK = 512  # codes whose distances are computed together: 4 KiB in the first-level cache
+WIDE = 1024  # codes of one word passed over at once where none of them is near enough
 PART = 64  # codes looked at one by one where one of them is near enough: a word of a mask; BLOCK is a multiple
 COPY = 24  # what copying a code costs, in looks at one by a query
 TILE = 8192  # codes that stay in the cache while all queries of a task pass over them
@@ -164,25 +165,32 @@ def _offer(d, row, k, candidates, found, state):  # type: ignore[no-untyped-def]
 def _search(query, planes, start, stop, rows, mask, block, k, candidates, found, state):  # type: ignore[no-untyped-def]
     """Offer codes start..stop to one query's candidates, if `mask` allows them or is empty; rows[j] is code j's
     position, or none are given: j itself. The mask is looked at where a code is near enough alone."""
-    part, whole, allowed, near = np.uint64(PART), np.uint64(BLOCK), ~np.uint64(0), True
-    for s in range(start, stop, BLOCK):
-        size = np.uint64(min(BLOCK, stop - s))
-        if not near and size == whole and not _any_near(query, planes, np.uint64(s), whole, np.uint64(state[1]), block):
-            continue
-        _distances(query, planes, len(query), np.uint64(s), size, block)
+    part, allowed, near, at = np.uint64(PART), ~np.uint64(0), True, start
+    while at < stop:
+        s, limit = np.uint64(at), np.uint64(state[1])
+        if not near:
+            if len(query) == 1 and at + WIDE <= stop and not _any_near(query, planes, s, np.uint64(WIDE), limit, block):
+                at += WIDE
+                continue
+            if at + BLOCK <= stop and not _any_near(query, planes, s, np.uint64(BLOCK), limit, block):
+                at += BLOCK
+                continue
+        size = np.uint64(min(BLOCK, stop - at))
+        _distances(query, planes, len(query), s, size, block)
         near = False
         for p in range(np.uint64(0), size, part):
             if not _any_below(block, p, part, np.uint64(state[1])):  # leftovers past `size` cost a look at most
                 continue
             near = True  # so may be what follows, and is looked at but once
             if len(mask):
-                allowed = _window(mask, np.uint64(s) + p)
+                allowed = _window(mask, s + p)
                 if not _any_allowed_below(block, p, allowed, np.uint64(state[1])):
                     continue
             for j in range(p, min(p + part, size)):
                 if block[j] < np.uint64(state[1]) and (allowed >> (j - p)) & np.uint64(1):
-                    row = rows[s + np.int64(j)] if len(rows) else s + np.int64(j)
+                    row = rows[at + np.int64(j)] if len(rows) else at + np.int64(j)
                     _offer(np.int64(block[j]), row, k, candidates, found, state)
+        at += BLOCK
 
 
 @JitKernel
