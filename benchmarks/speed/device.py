@@ -4,7 +4,7 @@
 
 Drawn pairs as in `benchmarks.speed.look`. *posterior*: that of the labelled pairs; *training*: LOOK with its defaults,
 the posterior included; *encoding*: all rows of both modalities, again and again until it takes a second. The
-codes of each device are compared with those of the processor, by the same weights. A GPU's queue is waited for.
+codes of each device are compared with those of the first, by the same weights. A GPU's queue is waited for.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def rows_a_second(model: Model, data: PairedData, device: str) -> float:
 
 
 def measured(args: argparse.Namespace) -> dict[str, Any]:
-    """By device: seconds, rows a second, and bits that are others than the processor's."""
+    """By device: seconds, rows a second, and bits that are others than the first device's."""
     data, results, first = drawn(args.labelled, args.unlabelled, *GLYPHS), {}, None
     for device in args.devices:
         asked = {"method": "look", "bits": BITS, "noise": NOISE, "seed": 0, "features": AS_IS, "progress": False}

@@ -34,6 +34,15 @@ def check_labels(labels: Any, what: str) -> np.ndarray:
     raise UserError(f"{what} is {form}; it must be a 0/1 matrix (n, classes) or integer classes (n,)")
 
 
+def as_matrix(labels: Array, classes: int) -> Array:
+    """Checked labels as 0/1 (n, classes): a matrix as it is, classes (n,) as uint8.
+
+    >>> as_matrix(np.array([2, 0]), 3).tolist()
+    [[0, 0, 1], [1, 0, 0]]
+    """
+    return labels if labels.ndim == 2 else (labels[:, None] == np.arange(classes)).astype(np.uint8)
+
+
 def label_words(
     query: npt.ArrayLike | None, database: npt.ArrayLike | None, m: int, n: int
 ) -> tuple[bool, Array, Array]:

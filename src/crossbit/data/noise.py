@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from crossbit.bits.labels import check_labels
+from crossbit.bits.labels import as_matrix, check_labels
 from crossbit.data.split import generator, group_numbers
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError, unknown
@@ -151,14 +151,14 @@ def corrupt(
     single = RULES[noise.rule].single
     values = _classes_of(truth, noise.rule) if single else truth
     if RULES[noise.rule].several:
-        values = _matrix(values, classes)
+        values = as_matrix(values, classes)
     rng = generator(seed)
     chosen, first, like = _choose_groups(values, noise, groups, rng) if noise.grouped else _choose(values, noise, rng)
     observed = values.copy()
     observed[chosen] = RULES[noise.rule].change(values[chosen][first], classes, rng)[like]
     changed = observed != values if values.ndim == 1 else (observed != values).any(axis=1)
     if single and truth.ndim == 2:
-        observed = observed[:, None] == np.arange(classes)
+        observed = as_matrix(observed, classes)
     return observed.astype(np.asarray(labels).dtype), changed
 
 
@@ -295,20 +295,15 @@ def _check_rate(rate: float) -> None:
         raise UserError(f"noise rate is {rate}; it must be from 0 to 1")
 
 
-def _matrix(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Labels as 0/1 (n, classes)."""
-    return labels if labels.ndim == 2 else (labels[:, None] == np.arange(classes)).astype(np.uint8)
-
-
 def _with_matrices(data: PairedData) -> PairedData:
     """The same labels of all kinds, as matrices."""
     whole, apart = ("label", "observed_label"), ("modality_label", "modality_observed_label")
     made: dict[str, Any] = {}
     for name in whole:
         labels = getattr(data, name)
-        made[name] = None if labels is None else _matrix(labels, data.classes)
+        made[name] = None if labels is None else as_matrix(labels, data.classes)
     for name in apart:
-        made[name] = {one: _matrix(labels, data.classes) for one, labels in getattr(data, name).items()}
+        made[name] = {one: as_matrix(labels, data.classes) for one, labels in getattr(data, name).items()}
     return data.replace(**made)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.bits.labels import as_matrix
 from crossbit.data.types import PairedData, Rows
 from crossbit.errors import UserError
 
@@ -23,7 +24,7 @@ def observed_labels(data: PairedData, modalities: list[str], rows: np.ndarray) -
 
     def hot(modality: str) -> np.ndarray:
         labels: Any = Rows(data, rows).observed(modality)
-        return (labels if labels.ndim == 2 else labels[:, None] == np.arange(data.classes)).astype(np.float32)
+        return as_matrix(labels, data.classes).astype(np.float32)
 
     return (
         {modality: hot(modality) for modality in modalities} if apart else dict.fromkeys(modalities, hot(modalities[0]))

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from crossbit.bits.labels import as_matrix
 from crossbit.data.collection.columns import Columns
 from crossbit.data.collection.places import is_place
 from crossbit.data.collection.relabel import has_column_each, labels_by_picture
@@ -139,7 +140,7 @@ def label_matrix(data: PairedData) -> np.ndarray:
         raise UserError(f"data '{data.name}' have labels for each modality; a table holds labels of pairs alone")
     if labels is None:
         raise UserError(f"data '{data.name}' have no labels that a table could correct; give the data labels first")
-    return labels if labels.ndim == 2 else (labels[:, None] == np.arange(data.classes)).astype(np.uint8)
+    return as_matrix(labels, data.classes)
 
 
 def _with(data: PairedData, labels: np.ndarray) -> PairedData:

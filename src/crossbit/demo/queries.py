@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from crossbit.bits.labels import as_matrix
 from crossbit.data.types import PairedData
 
 SAMPLE = 100  # queries that are chosen from
@@ -72,8 +73,7 @@ def modality_of(data: PairedData, kind: str) -> str:
 def multi_hot(data: PairedData) -> np.ndarray:
     """True labels as int64 0/1 (n, classes)."""
     assert data.label is not None
-    label = data.label if data.label.ndim == 2 else data.label[:, None] == np.arange(data.classes)
-    return label.astype(np.int64)
+    return as_matrix(data.label, data.classes).astype(np.int64)
 
 
 def label_names(data: PairedData) -> list[str]:

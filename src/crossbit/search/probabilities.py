@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.bits.labels import as_matrix
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
@@ -92,8 +93,7 @@ def _write(index: LocalIndex, places: Ids, p: np.ndarray, told: npt.NDArray[np.b
 
 def _given(data: PairedData, rows: np.ndarray) -> npt.NDArray[np.bool_]:
     """Which labels rows have, (n, classes)."""
-    label = np.asarray(data.label)[rows]
-    return label > 0 if label.ndim == 2 else label[:, None] == np.arange(data.classes)
+    return as_matrix(np.asarray(data.label)[rows], data.classes) > 0
 
 
 def _path(index: LocalIndex) -> Path:
