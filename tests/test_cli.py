@@ -541,6 +541,11 @@ def test_search_says_which_way_found_what(place: Path, command: Command) -> None
         ran = command("search", place / "run", "a bar", "-k", "4", "--by", by)
         assert ran.out.startswith(title)
         assert all(by in line.split() for line in ran.out.splitlines()[2:])
+    picture = ("search", place / "run", "--image", place / "query.png", "-k", "4")
+    for by, title in (("codes", "by codes;"), ("pictures", "by pictures;"), ("both", "by codes and pictures")):
+        ran = command(*picture, "--by", by)
+        assert ran.out.startswith("text: ") and title in ran.out.splitlines()[0]
+    assert command(*picture).out == ran.out  # both are the default
     refused = command("search", place / "run", "--image", place / "query.png", "--by", "captions")
     assert refused.code == 2 and "captions are searched by words" in refused.errors[-1]
 

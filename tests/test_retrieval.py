@@ -92,7 +92,7 @@ def test_a_picture_finds_words(search: Searcher, model: Model, data: PairedData,
         tmp_path / "query.png",
         str(tmp_path / "query.png"),
     ):
-        found = search(picture=given, k=5, rerank=False)
+        found = search(picture=given, k=5, rerank=False, by="codes")
         assert list(found.hits) == ["text"]
         assert ids_and_distances(found.text) == expected
 
@@ -133,8 +133,74 @@ def test_a_pictures_texts_are_ranked_too(search: Searcher, model: Model, data: P
     picture = data.query["image"][0]
     texts = model.embed("text", data["text"])
     cosine = texts @ model.embed("image", picture)[0] / np.linalg.norm(texts, axis=1)
-    shown = [cosine[hit.id] for hit in search(picture=picture, k=75)]
+    shown = [cosine[hit.id] for hit in search(picture=picture, k=75, by="codes")]
     np.testing.assert_allclose(shown, sorted(shown, reverse=True), atol=1e-4)
+
+
+def likeness(model: Model, data: PairedData, rows: np.ndarray, picture: np.ndarray, rerank: bool) -> np.ndarray:
+    """Of a picture to the texts and to the pictures of rows, (2, n), by loops: cosines, or bits that agree less those
+    that differ, as a share."""
+    query, found = model.embed("image", picture)[0].astype(np.float64), []
+    for modality in ("text", "image"):
+        held = model.embed(modality, data[modality][rows]).astype(np.float64)
+        if rerank:
+            found.append([one @ query / np.linalg.norm(one) / np.linalg.norm(query) for one in held])
+        else:
+            found.append([np.where((one >= 0) == (query >= 0), 1, -1).mean() for one in held])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("rerank", [True, False])
+def test_a_picture_is_compared_with_texts_and_pictures(
+    search: Searcher, model: Model, data: PairedData, rerank: bool
+) -> None:
+    rows = np.sort(data.splits["retrieval"])
+    for picture in data.query["image"][:4]:
+        both = likeness(model, data, rows, picture, rerank)
+        mean = np.where(both[1] >= 0.999, both[1], both.mean(axis=0))
+        for by, expected in ((None, mean), ("both", mean), ("pictures", both[1])):
+            found = search(picture=picture, k=75, rerank=rerank, by=by).text
+            assert sorted(hit.id for hit in found) == rows.tolist()
+            shown = expected[np.searchsorted(rows, [hit.id for hit in found])]
+            np.testing.assert_allclose(shown, np.sort(expected)[::-1], atol=1e-3)
+            assert {way for hit in found for way in hit.by} == (
+                {"pictures"} if by == "pictures" else {"codes", "pictures"}
+            )
+            if rerank:
+                own = both[1][np.searchsorted(rows, [hit.id for hit in found])]
+                np.testing.assert_allclose([hit.picture_cosine for hit in found], own, atol=1e-3)
+
+
+def test_a_picture_of_the_collection_is_found_whatever_its_text_is(
+    search: Searcher, model: Model, data: PairedData
+) -> None:
+    found_by_codes = 0
+    for row in data.splits["retrieval"][:25].tolist():
+        found = search(picture=data["image"][row], k=10).text
+        first = [hit for hit in found if hit.picture_cosine == pytest.approx(1, abs=1e-3)]
+        assert first == list(found[: len(first)])
+        assert row in [hit.id for hit in first]
+        found_by_codes += row in [hit.id for hit in search(picture=data["image"][row], k=10, by="codes").text]
+    assert found_by_codes < 20  # there is something to see
+
+
+def test_what_lacks_a_picture_or_a_text_is_found_by_the_other(
+    search: Searcher, model: Model, data: PairedData, uri: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(uri, tmp_path / "index")
+    picture = data.query["image"][0]
+    first, second, *_ = (hit.id for hit in search(picture=picture, k=75).text)
+    for modality, gone in (("image", first), ("text", second)):
+        with crossbit.open_index(index_path(tmp_path / "index", modality)) as index:
+            index.remove([gone])
+    with Searcher(model, tmp_path / "index") as fewer:
+        found = fewer(picture=picture, k=75)
+        hits = {hit.id: hit for hit in found.text}
+        assert len(hits) == 74 and second not in hits
+        assert hits[first].picture_cosine is None and hits[first].by == ("codes",)
+        by_pictures = [hit.id for hit in fewer(picture=picture, k=75, by="pictures").text]
+        assert len(by_pictures) == 73 and not {first, second} & set(by_pictures)
+        assert len(fewer(picture=picture, k=73, by="pictures").text) == 73
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def milliseconds(run: Path, scale: Scale, weights: dict[str, float]) -> float:
 
         def told() -> float:
             seen = Seen(hits, hits, bits, 0.5, frozenset(["small", "red", "house"]))
-            own = search.opened(given).cosines(query, [hit.id for hit in seen.looked_at])
+            own = search.opened(given).likeness(query, seen.ids)
             return scale.probability(evidence(seen, own, weights))
 
         return median(told) + median(lambda: index.items(ids[:READ])) - median(lambda: index.items(ids[:10]))

@@ -56,8 +56,8 @@ def rows(command: Command) -> list[Row]:
     return made
 
 
-def found(command: Command, *words: str) -> Any:
-    told = json.loads(done(command, "search", "run", *words, "--by", "codes", "--json"))
+def found(command: Command, *words: str, by: str = "codes") -> Any:
+    told = json.loads(done(command, "search", "run", *words, "--by", by, "--json"))
     hits = {
         name: [{key: hit[key] for key in hit.keys() - UNKNOWN} for hit in each] for name, each in told["hits"].items()
     }
@@ -84,6 +84,9 @@ def test_each_command_takes_what_the_others_made(
     def both_find_the_same() -> None:
         for asked in ASKED:
             assert found(command, *asked, *far) == found(command, *asked), asked
+        for by in ("both", "pictures"):
+            picture = ("--image", "some.png", "-k", "30")
+            assert found(command, *picture, *far, by=by) == found(command, *picture, by=by)
         item = found(command, "red circle")["hits"]["image"][0]["id"]
         for asked in (("--item", str(item)), ("red circle", "--not", str(item))):
             assert found(command, *asked, *far) == found(command, *asked), asked

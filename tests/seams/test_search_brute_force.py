@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from crossbit.index.segments import halves
 from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.items import ids_of
+from crossbit.search.opened import SAME
 from crossbit.search.query import AWAY
 from oracles import expected_average_precision, hamming, is_relevant, tie_groups
 from own_runs import indexed, own_place, trained
@@ -69,6 +70,10 @@ class Held:
             if self.things[at] != left_out:
                 best.setdefault(self.things[at], (int(self.ids[at]), distance, cosine))
         return list(best.values())
+
+    def alone(self) -> Held:
+        """As if each row were a thing of its own."""
+        return replace(self, things=self.ids.tolist())
 
 
 def held(run: Path, modality: str) -> Held:
@@ -127,9 +132,19 @@ def test_a_picture_and_an_item_find_what_is_like_them(run: Path, command: Comman
     model, data = load_model(run), RunFolder(run).data()
     path = str(data.path[data.splits["query"][0]])  # type: ignore[index]
     query = model.embed("image", path)[0].astype(np.float64)
-    same(hits(command, run, "--image", path, *ALL)["text"], held(run, "text").ranked(query, by="cosine"))
     both = {modality: held(run, modality) for modality in model.modalities}
-    images = both["image"]
+    images, texts = both["image"], both["text"]
+    same(hits(command, run, "--image", path, "--by", "codes", *ALL)["text"], texts.ranked(query, by="cosine"))
+    by_pictures = hits(command, run, "--image", path, "--by", "pictures", *ALL)["text"]
+    assert [hit["id"] for hit in by_pictures] == [id_ for id_, _, _ in images.ranked(query, by="cosine")]
+    found = hits(command, run, "--image", path, *ALL)["text"]
+    text, look = ({id_: near for id_, _, near in each.alone().ranked(query, by="cosine")} for each in (texts, images))
+    likeness = {id_: look[id_] if look[id_] >= SAME else (text[id_] + look[id_]) / 2 for id_ in text}
+    best: dict[Any, float] = {}
+    for id_, thing in zip(texts.ids.tolist(), texts.things, strict=True):
+        best[thing] = max(best.get(thing, -1.0), likeness[id_])
+    np.testing.assert_allclose([likeness[hit["id"]] for hit in found], sorted(best.values(), reverse=True), atol=1e-9)
+    assert all(hit["picture_cosine"] == pytest.approx(look[hit["id"]], abs=6e-7) for hit in found)
     query = np.sum([each.vectors[2] / np.linalg.norm(each.vectors[2]) for each in both.values()], axis=0)
     found = hits(command, run, "--item", str(images.ids[2]), *ALL)
     assert found.keys() == both.keys()

@@ -173,6 +173,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"words": "bar", "not_this": 20}, r"not_this is a list of ids, got int 20; such as not_this=\[7\]"),
     ({"words": "bar", "not_this": "20"}, "not_this is a list of ids, got str '20'"),
     ({"words": "bar", "where": "colour = 'red'"}, "unknown column 'colour'"),
+    ({"words": "bar", "by": "sound"}, "unknown by 'sound'"),
+    ({"words": "bar", "by": "pictures"}, "by=pictures needs a picture, and no words"),
+    ({"item": 20, "by": "pictures"}, "by=pictures needs a picture, and no words"),
+    ({"item": 20, "by": "both"}, "by=both needs words"),
+    ({"picture": np.zeros((16, 16, 3), np.uint8), "by": "captions"}, "by=captions needs words"),
 ]
 
 

@@ -20,8 +20,8 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
     """How the hits of a modality were found, and a line for each."""
     if not hits:
         return say(f"nothing found in the {modality} index")
-    ways = Counter(_way(hit) for hit in hits)
-    found = ", ".join(f"{count} by {'codes and captions' if way == 'both' else way}" for way, count in ways.items())
+    ways = Counter(" and ".join(sorted(hit.by, key=lambda way: way != "codes")) for hit in hits)
+    found = ", ".join(f"{count} by {way}" for way, count in ways.items())
     ranked = any(hit.cosine is not None for hit in hits)
     say(f"{modality}: {found}" + ("; codes are re-ranked by cosine of the embeddings" if ranked else ""))
     columns = shutil.get_terminal_size((80, 24)).columns

@@ -256,9 +256,9 @@ def search(
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="codes|captions|both",
-            help="How to search: by what the model learned, by the words of the captions, or by both. "
-            "Words are searched for by both, if not given, and pictures by codes.",
+            metavar="codes|captions|pictures|both",
+            help="How to search: by what the model learned, by the words of the captions, by the pictures, or by both. "
+            "Words are looked for by codes and captions, if not given, and a picture by codes and pictures.",
         ),
     ] = None,
     not_this: Annotated[
@@ -278,8 +278,8 @@ def search(
 
     The codes find the hundred nearest by Hamming distance (or -k, if more).
     The cosine of the embeddings puts these in order. Words are looked for in
-    the captions, too. Each hit says which way found it, and hits of one
-    picture or group are one line.
+    the captions, too, and a picture is compared with the pictures, too. Each
+    hit says which way found it, and hits of one picture or group are one line.
 
     \b
     Examples:

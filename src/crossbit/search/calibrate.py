@@ -112,15 +112,16 @@ def try_out(
     ):
         if index.size <= KEPT:
             index.keep_items()
-        ways = ("codes", "captions") if kind == "words" and len(index.captions) else ("codes",)
+        ways: tuple[str, ...] = ("codes", "pictures")
+        if kind == "words":
+            ways = ("codes", "captions") if len(index.captions) else ("codes",)
         for row, query in _queries(model, data, given[0], _some(data, given[0], rows)):
             own = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
             for without in (None, own) if len(own) else ():
-                here = index.search(query, 1, ways, **LIMITS, without=without)
+                here = index.search(query, 1, ways, **LIMITS, without=without, own=beside)
                 if here.seen is not None:
-                    looked_at = [hit.id for hit in here.seen.looked_at]
-                    of_kind = np.isin(looked_at, own)
-                    shown = evidence(here.seen, beside.cosines(query, looked_at), weights)
+                    of_kind = np.isin(here.seen.ids, own)
+                    shown = evidence(here.seen, beside.likeness(query, here.seen.ids), weights)
                     found.append((shown, bool(of_kind[0]), bool(of_kind.any()), without is None, row))
     return _tried(found, sought[0], ways)
 

@@ -58,13 +58,18 @@ class Seen:
         """The best hit, and the others near it."""
         return [self.hits[0], *(hit for hit in self.near if hit.id != self.hits[0].id)]
 
+    @property
+    def ids(self) -> npt.NDArray[np.int64]:
+        """Of those that are looked at."""
+        return np.array([hit.id for hit in self.looked_at], np.int64)
+
 
 def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
     """The numbers called `NAMES`.
 
     Args:
         seen: in a search.
-        own: for each of `seen.looked_at` the cosine of the query with what is of its modality there, 0 for nothing.
+        own: for each of `seen.ids` the cosine of the query with what is of its modality there, NaN for nothing.
         weights: how much labels count; one that is not there counts 1.
 
     >>> hit = SearchHit(7, "image", 4, 0.5, {"caption": "a red fox", "labels": ["fox"]})
@@ -72,6 +77,7 @@ def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
     >>> evidence(seen, np.array([0.9]), {"fox": 3.0}).tolist()
     [0.5, 0.25, 0.0, 0.0, 0.0, 0.7, 0.5, 0.9, 0.9]
     """
+    own = np.nan_to_num(own)
     first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)

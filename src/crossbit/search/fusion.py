@@ -1,4 +1,4 @@
-"""Hits of several ways to search as one list: merged where they are of one thing, and fused by rank.
+"""Hits of several ways to search as one list: merged where they are of one thing, and fused by rank or by likeness.
 
 Source: Cormack, Clarke and Büttcher, Reciprocal Rank Fusion (2009). Their constant is 60, for many runs of a thousand
 documents each. Here it is 2, so that what one way ranks first is among the first eight, whatever the other way says.
@@ -34,20 +34,32 @@ def thing_of(id: int, item: Mapping[str, Any]) -> tuple[str, Hashable]:
     return "id", id
 
 
-def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable], most: int | None = None) -> list[Fused]:
-    """One list, the best first: the score of a thing is the sum of 1 / (2 + rank) over the ways that found it.
+def fused(
+    ways: Mapping[str, Sequence[Found]],
+    things: Mapping[int, Hashable],
+    most: int | None = None,
+    likeness: Mapping[int, float] | None = None,
+) -> list[Fused]:
+    """One list, the best first: the score of a thing is the sum of 1 / (2 + rank) over the ways that found it, or its
+    likeness, if that is given.
 
-    The best ranked hit of a thing stands for it.
+    The best hit of a thing, by rank or by likeness, stands for it.
 
     Args:
         ways: what each found, the best first.
         things: what each id shows.
         most: how many are told, all if None.
+        likeness: of each id.
 
     >>> a, b, c = ((id, 0, None) for id in (1, 2, 3))
     >>> [(each.found[0], each.by) for each in fused({"codes": [a, b], "captions": [c, b]}, {1: 1, 2: 2, 3: 3})]
     [(2, ('codes', 'captions')), (1, ('codes',)), (3, ('captions',))]
+    >>> found = fused({"codes": [a, b], "pictures": [c, b]}, {1: 1, 2: 2, 3: 3}, likeness={1: 0.2, 2: 0.7, 3: 0.9})
+    >>> [(each.found[0], each.by) for each in found]
+    [(3, ('pictures',)), (2, ('codes', 'pictures')), (1, ('codes',))]
     """
+    if likeness is not None:
+        ways = {way: sorted(hits, key=lambda hit: -likeness[hit[0]]) for way, hits in ways.items()}
     ranked: dict[Hashable, list[tuple[int, str, Found]]] = {}  # per thing, by each way: rank, way, hit
     ids: dict[Hashable, set[int]] = {}
     for way, hits in ways.items():
@@ -58,11 +70,26 @@ def fused(ways: Mapping[str, Sequence[Found]], things: Mapping[int, Hashable], m
             ids.setdefault(thing, set()).add(hit[0])
         for rank, (thing, hit) in enumerate(first.items(), start=1):
             ranked.setdefault(thing, []).append((rank, way, hit))
-    scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
+    if likeness is None:
+        scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
+    else:
+        scores = {thing: max(likeness[hit[0]] for _, _, hit in found) for thing, found in ranked.items()}
     order = sorted(ranked, key=lambda thing: -scores[thing])  # stable: of equal scores, the first way's before
-    return [_standing(ranked[thing], len(ids[thing]) - 1) for thing in order[:most]]
+    return [_standing(ranked[thing], len(ids[thing]) - 1, likeness) for thing in order[:most]]
 
 
-def _standing(ranked: Sequence[tuple[int, str, Found]], more: int) -> Fused:
-    best = min(ranked, key=lambda each: each[0])[2]
+def nearest_of(ways: Mapping[str, Sequence[Found]], likeness: Mapping[int, float] | None) -> list[Found]:
+    """What the codes found, or, with likeness, what all ways found; the nearest first.
+
+    >>> nearest_of({"codes": [(1, 0, 0.2)], "pictures": [(3, 9, 0.1), (1, 0, 0.2)]}, {1: 0.2, 3: 0.9})
+    [(3, 9, 0.1), (1, 0, 0.2)]
+    """
+    if likeness is None:
+        return list(ways.get("codes", []))
+    found = {hit[0]: hit for hits in ways.values() for hit in hits}
+    return sorted(found.values(), key=lambda hit: -likeness[hit[0]])
+
+
+def _standing(ranked: Sequence[tuple[int, str, Found]], more: int, likeness: Mapping[int, float] | None) -> Fused:
+    best = min(ranked, key=lambda each: each[0] if likeness is None else -likeness[each[2][0]])[2]
     return Fused(best, tuple(way for _, way, _ in ranked), more)

@@ -18,12 +18,13 @@ from crossbit.index.overlay import Overlay
 from crossbit.search.build import index_path
 from crossbit.search.captions import Among, Captions
 from crossbit.search.evidence import LOOKED_AT, READ, Seen
-from crossbit.search.fusion import SHOWS, Found, Fused, fused, thing_of
+from crossbit.search.fusion import SHOWS, Found, Fused, fused, nearest_of, thing_of
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 from crossbit.storage.words import words_of
 
+SAME = 0.999  # likeness from which a picture is the same
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Ids = npt.NDArray[np.int64]
 
@@ -143,24 +144,38 @@ class OpenIndex:
         where: str | None,
         time_limit_ms: float,
         without: Ids | None = None,
+        own: OpenIndex | None = None,
     ) -> FoundHere:
         """The k best things but those that the query leaves out, the best first; as if the ids `without` were not
-        there."""
+        there.
+
+        Args:
+            query, k, rerank, where, time_limit_ms: see `Searcher`.
+            ways: "codes", "captions", "pictures".
+            own: the index of what the query is; for the way "pictures".
+        """
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
-        depth, compared, exact, size = k + len(query.left_out), 0, True, self.size
+        own = own if "pictures" in ways else None
+        depth, compared, exact, size = k + len(query.left_out), 0, True, max(self.size, own.size if own else 0)
         depth, match = max(depth, DEPTH), 0.0
         while True:
-            depth, ranked = min(depth, max(1, size)), {}
+            depth, ranked, ended = min(depth, max(1, size)), {}, True
             if "captions" in ways:  # first, so that of equal scores theirs is before
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared, exact = self._by_codes(query, depth, rerank, limits)
+            if own is not None:
+                there, more, nearest = own._by_codes(query, depth, rerank, limits)
+                ranked["pictures"], ended = self._also_here(query, there, rerank), len(there) < depth
+                compared, exact = compared + more, exact and nearest
+            likeness = None if own is None else self._likeness(query, ranked, own, rerank)
             most = k + len(query.left_out)  # no other is shown, and no other's item is read
-            order, near = fused(ranked, self._things(ranked), most), ranked.get("codes", [])[:LOOKED_AT]
+            order, near = fused(ranked, self._things(ranked), most, likeness), nearest_of(ranked, likeness)[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
-            if len(best) == k or all(len(each) < depth for each in ranked.values()) or depth == size:
-                told = self._told(query, best, items)
+            ended &= all(len(each) < depth for each in ranked.values())
+            if len(best) == k or ended or depth == size:
+                told = self._told(query, best, items, own if rerank else None)
                 return FoundHere(told, compared, exact, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
 
@@ -178,13 +193,22 @@ class OpenIndex:
             return self.index.embeddings.of(np.array([id]))[0], item
         return unpack(code[None])[0], item
 
-    def cosines(self, query: Query, ids: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Of the query with what is held of ids; 0 where nothing is."""
-        known, found = np.array(ids, np.int64), np.zeros(len(ids))
-        there = np.zeros(len(ids), bool) if self._local is None else self._local.places(known) >= 0
-        if self.index.embeddings is not None and there.any():
-            found[there] = cosines(self.index.embeddings.of(known[there]), query.embedding.astype(np.float64))
+    def likeness(self, query: Query, ids: Ids, rerank: bool = True) -> npt.NDArray[np.float64]:
+        """Of the query to what is held of ids, -1 to 1, NaN where nothing is: the cosine of the embeddings; without
+        them, or without re-ranking, the share of bits that agree less the share that differ."""
+        found, there = np.full(len(ids), np.nan), self._held(ids)
+        if rerank and self.index.embeddings is not None:
+            found[there] = cosines(self.index.embeddings.of(ids[there]), query.embedding.astype(np.float64))
+        else:
+            distances, _ = self._compared(query, ids[there], rerank=False)
+            found[there] = 1 - 2 * np.array(distances, np.float64) / self.index.bits
         return found
+
+    def looks(self, query: Query, ids: Ids) -> list[float | None]:
+        """The cosine of the query with each of ids; None where only codes are compared, or nothing is held of it."""
+        if self.index.embeddings is None:
+            return [None] * len(ids)
+        return [None if np.isnan(one) else one for one in self.likeness(query, ids).tolist()]
 
     def close(self) -> None:
         """Close the index."""
@@ -205,6 +229,29 @@ class OpenIndex:
         """What is found, and how well the best caption matches."""
         ids, match = self.captions.search(query.words, k, self._among(**limits))
         return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), match
+
+    def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
+        """What was found in another index, as far as it is in this one, with its distance and cosine here."""
+        ids = np.array([id_ for id_, _, _ in found], np.int64)
+        ids = ids[self._held(ids)]
+        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True))
+
+    def _likeness(
+        self, query: Query, ranked: Mapping[str, Sequence[Found]], own: OpenIndex, rerank: bool
+    ) -> dict[int, float]:
+        """Of each id the mean of its likeness here and in the other index, as far as they hold it; there alone, where
+        nothing is searched here, or where it is the same picture, whatever its text is."""
+        ids = np.unique(np.array([id_ for found in ranked.values() for id_, _, _ in found], np.int64))
+        looks = own.likeness(query, ids, rerank)
+        here = self.likeness(query, ids, rerank) if "codes" in ranked else looks
+        mean = np.where(looks >= SAME, looks, np.nanmean([here, looks], axis=0))
+        return dict(zip(ids.tolist(), mean.tolist(), strict=True))
+
+    def _held(self, ids: Ids) -> npt.NDArray[np.bool_]:
+        """Of which ids it has a code."""
+        if self._local is None:
+            return np.isin(ids, list(self.index.items(ids)))
+        return np.asarray(self._local.snapshot()[0].find(ids) >= 0)
 
     def _among(self, **limits: Any) -> Among | None:
         """The codes whose captions may be found; None for all, and on a server, which has none."""
@@ -230,18 +277,32 @@ class OpenIndex:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
 
-    def _told(self, query: Query, best: Sequence[Fused], items: Mapping[int, Item]) -> tuple[SearchHit, ...]:
-        """Hits with what they have in common with the query, and the bits in which their codes differ from its."""
+    def _told(
+        self, query: Query, best: Sequence[Fused], items: Mapping[int, Item], own: OpenIndex | None
+    ) -> tuple[SearchHit, ...]:
+        """Hits with what they have in common with the query, the bits in which their codes differ from its, and the
+        cosines of their pictures, where `own` has these."""
         near = [each.found[0] for each in best if each.found[1] is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
         idle = self.captions.texts.idle(query.words, self._labels) if query.words else frozenset()
-        likely = self.probabilities.of(np.array([each.found[0] for each in best], np.int64))
+        ids = np.array([each.found[0] for each in best], np.int64)
+        likely, looks = self.probabilities.of(ids), [None] * len(ids) if own is None else own.looks(query, ids)
         return tuple(
             SearchHit(
-                id_, self.modality, distance, cosine, item, query.in_common(item, idle), by, more, bits.get(id_), p
+                id_,
+                self.modality,
+                distance,
+                cosine,
+                item,
+                query.in_common(item, idle),
+                by,
+                more,
+                bits.get(id_),
+                p,
+                look,
             )
-            for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True)
+            for ((id_, distance, cosine), by, more), p, look in zip(best, likely, looks, strict=True)
             for item in (items[id_],)
         )
 

@@ -43,10 +43,11 @@ class SearchHit:
         cosine: between its embedding and the query's; None where only codes were compared.
         item: what the index holds about it: row, caption, path, labels, ... as far as the data had them.
         why: labels and words that it shares with the query, as far as its item and the query say them.
-        by: the ways that found it, "codes" or "captions" or both.
+        by: the ways that found it: "codes", "captions", "pictures".
         more: how many further hits are of the same group, or of the same path.
         bits: its code XOR that of the query, in hexadecimal, the first bit in front; None where `distance` is.
         probabilities: of labels, by name: those that it has and those that are likely; empty where the run keeps none.
+        picture_cosine: between the embeddings of its picture and of the query's; None where pictures were not compared.
 
     >>> hit = SearchHit(7, "image", 3, 0.5, {"row": 0, "labels": ["cat"], "year": 1990}, probabilities={"dog": 0.912})
     >>> hit.labels, hit.columns
@@ -63,6 +64,7 @@ class SearchHit:
     more: int = 0
     bits: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    picture_cosine: float | None = None
 
     @property
     def caption(self) -> str | None:
@@ -87,8 +89,9 @@ class SearchHit:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; the modality is left out."""
-        cosine = None if self.cosine is None else round(self.cosine, 6)
-        about: dict[str, Any] = {"id": self.id, "distance": self.distance, "cosine": cosine, "by": list(self.by)}
+        cosine, of_picture = (None if each is None else round(each, 6) for each in (self.cosine, self.picture_cosine))
+        about: dict[str, Any] = {"id": self.id, "distance": self.distance, "cosine": cosine}
+        about |= {"picture_cosine": of_picture, "by": list(self.by)}
         about |= {"why": list(self.why), "more": self.more, "bits": self.bits, "caption": self.caption}
         return about | {"labels": [asdict(label) for label in self.labels], "columns": self.columns, "item": self.item}
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from crossbit.search.sheet import Shown
 
 TRIES = 4  # of a search that changes of others fall into, beside the last
-BY = {"codes": ("codes",), "captions": ("captions",), "both": ("codes", "captions")}  # what may be asked for
+BY = ("codes", "captions", "pictures", "both")  # what may be asked for
 
 
 def open_search(
@@ -157,8 +157,9 @@ class Searcher:
             modality: the one to search; by default all that the query does not come from, or all where none is left.
             rerank: order what is nearest by Hamming distance by the cosine of the embeddings, where the index has
                 them; False leaves the order by (distance, id).
-            by: "codes", "captions" (their words, ranked by BM25), or "both", fused by rank. By default
-                both where there are words and captions.
+            by: "codes" (by default of an item); words also by "captions" (their words, ranked by BM25) or "both",
+                fused by rank, which is the default; a picture also by "pictures" (the pictures of what is searched) or
+                "both", by the mean of the two likenesses, which is the default.
             not_this: ids of items that are not wanted: they are left out, with all that is of the same group or path,
                 and the query is moved away from them (`crossbit.search.query.without`).
 
@@ -187,13 +188,14 @@ class Searcher:
         time_limit_ms: float,
     ) -> SearchResults:
         start = time.perf_counter()
-        wanted, ways = check_k(k), self._ways(by, words, modality)
+        wanted, ways = check_k(k), self._ways(by, words, picture, modality)
         query = self._query(words, picture, item, rerank, "captions" in ways, modality)
         query = without(query, self._unwanted(not_this, rerank))
         ways = ways if query.understood or picture is not None else ["captions"]
         limits: dict[str, Any] = {"rerank": rerank, "where": where, "time_limit_ms": time_limit_ms}
         opened = {name: self.opened(name) for name in self._searched(query, modality)}
-        found = {name: index.search(query, wanted, ways, **limits) for name, index in opened.items()}
+        own = self.opened(next(iter(query.modalities))) if "pictures" in ways else None
+        found = {name: index.search(query, wanted, ways, own=own, **limits) for name, index in opened.items()}
         return SearchResults(
             query.said,
             {name: each.hits for name, each in found.items()},
@@ -260,7 +262,7 @@ class Searcher:
         if scale is None or here.seen is None:
             return None
         (given,) = query.modalities
-        own = self.opened(given).cosines(query, [hit.id for hit in here.seen.looked_at])
+        own = self.opened(given).likeness(query, here.seen.ids)
         return scale.probability(evidence(here.seen, own, self._known_fits.labels))
 
     def many(
@@ -369,14 +371,18 @@ class Searcher:
             raise unknown("modality", modality, known)
         return [modality]
 
-    def _ways(self, by: str | None, words: str | None, modality: str | None) -> list[str]:
+    def _ways(self, by: str | None, words: str | None, picture: Any, modality: str | None) -> list[str]:
         """The ways to search."""
         if by is not None and by not in BY:
             raise unknown("by", by, list(BY))
-        if by == "codes" or (by is None and words is None):
+        if by == "pictures" and (picture is None or words is not None):
+            raise UserError("by=pictures needs a picture, and no words: pictures are compared with it alone")
+        if (by == "captions" and words is None) or (by == "both" and words is None and picture is None):
+            raise UserError(f"by={by} needs words: captions are searched by words; give words, or take by=codes")
+        if by == "codes" or (words is None and picture is None):
             return ["codes"]
         if words is None:
-            raise UserError(f"by={by} needs words: captions are searched by words; give words, or take by=codes")
+            return self._of_picture(by, modality)
         if not len(self._captions(modality)):
             if by is None:
                 return ["codes"]
@@ -384,7 +390,14 @@ class Searcher:
                 "are on a server, which looks for no words of captions" if is_address(self.uri) else "have no captions"
             )
             raise UserError(f"the items in {self.shown} {why}, so by={by} finds none; take by=codes")
-        return list(BY[by or "both"])
+        return ["captions"] if by == "captions" else ["codes", "captions"]
+
+    def _of_picture(self, by: str | None, modality: str | None) -> list[str]:
+        """The ways to search for a picture; where pictures are what is searched, their codes are all there is."""
+        reads = self.model.featurisers[modality].reads if modality in self.model.featurisers else "words"
+        if reads == "pictures":
+            return ["codes"]
+        return ["pictures"] if by == "pictures" else ["codes", "pictures"]
 
     def _captions(self, modality: str | None) -> Captions:
         """Those of one modality's index; all hold the same."""

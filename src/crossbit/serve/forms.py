@@ -45,10 +45,12 @@ class WholeItem(Item):
 
 
 class Hit(Item):
-    """An item that was found; `bits` is its code XOR the query's, in hex."""
+    """An item that was found; `bits` is its code XOR the query's, in hex; `picture_cosine`: of its picture and the
+    query's, where pictures were compared."""
 
     distance: int | None
     cosine: float | None
+    picture_cosine: float | None
     by: list[str]
     more: int
     why: list[str]

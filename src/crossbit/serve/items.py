@@ -46,6 +46,7 @@ def found(hit: SearchHit, pictures: Pictures) -> dict[str, Any]:
         **about(hit, pictures),
         "distance": hit.distance,
         "cosine": plain(hit.cosine),
+        "picture_cosine": plain(hit.picture_cosine),
         "by": list(hit.by),
         "more": hit.more,
         "why": list(hit.why),

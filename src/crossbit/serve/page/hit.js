@@ -23,8 +23,10 @@ export const captionsOf = (hit) => (hit.more && !hit.why.length ? "one of its ca
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  if (!hit.by.includes("captions")) return "By likeness alone";
-  return `By words of ${captionsOf(hit)}`;
+  if (hit.by.includes("captions")) return `By words of ${captionsOf(hit)}`;
+  if (hit.picture_cosine === null) return "By likeness alone";
+  const of = { codes: "its text", pictures: "its picture" };
+  return `By likeness of ${hit.by.map((way) => of[way]).join(" and ")}`;
 }
 
 function why(hit) {

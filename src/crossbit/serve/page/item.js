@@ -12,7 +12,8 @@ let openedAt = 0;
 
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
-const foundBy = (hit, way) => ({ codes: "likeness", captions: `the words of ${captionsOf(hit)}` })[way] ?? way;
+const foundBy = (hit, way) =>
+  ({ codes: hit.picture_cosine === null ? "likeness" : "likeness of its text", captions: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
@@ -22,7 +23,9 @@ function facts(pairs) {
 
 function found(hit) {
   const pairs = [["Found by", hit.by.map((way) => foundBy(hit, way)).join(" and ")]];
-  if (hit.cosine !== null) pairs.push(["Likeness", `${hit.cosine.toFixed(2)} (cosine, 1 at most)`]);
+  const likeness = [["Likeness", hit.cosine], ["Likeness of its picture", hit.picture_cosine]];
+  if (hit.picture_cosine !== null) likeness[0][0] = "Likeness of its text";
+  pairs.push(...likeness.filter(([, cosine]) => cosine !== null).map(([name, cosine]) => [name, `${cosine.toFixed(2)} (cosine, 1 at most)`]));
   if (hit.bits) {
     const { bits, differing } = compared(hit.bits);
     pairs.push(["Bits that agree", `${bits - differing.length} of ${bits}`]);
