@@ -28,11 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-QUICK = {  # ms that the server waits between two looks, so that tests do not
-    "proxy.timeTickInterval": "20",
-    **{f"queryCoord.{name}": "50" for name in ("checkInterval", "checkChannelInterval", "checkSegmentInterval")},
-    **{f"queryCoord.{name}": "20" for name in ("distPullInterval", "leaderViewUpdateInterval")},
-}
 _numbers = itertools.count()
 
 settings.register_profile("local", max_examples=50, deadline=None)
@@ -76,7 +71,7 @@ def milvus_here() -> None:
 @pytest.fixture(scope="module")
 def milvus_server(milvus_here: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
     """A Milvus server, for a file of tests: it starts in seconds, and while it idles it takes a fifth of a core."""
-    from milvus_server import MilvusServer
+    from milvus_server import QUICK, MilvusServer
 
     with MilvusServer(tmp_path_factory.mktemp("milvus"), **QUICK) as server:
         yield server

@@ -29,6 +29,11 @@ MEMORY = "2GiB"  # of its Go part, at which it begins to collect garbage; what i
 START = 300  # seconds until it answers
 READY = b"ready\n"
 ROOT = "root:Milvus"  # the user that a new server has
+QUICK = {  # ms that the server waits between two looks, so that tests do not
+    "proxy.timeTickInterval": "20",
+    **{f"queryCoord.{name}": "50" for name in ("checkInterval", "checkChannelInterval", "checkSegmentInterval")},
+    **{f"queryCoord.{name}": "20" for name in ("distPullInterval", "leaderViewUpdateInterval")},
+}
 
 
 class MilvusServer:

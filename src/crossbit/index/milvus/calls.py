@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from crossbit.errors import UserError, unknown
+from crossbit.index.milvus import tls
 
 SCHEME_ = "milvus://"
 TOKEN = "CROSSBIT_MILVUS_TOKEN"  # user:password, or a key; an address may be seen by others, so it need not be there
@@ -21,9 +23,10 @@ PORT = 19530
 TIMEOUT = 60.0  # seconds for one call, tries included
 CONNECT = 10.0  # seconds until the server must have answered the first time
 KINDS = {"BIN_FLAT": True, "BIN_IVF_FLAT": False}  # of Milvus's indexes of codes: whether a search is exact
-OPTIONS = ("tls", "ca", "cert", "key", "server_name", "db", "timeout", "index", "nlist", "nprobe")
+OPTIONS = (*tls.OPTIONS, "db", "timeout", "index", "nlist", "nprobe")
 FORM = "milvus://host:port/NAME"
-DENIED = ("unauthenticated", "auth check failure", "permission_denied", "permission deny")  # what errors say
+DENIED = ("unauthenticated", "auth check failure")  # what errors say
+RIGHT = re.compile(r"privilege(\w+): permission deny", re.IGNORECASE)
 LATE = ("deadline", "timed out", "timeout of")
 LOST = ("unavailable", "fail connecting", "connection refused")
 NAME = 200  # characters of a collection's name
@@ -109,19 +112,13 @@ class Server:
         self._process = os.getpid()
         self.gone = ""
         self._written, self._seen = 1, 0  # writes that were done, and those that a read has waited for
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read at the import: it prints what ends in one line here
         try:
             from pymilvus import MilvusClient
         except ImportError as error:
             raise UserError('an index in Milvus needs pymilvus; type: pip install "crossbit[milvus]"') from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what ends in one line here
-        options = {
-            "secure": address.secure,
-            "ca_pem_path" if address.options.get("cert") else "server_pem_path": address.options.get("ca", ""),
-            "client_pem_path": address.options.get("cert", ""),
-            "client_key_path": address.options.get("key", ""),
-            "server_name": address.options.get("server_name", ""),
-        }
-        given: dict[str, Any] = {name: value for name, value in options.items() if value}
+        given, seconds = tls.arguments(address), min(CONNECT, address.timeout)
         self._client: Any = None
         self._client = self._tried(
             "connect",
@@ -129,10 +126,11 @@ class Server:
                 f"{'https' if address.secure else 'http'}://{address.server}",
                 token=address.token,
                 db_name=address.options.get("db", ""),
-                timeout=min(CONNECT, address.timeout),
+                timeout=seconds,
                 dedicated=True,
                 **given,
             ),
+            seconds,
         )
 
     def __call__(self, method: str, *args: Any, seconds: float | None = None, **options: Any) -> Any:
@@ -183,7 +181,7 @@ class Server:
             self.gone = f"the index {self.address} is closed; open it again"
             self._client.close()
 
-    def _tried(self, doing: str, call: Callable[[], Any], seconds: float | None = None) -> Any:
+    def _tried(self, doing: str, call: Callable[[], Any], seconds: float) -> Any:
         from grpc import RpcError
         from pymilvus.exceptions import MilvusException
 
@@ -191,31 +189,38 @@ class Server:
             return call()
         except (MilvusException, RpcError) as error:
             raise self._trouble(doing.replace("_", " "), error, seconds) from None  # its text may hold the password
-        except OSError as error:  # a certificate that is not there
+        except OSError as error:  # a certificate that is gone when pymilvus connects again
             raise UserError(f"cannot connect to Milvus at {self.address.server}: {error}") from error
         except ValueError as error:  # called while another thread closes it
             if self.gone:
                 raise UserError(self.gone) from error
             raise
 
-    def _trouble(self, doing: str, error: Exception, seconds: float | None) -> UserError:
-        said, server = _all_said(error), self.address.server
+    def _trouble(self, doing: str, error: Exception, seconds: float) -> UserError:
+        all_said, server = _all_said(error), self.address.server
+        said = all_said.lower()
+        if mistake := tls.mistake(self.address, said):
+            return Lost(mistake)
         if any(word in said for word in DENIED):
             return UserError(
                 f"Milvus at {server} refuses the user or the password; give them in the address "
                 f"(milvus://user:password@host:port/NAME), or as user:password in {TOKEN}"
             )
+        if right := RIGHT.search(all_said):
+            return UserError(
+                f"Milvus at {server} does not let this user {doing}; grant the privilege {right[1]}, or take another "
+                "user"
+            )
         if any(word in said for word in LATE):
-            return Late(f"Milvus at {server} did not {doing} within {seconds or CONNECT:g} s; `?timeout=` gives more")
+            more = "start it, or mend the address" if doing == "connect" else "`?timeout=` gives more"
+            return Late(f"Milvus at {server} did not {doing} within {seconds:g} s; {more}")
         if any(word in said for word in LOST):
-            return Lost(f"no Milvus server answers at {server}; start it, or mend the address{self._about_tls()}")
+            hint = tls.hint(self.address, said)
+            return Lost(f"no Milvus server answers at {server}; start it, or mend the address{hint}")
         if "cancelled" in said and self.gone:
             return UserError(self.gone)
         text = " ".join(str(getattr(error, "message", "") or error).split())
         return UserError(f"Milvus at {server} could not {doing}: {text.replace(self.address.token or chr(0), '***')}")
-
-    def _about_tls(self) -> str:
-        return "" if self.address.secure else "; one that wants TLS needs `?tls=true`"
 
 
 class Lost(UserError):
@@ -233,7 +238,7 @@ def _all_said(error: BaseException | None) -> str:
         code = getattr(error, "code", "")
         said[error] = f"{code() if callable(code) else code} {error}"
         error = error.__cause__
-    return " ".join(said.values()).lower()
+    return " ".join(said.values())
 
 
 def _check(address: Address) -> None:
@@ -244,10 +249,7 @@ def _check(address: Address) -> None:
         right = False
     if not right:
         raise UserError(f"timeout={given['timeout']} in the address; it is a number of seconds above 0")
-    if given.get("tls", "false") not in ("true", "false"):
-        raise UserError(f"tls={given['tls']} in the address; it is true or false")
-    if not address.secure and (files := [name for name in ("ca", "cert", "key") if given.get(name)]):
-        raise UserError(f"{files[0]}= in the address needs tls=true beside it")
+    tls.check_options(given)
     if given.get("index", "BIN_FLAT") not in KINDS:
         raise unknown("index in the address", given["index"], KINDS)
     for name in ("nlist", "nprobe"):
