@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +16,13 @@ from crossbit.index import Index, open_index
 from crossbit.index.base import Changed
 from crossbit.index.columns import Column
 from crossbit.index.milvus import nearest as milvus_nearest
-from crossbit.index.milvus.calls import TOKEN, Server, address_of
+from crossbit.index.milvus.calls import TOKEN, Lost, Server, address_of
 from crossbit.index.milvus.index import MilvusIndex
 from crossbit.index.milvus.rows import REQUEST, Rows
-from milvus_server import ROOT, MilvusServer
+from milvus_server import QUICK, ROOT, MilvusServer
 
 N = 3000
+SOON = {**QUICK, "common.session.ttl": "10"}  # seconds until what a killed server held is free
 NOWHERE = "milvus://127.0.0.1:1/codes?timeout=1"
 
 
@@ -286,6 +288,43 @@ def test_check_finds_what_is_wrong(milvus_server: MilvusServer, milvus_uri: Call
 # A server that ends in the middle
 
 
+def test_a_collection_that_is_not_loaded_is_waited_for(
+    milvus_server: MilvusServer, milvus_uri: Callable[[], str]
+) -> None:
+    from pymilvus import MilvusClient
+
+    uri, code = milvus_uri(), np.array([[1]], np.uint8)
+    name = uri.rpartition("/")[2]
+    client = MilvusClient(f"http://{milvus_server.address}", token=ROOT)
+    with open_index(uri, bits=8) as index:
+        index.add([3], code, items=[{"size": 1}])
+        client.release_collection(name)
+        with pytest.raises(Lost, match=rf"has not loaded {name} within 2 s; open it again$"):
+            index.search(code, where="size = 1", time_limit_ms=2000)
+        loading = threading.Timer(1, client.load_collection, [name])
+        loading.start()
+        assert index.search(code)[0] == [(3, 0, {"size": 1})]
+        loading.join()
+    client.close()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("milvus_here")
+def test_a_search_waits_for_a_server_that_is_started_again(tmp_path: Path) -> None:
+    with (
+        MilvusServer(tmp_path / "milvus", **SOON) as server,
+        open_index(f"{server.uri}/codes?timeout=300", bits=8) as index,
+    ):
+        ids, codes, items = rows(0, 300)
+        index.add(ids, codes, items=items)
+        found = list(index.search(codes[:5], k=20))
+        server.kill()
+        starting = threading.Thread(target=server.start)
+        starting.start()
+        assert list(index.search(codes[:5], k=20)) == found
+        starting.join()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("milvus_here")
 def test_a_load_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
@@ -293,7 +332,7 @@ def test_a_load_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
     n = 30_000
     codes = rng.integers(0, 256, (n, 8), dtype=np.uint8)
     items = {"size": np.arange(n)}
-    with MilvusServer(tmp_path / "milvus") as server:
+    with MilvusServer(tmp_path / "milvus", **SOON) as server:
         uri = f"{server.uri}/codes?timeout=5"
         with open_index(uri, bits=64) as index:
 

@@ -21,6 +21,7 @@ from crossbit.index import open_index
 from crossbit.index.milvus.calls import TOKEN
 from milvus_server import QUICK, ROOT, MilvusServer
 from own_runs import ITQ
+from serving import in_process
 from shape_collection import make_collection, write_table
 from tiny import done, runner
 
@@ -160,6 +161,9 @@ def test_commands_over_tls(
     done(command, "add", "run", "mine", *far)
     assert "is whole" in done(command, "index", "run", "--check", *far)
     assert "a hippopotamus" in done(command, "search", "run", "red circle", *far)
+    with in_process(Path("run"), *far) as served:
+        told = served.client.get("/api/search?q=red+circle&by=codes&k=5").json()
+    assert [hit["caption"] for hit in told["hits"]["image"]] == ["a hippopotamus"] * 5
 
 
 # What is refused

@@ -171,3 +171,23 @@ def test_the_service_searches_and_changes_it(
             assert index.check() == []
             assert len(index) == 24
         assert "Milvus cannot look for" in error_of(far.get("/api/search?q=red&where=lower(caption)='a'"))
+
+
+def test_the_service_says_when_milvus_does_not_answer(
+    command: Command, rows: list[Row], place: Path, milvus_server: MilvusServer, milvus_uri: Callable[[], str]
+) -> None:
+    from pymilvus import MilvusClient
+
+    uri = milvus_uri()
+    done(command, "index", "run", "--uri", uri)
+    client, names = MilvusClient(f"http://{milvus_server.address}", token=ROOT), ("image", "text")
+    with opened(place / "run", uri=f"{uri}?timeout=5") as far:
+        for name in names:
+            client.release_collection(f"{uri.rpartition('/')[2]}_{name}")
+        answer = far.get("/api/search?q=red+circle&by=codes")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert error_of(answer) == "the server of the index does not answer; try again later"
+        for name in names:
+            client.load_collection(f"{uri.rpartition('/')[2]}_{name}")
+        assert far.get("/api/search?q=red+circle&by=codes").status_code == 200
+    client.close()

@@ -1,7 +1,8 @@
 """Where a Milvus server is, and calls of it that end in one line when they fail.
 
-`milvus://user:password@host:port/NAME?tls=true&ca=FILE&timeout=60`: a collection on a server. pymilvus repeats a call
-that found no server, waiting longer and longer, until its time is over.
+`milvus://user:password@host:port/NAME?tls=true&ca=FILE&timeout=60`: a collection on a server. A call that finds no
+server, or one that only begins, is made again, with longer and longer pauses, until its time is over. All calls allow
+that: what is written twice is there once.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -22,12 +25,14 @@ TOKEN = "CROSSBIT_MILVUS_TOKEN"  # user:password, or a key; an address may be se
 PORT = 19530
 TIMEOUT = 60.0  # seconds for one call, tries included
 CONNECT = 10.0  # seconds until the server must have answered the first time
+PAUSE, LONGEST_PAUSE = 0.05, 3.0  # seconds between two tries: at first, and at most
 KINDS = {"BIN_FLAT": True, "BIN_IVF_FLAT": False}  # of Milvus's indexes of codes: whether a search is exact
 OPTIONS = (*tls.OPTIONS, "db", "timeout", "index", "nlist", "nprobe")
 FORM = "milvus://host:port/NAME"
 DENIED = ("unauthenticated", "auth check failure")  # what errors say
 RIGHT = re.compile(r"privilege(\w+): permission deny", re.IGNORECASE)
 LATE = ("deadline", "timed out", "timeout of")
+BEGINS = ("not loaded", "not ready")  # after a start, which takes half a minute
 LOST = ("unavailable", "fail connecting", "connection refused")
 NAME = 200  # characters of a collection's name
 
@@ -147,7 +152,21 @@ class Server:
         self.check_open()
         most = self.address.timeout if seconds is None else seconds
         call: Callable[..., Any] = getattr(self._client, method)
-        return self._tried(method, lambda: call(self.address.name, *args, timeout=most, **options), most)
+        until, pause, lost = time.monotonic() + most, PAUSE, Lost()
+        while True:
+            left = max(until - time.monotonic(), 0.001)
+            try:
+                return self._tried(method, partial(call, self.address.name, *args, timeout=left, **options), most)
+            except Untrusted:
+                raise
+            except Lost as error:
+                if not isinstance(error, Late) or not str(lost):  # what an earlier try ended with says more
+                    lost = error
+                if time.monotonic() + pause > until:
+                    raise lost from None
+            time.sleep(pause)
+            self.check_open()
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def write(self, method: str, *args: Any, **options: Any) -> None:
         """Call a method that writes; the next `read` waits until it sees that."""
@@ -200,7 +219,7 @@ class Server:
         all_said, server = _all_said(error), self.address.server
         said = all_said.lower()
         if mistake := tls.mistake(self.address, said):
-            return Lost(mistake)
+            return Untrusted(mistake)
         if any(word in said for word in DENIED):
             return UserError(
                 f"Milvus at {server} refuses the user or the password; give them in the address "
@@ -217,6 +236,8 @@ class Server:
         if any(word in said for word in LOST):
             hint = tls.hint(self.address, said)
             return Lost(f"no Milvus server answers at {server}; start it, or mend the address{hint}")
+        if any(word in said for word in BEGINS):
+            return Lost(f"Milvus at {server} has not loaded {self.address.name} within {seconds:g} s; open it again")
         if "cancelled" in said and self.gone:
             return UserError(self.gone)
         text = " ".join(str(getattr(error, "message", "") or error).split())
@@ -229,6 +250,10 @@ class Lost(UserError):
 
 class Late(Lost):
     """It took too long."""
+
+
+class Untrusted(Lost):
+    """A server answers, but not with TLS as it was asked for: to ask again is no use."""
 
 
 def _all_said(error: BaseException | None) -> str:
