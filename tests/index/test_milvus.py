@@ -115,6 +115,7 @@ def test_an_opted_in_index_says_that_it_is_not_exact(milvus_uri: Callable[[], st
         ("milvus://host/two/parts", "the name of a collection"),
         ("milvus://host/9a", "the name of a collection"),
         ("milvus://host:port/a", "cannot be read"),
+        ("milvus://[::1]:19530/a", "::1 in the address of Milvus is a number of IPv6"),
         ("milvus://host/a?tsl=true", "unknown option in the address 'tsl'; did you mean 'tls'"),
         ("milvus://host/a?tls=yes", "tls=yes"),
         ("milvus://host/a?ca=x.pem", "ca= in the address needs tls=true"),
@@ -132,6 +133,24 @@ def test_an_address_that_cannot_be_read(uri: str, words: str) -> None:
         open_index(uri)
     assert words in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_database_of_the_server(milvus_server: MilvusServer, milvus_uri: Callable[[], str]) -> None:
+    from pymilvus import MilvusClient
+
+    client, uri, code = (
+        MilvusClient(f"http://{milvus_server.address}", token=ROOT),
+        milvus_uri(),
+        np.array([[1]], np.uint8),
+    )
+    client.create_database("other")
+    with open_index(f"{uri}?db=other", bits=8) as index, open_index(uri, bits=8) as usual:
+        index.add([3], code)
+        assert index.search(code)[0] == [(3, 0, {})]
+        assert len(usual) == 0
+    with pytest.raises(UserError, match="could not create collection: database:none not found"):
+        open_index(f"{uri}?db=none", bits=8)
+    client.close()
 
 
 def test_no_password_is_ever_shown(need: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:

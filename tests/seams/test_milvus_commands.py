@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from crossbit.index import open_index
+from crossbit.index.milvus.calls import Lost, Server
+from crossbit.search import build
 from milvus_server import ROOT, MilvusServer
 from own_runs import ITQ
 from serving import WRITER, error_of, opened, picture
@@ -108,6 +110,31 @@ def test_each_command_takes_what_the_others_made(
 
     done(command, "search", "run", "red circle", *far, "--html", "found.html")  # what has no --by takes the codes
     assert "red circle" in Path("found.html").read_text()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Lost("no Milvus server answers")])
+def test_an_index_whose_making_was_ended_goes_on(
+    error: Any, command: Command, rows: list[Row], milvus_uri: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends at the second ten of 24 pictures; each row is written once all in all."""
+    write, written, far = Server.write, [], ("--uri", milvus_uri())
+
+    def ends(self: Server, method: str, *args: Any, **options: Any) -> None:
+        if len(written) == 10:
+            written.append(0)
+            raise error
+        write(self, method, *args, **options)
+        if method == "upsert":
+            written.extend(row["id"] for row in args[0])
+
+    monkeypatch.setattr(build, "CHUNK", 10)
+    monkeypatch.setattr(Server, "write", ends)
+    assert command("index", "run", *far).code != 0
+    assert len(written) == 11
+    done(command, "index", "run", *far)
+    assert len(written) == 1 + 24 + 24
+    assert "is whole" in done(command, "index", "run", "--check", *far)
+    assert found(command, "red circle", *far) == found(command, "red circle")
 
 
 def test_what_cannot_be_is_said_in_one_line(

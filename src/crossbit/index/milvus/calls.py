@@ -31,7 +31,7 @@ OPTIONS = (*tls.OPTIONS, "db", "timeout", "index", "nlist", "nprobe")
 FORM = "milvus://host:port/NAME"
 DENIED = ("unauthenticated", "auth check failure")  # what errors say
 RIGHT = re.compile(r"privilege(\w+): permission deny", re.IGNORECASE)
-LATE = ("deadline", "timed out", "timeout of")
+LATE = ("deadline", "timed out", "timeout of", "context done")
 BEGINS = ("not loaded", "not ready")  # after a start, which takes half a minute
 LOST = ("unavailable", "fail connecting", "connection refused")
 NAME = 200  # characters of a collection's name
@@ -59,7 +59,7 @@ class Address:
     @property
     def server(self) -> str:
         """host:port."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def timeout(self) -> float:
@@ -89,6 +89,10 @@ def address_of(uri: str) -> Address:
     name = parts.path.strip("/")
     if not parts.hostname:
         raise UserError(f"the address of Milvus names no host; type {FORM}")
+    if ":" in parts.hostname:
+        raise UserError(
+            f"{parts.hostname} in the address of Milvus is a number of IPv6, which pymilvus cannot read; give a name"
+        )
     if not name.isidentifier() or not name.isascii() or len(name) > NAME:
         raise UserError(
             f"{name[:80]!r} cannot be the name of a collection in Milvus; letters, digits and _ can, such as {FORM}"
@@ -154,7 +158,7 @@ class Server:
         call: Callable[..., Any] = getattr(self._client, method)
         until, pause, lost = time.monotonic() + most, PAUSE, Lost()
         while True:
-            left = max(until - time.monotonic(), 0.001)
+            left = max(until - time.monotonic(), 1e-6)
             try:
                 return self._tried(method, partial(call, self.address.name, *args, timeout=left, **options), most)
             except Untrusted:
