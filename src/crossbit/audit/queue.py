@@ -22,7 +22,7 @@ from crossbit.audit.judged import Judged
 from crossbit.audit.likely import Likely, source_of
 from crossbit.audit.lists import Lists, believe
 from crossbit.audit.log import DecisionLog
-from crossbit.audit.opening import Steps, judge_to_keep, labelled_only
+from crossbit.audit.opening import Steps, judge_to_keep, keep
 from crossbit.audit.seen import read_seen
 from crossbit.audit.sheet import pictures_of
 from crossbit.audit.shown import class_rows, classes, queue_rows, ranges
@@ -66,8 +66,8 @@ class AuditQueue:
     ([], 1)
     """
 
-    def __init__(self, judged: Judged, log: DecisionLog) -> None:
-        self.seen, self.log = judged.seen, log
+    def __init__(self, judged: Judged, log: DecisionLog, key: str | None = None) -> None:
+        self.seen, self.log, self._key = judged.seen, log, key
         self._first = judged
         self._current = Current(judged.seen, judged.posterior.single)
         posterior = judged.posterior
@@ -100,14 +100,24 @@ class AuditQueue:
         """
         step = Steps(progress)
         step("reading the run and its data")
-        seen = read_seen(run, data, step)
+        seen = read_seen(run, data, step, labelled=True)
         label_matrix(seen.data)  # refuses labels of each modality
-        judged = judge_to_keep(labelled_only(seen), step)
+        judged, key = judge_to_keep(seen, step)
         log = DecisionLog(RunFolder(seen.folder).decisions_file, progress)
         step("asking the neighbours of what looks wrong")
-        queue = cls(judged, log)
+        queue = cls(judged, log, key)
         queue.view(READY)
         return queue
+
+    def keep(self) -> None:
+        """Keep what opening took long for in `RUN/audit.cache`, so that the next one takes a fraction of the time.
+
+        It takes 8 bytes for each pair of rows (above 10,000 rows, for each row and each of 2,000) and for each row and
+        class, and may be removed at any time. Nothing is said where it cannot be written.
+        """
+        if self._key is not None:
+            keep(self._first, self._key)
+            self._key = None
 
     # --- what a person sees -------------------------------------------------------------------------------------------
 

@@ -73,6 +73,8 @@ def read_seen(
     run: str | os.PathLike[str],
     data: str | os.PathLike[str] | PairedData | None = None,
     progress: Callable[[str], Any] = lambda line: None,
+    *,
+    labelled: bool = False,
 ) -> Seen:
     """Find out what a run saw.
 
@@ -80,6 +82,7 @@ def read_seen(
         run: the folder of a finished run.
         data: what it was trained on, or its name or path; None finds it under the name that the run has kept.
         progress: called with a line before what takes time.
+        labelled: of the rows that have labels alone.
 
     Raises:
         UserError: no run folder, an unfinished one, or a model saved alone; data that are not there, that are others
@@ -99,6 +102,9 @@ def read_seen(
     rows = np.concatenate([held["rows"], np.setdiff1d(data.splits["train"], held["rows"])])
     partner = rows.copy()
     partner[: len(held["rows"])] = held["rows"][held["pairing"]]
+    if labelled:
+        there = np.any([y.any(1).numpy() for y in _observed(model, data, rows, partner).values()], axis=0)
+        rows, partner = rows[there], partner[there]
     view = _view(model, data, rows, partner)
     changed = named(held, "changed_label")
     return Seen(folder.path, model, data, view, partner, changed, None if again is None else again.place)
@@ -118,15 +124,19 @@ def _view(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray)
     """As training makes it, of these rows; pixels become the vectors that others train on."""
     first, modalities = model.modalities[0], model.modalities
     of = {modality: rows if modality == first else partner for modality in modalities}
-    labels: Any
-    if data.modality_label or data.modality_observed_label:  # a modality's label goes with its row
-        labels = {modality: _labels(data, modalities, of[modality])[modality] for modality in modalities}
-    else:
-        labels = _labels(data, modalities, rows)[first]
     features = {m: vectors_of(torch.from_numpy(features_of(model.featurisers[m], data[m], of[m]))) for m in modalities}
     group = Rows(data, rows).group
     groups = None if group is None else group_numbers(group, len(rows))
+    labels = _observed(model, data, rows, partner)
     return View(features, labels, rows, epochs=1, seed=int(model.config["seed"]), groups=groups)
+
+
+def _observed(model: Model, data: PairedData, rows: np.ndarray, partner: np.ndarray) -> dict[str, torch.Tensor]:
+    """Observed labels (rows, classes) by modality; one array for all where they share it."""
+    first, modalities = model.modalities[0], model.modalities
+    if data.modality_label or data.modality_observed_label:  # a modality's label goes with its row
+        return {m: _labels(data, modalities, rows if m == first else partner)[m] for m in modalities}
+    return dict.fromkeys(modalities, _labels(data, modalities, rows)[first])
 
 
 def _labels(data: PairedData, modalities: list[str], rows: np.ndarray) -> dict[str, torch.Tensor]:

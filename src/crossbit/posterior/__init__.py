@@ -162,7 +162,7 @@ def estimate_posterior(
     some = next((y for y in observed.values() if y.any()), None)
     if some is not None:
         observed = {modality: y if y.any() else some for modality, y in observed.items()}
-    witnesses = _witnesses(observed)
+    witnesses = witnesses_of(observed)
     together = torch.stack([y.double() for y, _ in witnesses])  # (witnesses, n, c)
     counted = together.any(2)  # (witnesses, n)
     labelled = counted.any(0).nonzero().squeeze(1)
@@ -184,6 +184,12 @@ def estimate_posterior(
     if pairs and len(features) > 1:
         _judge_pairs(found, features, observed, mean, labelled, seed, together_out)
     return found
+
+
+def of_basis(basis: Basis, noise: Mapping[str, NoiseModel], kernel: RbfKernel, ridge: float) -> Posterior:
+    """The posterior that follows from its basis and the noise; pairs are not judged."""
+    judged = _judged(basis.predicted, basis.witnesses, noise)
+    return Posterior(**judged, single=basis.single, noise=dict(noise), kernel=kernel, ridge=ridge, basis=basis)
 
 
 def labelled_alike(labels: Tensor, groups: Tensor) -> bool:
@@ -252,7 +258,7 @@ def left_out_and_predicted(
     return fit, predicted
 
 
-def _witnesses(observed: Mapping[str, Tensor]) -> Witnesses:
+def witnesses_of(observed: Mapping[str, Tensor]) -> Witnesses:
     """Each label array that there is, with the modalities that it belongs to."""
     found: Witnesses = []
     for modality, labels in observed.items():

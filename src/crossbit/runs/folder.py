@@ -48,6 +48,7 @@ class RunFolder:
         arrays_file: splits, observed labels, masks of injected noise.
         weights_file, featurisers_file, rows_file: the model; the weights are written last of all.
         history_file, report_file, audit_file: a line per epoch, the last evaluation, the last audit.
+        opening_file: what the queue of the audit was opened with; it can be made again.
         decisions_file: what a person decided about suspect labels; a file that grows in place.
         encoders_file, card_file, readme_file: of an exported folder: the encoders for numpy, and the card.
         web: of an exported folder: the page that searches without a server.
@@ -68,6 +69,7 @@ class RunFolder:
         self.history_file = self.path / "history.jsonl"
         self.report_file = self.path / "report.json"
         self.audit_file = self.path / "audit.parquet"
+        self.opening_file = self.path / "audit.cache"
         self.decisions_file = self.path / "decisions.jsonl"
         self.encoders_file = self.path / "encoders.json"
         self.card_file = self.path / "card.json"
@@ -183,7 +185,7 @@ class RunFolder:
     def copy_to(self, target: Path, *, without: Sequence[str] = (), **changes: Any) -> None:
         """A run folder with the same files, but those `without`, hidden ones and the index, and another config.json:
         this one with `changes`.
-        Decisions about labels are not copied either.
+        Decisions about labels, and what the audit keeps for its queue, are not copied either.
 
         Files are linked where the disk can: none of them is ever changed in place, as those left out are.
         """
@@ -191,7 +193,7 @@ class RunFolder:
         for old in (beside, target):
             shutil.rmtree(old, ignore_errors=True)
         left_out = shutil.ignore_patterns(
-            self.config_file.name, self.decisions_file.name, self.index.name, ".*", *without
+            self.config_file.name, self.decisions_file.name, self.opening_file.name, self.index.name, ".*", *without
         )
         shutil.copytree(self.path, beside, copy_function=link_or_copy, ignore=left_out)
         write_json(RunFolder(beside).config_file, {**self.config, **changes})

@@ -68,8 +68,9 @@ class Audited:
             raise Refused(503, f"the audit is being opened: {self._said} ({so_far})", SOON)
 
     def _open(self) -> None:
+        queue = None
         try:
-            self._queue = AuditQueue.open(self.run.path, progress=self._say)
+            self._queue = queue = AuditQueue.open(self.run.path, progress=self._say)
         except UserError as error:
             self._failed = error
         except Exception:
@@ -77,6 +78,8 @@ class Audited:
             self._failed = UserError("the audit could not be opened; the service's log says why")
         finally:
             self._opening = None
+        if queue is not None:
+            queue.keep()  # while it is used
 
     def _say(self, line: str) -> None:
         self._said = line.replace(str(self.run.path), "the run")
