@@ -230,7 +230,10 @@ def test_data_without_a_modality_of_the_run_are_said_to_lack_it(place: Path, com
 def test_a_copy_shares_no_file_that_is_changed_in_place(place: Path, command: Command) -> None:
     run, copy = RunFolder(place / "run"), RunFolder(place / "copy")
     assert command("index", place / "run").code == 0
+    run.opening_file.write_bytes(b"large")
     run.copy_to(copy.path, without=["report.json"], seed=7)
+    run.opening_file.unlink()
+    assert not copy.opening_file.exists()
     assert not copy.index.exists() and not copy.report_file.exists()
     assert copy.is_finished and copy.config == run.config | {"seed": 7}
     assert copy.weights_file.read_bytes() == run.weights_file.read_bytes()

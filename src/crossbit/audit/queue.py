@@ -112,8 +112,8 @@ class AuditQueue:
     def keep(self) -> None:
         """Keep what opening took long for in `RUN/audit.cache`, so that the next one takes a fraction of the time.
 
-        It takes 8 bytes for each pair of rows (above 10,000 rows, for each row and each of 2,000) and for each row and
-        class, and may be removed at any time. Nothing is said where it cannot be written.
+        It takes 8 bytes for each labelled row and each other one (above 10,000, for each row and each of 2,000) and for
+        each row and class, and may be removed at any time. Nothing is said where it cannot be written.
         """
         if self._key is not None:
             keep(self._first, self._key)
