@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from crossbit.methods import canonical
-from crossbit.methods.canonical import Moments, canonical_correlation, found_among_ten, pairs_told, told_apart
+from crossbit.methods.canonical import Moments, canonical_correlation, found_among_ten, pairs_told, svd, told_apart
 
 
 def several(n: int = 300, noise: float = 0.5, widths: tuple[int, ...] = (7, 5, 6), seed: int = 0) -> list[torch.Tensor]:
@@ -106,3 +106,20 @@ def test_near_duplicates_are_held_out_together_and_not_compared(monkeypatch):
 def test_few_rows_say_nothing():
     told = pairs_told(several(n=15), None, None, directions=4, regularisations=(0.1, 3.0), power=1.0, seed=0)
     assert told.regularisation == 3.0 and np.isnan(told.apart)
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (5, 9), (9, 5)])
+def test_where_one_way_to_the_singular_vectors_fails_another_finds_them(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = torch.from_numpy(np.random.default_rng(0).normal(size=shape))
+    expected = torch.linalg.svdvals(matrix)
+
+    def fails(*args: object, **options: object) -> None:
+        raise torch.linalg.LinAlgError("the algorithm failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "svd", fails)
+    left, values, right = svd(matrix)
+    torch.testing.assert_close(left * values @ right, matrix)
+    torch.testing.assert_close(values, expected)
+    assert left.dtype == torch.float64 and left.shape == (shape[0], 5 + 2 * (shape == (7, 7)))

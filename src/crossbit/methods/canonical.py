@@ -31,6 +31,25 @@ def mean_of(x: Tensor) -> Tensor:
     return origin + total / len(x)
 
 
+def svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Left singular vectors, singular values, and right ones as rows, in short form.
+
+    torch's way (LAPACK's gesdd, divide and conquer) finds none of some sound matrices of many small singular values; QR
+    iteration (gesvd) then does.
+
+    >>> [value.round(decimals=6).tolist() for value in svd(torch.diag(torch.tensor([1.0, 3.0])))[1]]
+    [3.0, 1.0]
+    """
+    try:
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    except torch.linalg.LinAlgError:
+        from scipy import linalg  # here: seldom needed
+
+        found = linalg.svd(matrix.cpu().numpy(), full_matrices=False, lapack_driver="gesvd")
+        left, values, right = (torch.from_numpy(each).to(matrix) for each in found)
+    return left, values, right
+
+
 @dataclass(frozen=True)
 class SharedSpace:
     """A linear map of each modality into one space: (x^m - means[m]) @ maps[m], float64.
@@ -92,7 +111,7 @@ class Moments:
             (i, j): white[i].t() @ covariance @ white[j] for (i, j), covariance in self.covariances.items() if i != j
         }
         if len(white) == 2:
-            left, values, right = torch.linalg.svd(between[0, 1], full_matrices=False)
+            left, values, right = svd(between[0, 1])
             turned = [left[:, :directions], right[:directions].t()]
         else:
             values, turned = _of_several(between, [w.shape[1] for w in white], directions)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from crossbit.methods.base import Task, View
-from crossbit.methods.canonical import CHUNK, SharedSpace, canonical_correlation
+from crossbit.methods.canonical import CHUNK, SharedSpace, canonical_correlation, svd
 from crossbit.methods.linear import ClosedForm, LinearEncoder, random_rotation
 from crossbit.methods.settings import Count, Settings, Weight
 
@@ -97,7 +97,7 @@ def iterative_quantisation(z: Tensor, rotation: Tensor, iterations: int = 50) ->
         errors.append(error)
         if before is not None and torch.equal(product, before):
             return rotation, errors
-        left, _, right = torch.linalg.svd(product, full_matrices=False)
+        left, _, right = svd(product)
         rotation, before = left @ right, product
     return rotation, [*errors, _quantise(z, rotation)[1]]
 
