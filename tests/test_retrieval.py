@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ import pytest
 from PIL import Image
 
 import crossbit
+from crossbit.bits import pack
 from crossbit.data import PairedData, load_data
 from crossbit.errors import UserError
+from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model
 from crossbit.search.build import index_data, index_path, items_of
 from crossbit.search.inputs import encode_pictures
+from crossbit.search.opened import OpenIndex
+from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
 from crossbit.search.searcher import Searcher
 from crossbit.storage.pictures import read_picture
@@ -163,12 +168,48 @@ def test_a_picture_is_compared_with_texts_and_pictures(
             assert sorted(hit.id for hit in found) == rows.tolist()
             shown = expected[np.searchsorted(rows, [hit.id for hit in found])]
             np.testing.assert_allclose(shown, np.sort(expected)[::-1], atol=1e-3)
+            if not rerank:  # shares of bits are exact
+                assert [hit.id for hit in found] == rows[np.lexsort((rows, -expected))].tolist()
             assert {way for hit in found for way in hit.by} == (
                 {"pictures"} if by == "pictures" else {"codes", "pictures"}
             )
             if rerank:
                 own = both[1][np.searchsorted(rows, [hit.id for hit in found])]
                 np.testing.assert_allclose([hit.picture_cosine for hit in found], own, atol=1e-3)
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_each_code_is_counted_once_however_far_a_search_looks(tmp_path: Path, grows: bool) -> None:
+    """The nearest forty of 200 items are of two things, and ten are asked for."""
+    rng, encoder = np.random.default_rng(0), {"name": "a", "hash": "b"}
+    for modality in ("image", "text"):
+        with crossbit.open_index(index_path(tmp_path, modality), bits=16, encoder=encoder) as index:
+            embeddings = rng.normal(size=(200, 16))
+            index.add(range(200), pack(embeddings), {"group": np.arange(200) % 2}, embeddings=embeddings)
+    query = Query("", rng.normal(size=16), frozenset(["image"]))
+    limits: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": TIME_LIMIT_MS}
+    with (
+        closing(OpenIndex(str(tmp_path), "text", encoder, 16, grows=grows)) as texts,
+        closing(OpenIndex(str(tmp_path), "image", encoder, 16, grows=grows)) as pictures,
+    ):
+        for ways, codes in ((["codes"], 200), (["pictures"], 200), (["codes", "pictures"], 400)):
+            found = texts.search(query, 10, ways, **limits, own=pictures)
+            assert (found.compared, found.exact) == (codes, True)
+            assert [hit.more for hit in found.hits] == [99, 99]
+
+
+def test_sketches_are_compared_with_photos_whether_or_not_they_are_asked_for(tmp_path: Path) -> None:
+    pictures = arrays()["image"]
+    np.savez(tmp_path / "toy.npz", **arrays(image=None, text=None, photo=pictures, sketch=pictures))
+    data = load_data(tmp_path / "toy.npz")
+    model = crossbit.train(data, method="nrch", bits=16, epochs=1, settings={"width": 16}, progress=False)
+    index_data(model, data, tmp_path / "index")
+    with Searcher(model, tmp_path / "index") as search:
+        picture = data["photo"][0]
+        given, chosen, own = (search(picture=picture, modality=name) for name in (None, "sketch", "photo"))
+        assert given == chosen and {way for hit in given for way in hit.by} == {"codes", "pictures"}
+        assert (given.compared, own.compared) == (150, 75)
+        assert {hit.by for hit in own} == {("codes",)}
 
 
 def test_a_picture_of_the_collection_is_found_whatever_its_text_is(

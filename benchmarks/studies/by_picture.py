@@ -24,7 +24,7 @@ from benchmarks.common.page import Section, table
 from crossbit.data import PairedData
 from crossbit.model.collapse import true_labels
 from crossbit.runs.folder import RunFolder
-from crossbit.search.calibrate import Kinds, _some, said
+from crossbit.search.calibrate import Kinds, said, varied
 from crossbit.search.fusion import thing_of
 from crossbit.search.items import ids_of
 from crossbit.search.results import SearchHit
@@ -43,7 +43,7 @@ def figures(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
     kinds, saying, ids = Kinds(labels[text][database]), Kinds(words[database]), ids_of(data, database)
     queries = [
         (row, ids[kinds.of(labels[image][row]) | saying.of(words[[row]].toarray()[0])])
-        for row in _some(data, image, data.splits["query"])
+        for row in varied(data, image, data.splits["query"])
     ]
     queries = [(row, own) for row, own in queries if len(own)]
     held = np.sort(np.random.default_rng(0).choice(len(database), min(HELD, len(database)), replace=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,7 @@ from crossbit.index import Index, open_index
 from crossbit.index.base import Changed
 from crossbit.index.columns import Column
 from crossbit.index.milvus import nearest as milvus_nearest
-from crossbit.index.milvus.calls import TOKEN, Lost, Server, address_of
+from crossbit.index.milvus.calls import TOKEN, Lost, Server, address_of, until
 from crossbit.index.milvus.index import MilvusIndex
 from crossbit.index.milvus.rows import REQUEST, Rows
 from milvus_server import QUICK, ROOT, MilvusServer
@@ -320,6 +321,8 @@ def test_a_collection_that_is_not_loaded_is_waited_for(
         client.release_collection(name)
         with pytest.raises(Lost, match=rf"has not loaded {name} within 2 s; open it again$"):
             index.search(code, where="size = 1", time_limit_ms=2000)
+        with until(time.monotonic() + 1), pytest.raises(Lost, match=r"within 1 s; open it again$"):
+            index.search(code)
         loading = threading.Timer(1, client.load_collection, [name])
         loading.start()
         assert index.search(code)[0] == [(3, 0, {"size": 1})]

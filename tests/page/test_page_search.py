@@ -87,6 +87,36 @@ def test_a_picture_is_searched_with(page: Any, red_circle: Path, way: str) -> No
     assert page.locator("#given li").count() == 0
 
 
+REASON = "async (hit) => (await import('/static/hit.js')).reason({ why: [], more: 0, ...hit })"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("by", "cosine", "reason"), [
+    (["codes", "pictures"], 0.5, "By likeness of its text and its picture"),
+    (["pictures"], 0.5, "By likeness of its picture"),
+    (["codes"], 0.5, "By likeness of its text"),
+    (["codes", "pictures"], None, "By likeness of its text and its picture"),  # of an index without embeddings
+    (["pictures"], None, "By likeness of its picture"),
+    (["codes"], None, "By likeness alone"),
+    (["codes", "captions"], None, "By words of its caption"),
+])  # fmt: skip
+def test_a_hit_says_which_part_of_it_is_like_the_search(
+    page: Any, by: list[str], cosine: float | None, reason: str
+) -> None:
+    page.goto("/")
+    assert page.evaluate(REASON, {"by": by, "picture_cosine": cosine}) == reason
+
+
+@pytest.mark.slow
+def test_a_hit_of_a_picture_says_how_like_its_text_and_its_picture_are(page: Any, red_circle: Path) -> None:
+    page.goto("/")
+    page.set_input_files("#file", red_circle)
+    page.click("#shows >> text=Texts")
+    page.locator(".hit.text", has_text="By likeness of its").first.locator(".open").click()
+    facts = page.locator("#item[open] .facts").first.inner_text()
+    assert "Likeness of its text" in facts and "Likeness of its picture" in facts
+
+
 @pytest.mark.slow
 def test_a_picture_and_words_are_one_search(page: Any, red_circle: Path) -> None:
     page.goto("/")

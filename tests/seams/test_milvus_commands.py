@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from crossbit.index import open_index
 from crossbit.index.milvus.calls import Lost, Server
 from crossbit.search import build
-from milvus_server import ROOT, MilvusServer
+from milvus_server import QUICK, ROOT, MilvusServer
 from own_runs import ITQ
 from serving import WRITER, error_of, opened, picture
 from shape_collection import Row, draw, make_collection, write_table
@@ -203,18 +204,38 @@ def test_the_service_searches_and_changes_it(
 def test_the_service_says_when_milvus_does_not_answer(
     command: Command, rows: list[Row], place: Path, milvus_server: MilvusServer, milvus_uri: Callable[[], str]
 ) -> None:
+    """Within the time of a request, though a call of Milvus may take a minute, and of those that wait, too."""
     from pymilvus import MilvusClient
 
-    uri = milvus_uri()
+    uri, asked = milvus_uri(), "/api/search?q=red+circle&by=codes"
     done(command, "index", "run", "--uri", uri)
     client, names = MilvusClient(f"http://{milvus_server.address}", token=ROOT), ("image", "text")
-    with opened(place / "run", uri=f"{uri}?timeout=5") as far:
+    with opened(place / "run", uri=uri, request_seconds=5.0) as far:
         for name in names:
             client.release_collection(f"{uri.rpartition('/')[2]}_{name}")
-        answer = far.get("/api/search?q=red+circle&by=codes")
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert error_of(answer) == "the server of the index does not answer; try again later"
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(far.get, [asked] * 5))
+        for answer in answers:
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert error_of(answer) == "the server of the index does not answer; try again later"
         for name in names:
             client.load_collection(f"{uri.rpartition('/')[2]}_{name}")
-        assert far.get("/api/search?q=red+circle&by=codes").status_code == 200
+        assert far.get(asked).status_code == 200
     client.close()
+
+
+@pytest.mark.usefixtures("milvus_here")
+def test_the_service_says_when_milvus_was_killed(command: Command, rows: list[Row], place: Path) -> None:
+    content = {"picture": ("new.png", picture(3)), "caption": (None, "a zebu")}
+    with MilvusServer(place / "milvus", **QUICK) as server:
+        uri = f"{server.uri}/killed"
+        done(command, "index", "run", "--uri", uri)
+        with opened(place / "run", uri=uri, request_seconds=5.0) as far:
+            server.kill()
+            for answer in (
+                far.get("/api/search?q=red+circle&by=codes"),
+                far.post("/api/items", files=content, headers=WRITER),
+                far.get("/api/items/0"),
+            ):
+                assert answer.status_code == 503, answer.text
+                assert error_of(answer) == "the server of the index does not answer; try again later"

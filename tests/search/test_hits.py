@@ -37,6 +37,23 @@ def test_long_ids_give_way_to_captions(
     assert short.split() == ["2", "-", "codes"] if "id" not in head else ["2", "7", "-", "-", "codes"]
 
 
+@pytest.mark.parametrize(("id", "columns", "there"), [(7, 80, True), (LONG, 100, True), (LONG, 80, False)])
+def test_hits_of_a_picture_show_the_cosines_that_order_them(
+    id: int, columns: int, there: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    hits = [
+        SearchHit(id, "text", 3, 0.25, {"caption": "a red fox"}, by=("codes", "pictures"), picture_cosine=0.875),
+        SearchHit(8, "text", 4, 0.5, {"caption": "a fox"}),
+    ]
+    say_hits("text", hits)
+    title, head, *lines = capsys.readouterr().out.splitlines()
+    assert title.startswith("text: 1 by codes and pictures, 1 by codes; ordered by the cosines of the embeddings")
+    assert head.split()[-3:] == (["cosine", "picture", "by"] if there else ["rank", "dist", "by"])
+    assert ("0.250    0.875  both" in lines[0]) == there
+    assert not there or "0.500        -  codes" in lines[1]
+
+
 @pytest.mark.parametrize("columns", [40, 80, 300])
 def test_a_picture_s_path_is_never_cut(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

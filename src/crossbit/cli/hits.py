@@ -22,8 +22,10 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
         return say(f"nothing found in the {modality} index")
     ways = Counter(" and ".join(sorted(hit.by, key=lambda way: way != "codes")) for hit in hits)
     found = ", ".join(f"{count} by {way}" for way, count in ways.items())
-    ranked = any(hit.cosine is not None for hit in hits)
-    say(f"{modality}: {found}" + ("; codes are re-ranked by cosine of the embeddings" if ranked else ""))
+    order = "; codes are re-ranked by cosine of the embeddings" if any(hit.cosine is not None for hit in hits) else ""
+    if any(hit.picture_cosine is not None for hit in hits):
+        order = "; ordered by the cosines of the embeddings, `picture` is that of the pictures"
+    say(f"{modality}: {found}{order}")
     columns = shutil.get_terminal_size((80, 24)).columns
     shown = _shown(hits, columns)
     widths = {name: max(len(name), *(len(name_of(hit)) for hit in hits)) for name, name_of in shown.items()}
@@ -44,10 +46,16 @@ def _shown(hits: Sequence[SearchHit], columns: int) -> dict[str, Callable[[Searc
     one a long id stands below, before the path."""
     shown: dict[str, Callable[[SearchHit], str]] = {"id": lambda hit: str(hit.id)}
     shown["dist"] = lambda hit: "-" if hit.distance is None else str(hit.distance)
-    shown["cosine"] = lambda hit: "-" if hit.cosine is None else f"{hit.cosine:.3f}"
+    shown["cosine"] = lambda hit: _cosine(hit.cosine)
+    if any(hit.picture_cosine is not None for hit in hits):
+        shown["picture"] = lambda hit: _cosine(hit.picture_cosine)
     if columns < WIDE and max(len(str(hit.id)) for hit in hits) > LONG:
-        del shown["id"], shown["cosine"]
+        return {"dist": shown["dist"]}
     return shown
+
+
+def _cosine(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _way(hit: SearchHit) -> str:

@@ -91,8 +91,7 @@ def try_out(
     Args:
         model, data, folder: as for `calibrate`.
         kind: of the queries, "words" or "pictures".
-        rows: of the queries. Of many rows 300 are taken: one of each text, or of each group of pictures, before a
-            second of any.
+        rows: of the queries; those that are `varied` are taken.
         weights: of labels.
 
     Returns:
@@ -115,7 +114,7 @@ def try_out(
         ways: tuple[str, ...] = ("codes", "pictures")
         if kind == "words":
             ways = ("codes", "captions") if len(index.captions) else ("codes",)
-        for row, query in _queries(model, data, given[0], _some(data, given[0], rows)):
+        for row, query in _queries(model, data, given[0], varied(data, given[0], rows)):
             own = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
             for without in (None, own) if len(own) else ():
                 here = index.search(query, 1, ways, **LIMITS, without=without, own=beside)
@@ -204,8 +203,8 @@ def said(data: PairedData) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(data.n, len(numbers)))
 
 
-def _some(data: PairedData, given: str, rows: np.ndarray) -> np.ndarray:
-    """See `try_out`."""
+def varied(data: PairedData, given: str, rows: np.ndarray) -> np.ndarray:
+    """Of rows of queries 300 at most: one of each text, or of each group of pictures, before a second of any."""
     rows = np.sort(rows)
     things = data[given] if data.kind(given) == "words" else data.group
     _, group = np.unique(rows if things is None else things[rows], return_inverse=True)

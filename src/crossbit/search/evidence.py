@@ -40,8 +40,8 @@ class Seen:
 
     Attributes:
         hits: as they are shown, the best first; at least one.
-        near: the `LOOKED_AT` that the codes found, or fewer, the best first, at least one, each with a cosine;
-            items of the first `READ` alone.
+        near: the `LOOKED_AT` that the codes found, or, of a picture, that are most like it, or fewer; the best first,
+            at least one, each with a cosine; items of the first `READ` alone.
         bits: of a code.
         match: the BM25 score of the best caption, divided by that of a caption that is the query; 0 without words.
         words: of the query, in normal form.

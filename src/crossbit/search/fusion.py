@@ -6,7 +6,7 @@ documents each. Here it is 2, so that what one way ranks first is among the firs
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 CONSTANT = 2
@@ -41,7 +41,7 @@ def fused(
     likeness: Mapping[int, float] | None = None,
 ) -> list[Fused]:
     """One list, the best first: the score of a thing is the sum of 1 / (2 + rank) over the ways that found it, or its
-    likeness, if that is given.
+    likeness, if that is given; then, of equal ones, the lowest id is first.
 
     The best hit of a thing, by rank or by likeness, stands for it.
 
@@ -59,7 +59,7 @@ def fused(
     [(3, ('pictures',)), (2, ('codes', 'pictures')), (1, ('codes',))]
     """
     if likeness is not None:
-        ways = {way: sorted(hits, key=lambda hit: -likeness[hit[0]]) for way, hits in ways.items()}
+        ways = {way: sorted(hits, key=_nearest(likeness)) for way, hits in ways.items()}
     ranked: dict[Hashable, list[tuple[int, str, Found]]] = {}  # per thing, by each way: rank, way, hit
     ids: dict[Hashable, set[int]] = {}
     for way, hits in ways.items():
@@ -70,12 +70,17 @@ def fused(
             ids.setdefault(thing, set()).add(hit[0])
         for rank, (thing, hit) in enumerate(first.items(), start=1):
             ranked.setdefault(thing, []).append((rank, way, hit))
-    if likeness is None:
-        scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
+    if likeness is not None:
+        near = _nearest(likeness)
+        best = {thing: min((hit for _, _, hit in found), key=near) for thing, found in ranked.items()}
+        order = sorted(ranked, key=lambda thing: near(best[thing]))
     else:
-        scores = {thing: max(likeness[hit[0]] for _, _, hit in found) for thing, found in ranked.items()}
-    order = sorted(ranked, key=lambda thing: -scores[thing])  # stable: of equal scores, the first way's before
-    return [_standing(ranked[thing], len(ids[thing]) - 1, likeness) for thing in order[:most]]
+        best = {thing: min(found, key=lambda each: each[0])[2] for thing, found in ranked.items()}
+        scores = {thing: sum(1 / (CONSTANT + rank) for rank, _, _ in found) for thing, found in ranked.items()}
+        order = sorted(ranked, key=lambda thing: -scores[thing])  # stable: of equal scores, the first way's before
+    return [
+        Fused(best[thing], tuple(way for _, way, _ in ranked[thing]), len(ids[thing]) - 1) for thing in order[:most]
+    ]
 
 
 def nearest_of(ways: Mapping[str, Sequence[Found]], likeness: Mapping[int, float] | None) -> list[Found]:
@@ -87,9 +92,9 @@ def nearest_of(ways: Mapping[str, Sequence[Found]], likeness: Mapping[int, float
     if likeness is None:
         return list(ways.get("codes", []))
     found = {hit[0]: hit for hits in ways.values() for hit in hits}
-    return sorted(found.values(), key=lambda hit: -likeness[hit[0]])
+    return sorted(found.values(), key=_nearest(likeness))
 
 
-def _standing(ranked: Sequence[tuple[int, str, Found]], more: int, likeness: Mapping[int, float] | None) -> Fused:
-    best = min(ranked, key=lambda each: each[0] if likeness is None else -likeness[each[2][0]])[2]
-    return Fused(best, tuple(way for _, way, _ in ranked), more)
+def _nearest(likeness: Mapping[int, float]) -> Callable[[Found], tuple[float, int]]:
+    """Sorts hits by likeness, then by id."""
+    return lambda hit: (-likeness[hit[0]], hit[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -156,10 +157,10 @@ class OpenIndex:
         """
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
         own = own if "pictures" in ways else None
-        depth, compared, exact, size = k + len(query.left_out), 0, True, max(self.size, own.size if own else 0)
-        depth, match = max(depth, DEPTH), 0.0
+        size, match = max(self.size, own.size if own else 0), 0.0
+        depth = max(k + len(query.left_out), DEPTH)
         while True:
-            depth, ranked, ended = min(depth, max(1, size)), {}, True
+            depth, ranked, ended, compared, exact = min(depth, max(1, size)), {}, True, 0, True
             if "captions" in ways:  # first, so that of equal scores theirs is before
                 ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
             if "codes" in ways:
@@ -168,14 +169,16 @@ class OpenIndex:
                 there, more, nearest = own._by_codes(query, depth, rerank, limits)
                 ranked["pictures"], ended = self._also_here(query, there, rerank), len(there) < depth
                 compared, exact = compared + more, exact and nearest
-            likeness = None if own is None else self._likeness(query, ranked, own, rerank)
+            looks = {} if own is None else own._looks(query, ranked, rerank)
+            likeness = None if own is None else self._likeness(ranked, looks)
             most = k + len(query.left_out)  # no other is shown, and no other's item is read
             order, near = fused(ranked, self._things(ranked), most, likeness), nearest_of(ranked, likeness)[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             ended &= all(len(each) < depth for each in ranked.values())
             if len(best) == k or ended or depth == size:
-                told = self._told(query, best, items, own if rerank else None)
+                by_cosine = rerank and own is not None and own.index.embeddings is not None
+                told = self._told(query, best, items, looks if by_cosine else {})
                 return FoundHere(told, compared, exact, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
 
@@ -204,12 +207,6 @@ class OpenIndex:
             found[there] = 1 - 2 * np.array(distances, np.float64) / self.index.bits
         return found
 
-    def looks(self, query: Query, ids: Ids) -> list[float | None]:
-        """The cosine of the query with each of ids; None where only codes are compared, or nothing is held of it."""
-        if self.index.embeddings is None:
-            return [None] * len(ids)
-        return [None if np.isnan(one) else one for one in self.likeness(query, ids).tolist()]
-
     def close(self) -> None:
         """Close the index."""
         self.index.close()
@@ -236,16 +233,22 @@ class OpenIndex:
         ids = ids[self._held(ids)]
         return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True))
 
-    def _likeness(
-        self, query: Query, ranked: Mapping[str, Sequence[Found]], own: OpenIndex, rerank: bool
-    ) -> dict[int, float]:
-        """Of each id the mean of its likeness here and in the other index, as far as they hold it; there alone, where
-        nothing is searched here, or where it is the same picture, whatever its text is."""
+    def _looks(self, query: Query, ranked: Mapping[str, Sequence[Found]], rerank: bool) -> dict[int, float]:
+        """What was found in another index: of each id that is held here, too, the likeness to the query."""
         ids = np.unique(np.array([id_ for found in ranked.values() for id_, _, _ in found], np.int64))
-        looks = own.likeness(query, ids, rerank)
-        here = self.likeness(query, ids, rerank) if "codes" in ranked else looks
-        mean = np.where(looks >= SAME, looks, np.nanmean([here, looks], axis=0))
-        return dict(zip(ids.tolist(), mean.tolist(), strict=True))
+        likeness = self.likeness(query, ids, rerank)
+        there = ~np.isnan(likeness)
+        return dict(zip(ids[there].tolist(), likeness[there].tolist(), strict=True))
+
+    def _likeness(self, ranked: Mapping[str, Sequence[Found]], looks: Mapping[int, float]) -> dict[int, float]:
+        """Of each id the mean of its likeness here and of how it looks; how it looks alone, where nothing is searched
+        here, or where it is the same picture, whatever its text is."""
+        found = {}
+        for id_, distance, cosine in chain(*ranked.values()):
+            here = 1 - 2 * (distance or 0) / self.index.bits if cosine is None else cosine
+            look = looks.get(id_, here)
+            found[id_] = look if look >= SAME or "codes" not in ranked else (here + look) / 2
+        return found
 
     def _held(self, ids: Ids) -> npt.NDArray[np.bool_]:
         """Of which ids it has a code."""
@@ -278,16 +281,15 @@ class OpenIndex:
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
 
     def _told(
-        self, query: Query, best: Sequence[Fused], items: Mapping[int, Item], own: OpenIndex | None
+        self, query: Query, best: Sequence[Fused], items: Mapping[int, Item], looks: Mapping[int, float]
     ) -> tuple[SearchHit, ...]:
         """Hits with what they have in common with the query, the bits in which their codes differ from its, and the
-        cosines of their pictures, where `own` has these."""
+        cosines of their pictures, as far as `looks` holds them."""
         near = [each.found[0] for each in best if each.found[1] is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
         idle = self.captions.texts.idle(query.words, self._labels) if query.words else frozenset()
-        ids = np.array([each.found[0] for each in best], np.int64)
-        likely, looks = self.probabilities.of(ids), [None] * len(ids) if own is None else own.looks(query, ids)
+        likely = self.probabilities.of(np.array([each.found[0] for each in best], np.int64))
         return tuple(
             SearchHit(
                 id_,
@@ -300,9 +302,9 @@ class OpenIndex:
                 more,
                 bits.get(id_),
                 p,
-                look,
+                looks.get(id_),
             )
-            for ((id_, distance, cosine), by, more), p, look in zip(best, likely, looks, strict=True)
+            for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True)
             for item in (items[id_],)
         )
 

@@ -154,14 +154,14 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
     held = frozenset(words_of(words))
     there = frozenset(word for word in held if in_captions(word))
     try:
-        modality = _reading(model, "words")
+        modality = reading(model, "words")
         notes = model.featurisers[modality].check_query(words, there)
     except UserError as error:
         if not there:
             raise
-        reading = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
+        texts = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
         note = f"{error}; found by captions alone"
-        return Query(words, np.zeros(model.bits), reading, held, notes=(note,), understood=False)
+        return Query(words, np.zeros(model.bits), texts, held, notes=(note,), understood=False)
     return Query(words, model.ordering(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
 
 
@@ -169,13 +169,17 @@ def _of(model: Model, picture: Any) -> Query:
     from crossbit.storage.pictures import read_picture  # here: words need no decoders
 
     pixels = read_picture(picture)
-    modality = _reading(model, "pictures")
+    modality = reading(model, "pictures")
     said = os.fspath(picture) if isinstance(picture, str | os.PathLike) else "a picture"
     return Query(str(said), model.ordering(modality, pixels)[0], frozenset([modality]))
 
 
-def _reading(model: Model, held: Kind) -> str:
-    """The first modality whose rows are words, or pictures."""
+def reading(model: Model, held: Kind) -> str:
+    """The first modality whose rows are words, or pictures.
+
+    Raises:
+        UserError: there is none.
+    """
     for modality, featuriser in model.featurisers.items():
         if featuriser.reads == held:
             return modality

@@ -171,6 +171,7 @@ class SearchResults:
 
 def _line(hit: SearchHit) -> str:
     cosine = "" if hit.cosine is None else f"  cosine {hit.cosine:.3f}"
+    cosine += "" if hit.picture_cosine is None else f"  picture {hit.picture_cosine:.3f}"
     said = str(hit.item.get("caption") or hit.item.get("path") or "").replace("\n", " ")
     distance = "" if hit.distance is None else f"  distance {hit.distance}"
     return f"id {hit.id}{distance}{cosine}  {said[:WIDTH]}".rstrip()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crossbit.errors import UserError
+from crossbit.index.milvus.calls import until
 from crossbit.search.changing import fold
 from crossbit.search.journal import Busy, Encoded
 from crossbit.serve.replies import Refused
@@ -146,12 +147,13 @@ class Changes:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        journal = self._state.generations.journal
+        journal, seconds = self._state.generations.journal, self._state.settings.request_seconds
         if journal is None:  # nothing keeps writers of a server apart
-            yield
+            with until(time.monotonic() + seconds):
+                yield
             return
         try:
-            with journal.alone(self._state.settings.request_seconds):
+            with journal.alone(seconds):
                 yield
         except Busy:
             raise Refused(503, "another worker changes the index; send it again later", AGAIN) from None

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from crossbit.index.milvus.calls import until
 from crossbit.serve.replies import Refused
 
 T = TypeVar("T")
+SERVER = 0.9  # of that time, after which a server of the index is not waited for: to say so takes time, too
 AGAIN = {"Retry-After": "1"}
 BUSY = "too many requests wait already; send it again in a second"
 
@@ -66,7 +68,8 @@ class Work:
     def _run(self, deadline: float, function: Callable[..., T], args: Any, options: Any) -> T:
         if time.monotonic() > deadline:  # nobody waits for it any more
             raise _late(self.seconds)
-        return function(*args, **options)
+        with until(deadline - (1 - SERVER) * self.seconds):
+            return function(*args, **options)
 
     def _release(self, future: Any) -> None:
         with self._lock:

@@ -8,10 +8,13 @@ that: what is written twice is there once.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,6 +38,22 @@ LATE = ("deadline", "timed out", "timeout of", "context done")
 BEGINS = ("not loaded", "not ready")  # after a start, which takes half a minute
 LOST = ("unavailable", "fail connecting", "connection refused")
 NAME = 200  # characters of a collection's name
+_last: ContextVar[float] = ContextVar("_last", default=math.inf)  # moment that calls may wait for
+
+
+@contextmanager
+def until(moment: float) -> Iterator[None]:
+    """Let no call of this thread wait beyond a moment of `time.monotonic`, however long it may take by itself."""
+    before = _last.set(moment)
+    try:
+        yield
+    finally:
+        _last.reset(before)
+
+
+def end_of(seconds: float) -> float:
+    """The moment of `time.monotonic` at which what may take seconds from now is over."""
+    return min(time.monotonic() + seconds, _last.get())
 
 
 @dataclass(frozen=True)
@@ -127,7 +146,8 @@ class Server:
         except ImportError as error:
             raise UserError('an index in Milvus needs pymilvus; type: pip install "crossbit[milvus]"') from error
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what ends in one line here
-        given, seconds = tls.arguments(address), min(CONNECT, address.timeout)
+        given = tls.arguments(address)
+        seconds = max(0.1, round(end_of(min(CONNECT, address.timeout)) - time.monotonic(), 1))
         self._client: Any = None
         self._client = self._tried(
             "connect",
@@ -147,7 +167,7 @@ class Server:
 
         Args:
             method: its name.
-            seconds: it may take; as long as any call, if not given.
+            seconds: it may take; as long as any call, if not given; less inside `until`.
             args, options: for the method.
 
         Raises:
@@ -156,17 +176,18 @@ class Server:
         self.check_open()
         most = self.address.timeout if seconds is None else seconds
         call: Callable[..., Any] = getattr(self._client, method)
-        until, pause, lost = time.monotonic() + most, PAUSE, Lost()
+        end, pause, lost = end_of(most), PAUSE, Lost()
+        given = max(0.0, round(end - time.monotonic(), 1))
         while True:
-            left = max(until - time.monotonic(), 1e-6)
+            left = max(end - time.monotonic(), 1e-6)
             try:
-                return self._tried(method, partial(call, self.address.name, *args, timeout=left, **options), most)
+                return self._tried(method, partial(call, self.address.name, *args, timeout=left, **options), given)
             except Untrusted:
                 raise
             except Lost as error:
                 if not isinstance(error, Late) or not str(lost):  # what an earlier try ended with says more
                     lost = error
-                if time.monotonic() + pause > until:
+                if time.monotonic() + pause > end:
                     raise lost from None
             time.sleep(pause)
             self.check_open()

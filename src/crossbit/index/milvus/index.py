@@ -28,7 +28,7 @@ from crossbit.index.embeddings import Embeddings
 from crossbit.index.filters import TIME_LIMIT_MS, check_time_limit, define_functions, matching_ids, parse
 from crossbit.index.ids import LARGEST, check_ids, next_ids, not_there
 from crossbit.index.milvus import rows as rows_of
-from crossbit.index.milvus.calls import KINDS, Late, Lost, Server, address_of
+from crossbit.index.milvus.calls import KINDS, Late, Lost, Server, address_of, end_of
 from crossbit.index.milvus.filters import Said, expression
 from crossbit.index.milvus.nearest import Nearest
 from crossbit.index.mistakes import short
@@ -158,7 +158,7 @@ class MilvusIndex(Index):
                 if progress is not None and progress(done, n) is False:
                     raise UserError(f"cancelled after {done:,} of {n:,} rows; nothing was added")
         except Lost as error:
-            raise UserError(
+            raise Lost(
                 f"{error}; {done:,} of {n:,} rows were added, and perhaps some more: do it again, with what is there "
                 "replaced, and none is missing or there twice"
             ) from error
@@ -368,14 +368,14 @@ class MilvusIndex(Index):
 
     def _load(self) -> None:
         """Wait until the collection is in the server's memory."""
-        until = time.monotonic() + self._address.timeout
+        end = end_of(self._address.timeout)
         asked = False
         while "Loaded" not in str(state := self._server("get_load_state")["state"]):
             if not asked and "Loading" not in str(state):
                 self._server("load_collection", _async=True)
                 asked = True
-            if time.monotonic() > until:
-                raise UserError(f"{self.path} is not loaded within {self._address.timeout:g} s; `?timeout=` gives more")
+            if time.monotonic() > end:
+                raise Late(f"{self.path} is not loaded within {self._address.timeout:g} s; `?timeout=` gives more")
             time.sleep(WAIT)
 
     def _condition(self, where: str | None, time_limit_ms: float) -> tuple[Said, float]:

@@ -20,11 +20,14 @@ export function thumbnail(address, { lazy = true } = {}) {
 /** Whose words found it: not those of the caption that is shown, where another item of the same thing has them. */
 export const captionsOf = (hit) => (hit.more && !hit.why.length ? "one of its captions" : "its caption");
 
+/** Whether its picture was compared with that of the search; without embeddings only the way that found it tells. */
+export const comparedByPicture = (hit) => hit.picture_cosine !== null || hit.by.includes("pictures");
+
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
   if (hit.by.includes("captions")) return `By words of ${captionsOf(hit)}`;
-  if (hit.picture_cosine === null) return "By likeness alone";
+  if (!comparedByPicture(hit)) return "By likeness alone";
   const of = { codes: "its text", pictures: "its picture" };
   return `By likeness of ${hit.by.map((way) => of[way]).join(" and ")}`;
 }

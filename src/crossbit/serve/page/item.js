@@ -3,7 +3,7 @@
 import { getJson } from "./api.js";
 import { compared, strip } from "./bits.js";
 import { byId, icon, make } from "./dom.js";
-import { acts, captionsOf, nameOf, reason, thumbnail } from "./hit.js";
+import { acts, captionsOf, comparedByPicture, nameOf, reason, thumbnail } from "./hit.js";
 import { labelList } from "./labels.js";
 
 const dialog = byId("item");
@@ -13,7 +13,7 @@ let openedAt = 0;
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
 const foundBy = (hit, way) =>
-  ({ codes: hit.picture_cosine === null ? "likeness" : "likeness of its text", captions: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
+  ({ codes: comparedByPicture(hit) ? "likeness of its text" : "likeness", captions: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
@@ -23,8 +23,7 @@ function facts(pairs) {
 
 function found(hit) {
   const pairs = [["Found by", hit.by.map((way) => foundBy(hit, way)).join(" and ")]];
-  const likeness = [["Likeness", hit.cosine], ["Likeness of its picture", hit.picture_cosine]];
-  if (hit.picture_cosine !== null) likeness[0][0] = "Likeness of its text";
+  const likeness = [[comparedByPicture(hit) ? "Likeness of its text" : "Likeness", hit.cosine], ["Likeness of its picture", hit.picture_cosine]];
   pairs.push(...likeness.filter(([, cosine]) => cosine !== null).map(([name, cosine]) => [name, `${cosine.toFixed(2)} (cosine, 1 at most)`]));
   if (hit.bits) {
     const { bits, differing } = compared(hit.bits);
