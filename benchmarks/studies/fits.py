@@ -37,7 +37,7 @@ from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.calibrate import label_weights, learn, try_out
 from crossbit.search.evidence import LOOKED_AT, READ, Seen, evidence
-from crossbit.search.fits import Scale
+from crossbit.search.fits import ALIKE_PICTURES, Scale
 from crossbit.search.query import query_of
 
 GROUPS = 10
@@ -56,13 +56,13 @@ def by_chance(p: np.ndarray) -> float:
     return float(np.mean([calibration_error(p, random.random(len(p)) < p) for _ in range(ROUNDS)]))
 
 
-def judged(model: Model, data: PairedData, folder: Path, kind: str) -> tuple[Scale, dict[str, float]] | None:
+def judged(model: Model, data: PairedData, folder: Path, kind: str, own: bool) -> tuple[Scale, dict[str, float]] | None:
     """The scale learnt from one half, and the figures of both halves; None where nothing can be learnt."""
     rows, weights = np.sort(data.splits["query"]), label_weights(data)
     texts = next(array for name, array in data.modalities.items() if data.kind(name) == "words")[rows]
     _, first, which = np.unique(texts, return_index=True, return_inverse=True)
     half = np.argsort(np.argsort(first))[which] % 2
-    one, other = (try_out(model, data, folder, kind, rows[half == side], weights) for side in (0, 1))
+    one, other = (try_out(model, data, folder, kind, rows[half == side], weights, own=own) for side in (0, 1))
     if one is None or other is None:
         return None
     scales = learn(one), learn(other)
@@ -116,10 +116,14 @@ def figures(run: str, source: str | None) -> dict[str, dict[str, float]]:
     """By kind of query."""
     folder, found = RunFolder(run), {}
     model, data = load_model(run), folder.data(source)
-    for kind in ("words", "pictures"):
-        if (told := judged(model, data, folder.index, kind)) is not None:
+    for name, kind, own in (
+        ("words", "words", False),
+        ("pictures", "pictures", False),
+        (ALIKE_PICTURES, "pictures", True),
+    ):
+        if (told := judged(model, data, folder.index, kind, own)) is not None:
             cost = {"ms": milliseconds(Path(run), told[0], label_weights(data))} if kind == "words" else {}
-            found[kind] = told[1] | cost
+            found[name] = told[1] | cost
     return found
 
 
@@ -135,7 +139,8 @@ def section(result: dict[str, Any]) -> str:
 
 SHOWN = ["found", "reach", "calibration error", "by chance", "answerable", "fits"]
 ABOUT = (
-    "The probability that the best hit fits, on held-out queries that its calibration never used. *Found*: the "
+    "The probability that the best hit fits, on held-out queries that its calibration never used. *Pictures*: they "
+    "search texts and pictures, or pictures alone, as the page does. *Found*: the "
     "share of queries whose kind is there and whose best hit is of it. *Calibration error*: of ten groups of "
     "equally many. *By chance*: what it would be of a probability without error, from so few searches. "
     "*Answerable*: area under the ROC curve of queries whose kind is there against the same without it; of a "

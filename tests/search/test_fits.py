@@ -120,6 +120,32 @@ def test_each_query_is_tried_with_its_kind_and_without(model: Model, data: Paire
             assert tried.fits[at] == (best.id in own)
 
 
+def test_a_picture_that_searches_pictures_is_tried_so(model: Model, data: PairedData, run: Path) -> None:
+    tried = try_out(model, data, run / "index", "pictures", data.splits["query"], label_weights(data), own=True)
+    assert tried is not None and (tried.modality, tried.ways) == ("image", ("codes",))
+    assert tried.answerable.tolist() == [True, False] * QUERIES
+    assert not tried.fits[~tried.answerable].any() and tried.fits[tried.answerable].mean() > 0.8
+    label, words, database = np.asarray(data.label), said(data), data.splits["retrieval"]
+    kinds, saying = Kinds(label[database]), Kinds(words[database])
+    with crossbit.open_search(run) as search:
+        for at in range(0, 2 * QUERIES, 40):
+            row = tried.query[at]
+            best = search(picture=data["image"][row], modality="image", k=1).image[0]
+            own = database[kinds.of(label[row]) | saying.of(words[[row]].toarray()[0])]
+            assert tried.fits[at] == (best.id in own)
+
+
+def test_of_a_picture_among_pictures_it_is_known(run: Path, data: PairedData) -> None:
+    held, noise = data["image"][200], np.random.default_rng(0).integers(0, 256, data["image"][0].shape, np.uint8)
+    with crossbit.open_search(run) as search:
+        there, other = (search(picture=each, modality="image").fits for each in (held, noise))
+        assert there is not None and other is not None and there > 0.5 and there > other
+        assert search(picture=held, modality="image", rerank=False).fits is None
+    old = Fits("abc", 100, {"pictures": Scale("text", ("codes", "pictures"), [0.0] * len(NAMES), 0.0, 300)})
+    assert old.scale("pictures", "image", ("codes",), 100) is None
+    assert old.scale("pictures", "text", ("codes", "pictures"), 100) is old.scales["pictures"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_learnt_is_the_probability(seed: int) -> None:
     """Evidence of which the truth is known: fresh draws fit as often as is said."""

@@ -27,7 +27,7 @@ from crossbit.model import Model
 from crossbit.model.collapse import true_labels
 from crossbit.search.build import encoder_of
 from crossbit.search.evidence import ALIKE, NAMES, evidence
-from crossbit.search.fits import Fits, Scale
+from crossbit.search.fits import ALIKE_PICTURES, Fits, Scale
 from crossbit.search.items import ids_of
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query
@@ -76,15 +76,26 @@ def calibrate(model: Model, data: PairedData, folder: Path, rows: np.ndarray | N
         Without a scale where there are no labels, or fewer than 50 queries whose kind the index holds.
     """
     scales, queries, labels = {}, data.splits["query"] if rows is None else rows, label_weights(data)
-    for kind in ("words", "pictures"):
-        found = try_out(model, data, folder, kind, queries, labels)
+    for name, kind, own in (
+        ("words", "words", False),
+        ("pictures", "pictures", False),
+        (ALIKE_PICTURES, "pictures", True),
+    ):
+        found = try_out(model, data, folder, kind, queries, labels, own=own)
         if found is not None and found.answerable.sum() >= FEWEST and found.fits.any():
-            scales[kind] = learn(found)
+            scales[name] = learn(found)
     return Fits(encoder_of(model)["hash"], len(data.splits["retrieval"]), scales, labels)
 
 
 def try_out(
-    model: Model, data: PairedData, folder: Path, kind: str, rows: np.ndarray, weights: Mapping[str, float]
+    model: Model,
+    data: PairedData,
+    folder: Path,
+    kind: str,
+    rows: np.ndarray,
+    weights: Mapping[str, float],
+    *,
+    own: bool = False,
 ) -> Tried | None:
     """Search for held-out rows in an index, and in it without their kind.
 
@@ -93,12 +104,13 @@ def try_out(
         kind: of the queries, "words" or "pictures".
         rows: of the queries; those that are `varied` are taken.
         weights: of labels.
+        own: search what the queries are of, as a picture searches the pictures; the other modality if False.
 
     Returns:
         None where no such query is possible, more than one index is searched, or there are no labels.
     """
     given = [name for name, featuriser in model.featurisers.items() if featuriser.reads == kind]
-    sought = [name for name in model.modalities if name not in given[:1]]
+    sought = given[:1] if own else [name for name in model.modalities if name not in given[:1]]
     labels = true_labels(data, np.arange(data.n))
     if not given or len(sought) != 1 or not {given[0], sought[0]} <= labels.keys():
         return None
@@ -112,14 +124,16 @@ def try_out(
         if index.size <= KEPT:
             index.keep_items()
         ways: tuple[str, ...] = ("codes", "pictures")
-        if kind == "words":
+        if own:
+            ways = ("codes",)
+        elif kind == "words":
             ways = ("codes", "captions") if len(index.captions) else ("codes",)
         for row, query in _queries(model, data, given[0], varied(data, given[0], rows)):
-            own = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
-            for without in (None, own) if len(own) else ():
+            alike = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
+            for without in (None, alike) if len(alike) else ():
                 here = index.search(query, 1, ways, **LIMITS, without=without, own=beside)
                 if here.seen is not None:
-                    of_kind = np.isin(here.seen.ids, own)
+                    of_kind = np.isin(here.seen.ids, alike)
                     shown = evidence(here.seen, beside.likeness(query, here.seen.ids), weights)
                     found.append((shown, bool(of_kind[0]), bool(of_kind.any()), without is None, row))
     return _tried(found, sought[0], ways)

@@ -1,7 +1,8 @@
 """Whether anything here fits: the probability that the best hit does, from what its search shows (`evidence`).
 
-`fits.json` in the index's folder has a logistic regression for words and one for a picture.
-`crossbit.search.calibrate` learns them from held-out queries.
+`fits.json` in the index's folder has a logistic regression for words, one for a picture that searches texts and
+pictures, and one for a picture that searches pictures alone. `crossbit.search.calibrate` learns
+them from held-out queries.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from crossbit.search.evidence import NAMES
 from crossbit.storage.files import read_json, write_json
 
 FILE, FORMAT = "fits.json", 2
+ALIKE_PICTURES = "pictures among pictures"  # the scale of a picture where pictures alone are searched
 CERTAIN = 0.01  # nothing is more likely than 1 less this, or less likely
 GROWN = 0.1  # a share of codes more, or fewer, from which a calibration is stale
 
@@ -58,7 +60,7 @@ class Fits:
     Attributes:
         encoder: the hash of the model whose codes it holds.
         codes: how many of a modality there were.
-        scales: by what the query is, "words" or "pictures"; none where it could not be learnt.
+        scales: of "words", "pictures" and `ALIKE_PICTURES`; none where it could not be learnt.
         labels: how much each counts, by name; one that is not there counts 1.
     """
 
@@ -100,7 +102,6 @@ class Fits:
         Returns:
             None where none was learnt of such a search, or the index has grown or shrunk by a tenth since.
         """
-        scale = self.scales.get(query)
-        if scale is None or (scale.modality, scale.ways) != (modality, ways):
-            return None
-        return None if self.outgrown(codes) else scale
+        known = [self.scales.get(name) for name in ((query, ALIKE_PICTURES) if query == "pictures" else (query,))]
+        fitting = [scale for scale in known if scale is not None and (scale.modality, scale.ways) == (modality, ways)]
+        return fitting[0] if fitting and not self.outgrown(codes) else None
