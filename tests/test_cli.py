@@ -546,6 +546,15 @@ def test_search_says_which_way_found_what(place: Path, command: Command) -> None
         ran = command(*picture, "--by", by)
         assert ran.out.startswith("text: ") and title in ran.out.splitlines()[0]
     assert command(*picture).out == ran.out  # both are the default
+    for by, order in (("pictures", "the picture cosine"), ("both", "the mean of text and picture cosine")):
+        hits = one_json(command(*picture, "--by", by, "--json").out)["hits"]["text"]
+        title, head, *lines = command(*picture, "--by", by).out.splitlines()
+        assert title.endswith(f"; in the order of {order}")
+        assert head.split() == ["rank", "id", "dist", "text", "picture", "by"]
+        shown = [[float(number) for number in line.split()[3:5]] for line in lines]
+        np.testing.assert_allclose(shown, [[hit["cosine"], hit["picture_cosine"]] for hit in hits], atol=6e-4)
+        likeness = [hit["picture_cosine"] + (hit["cosine"] if by == "both" else 0) for hit in hits]
+        assert likeness == sorted(likeness, reverse=True) or hits[0]["picture_cosine"] >= 0.999
     refused = command("search", place / "run", "--image", place / "query.png", "--by", "captions")
     assert refused.code == 2 and "captions are searched by words" in refused.errors[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,16 @@ def test_a_new_search_begins_at_its_nearest(page: Any) -> None:
     assert page.evaluate("scrollY") > 0  # the same search, without one of its hits
     search(page, "blue square")
     assert page.evaluate("scrollY") == 0
+
+
+@pytest.mark.slow
+def test_a_picture_that_finds_texts_is_said_to_be_compared_with_pictures_too(page: Any, red_circle: Path) -> None:
+    page.goto("/?show=text")
+    page.set_input_files("#file", red_circle)
+    ids(page)
+    assert page.locator("#status").inner_text().endswith(" texts and pictures")
+    page.click("button[value='image']")
+    until(page, lambda: re.fullmatch(r"The 24 nearest of \d+ pictures", page.locator("#status").inner_text()))
 
 
 @pytest.mark.slow

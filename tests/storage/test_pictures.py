@@ -251,6 +251,12 @@ def test_what_is_no_picture_is_named_for_what_it_is(start: bytes, said: str) -> 
     assert error.kind == "not a picture" and f"is not a picture but {said}" in str(error)
 
 
+@pytest.mark.parametrize("start", [b"\x89PNG\n\x1a\n, as an editor saved it", b"\xff\xd8\xffcut"])
+def test_a_picture_whose_first_bytes_are_damaged_is_not_said_to_be_none(start: bytes) -> None:
+    error = refused(start)
+    assert error.kind == "damaged" and "is not a picture" not in str(error)
+
+
 def test_sources_of_other_types() -> None:
     for source in (None, 5, [1, 2]):
         with pytest.raises(UserError, match="is not a picture; give a path, bytes"):

@@ -16,16 +16,13 @@ if TYPE_CHECKING:
 WIDE, LONG = 100, 7  # columns from which long ids stand in a column, and cosines beside them; digits of a long id
 
 
-def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
-    """How the hits of a modality were found, and a line for each."""
+def say_hits(modality: str, hits: Sequence[SearchHit], by: str | None = None) -> None:
+    """How the hits of a modality were found, and a line for each; `by` is what was asked for."""
     if not hits:
         return say(f"nothing found in the {modality} index")
     ways = Counter(" and ".join(sorted(hit.by, key=lambda way: way != "codes")) for hit in hits)
     found = ", ".join(f"{count} by {way}" for way, count in ways.items())
-    order = "; codes are re-ranked by cosine of the embeddings" if any(hit.cosine is not None for hit in hits) else ""
-    if any(hit.picture_cosine is not None for hit in hits):
-        order = "; ordered by the cosines of the embeddings, `picture` is that of the pictures"
-    say(f"{modality}: {found}{order}")
+    say(f"{modality}: {found}{_order(hits, by)}")
     columns = shutil.get_terminal_size((80, 24)).columns
     shown = _shown(hits, columns)
     widths = {name: max(len(name), *(len(name_of(hit)) for hit in hits)) for name, name_of in shown.items()}
@@ -41,21 +38,30 @@ def say_hits(modality: str, hits: Sequence[SearchHit]) -> None:
     return None
 
 
+def _order(hits: Sequence[SearchHit], by: str | None) -> str:
+    """What put them in order, where cosines did."""
+    if any(hit.picture_cosine is not None for hit in hits):
+        return f"; in the order of {'the' if by == 'pictures' else 'the mean of text and'} picture cosine"
+    ranked = any(hit.cosine is not None for hit in hits)
+    return "; codes are re-ranked by cosine of the embeddings" if ranked else ""
+
+
 def _shown(hits: Sequence[SearchHit], columns: int) -> dict[str, Callable[[SearchHit], str]]:
     """What stands before a hit's caption: cosines, and ids that are long, only where the terminal is wide. In a narrow
     one a long id stands below, before the path."""
     shown: dict[str, Callable[[SearchHit], str]] = {"id": lambda hit: str(hit.id)}
     shown["dist"] = lambda hit: "-" if hit.distance is None else str(hit.distance)
-    shown["cosine"] = lambda hit: _cosine(hit.cosine)
+    shown["cosine"] = lambda hit: _number(hit.cosine)
     if any(hit.picture_cosine is not None for hit in hits):
-        shown["picture"] = lambda hit: _cosine(hit.picture_cosine)
+        del shown["cosine"]
+        shown |= {"text": lambda hit: _number(hit.cosine), "picture": lambda hit: _number(hit.picture_cosine)}
     if columns < WIDE and max(len(str(hit.id)) for hit in hits) > LONG:
         return {"dist": shown["dist"]}
     return shown
 
 
-def _cosine(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _number(cosine: float | None) -> str:
+    return "-" if cosine is None else f"{cosine:.3f}"
 
 
 def _way(hit: SearchHit) -> str:

@@ -317,7 +317,7 @@ def search(
     if line := found.nothing_fits:
         say(line)
     for name, hits in found.hits.items():
-        say_hits(name, hits)
+        say_hits(name, hits, by)
     return None
 
 

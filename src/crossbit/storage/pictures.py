@@ -186,10 +186,12 @@ def _identified(stream: IO[bytes], name: str) -> Image.Image:
             return Image.open(stream)
         except UnidentifiedImageError:
             start = head[:16].ljust(16, b"\0")  # Pillow's checks need that many bytes
-            if any(accept and accept(start) is True for _, accept in Image.OPEN.values()):
+            what = known_kind(head)
+            begins = any(accept and accept(start) is True for _, accept in Image.OPEN.values())
+            if begins or (what and what.endswith("picture")):
                 said = f"begins like a picture, but is damaged or of a kind that cannot be read; {HINT}"
                 raise PictureError(name, "damaged", said) from None
-            kind = f" but {what}" if (what := known_kind(head)) else ""
+            kind = f" but {what}" if what else ""
             raise PictureError(name, "not a picture", f"is not a picture{kind}; {HINT}") from None
         finally:
             Image.MAX_IMAGE_PIXELS = theirs

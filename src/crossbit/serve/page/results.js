@@ -87,7 +87,8 @@ export class Results {
   }
 
   #found(answer, hits, modality, k, isLow) {
-    const all = `${counted(answer.compared)} ${modalityName(modality).toLowerCase()}`;
+    const beside = hits.some((hit) => hit.picture_cosine !== null) ? " and pictures" : ""; // compared, too
+    const all = `${counted(answer.compared)} ${modalityName(modality).toLowerCase()}${beside}`;
     const among = answer.exact ? all : `the ${all} that were compared, nearer ones may be missing`;
     this.#put(hits, `The ${counted(hits.length)} nearest of ${among}${isLow ? "; perhaps none of them fits" : ""}`);
     this.grid.show(hits, modality);
