@@ -23,7 +23,7 @@ from crossbit.storage.files import read_json, write_json
 FILE, FORMAT = "fits.json", 2
 ALIKE_PICTURES = "pictures among pictures"  # the scale of a picture where pictures alone are searched
 CERTAIN = 0.01  # nothing is more likely than 1 less this, or less likely
-GROWN = 0.1  # a share of codes more, or fewer, from which a calibration is stale
+GROWN = 0.25  # a share of codes more, or fewer, above which a calibration is stale; all held-out rows are no more
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Fits:
             codes: how many the index holds.
 
         Returns:
-            None where none was learnt of such a search, or the index has grown or shrunk by a tenth since.
+            None where none was learnt of such a search, or the index has grown or shrunk by more than a quarter since.
         """
         known = [self.scales.get(name) for name in ((query, ALIKE_PICTURES) if query == "pictures" else (query,))]
         fitting = [scale for scale in known if scale is not None and (scale.modality, scale.ways) == (modality, ways)]
