@@ -81,7 +81,10 @@ def test_a_line_break_in_a_name_breaks_no_line(place: Path, command: Command) ->
 @pytest.mark.slow
 def test_from_a_folder_to_a_search(place: Path, command: Command) -> None:
     assert command("train", "Fotos ä", *NAMED, "--out", "run", *TRAIN).code == 0
-    assert command("index", "run").code == 0
+    ran = command("index", "run")
+    assert ran.code == 0
+    queries = len(crossbit.load_data("Fotos ä", caption_column="Titel", label_column="Stichworte").splits["query"])
+    assert f"{queries} held-out queries are not in it; to find them, too, type: crossbit add run DATA" in ran.errors
     where = "year < 2010 AND artist = 'person 1'"
     found = json.loads(command("search", "run", "red circle", "--where", where, "--json").out)
     items = [hit["item"] for hit in found["hits"]["image"]]

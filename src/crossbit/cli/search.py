@@ -169,6 +169,9 @@ def index(
             learn_from_run(encoder, loaded, target, changed=changed is not None, progress=note)
     warn_of_collapse(model, loaded)
     say(f"{', '.join(f'{count:,} {modality} codes' for modality, count in counts.items())} in {shown(target)}")
+    left_out = set(loaded.splits["query"].tolist()) - set(loaded.splits["retrieval"].tolist())
+    if loaded.path is not None and left_out:  # a folder of one's own, in which a picture is missed
+        note(f"{len(left_out):,} held-out queries are not in it; to find them, too, type: crossbit add {run} DATA")
     if sent:
         say(f"{sent:,} items that came through the service are there, too")
     if approximate:
