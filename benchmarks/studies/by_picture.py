@@ -9,15 +9,19 @@ Each RUN has an index of its own data. Held-out pictures are searched for, and p
 - of ten: how many of the first ten are of the kind, as a share.
 - itself first, itself in ten: the share of the pictures of the index that find their own item there, or another of its
   group.
+- copies: the same for up to 150 of these pictures after each of `CHANGES`, as `first` and `in ten`.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 import crossbit
 from benchmarks.common.page import Section, table
@@ -29,10 +33,40 @@ from crossbit.search.fusion import thing_of
 from crossbit.search.items import ids_of
 from crossbit.search.results import SearchHit
 from crossbit.search.searcher import Searcher
+from crossbit.storage.pictures import read_picture
 
 WAYS = {"codes": "texts", "pictures": "pictures", "both": "both"}
 HELD = 500  # pictures of the index that are searched for
 FIRST = 10
+COPIES = 150  # of these pictures that are changed
+
+
+def jpeg(picture: Image.Image, quality: int = 75) -> Image.Image:
+    """As a JPEG file gives it back."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def scaled(picture: Image.Image, by: float) -> Image.Image:
+    """Of another size, at least one pixel wide and high."""
+    return picture.resize((max(1, round(by * picture.width)), max(1, round(by * picture.height))))
+
+
+def cropped(picture: Image.Image) -> Image.Image:
+    """Without a tenth of its width and height at each side."""
+    aside, above = picture.width // 10, picture.height // 10
+    return picture.crop((aside, above, picture.width - aside, picture.height - above))
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "JPEG of quality 75": jpeg,
+    "half as wide and high": lambda picture: scaled(picture, 0.5),
+    "128 pixels at most": lambda picture: scaled(picture, 128 / max(picture.size)),
+    "in grey": lambda picture: picture.convert("L").convert("RGB"),
+    "a tenth cut off at each side": cropped,
+    "a tenth of white at each side": lambda picture: ImageOps.expand(picture, max(picture.size) // 10, "white"),
+}
 
 
 def figures(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
@@ -58,6 +92,15 @@ def figures(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
         for id_, row in zip(ids[held].tolist(), database[held], strict=True):
             things = [thing_of(hit.id, hit.item) for hit in hits(row)]
             itself.append([thing_of(id_, items[id_]) in things[:most] for most in (1, FIRST)])
+        copies: dict[str, dict[str, float]] = {}
+        for name, change in CHANGES.items():
+            known = []
+            for at in range(0, len(held), max(1, len(held) // COPIES)):
+                copy = np.asarray(change(Image.fromarray(read_picture(data[image][database[held[at]]]))))
+                things = [thing_of(hit.id, hit.item) for hit in search(picture=copy, k=FIRST, by=by)[text]]
+                own = thing_of(int(ids[held[at]]), items[int(ids[held[at]])])
+                known.append([own in things[:most] for most in (1, FIRST)])
+            copies[name] = dict(zip(("first", "in ten"), np.mean(known, axis=0).tolist(), strict=True))
         first, ten = np.mean(itself, axis=0)
         found[by] = {
             "queries": len(queries),
@@ -66,6 +109,7 @@ def figures(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
             "held": len(held),
             "itself first": float(first),
             "itself in ten": float(ten),
+            "copies": copies,
         }
     return found
 
@@ -78,7 +122,21 @@ def section(result: dict[str, Any]) -> str:
         for run, ways in result.items()
         for by, of in ways.items()
     ]
-    return table(["", "compared with", "held-out", *SHOWN[:2], "in the index", *SHOWN[2:]], rows)
+    told = table(["", "compared with", "held-out", *SHOWN[:2], "in the index", *SHOWN[2:]], rows)
+    copies = [
+        [
+            run,
+            WAYS[by],
+            *(f"{of['copies'][name]['first']:.2f} / {of['copies'][name]['in ten']:.2f}" for name in CHANGES),
+        ]
+        for run, ways in result.items()
+        for by, of in ways.items()
+        if "copies" in of  # not in what was recorded before
+    ]
+    if not copies:
+        return told
+    said = f"The same of copies, {COPIES} or a few more: first / in ten."
+    return "\n\n".join([told, said, table(["", "compared with", *CHANGES], copies)])
 
 
 SHOWN = ["first", "of ten", "itself first", "itself in ten"]
