@@ -537,7 +537,7 @@ def test_search_shows_what_it_ordered_by(place: Path, command: Command, rerank: 
 
 
 def test_search_says_which_way_found_what(place: Path, command: Command) -> None:
-    for by, title in (("captions", "image: 4 by captions"), ("both", "image: 4 by codes and captions")):
+    for by, title in (("words", "image: 4 by words"), ("both", "image: 4 by codes and words")):
         ran = command("search", place / "run", "a bar", "-k", "4", "--by", by)
         assert ran.out.startswith(title)
         assert all(by in line.split() for line in ran.out.splitlines()[2:])
@@ -555,8 +555,8 @@ def test_search_says_which_way_found_what(place: Path, command: Command) -> None
         np.testing.assert_allclose(shown, [[hit["cosine"], hit["picture_cosine"]] for hit in hits], atol=6e-4)
         likeness = [hit["picture_cosine"] + (hit["cosine"] if by == "both" else 0) for hit in hits]
         assert likeness == sorted(likeness, reverse=True) or hits[0]["picture_cosine"] >= 0.999
-    refused = command("search", place / "run", "--image", place / "query.png", "--by", "captions")
-    assert refused.code == 2 and "captions are searched by words" in refused.errors[-1]
+    refused = command("search", place / "run", "--image", place / "query.png", "--by", "words")
+    assert refused.code == 2 and "looked for in captions and labels" in refused.errors[-1]
 
 
 def test_search_writes_a_sheet_and_opens_it(
@@ -579,7 +579,7 @@ def test_a_hit_fits_its_line_and_keeps_room_for_more_than_its_caption(capsys: py
     from crossbit.search.results import SearchHit
 
     item = {"caption": "狐 in the snow, \n" * 20, "labels": ["animal", "fox"], "path": "a/b/fox.jpg"}
-    say_hits("image", [SearchHit(2**62, "image", None, None, item, ("fox",), ("captions",), 3)])
+    say_hits("image", [SearchHit(2**62, "image", None, None, item, ("fox",), ("words",), 3)])
     line, path = capsys.readouterr().out.splitlines()[-2:]
     assert cell_len(line) <= 80 and line.isprintable() and "...  +3 more" in line
     assert path.split() == ["id", str(2**62), "a/b/fox.jpg"]

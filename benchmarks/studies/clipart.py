@@ -123,7 +123,7 @@ def typed(run: Path, data: PairedData, seed: int) -> dict[str, float]:
     chosen = np.random.default_rng(seed).choice(titles, min(TYPED, len(titles)), replace=False).tolist()
     found = {}
     with crossbit.open_search(run) as search:
-        for by in ("codes", "captions", "both"):
+        for by in ("codes", "words", "both"):
             found[by] = float(np.mean([_finds(search, title, by) for title in chosen]))
     return found
 

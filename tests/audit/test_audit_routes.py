@@ -130,7 +130,7 @@ def test_a_row_that_somebody_else_decided_about_is_not_decided_again(client: Tes
 
 def test_an_item_is_found_among_the_rows(client: TestClient) -> None:
     first = client.get("/api/audit").json()["queue"][0]
-    hits = client.get("/api/search", params={"q": first["caption"], "by": "captions"}).json()["hits"]["image"]
+    hits = client.get("/api/search", params={"q": first["caption"], "by": "words"}).json()["hits"]["image"]
     (id,) = [hit["id"] for hit in hits if hit["caption"] == first["caption"]]
     assert client.get(f"/api/audit/items/{id}").json() == first
     assert client.get("/api/audit/items/1").status_code == 404

@@ -84,7 +84,7 @@ def test_a_percentage_beside_a_label_is_how_likely_it_is_right_on_all_pages(audi
     struck = audit.locator("#row .chip.wrong", has_text=name)
     assert struck.locator("small").inner_text() == f"{round(100 * (1 - p))} %"
     assert "Beside a label: how likely it is right" in audit.locator("#row").inner_text()
-    query = urlencode({"q": first["caption"], "modality": "image", "by": "captions"})
+    query = urlencode({"q": first["caption"], "modality": "image", "by": "words"})
     hits = json.loads(urlopen(f"{service.address}/api/search?{query}").read())["hits"]["image"]
     (held,) = [one for one in hits if one["caption"] == first["caption"]]
     missing, right = first["missing"][0]  # the index has the table's labels, without the noise that training saw
@@ -283,7 +283,7 @@ def test_a_row_that_weighs_is_opened_by_itself_and_has_an_address(audit: Any, se
 
 def test_what_a_search_found_leads_to_its_labels(audit: Any, service: Service) -> None:
     first = asked(service)["queue"][0]
-    query = urlencode({"q": first["caption"], "modality": "image", "by": "captions"})
+    query = urlencode({"q": first["caption"], "modality": "image", "by": "words"})
     hits = json.loads(urlopen(f"{service.address}/api/search?{query}").read())["hits"]["image"]
     (held,) = [one for one in hits if one["caption"] == first["caption"]]
     audit.goto(f"/?q=red&open={held['id']}")

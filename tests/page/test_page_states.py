@@ -14,7 +14,7 @@ def test_words_of_another_caption_of_the_same_thing_are_not_called_its_own(page:
     def change(route: Any) -> None:
         answer = route.fetch().json()
         for hit, more in zip(answer["hits"]["image"][:2], (1, 0), strict=True):
-            hit |= {"why": [], "by": ["codes", "captions"], "more": more}
+            hit |= {"why": [], "by": ["codes", "words"], "more": more}
         route.fulfill(json=answer)
 
     page.route("**/api/search*", change)

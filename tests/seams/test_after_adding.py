@@ -80,7 +80,7 @@ def test_what_was_added_is_searched_like_the_rest(place: Path, command: Command)
     assert done(command, "add", "run", "c/table.tsv").count(told) == 2
     done(command, "index", "run", "--check")
     for animal, name in zip(ANIMALS, sorted(NEWCOMERS), strict=True):
-        assert names(found(command, animal, "--by", "captions")) == names(found(command, animal))[:1] == [name]
+        assert names(found(command, animal, "--by", "words")) == names(found(command, animal))[:1] == [name]
     filters = {
         "town = 'Turin'": NEWCOMERS,
         "year < 2000 AND list_contains(labels, 'blue')": NEWCOMERS,
@@ -89,7 +89,7 @@ def test_what_was_added_is_searched_like_the_rest(place: Path, command: Command)
     for where, expected in filters.items():
         assert {*names(found(command, "blue circle", "--where", where))} == expected
     assert not NEWCOMERS & {*names(found(command, "blue circle", "--where", "town IS NULL"))}
-    assert names(found(command, "hippopotamus", "--by", "captions")) == [Path(rows[1]["file_name"]).name]
+    assert names(found(command, "hippopotamus", "--by", "words")) == [Path(rows[1]["file_name"]).name]
     assert before == [figures(command, words) for words in ("evaluate", "audit")]
     again = done(command, "add", "run", place / "c" / "table.tsv", "--drop-missing")
     assert again.count(f"0 added, 0 changed, {OLD - 1 + NEW} unchanged") == 2

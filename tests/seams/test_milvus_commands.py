@@ -161,7 +161,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert "cannot be the name of a collection" in refused(command, "search", "run", "red", "--uri", f"{uri}/more")
     done(command, "index", "run", "--uri", uri)
     words = ("search", "run", "red circle", "--uri", uri)
-    assert "take by=codes" in refused(command, *words, "--by", "captions")
+    assert "take by=codes" in refused(command, *words, "--by", "words")
     assert "Milvus cannot look for" in refused(command, *words, "--where", "lower(caption) = 'a'")
     assert "unknown column" in refused(command, *words, "--where", "colour = 'red'")
 

@@ -17,7 +17,7 @@ from crossbit.index.segments import halves
 from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.items import ids_of
-from crossbit.search.opened import SAME
+from crossbit.search.opened import SAID, SAME
 from crossbit.search.query import AWAY
 from oracles import expected_average_precision, hamming, is_relevant, tie_groups
 from own_runs import indexed, own_place, trained
@@ -113,19 +113,22 @@ def test_words_find_pictures(run: Path, words: str, tmp_path: Path, command: Com
     same(limited, images.ranked(query, by="cosine", among=year))
 
 
-def test_both_ways_are_the_two_fused(run: Path, command: Command) -> None:
-    by = {way: hits(command, run, "red circle", "--by", way, *ALL)["image"] for way in ("codes", "captions", "both")}
-    assert by["captions"] and all({"red", "circle"} & {*hit["why"]} for hit in by["captions"])
+def test_words_and_codes_count_together(run: Path, command: Command) -> None:
+    by = {way: hits(command, run, "red circle", "--by", way, *ALL)["image"] for way in ("codes", "words", "both")}
+    assert by["words"] and all({"red", "circle"} & {*hit["why"]} for hit in by["words"])
 
     def thing(hit: dict[str, Any]) -> Any:
         return hit["item"].get("group") or hit["item"]["path"]
 
-    ranks = {way: {thing(hit): rank for rank, hit in enumerate(by[way], 1)} for way in ("codes", "captions")}
-    scores = [sum(1 / (2 + each[thing(hit)]) for each in ranks.values() if thing(hit) in each) for hit in by["both"]]
-    assert scores == sorted(scores, reverse=True)
-    assert {thing(hit) for hit in by["both"]} == {*ranks["codes"], *ranks["captions"]}
+    with crossbit.open_search(run) as search:
+        ids = np.array([hit["id"] for hit in by["both"]])
+        match = search.opened("image").captions.match(frozenset({"red", "circle"}), ids)
+    scores = SAID * match + (1 - SAID) * np.array([hit["cosine"] for hit in by["both"]])
+    np.testing.assert_allclose(scores, np.sort(scores)[::-1], atol=1e-6)  # cosines are printed so
+    things = {way: {thing(hit) for hit in by[way]} for way in by}
+    assert things["both"] == things["codes"] | things["words"]
     for hit in by["both"]:
-        assert hit["by"] == [way for way in ("captions", "codes") if thing(hit) in ranks[way]]
+        assert hit["by"] == [way for way in ("words", "codes") if thing(hit) in things[way]]
 
 
 def test_a_picture_and_an_item_find_what_is_like_them(run: Path, command: Command) -> None:

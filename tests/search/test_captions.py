@@ -13,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import crossbit
 from crossbit.bits import pack
+from crossbit.bits.labels import as_matrix
+from crossbit.data import load_data
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
@@ -21,14 +24,15 @@ from crossbit.index.runs import SortedCodes
 from crossbit.model import Model
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import add_data, index_data, index_path
-from crossbit.search.captions import Captions
+from crossbit.search.captions import Captions, text_of
 from crossbit.search.fusion import Found, fused
 from crossbit.search.items import items_of
+from crossbit.search.known import learn_from_run
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query
 from crossbit.search.searcher import Searcher
 from crossbit.storage.words import words_of
-from tiny import arrays
+from tiny import NAMES, arrays
 
 # --- scores -----------------------------------------------------------------------------------------------------------
 
@@ -65,6 +69,9 @@ def test_scores_are_those_of_the_definition_in_parts_and_with_texts_gone(
     assert set(found.tolist()) == set(np.flatnonzero(expected).tolist())
     np.testing.assert_allclose(scores, expected[found], rtol=1e-12)
     assert (np.diff(scores) <= 0).all()
+    some = np.flatnonzero(alive)[::-1]
+    of_some = Bm25([part_of(texts[:cut]), part_of(texts[cut:])], alive).scores(sorted(query), some)
+    np.testing.assert_allclose(of_some, expected[some], rtol=1e-12)
 
 
 @pytest.mark.parametrize("query", [{"a"}, {"zebu"}, {"zebu", "a"}, {"zebu", "yak"}])
@@ -102,6 +109,53 @@ def test_the_best_are_found_and_equals_are_in_their_order() -> None:
     assert bm25.search(["z"])[0].tolist() == [] and not bm25.knows("z")
 
 
+# --- labels -----------------------------------------------------------------------------------------------------------
+
+
+def test_labels_are_words_of_their_items_but_those_that_the_run_holds_to_be_wrong(tmp_path: Path) -> None:
+    held = arrays(160, 15)
+    held["text"] = np.array([f"number {row % 7}" for row in range(160)])  # no caption says what it is
+    wrong = np.arange(20, 30)
+    truth = held["label"].copy()
+    held["label"][wrong] = np.roll(truth[wrong], 1, axis=-1) if truth.ndim == 2 else (truth[wrong] + 1) % 3
+    np.savez(tmp_path / "toy.npz", **held)
+    data = load_data(tmp_path / "toy.npz")
+    model = crossbit.train(data, method="look", bits=16, epochs=1, settings={"width": 16}, progress=False)
+    index_data(model, data, tmp_path / "index")
+    with Searcher(model, tmp_path / "index") as search:
+        believed_all = {name: set(rows(search, name, by="words", k=160)) for name in NAMES}
+    learn_from_run(model, data, tmp_path / "index")
+    has = as_matrix(np.asarray(data.label), 3) > 0
+    disbelieved = 0
+    with Searcher(model, tmp_path / "index") as search:
+        image = search.opened("image")
+        ids = image.index.keys()
+        items, likely = image.index.items(ids), dict(zip(ids.tolist(), image.probabilities.of(ids), strict=True))
+        for column, name in enumerate(NAMES):
+            given = {
+                items[id_]["row"]: likely[id_].get(name, 1.0) for id_ in ids.tolist() if has[items[id_]["row"], column]
+            }
+            assert believed_all[name] == set(given)
+            assert set(rows(search, name, by="words", k=160)) == {row for row, p in given.items() if p >= 0.5}
+            disbelieved += sum(p < 0.5 for p in given.values())
+    assert disbelieved >= 5  # of ten wrong ones
+
+
+def test_how_well_texts_match_stays_right_when_items_come_and_go(model: Model, data: PairedData, uri: Path) -> None:
+    with LocalIndex(index_path(uri, "image")) as index:
+        ids, items = index.keys(), index.items(index.keys())
+        captions = Captions(index)
+    words = frozenset({"upright", "bar", "zebu"})
+    texts = {id_: text_of(items[id_]) for id_ in ids.tolist()}
+    for gone, new in (([], {}), ([ids[3], ids[8]], {int(ids[3]): "a zebu", -5: "upright zebu bar"}), ([-5], {})):
+        captions = captions.changed(np.array(gone, np.int64), np.array(list(new), np.int64), list(new.values()))
+        texts = {id_: text for id_, text in texts.items() if id_ not in gone} | new
+        some = np.array([*texts, 10**12], np.int64)[::-1]
+        fresh = Bm25([part_of(list(texts.values()))])
+        expected = [0.0, *fresh.scores(sorted(words), np.arange(len(texts)))[::-1] / fresh.most(words)]
+        np.testing.assert_allclose(captions.match(words, some), expected, rtol=1e-12)
+
+
 # --- fusion -----------------------------------------------------------------------------------------------------------
 
 
@@ -109,18 +163,28 @@ def hits(*ids: int) -> list[Found]:
     return [(id_, 0, None) for id_ in ids]
 
 
-@given(st.permutations(range(12)), st.permutations(range(6, 18)))
-def test_hits_are_fused_by_reciprocal_rank(codes: list[int], captions: list[int]) -> None:
-    expected = {id_: sum(1 / (3 + way.index(id_)) for way in (codes, captions) if id_ in way) for id_ in range(18)}
-    things = {id_: id_ for id_ in range(18)}
-    found = [hit.found[0] for hit in fused({"codes": hits(*codes), "captions": hits(*captions)}, things)]
-    np.testing.assert_allclose([expected[id_] for id_ in found], sorted(expected.values(), reverse=True))
-    assert max(found.index(codes[0]), found.index(captions[0])) < 8
+@given(
+    st.permutations(range(12)),
+    st.permutations(range(6, 18)),
+    st.lists(st.integers(0, 5), min_size=18, max_size=18),
+    st.lists(st.integers(0, 8), min_size=18, max_size=18),
+)
+def test_hits_are_fused_by_likeness(codes: list[int], words: list[int], likeness: list[int], shows: list[int]) -> None:
+    like, things = dict(enumerate(map(float, likeness))), dict(enumerate(shows))
+    found = fused({"words": hits(*words), "codes": hits(*codes)}, things, likeness=like)
+    order = sorted(range(18), key=lambda id_: (-like[id_], id_))
+    expected = [id_ for at, id_ in enumerate(order) if things[id_] not in [things[one] for one in order[:at]]]
+    assert [hit.found[0] for hit in found] == expected
+    for hit in found:
+        same = {id_ for id_ in range(18) if things[id_] == things[hit.found[0]]}
+        assert hit.more == len(same) - 1
+        assert hit.by == tuple(way for way, ids in (("words", words), ("codes", codes)) if same & set(ids))
 
 
-def test_hits_of_one_thing_are_one() -> None:
-    merged = fused({"codes": hits(1, 2, 3), "captions": hits(2, 4)}, {1: "a", 2: "a", 4: "a", 3: "b"})
-    assert [(hit.found[0], hit.by, hit.more) for hit in merged] == [(1, ("codes", "captions"), 2), (3, ("codes",), 0)]
+def test_hits_of_one_way_stay_in_its_order_and_hits_of_one_thing_are_one() -> None:
+    assert [hit.found[0] for hit in fused({"codes": hits(5, 1, 3)}, {1: 1, 3: 3, 5: 5}, most=2)] == [5, 1]
+    merged = fused({"codes": hits(1, 2, 3), "words": hits(2, 4)}, {1: "a", 2: "a", 4: "a", 3: "b"})
+    assert [(hit.found[0], hit.by, hit.more) for hit in merged] == [(1, ("codes", "words"), 2), (3, ("codes",), 0)]
 
 
 def test_groups_have_names_that_they_keep_when_data_grow(data: PairedData) -> None:
@@ -157,10 +221,10 @@ def test_a_caption_is_found_by_its_words(model: Model, data: PairedData, uri: Pa
         for row in (20, 33, 59):
             caption = str(data["text"][row])
             same = [other for other in range(15, 60) if set(words_of(data["text"][other])) == set(words_of(caption))]
-            assert rows(search, caption, by="captions")[: len(same)] == same
-            assert rows(search, caption, by="captions", where=f"row = {row}") == [row]
-            hit = search(caption, by="captions").image[0]
-            assert hit.by == ("captions",) and hit.cosine is not None
+            assert sorted(rows(search, caption, by="words")[: len(same)]) == same
+            assert rows(search, caption, by="words", where=f"row = {row}") == [row]
+            hit = search(caption, by="words").image[0]
+            assert hit.by == ("words",) and hit.cosine is not None
             coded = {hit.id: hit for hit in search(caption, by="codes", k=45).image}[hit.id]
             assert hit.distance == coded.distance and hit.cosine == pytest.approx(coded.cosine)
 
@@ -173,16 +237,19 @@ def test_what_is_added_changed_or_removed_later_is_found_as_it_is_then(
     later = data.replace(modalities={**data.modalities, "text": texts})
     add_data(model, later, uri, rows=np.arange(15, 80))
     with Searcher(model, uri) as search:
-        assert sorted(rows(search, "zebu", by="captions")) == [20, 70]
-        assert 20 not in rows(search, str(data["text"][20]), by="captions", k=80)
+        assert sorted(rows(search, "zebu", by="words")) == [20, 70]
+        assert 20 not in rows(search, "bar number", by="words", k=80)
+        assert data.label is not None
+        label = NAMES[int(np.argmax(data.label[20]) if data.label.ndim == 2 else data.label[20])]
+        assert 20 in rows(search, label, by="words", k=80)
     with LocalIndex(index_path(uri, "image")) as index:
         gone = [id_ for id_, item in index.items(index.keys()).items() if item["row"] == 70]
         index.remove(gone)
         index.add([5], index.codes_of(index.keys()[:1]), items=[{"caption": "a yak", "row": 500}])
         assert Captions(index).knows("yak")
     with Searcher(model, uri) as search:
-        assert rows(search, "zebu", by="captions") == [20]
-        assert rows(search, "yak", by="captions", rerank=False) == [500]
+        assert rows(search, "zebu", by="words") == [20]
+        assert rows(search, "yak", by="words", rerank=False) == [500]
 
 
 CHANGES: list[tuple[list[int], dict[int, tuple[str, int]]]] = [  # what is removed; what is added, or replaced
@@ -208,7 +275,7 @@ def test_a_filter_finds_captions_as_they_are_after_each_change(tmp_path: Path) -
             right = {id_ for id_, (said, size) in items.items() if said == "a fox" and size == 1}
             for without in (None, np.array([4, 1, 1000]), None):
                 limits: dict[str, Any] = {"where": "size = 1", "time_limit_ms": 10_000, "without": without}
-                found = index.search(query, 50, ["captions"], rerank=False, **limits).hits
+                found = index.search(query, 50, ["words"], rerank=False, **limits).hits
                 assert {hit.id for hit in found} == right - set([] if without is None else without.tolist())
 
 
@@ -216,10 +283,10 @@ def test_a_filter_that_is_repeated_does_not_look_up_all_ids(
     model: Model, uri: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Searcher(model, uri) as search:
-        expected = rows(search, "level bar", where="row < 40", by="captions")
+        expected = rows(search, "level bar", where="row < 40", by="words")
         find, many = SortedCodes.find, []
         monkeypatch.setattr(SortedCodes, "find", lambda self, ids: (many.append(len(ids)), find(self, ids))[1])
-        assert rows(search, "level bar", where="row < 40", by="captions") == expected
+        assert rows(search, "level bar", where="row < 40", by="words") == expected
         assert max(many) < 45  # those of hits, not of all texts
 
 
@@ -228,12 +295,12 @@ def test_captions_without_their_file_are_read_from_the_items(
     model: Model, data: PairedData, uri: Path, damage: str
 ) -> None:
     with Searcher(model, uri) as search:
-        expected = rows(search, "a level bar", by="captions", k=45)
+        expected = rows(search, "a level bar", by="words", k=45)
     (file,) = (uri / "image.captions").iterdir()
     content = {"cut off": file.read_bytes()[:200], "another file": b"no captions"}
     file.unlink() if damage == "missing" else file.write_bytes(content[damage])
     with Searcher(model, uri) as search:
-        assert rows(search, "a level bar", by="captions", k=45) == expected
+        assert rows(search, "a level bar", by="words", k=45) == expected
 
 
 @pytest.mark.slow
@@ -244,10 +311,10 @@ def test_a_word_of_captions_alone_is_known(model: Model, data: PairedData, uri: 
     with Searcher(model, uri) as search:
         found = search("ǃxóõ")
         assert [(hit.item["row"], hit.by, hit.distance, hit.bits) for hit in found.image] == [
-            (20, ("captions",), None, None)
+            (20, ("words",), None, None)
         ]
         assert search("ǃxóõ", not_this=[found.image[0].id]).image == ()
-        assert found.notes[0].endswith("found by captions alone") and found.image[0].to_dict()["distance"] is None
+        assert found.notes[0].endswith("found by words alone") and found.image[0].to_dict()["distance"] is None
         both = search("level ǃxóõ")
         assert not both.notes and 20 in [hit.item["row"] for hit in both.image[:8]]
         with pytest.raises(UserError, match="knows no word of 'ǃǃwq'"):
@@ -257,8 +324,8 @@ def test_a_word_of_captions_alone_is_known(model: Model, data: PairedData, uri: 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"words": "a bar", "by": "words"}, "unknown by 'words'"),
-        ({"picture": arrays()["image"][3], "by": "captions"}, "captions are searched by words"),
+        ({"words": "a bar", "by": "captions"}, "unknown by 'captions'"),
+        ({"picture": arrays()["image"][3], "by": "words"}, "looked for in captions and labels"),
     ],
 )
 def test_ways_that_cannot_be_searched_are_told(model: Model, uri: Path, query: dict[str, object], words: str) -> None:
@@ -273,6 +340,8 @@ def test_an_index_without_captions_says_so(model: Model, data: PairedData, uri: 
             keys = index.keys()
             index.add(keys, index.codes_of(keys), replace=True, embeddings=index.embeddings.of(keys))  # type: ignore[union-attr]
     with Searcher(model, uri) as search:
-        with pytest.raises(UserError, match=r"have no captions, so by=captions finds none; take by=codes$"):
-            search("a level bar", by="captions")
+        with pytest.raises(
+            UserError, match=r"have neither captions nor labels, so by=words finds none; take by=codes$"
+        ):
+            search("a level bar", by="words")
         assert {hit.by for hit in search("a level bar").image} == {("codes",)}

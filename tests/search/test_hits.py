@@ -48,8 +48,10 @@ def test_hits_of_a_picture_show_the_cosines_that_order_them(
     ]
     say_hits("text", hits)
     title, head, *lines = capsys.readouterr().out.splitlines()
-    assert title.startswith("text: 1 by codes and pictures, 1 by codes; ordered by the cosines of the embeddings")
-    assert head.split()[-3:] == (["cosine", "picture", "by"] if there else ["rank", "dist", "by"])
+    assert title.startswith(
+        "text: 1 by codes and pictures, 1 by codes; in the order of the mean of text and picture cosine"
+    )
+    assert head.split()[-3:] == (["text", "picture", "by"] if there else ["rank", "dist", "by"])
     assert ("0.250    0.875  both" in lines[0]) == there
     assert not there or "0.500        -  codes" in lines[1]
 

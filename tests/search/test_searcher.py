@@ -126,7 +126,7 @@ def test_what_is_not_wanted_is_left_out_and_the_query_moved_away_from_it(search:
     found = search("a level bar", k=75, by="codes", not_this=[20, np.int64(40)])  # type: ignore[list-item]
     check_ranking(found.image, expected)
     assert {20, 40}.isdisjoint(hit.id for hit in search("a level bar", k=75, not_this=[20, 40]))
-    assert {20, 40}.isdisjoint(hit.id for hit in search("level", k=75, by="captions", not_this=[20, 40]))
+    assert {20, 40}.isdisjoint(hit.id for hit in search("level", k=75, by="words", not_this=[20, 40]))
     of_item = search(item=30, k=75, not_this=[20])
     assert {20, 30}.isdisjoint(hit.id for hit in of_item) and len(of_item.image) == 73
     assert search("a level bar", not_this=[]) == search("a level bar")
@@ -177,7 +177,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"words": "bar", "by": "pictures"}, "by=pictures needs a picture, and no words"),
     ({"item": 20, "by": "pictures"}, "by=pictures needs a picture, and no words"),
     ({"item": 20, "by": "both"}, "by=both needs words"),
-    ({"picture": np.zeros((16, 16, 3), np.uint8), "by": "captions"}, "by=captions needs words"),
+    ({"picture": np.zeros((16, 16, 3), np.uint8), "by": "words"}, "by=words needs words"),
 ]
 
 

@@ -49,7 +49,7 @@ def test_what_is_added_is_found_and_what_is_removed_is_gone(run: Path) -> None:
         added = add(client, 1, "zebra crossing", labels='["red", "new"]')
         assert added.status_code == 201
         id_ = added.json()["id"]
-        (hit, *_) = client.get("/api/search?q=zebra&by=captions").json()["hits"]["image"]
+        (hit, *_) = client.get("/api/search?q=zebra&by=words").json()["hits"]["image"]
         assert (hit["id"], [label["name"] for label in hit["labels"]]) == (id_, ["red", "new"])
         assert client.get(hit["picture"]).content == picture(1)
         same = client.post("/api/search", files={"picture": picture(1)}).json()["hits"]["text"]
@@ -98,7 +98,7 @@ def test_an_item_is_added_while_another_process_changes_the_index_and_the_index_
         assert client.get(f"/api/items/{id_}").status_code == 200
         assert files_of(run / "index") == before
     with crossbit.open_search(run) as search:  # as `crossbit search` does
-        assert str(search("zebra", by="captions").image[0].id) == id_
+        assert str(search("zebra", by="words").image[0].id) == id_
 
 
 def test_another_worker_that_writes_is_waited_for(run: Path) -> None:
@@ -154,7 +154,7 @@ def test_what_came_over_http_is_told_and_kept_by_the_other_commands(
     assert main(["index", str(run)]) == 0
     assert "1 items that came through the service are there, too" in capsys.readouterr().out
     for place in (run, tmp_path / "out"):
-        assert main(["search", str(place), "zebra", "--json", "--by", "captions", "--modality", "image"]) == 0
+        assert main(["search", str(place), "zebra", "--json", "--by", "words", "--modality", "image"]) == 0
         assert id_ in capsys.readouterr().out
     with opened(run) as client:
         assert client.delete(f"/api/items/{id_}", headers=WRITER).status_code == 204
@@ -303,7 +303,7 @@ def test_pictures_of_what_another_process_adds_and_of_a_new_run_are_shown(tmp_pa
         write_table(folder, [*rows, {**rows[0], "file_name": "pictures/late.png", "caption": "a zebra"}], "csv")
         assert main(["add", str(run), str(folder)]) == 0
         state.refresh()
-        (late,) = client.get("/api/search?q=zebra&by=captions&k=1&modality=image").json()["hits"]["image"]
+        (late,) = client.get("/api/search?q=zebra&by=words&k=1&modality=image").json()["hits"]["image"]
         assert client.get(late["picture"]).content == picture(5)
         file = folder / client.get(f"/api/items/{hit['id']}").json()["path"]
         file.write_bytes(picture(6))  # the user's file is another one by now

@@ -39,11 +39,15 @@ def say_hits(modality: str, hits: Sequence[SearchHit], by: str | None = None) ->
 
 
 def _order(hits: Sequence[SearchHit], by: str | None) -> str:
-    """What put them in order, where cosines did."""
+    """What put them in order, where not Hamming distance did."""
     if any(hit.picture_cosine is not None for hit in hits):
         return f"; in the order of {'the' if by == 'pictures' else 'the mean of text and'} picture cosine"
-    ranked = any(hit.cosine is not None for hit in hits)
-    return "; codes are re-ranked by cosine of the embeddings" if ranked else ""
+    if by == "words":
+        return "; in the order of words that match"
+    near = "cosine" if any(hit.cosine is not None for hit in hits) else "Hamming distance"
+    if by != "codes" and any("words" in hit.by for hit in hits):
+        return f"; in the order of words that match and {near} together"
+    return "; codes are re-ranked by cosine of the embeddings" if near == "cosine" else ""
 
 
 def _shown(hits: Sequence[SearchHit], columns: int) -> dict[str, Callable[[SearchHit], str]]:

@@ -259,9 +259,9 @@ def search(
     by: Annotated[
         str | None,
         typer.Option(
-            metavar="codes|captions|pictures|both",
-            help="How to search: by what the model learned, by the words of the captions, by the pictures, or by both. "
-            "Words are looked for by codes and captions, if not given, and a picture by codes and pictures.",
+            metavar="codes|words|pictures|both",
+            help="How to search: by what the model learned, by the words of captions and labels, by the pictures, "
+            "or by both. If not given, words are looked for by codes and words, and a picture by codes and pictures.",
         ),
     ] = None,
     not_this: Annotated[
@@ -281,8 +281,8 @@ def search(
 
     The codes find the hundred nearest by Hamming distance (or -k, if more).
     The cosine of the embeddings puts these in order. Words are looked for in
-    the captions, too, and a picture is compared with the pictures, too. Each
-    hit says which way found it, and hits of one picture or group are one line.
+    captions and labels, too, and a picture is compared with the pictures, too.
+    Each hit says which way found it; hits of one picture or group are one line.
 
     \b
     Examples:

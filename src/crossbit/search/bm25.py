@@ -201,10 +201,7 @@ class Bm25:
         if len(found) < k or (bar := _largest(least, k)) <= most:
             return None
         found = found[least + most >= bar]
-        scores = np.zeros(len(found))
-        for word in words:  # in the order of `_scored`, so that sums are the same to the bit
-            scores += self._gains_of(word, found)
-        return found, scores
+        return found, self.scores(words, found)  # in the order of `_scored`: sums are the same to the bit
 
     def _gains(self, word: str, rows: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Scores:
         """What a word adds to the scores of texts that hold it so often."""
@@ -217,6 +214,18 @@ class Bm25:
         return (
             np.where(texts[at] == rows, self._gains(word, rows, counts[at]), 0.0) if len(texts) else np.zeros(len(rows))
         )
+
+    def scores(self, words: Iterable[str], rows: Rows) -> Scores:
+        """Of some texts, 0 where they hold none of the words.
+
+        >>> texts = Bm25([part_of(["a red fox", "a car"])])
+        >>> texts.scores(["fox"], np.array([1, 0])).round(2).tolist() == [0.0, texts.search(["fox"])[1].round(2)[0]]
+        True
+        """
+        found = np.zeros(len(rows))
+        for word in dict.fromkeys(words):
+            found += self._gains_of(word, rows)
+        return found
 
     def most(self, words: Iterable[str]) -> float:
         """The score of a text that holds each of these words once and no other."""

@@ -127,7 +127,7 @@ def try_out(
         if own:
             ways = ("codes",)
         elif kind == "words":
-            ways = ("codes", "captions") if len(index.captions) else ("codes",)
+            ways = ("codes", "words") if len(index.captions) else ("codes",)
         for row, query in _queries(model, data, given[0], varied(data, given[0], rows)):
             alike = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
             for without in (None, alike) if len(alike) else ():

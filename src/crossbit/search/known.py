@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 from crossbit.data.types import PairedData
+from crossbit.index.local import LocalIndex
 from crossbit.model import Model
-from crossbit.search.build import Progress
+from crossbit.search.build import Progress, index_path
 from crossbit.search.calibrate import calibrate
-from crossbit.search.probabilities import write_probabilities
+from crossbit.search.captions import write_captions
+from crossbit.search.probabilities import Probabilities, write_probabilities
 
 
 def learn_from_run(
@@ -32,6 +34,9 @@ def learn_from_run(
     """
     if not changed:
         write_probabilities(model, data, Path(uri))
+        for modality in model.modalities:
+            with LocalIndex(index_path(uri, modality), read_only=True) as index:
+                write_captions(index, Probabilities(index).of)  # without the labels that are held to be wrong
     fits = calibrate(model, data, Path(uri))
     fits.write(Path(uri))
     for kind, scale in fits.scales.items():

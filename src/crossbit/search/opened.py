@@ -17,7 +17,7 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.index.overlay import Overlay
 from crossbit.search.build import index_path
-from crossbit.search.captions import Among, Captions
+from crossbit.search.captions import Among, Captions, text_of
 from crossbit.search.evidence import LOOKED_AT, READ, Seen
 from crossbit.search.fusion import SHOWS, Found, Fused, fused, nearest_of, thing_of
 from crossbit.search.probabilities import Probabilities
@@ -26,6 +26,8 @@ from crossbit.search.results import SearchHit
 from crossbit.storage.words import words_of
 
 SAME = 0.999  # likeness from which a picture is the same
+SAID = 0.7  # how much the match of words counts beside the likeness of codes
+TEXTS = 400  # whose words match best are looked at: many match alike, such as all that have a label
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Ids = npt.NDArray[np.int64]
 
@@ -88,7 +90,7 @@ class OpenIndex:
         """Its captions, read when they are first needed."""
         with self._lock:
             if self._captions is None:
-                self._captions = Captions(self._local)
+                self._captions = Captions(self._local, self.probabilities.of)
             return self._captions
 
     @property
@@ -123,8 +125,7 @@ class OpenIndex:
         with self._lock:
             self._size, gone = len(self.index.keys()), np.concatenate([removed, added])
             if self._captions is not None:
-                texts = [str((item or {}).get("caption") or "") for item in items]
-                self._captions = self._captions.changed(gone, added, texts)
+                self._captions = self._captions.changed(gone, added, [text_of(item or {}) for item in items])
             if self._lowest is not None:
                 things = {id_: thing_of(id_, item or {}) for id_, item in zip(added.tolist(), items, strict=True)}
                 self._lowest = changed_lowest(*self._lowest, gone, things, self._alike)
@@ -152,7 +153,7 @@ class OpenIndex:
 
         Args:
             query, k, rerank, where, time_limit_ms: see `Searcher`.
-            ways: "codes", "captions", "pictures".
+            ways: "codes", "words", "pictures".
             own: the index of what the query is; for the way "pictures".
         """
         limits = {"where": where, "time_limit_ms": time_limit_ms, "without": without}
@@ -161,8 +162,8 @@ class OpenIndex:
         depth = max(k + len(query.left_out), DEPTH)
         while True:
             depth, ranked, ended, compared, exact = min(depth, max(1, size)), {}, True, 0, True
-            if "captions" in ways:  # first, so that of equal scores theirs is before
-                ranked["captions"], match = self._by_captions(query, depth, rerank, limits)
+            if "words" in ways:
+                ranked["words"], match = self._by_words(query, max(depth, TEXTS), rerank, limits)
             if "codes" in ways:
                 ranked["codes"], compared, exact = self._by_codes(query, depth, rerank, limits)
             if own is not None:
@@ -170,9 +171,10 @@ class OpenIndex:
                 ranked["pictures"], ended = self._also_here(query, there, rerank), len(there) < depth
                 compared, exact = compared + more, exact and nearest
             looks = {} if own is None else own._looks(query, ranked, rerank)
-            likeness = None if own is None else self._likeness(ranked, looks)
+            likeness = self._likeness(query, ranked, looks)
             most = k + len(query.left_out)  # no other is shown, and no other's item is read
-            order, near = fused(ranked, self._things(ranked), most, likeness), nearest_of(ranked, likeness)[:LOOKED_AT]
+            order = fused(ranked, self._things(ranked), most, likeness)
+            near = nearest_of(ranked, likeness)[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
             ended &= all(len(each) < depth for each in ranked.values())
@@ -222,10 +224,11 @@ class OpenIndex:
         found = zip(hits.ids[0].tolist(), hits.distances[0].tolist(), near, strict=False)
         return [one for one in found if one[1] >= 0], hits.compared, hits.exact
 
-    def _by_captions(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], float]:
-        """What is found, and how well the best caption matches."""
-        ids, match = self.captions.search(query.words, k, self._among(**limits))
-        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), match
+    def _by_words(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], float]:
+        """What is found, and how well the best text matches."""
+        ids = self.captions.search(query.words, k, self._among(**limits))
+        match = self.captions.match(query.words, ids[:1])
+        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), float(match.sum())
 
     def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
         """What was found in another index, as far as it is in this one, with its distance and cosine here."""
@@ -240,14 +243,28 @@ class OpenIndex:
         there = ~np.isnan(likeness)
         return dict(zip(ids[there].tolist(), likeness[there].tolist(), strict=True))
 
-    def _likeness(self, ranked: Mapping[str, Sequence[Found]], looks: Mapping[int, float]) -> dict[int, float]:
-        """Of each id the mean of its likeness here and of how it looks; how it looks alone, where nothing is searched
-        here, or where it is the same picture, whatever its text is."""
+    def _likeness(
+        self, query: Query, ranked: Mapping[str, Sequence[Found]], looks: Mapping[int, float]
+    ) -> dict[int, float] | None:
+        """Of each id that was found; None of codes or words alone, whose order it is.
+
+        * Words: how well those of its text match counts `SAID`, the likeness of its code the rest.
+        * A picture: the mean of its likeness here and of how it looks; how it looks alone, where nothing is searched
+          here, or where it is the same picture, whatever its text is.
+        """
+        if ranked.keys() in ({"codes"}, {"words"}):
+            return None
+        here = {
+            id_: 1 - 2 * (distance or 0) / self.index.bits if cosine is None else cosine
+            for id_, distance, cosine in chain(*ranked.values())
+        }
+        if "words" in ranked:
+            match = self.captions.match(query.words, np.fromiter(here, np.int64, len(here))).tolist()
+            return {id_: SAID * said + (1 - SAID) * here[id_] for id_, said in zip(here, match, strict=True)}
         found = {}
-        for id_, distance, cosine in chain(*ranked.values()):
-            here = 1 - 2 * (distance or 0) / self.index.bits if cosine is None else cosine
-            look = looks.get(id_, here)
-            found[id_] = look if look >= SAME or "codes" not in ranked else (here + look) / 2
+        for id_, near in here.items():
+            look = looks.get(id_, near)
+            found[id_] = look if look >= SAME or "codes" not in ranked else (near + look) / 2
         return found
 
     def _held(self, ids: Ids) -> npt.NDArray[np.bool_]:

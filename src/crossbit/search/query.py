@@ -78,7 +78,7 @@ def query_of(
         model: encodes it.
         words: a text.
         picture: a picture.
-        in_captions: whether captions that are searched hold a word; then the model need not know it.
+        in_captions: whether captions or labels that are searched hold a word; then the model need not know it.
 
     Raises:
         UserError: empty words, words of which the model knows none, a picture that cannot be read, or a model that
@@ -160,7 +160,7 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
         if not there:
             raise
         texts = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
-        note = f"{error}; found by captions alone"
+        note = f"{error}; found by words alone"
         return Query(words, np.zeros(model.bits), texts, held, notes=(note,), understood=False)
     return Query(words, model.ordering(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
 

@@ -43,7 +43,7 @@ class SearchHit:
         cosine: between its embedding and the query's; None where only codes were compared.
         item: what the index holds about it: row, caption, path, labels, ... as far as the data had them.
         why: labels and words that it shares with the query, as far as its item and the query say them.
-        by: the ways that found it: "codes", "captions", "pictures".
+        by: the ways that found it: "codes", "words", "pictures".
         more: how many further hits are of the same group, or of the same path.
         bits: its code XOR that of the query, in hexadecimal, the first bit in front; None where `distance` is.
         probabilities: of labels, by name: those that it has and those that are likely; empty where the run keeps none.

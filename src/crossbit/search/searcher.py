@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from crossbit.search.sheet import Shown
 
 TRIES = 4  # of a search that changes of others fall into, beside the last
-BY = ("codes", "captions", "pictures", "both")  # what may be asked for
+BY = ("codes", "words", "pictures", "both")  # what may be asked for
 
 
 def open_search(
@@ -157,9 +157,9 @@ class Searcher:
             modality: the one to search; by default all that the query does not come from, or all where none is left.
             rerank: order what is nearest by Hamming distance by the cosine of the embeddings, where the index has
                 them; False leaves the order by (distance, id).
-            by: "codes" (by default of an item); words also by "captions" (their words, ranked by BM25) or "both",
-                fused by rank, which is the default; a picture also by "pictures" (the pictures of what is searched) or
-                "both", by the mean of the two likenesses, which is the default.
+            by: "codes" (by default of an item); words also by "words" (those of captions and labels, by BM25) or
+                "both", by what both say, which is the default; a picture also by "pictures" (the pictures of what is
+                searched) or "both", by the mean of the two likenesses, which is the default.
             not_this: ids of items that are not wanted: they are left out, with all that is of the same group or path,
                 and the query is moved away from them (`crossbit.search.query.without`).
 
@@ -189,9 +189,9 @@ class Searcher:
     ) -> SearchResults:
         start = time.perf_counter()
         wanted, ways = check_k(k), self._ways(by, words, picture, modality)
-        query = self._query(words, picture, item, rerank, "captions" in ways, modality)
+        query = self._query(words, picture, item, rerank, "words" in ways, modality)
         query = without(query, self._unwanted(not_this, rerank))
-        ways = ways if query.understood or picture is not None else ["captions"]
+        ways = ways if query.understood or picture is not None else ["words"]
         limits: dict[str, Any] = {"rerank": rerank, "where": where, "time_limit_ms": time_limit_ms}
         opened = {name: self.opened(name) for name in self._searched(query, modality)}
         own = self.opened(next(iter(query.modalities))) if "pictures" in ways else None
@@ -377,8 +377,10 @@ class Searcher:
             raise unknown("by", by, list(BY))
         if by == "pictures" and (picture is None or words is not None):
             raise UserError("by=pictures needs a picture, and no words: pictures are compared with it alone")
-        if (by == "captions" and words is None) or (by == "both" and words is None and picture is None):
-            raise UserError(f"by={by} needs words: captions are searched by words; give words, or take by=codes")
+        if (by == "words" and words is None) or (by == "both" and words is None and picture is None):
+            raise UserError(
+                f"by={by} needs words, which are looked for in captions and labels; give words, or by=codes"
+            )
         if by == "codes" or (words is None and picture is None):
             return ["codes"]
         if words is None:
@@ -387,10 +389,12 @@ class Searcher:
             if by is None:
                 return ["codes"]
             why = (
-                "are on a server, which looks for no words of captions" if is_address(self.uri) else "have no captions"
+                "are on a server, which looks for no words"
+                if is_address(self.uri)
+                else "have neither captions nor labels"
             )
             raise UserError(f"the items in {self.shown} {why}, so by={by} finds none; take by=codes")
-        return ["captions"] if by == "captions" else ["codes", "captions"]
+        return ["words"] if by == "words" else ["codes", "words"]
 
     def _of_picture(self, by: str | None, modality: str | None) -> list[str]:
         """The ways to search for a picture; where the index of pictures is what is searched, its codes are all there

@@ -13,7 +13,7 @@ let openedAt = 0;
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
 const foundBy = (hit, way) =>
-  ({ codes: comparedByPicture(hit) ? "likeness of its text" : "likeness", captions: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
+  ({ codes: comparedByPicture(hit) ? "likeness of its text" : "likeness", words: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
