@@ -99,7 +99,7 @@ REASON = "async (hit) => (await import('/static/hit.js')).reason({ why: [], more
     (["codes", "pictures"], None, "By likeness of its text and its picture"),  # of an index without embeddings
     (["pictures"], None, "By likeness of its picture"),
     (["codes"], None, "By likeness alone"),
-    (["codes", "captions"], None, "By words of its caption"),
+    (["codes", "words"], None, "By its words"),
 ])  # fmt: skip
 def test_a_hit_says_which_part_of_it_is_like_the_search(
     page: Any, by: list[str], cosine: float | None, reason: str

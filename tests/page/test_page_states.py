@@ -21,7 +21,7 @@ def test_words_of_another_caption_of_the_same_thing_are_not_called_its_own(page:
     page.goto("/?q=red")
     ids(page)
     reasons = page.locator(".hit p.why").all_inner_texts()
-    assert reasons[:2] == ["By words of one of its captions", "By words of its caption"]
+    assert reasons[:2] == ["By words of one of the same", "By its words"]
 
 
 @pytest.mark.slow

@@ -92,9 +92,10 @@ class Captions:
     def __len__(self) -> int:
         return self.texts.spoken
 
-    def search(self, words: frozenset[str], k: int, among: Among | None = None) -> Ids:
-        """The ids of the k best, the best first, of those that may be found."""
-        return self.ids[self.texts.search(sorted(words), k, None if among is None else self._may(*among))[0]]
+    def search(self, words: frozenset[str], k: int, among: Among | None = None) -> tuple[Ids, npt.NDArray[np.float64]]:
+        """The ids of the k best, the best first, of those that may be found; and how well they match, see `match`."""
+        rows, scores = self.texts.search(sorted(words), k, None if among is None else self._may(*among))
+        return self.ids[rows], scores / self.texts.most(words) if len(scores) else scores
 
     def match(self, words: frozenset[str], ids: Ids) -> npt.NDArray[np.float64]:
         """How well the texts of ids match, 1 for one that is these words and no other, 0 for one that holds none."""

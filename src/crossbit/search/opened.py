@@ -27,7 +27,7 @@ from crossbit.storage.words import words_of
 
 SAME = 0.999  # likeness from which a picture is the same
 SAID = 0.7  # how much the match of words counts beside the likeness of codes
-TEXTS = 400  # whose words match best are looked at: many match alike, such as all that have a label
+TEXTS = 200  # whose words match best are looked at
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Ids = npt.NDArray[np.int64]
 
@@ -83,7 +83,7 @@ class OpenIndex:
     def size(self) -> int:
         """How many codes there are; of a local index, but for what `change` did, how many there were when it was
         opened."""
-        return self._size if self._local else len(self.index)
+        return len(self.index) if self._local is None else self._size
 
     @property
     def captions(self) -> Captions:
@@ -163,7 +163,7 @@ class OpenIndex:
         while True:
             depth, ranked, ended, compared, exact = min(depth, max(1, size)), {}, True, 0, True
             if "words" in ways:
-                ranked["words"], match = self._by_words(query, max(depth, TEXTS), rerank, limits)
+                ranked["words"], match = self._by_words(query, depth, rerank, limits, alone="codes" not in ways)
             if "codes" in ways:
                 ranked["codes"], compared, exact = self._by_codes(query, depth, rerank, limits)
             if own is not None:
@@ -224,11 +224,17 @@ class OpenIndex:
         found = zip(hits.ids[0].tolist(), hits.distances[0].tolist(), near, strict=False)
         return [one for one in found if one[1] >= 0], hits.compared, hits.exact
 
-    def _by_words(self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any]) -> tuple[list[Found], float]:
-        """What is found, and how well the best text matches."""
-        ids = self.captions.search(query.words, k, self._among(**limits))
-        match = self.captions.match(query.words, ids[:1])
-        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), float(match.sum())
+    def _by_words(
+        self, query: Query, k: int, rerank: bool, limits: Mapping[str, Any], *, alone: bool
+    ) -> tuple[list[Found], float]:
+        """What is found, the best first, and how well the best text matches. Where words are not `alone`, codes choose
+        among the texts that match best: many match alike, such as all that have a label."""
+        ids, match = self.captions.search(query.words, k if alone else max(k, TEXTS), self._among(**limits))
+        best = float(match[0]) if len(match) else 0.0
+        if not alone and len(ids) > k:
+            likeness = SAID * match + (1 - SAID) * self.likeness(query, ids, rerank)
+            ids = ids[np.argsort(-likeness, kind="stable")[:k]]
+        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), best
 
     def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
         """What was found in another index, as far as it is in this one, with its distance and cosine here."""

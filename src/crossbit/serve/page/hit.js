@@ -18,7 +18,7 @@ export function thumbnail(address, { lazy = true } = {}) {
 }
 
 /** Whose words found it: not those that are shown, where another item of the same thing has them. */
-export const captionsOf = (hit) => (hit.more && !hit.why.length ? "one of its captions or labels" : "its caption or labels");
+export const wordsOf = (hit) => (hit.more && !hit.why.length ? "words of one of the same" : "its words");
 
 /** Whether its picture was compared with that of the search; without embeddings only the way that found it tells. */
 export const comparedByPicture = (hit) => hit.picture_cosine !== null || hit.by.includes("pictures");
@@ -26,7 +26,7 @@ export const comparedByPicture = (hit) => hit.picture_cosine !== null || hit.by.
 /** Why it was found, in words. */
 export function reason(hit) {
   if (hit.why.length) return `In common: ${hit.why.join(", ")}`;
-  if (hit.by.includes("words")) return `By words of ${captionsOf(hit)}`;
+  if (hit.by.includes("words")) return `By ${wordsOf(hit)}`;
   if (!comparedByPicture(hit)) return "By likeness alone";
   const of = { codes: "its text", pictures: "its picture" };
   return `By likeness of ${hit.by.map((way) => of[way]).join(" and ")}`;

@@ -3,7 +3,7 @@
 import { getJson } from "./api.js";
 import { compared, strip } from "./bits.js";
 import { byId, icon, make } from "./dom.js";
-import { acts, captionsOf, comparedByPicture, nameOf, reason, thumbnail } from "./hit.js";
+import { acts, wordsOf, comparedByPicture, nameOf, reason, thumbnail } from "./hit.js";
 import { labelList } from "./labels.js";
 
 const dialog = byId("item");
@@ -13,7 +13,7 @@ let openedAt = 0;
 const DOUBLE = 600; // milliseconds in which the second click of a double click comes
 
 const foundBy = (hit, way) =>
-  ({ codes: comparedByPicture(hit) ? "likeness of its text" : "likeness", words: `the words of ${captionsOf(hit)}`, pictures: "likeness of its picture" })[way] ?? way;
+  ({ codes: comparedByPicture(hit) ? "likeness of its text" : "likeness", words: wordsOf(hit), pictures: "likeness of its picture" })[way] ?? way;
 
 function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && String(value) !== "");
