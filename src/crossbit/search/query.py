@@ -154,7 +154,7 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
     held = frozenset(words_of(words))
     there = frozenset(word for word in held if in_captions(word))
     try:
-        modality = reading(model, "words")
+        modality = _reading(model, "words")
         notes = model.featurisers[modality].check_query(words, there)
     except UserError as error:
         if not there:
@@ -169,12 +169,12 @@ def _of(model: Model, picture: Any) -> Query:
     from crossbit.storage.pictures import read_picture  # here: words need no decoders
 
     pixels = read_picture(picture)
-    modality = reading(model, "pictures")
+    modality = _reading(model, "pictures")
     said = os.fspath(picture) if isinstance(picture, str | os.PathLike) else "a picture"
     return Query(str(said), model.ordering(modality, pixels)[0], frozenset([modality]))
 
 
-def reading(model: Model, held: Kind) -> str:
+def _reading(model: Model, held: Kind) -> str:
     """The first modality whose rows are words, or pictures.
 
     Raises:

@@ -26,7 +26,7 @@ from crossbit.search.evidence import evidence
 from crossbit.search.fits import Fits
 from crossbit.search.journal import Journal, folded
 from crossbit.search.opened import FoundHere, OpenIndex
-from crossbit.search.query import Held, Query, query_of, query_of_item, reading, without
+from crossbit.search.query import Held, Query, query_of, query_of_item, without
 from crossbit.search.results import SearchResults
 from crossbit.storage.addresses import is_address, shown
 from crossbit.storage.files import refuse_file
@@ -399,7 +399,8 @@ class Searcher:
     def _of_picture(self, by: str | None, modality: str | None) -> list[str]:
         """The ways to search for a picture; where the index of pictures is what is searched, its codes are all there
         is."""
-        if modality == reading(self.model, "pictures"):
+        readers = [name for name, featuriser in self.model.featurisers.items() if featuriser.reads == "pictures"]
+        if modality in readers[:1]:
             return ["codes"]
         return ["pictures"] if by == "pictures" else ["codes", "pictures"]
 
