@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,23 @@ from crossbit.evaluation import evaluate
 from crossbit.evaluation.report import DATABASES
 from crossbit.features.paired import choose_features, features_of, fit_featurisers
 from crossbit.training import train
+
+
+def tell_of_runs(about: str | None, figures: Callable[[str, str | None], Any]) -> None:
+    """A script's work: the figures of each NAME=RUN[,DATA] that is typed, as one JSON object by name.
+
+    Args:
+        about: what the script says of itself.
+        figures: of the folder of a run, and of the place of its data, if that is typed.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,DATA]")
+    found = {}
+    for each in parser.parse_args().runs:
+        name, _, place = each.partition("=")
+        run, _, source = place.partition(",")
+        found[name] = figures(run, source or None)
+    print(json.dumps(found, indent=1))
 
 
 def as_vectors(data: PairedData, modalities: Sequence[str]) -> PairedData:

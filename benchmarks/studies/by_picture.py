@@ -14,9 +14,7 @@ Each RUN has an index of its own data. Held-out pictures are searched for, and p
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +23,7 @@ from PIL import Image, ImageOps
 
 import crossbit
 from benchmarks.common.page import Section, table
+from benchmarks.common.runs import tell_of_runs
 from crossbit.data import PairedData
 from crossbit.model.collapse import true_labels
 from crossbit.runs.folder import RunFolder
@@ -69,7 +68,13 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-def figures(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
+def figures(run: str, source: str | None) -> dict[str, dict[str, float]]:
+    """By way."""
+    with crossbit.open_search(run) as search:
+        return by_ways(search, RunFolder(run).data(source))
+
+
+def by_ways(search: Searcher, data: PairedData) -> dict[str, dict[str, float]]:
     """By way."""
     names = {data.kind(name): name for name in data.modalities}
     image, text = names["pictures"], names["words"]
@@ -149,17 +154,5 @@ ABOUT = (
 SECTIONS = {"by-picture": Section("What a picture finds", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,DATA]")
-    found = {}
-    for each in parser.parse_args().runs:
-        name, _, place = each.partition("=")
-        run, _, source = place.partition(",")
-        with crossbit.open_search(run) as search:
-            found[name] = figures(search, RunFolder(run).data(source or None))
-    print(json.dumps(found, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    tell_of_runs(__doc__, figures)

@@ -20,8 +20,6 @@ what the other calibrated. Each query searches twice, all of the index and the i
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +30,7 @@ from sklearn.metrics import roc_auc_score
 
 import crossbit
 from benchmarks.common.page import Section, table
+from benchmarks.common.runs import tell_of_runs
 from crossbit.data import PairedData
 from crossbit.model import Model, load_model
 from crossbit.runs.folder import RunFolder
@@ -152,16 +151,5 @@ ABOUT = (
 SECTIONS = {"fits": Section("Nothing here fits", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,DATA]")
-    found = {}
-    for each in parser.parse_args().runs:
-        name, _, place = each.partition("=")
-        run, _, source = place.partition(",")
-        found[name] = figures(run, source or None)
-    print(json.dumps(found, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    tell_of_runs(__doc__, figures)

@@ -15,8 +15,6 @@ Told are the share of right hits among the first ten, and whether the first is r
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.page import Section, table
+from benchmarks.common.runs import tell_of_runs
 from crossbit.bits.labels import as_matrix
 from crossbit.data import PairedData
 from crossbit.errors import UserError
-from crossbit.model import Model, load_model
+from crossbit.model import load_model
 from crossbit.runs.folder import RunFolder
 from crossbit.search.build import index_data
 from crossbit.search.calibrate import Kinds, varied
@@ -64,8 +63,10 @@ def asked(data: PairedData, truth: np.ndarray) -> Iterator[tuple[str, list[Asked
     yield "own caption", [(str(said[row]), said == said[row]) for row in random.permutation(len(database))[:TYPED]]
 
 
-def figures(model: Model, data: PairedData, folder: RunFolder) -> dict[str, dict[str, Any]]:
+def figures(run: str, source: str | None) -> dict[str, dict[str, Any]]:
     """By what is typed, and by way."""
+    folder, model = RunFolder(run), load_model(run)
+    data = folder.data(source)
     truth = as_matrix(np.asarray(data.label), data.classes) > 0
     database, observed, told = np.sort(data.splits["retrieval"]), truth.copy(), {}
     with np.load(folder.arrays_file) as held:
@@ -114,17 +115,5 @@ ABOUT = (
 SECTIONS = {"typed": Section("What typed words find", ABOUT, section)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN[,DATA]")
-    told = {}
-    for each in parser.parse_args().runs:
-        name, _, place = each.partition("=")
-        run, _, source = place.partition(",")
-        folder = RunFolder(run)
-        told[name] = figures(load_model(run), folder.data(source or None), folder)
-    print(json.dumps(told, indent=1))
-
-
 if __name__ == "__main__":
-    main()
+    tell_of_runs(__doc__, figures)

@@ -156,7 +156,7 @@ class Searcher:
             time_limit_ms: a `where` that takes longer is ended.
             modality: the one to search; by default all that the query does not come from, or all where none is left.
             rerank: order what is nearest by Hamming distance by the cosine of the embeddings, where the index has
-                them; False leaves the order by (distance, id).
+                them; False leaves the order of codes by (distance, id), and takes distances in place of cosines.
             by: "codes" (by default of an item); words also by "words" (those of captions and labels, by BM25) or
                 "both", by what both say, which is the default; a picture also by "pictures" (the pictures of what is
                 searched) or "both", by the mean of the two likenesses, which is the default.
