@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from scipy import sparse
 
 import crossbit
 from crossbit.data import PairedData
@@ -21,7 +22,7 @@ from crossbit.search.adding import add
 from crossbit.search.build import add_data, encoder_of, index_data
 from crossbit.search.calibrate import Kinds, Tried, calibrate, label_weights, learn, said, try_out
 from crossbit.search.evidence import ALIKE, LOOKED_AT, NAMES, READ, Seen, evidence
-from crossbit.search.fits import FILE, Fits, Scale
+from crossbit.search.fits import ALIKE_PICTURES, FILE, Fits, Scale
 from crossbit.search.known import learn_from_run
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import query_of
@@ -68,6 +69,42 @@ def test_kinds_by_labels_that_count_by_their_rarity(labels: np.ndarray, row: int
         either = sum(weight[c] for c in range(5) if labels[row, c] or other[c])
         expected.append(both > 1e-12 and both / either >= ALIKE - 1e-12)
     assert Kinds(labels).of(labels[row]).tolist() == expected
+
+
+@given(arrays_of.arrays(np.uint8, (12, 5), elements=st.integers(0, 1)), st.integers(0, 11))
+def test_related_is_what_shares_a_label_that_says_something(labels: np.ndarray, row: int) -> None:
+    telling = [c for c in range(5) if labels[:, c].sum() < 6]
+    expected = [any(labels[row, c] and other[c] for c in telling) for other in labels]
+    for given_ in (labels, sparse.csr_array(labels)):
+        assert Kinds(given_).related(labels[row]).tolist() == expected
+    classes = labels[:, 0]
+    assert Kinds(classes).related(classes[row]).tolist() == (classes == classes[row]).tolist()
+
+
+def test_what_shares_a_label_goes_with_the_kind(
+    model: Model, data: PairedData, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags of other countries are not of a flag's kind, and still an answer to it."""
+    classes = np.asarray(data.label)
+    label = np.eye(6, dtype=np.uint8)[classes] if classes.ndim == 1 else np.pad(classes, ((0, 0), (0, 6)))[:, :6]
+    label[::5, -1] = 1  # a label that a fifth has
+    label[:, -2] = 1  # and one that all have
+    several, gone, search = data.replace(label=label, label_names=list("abcdef")), [], OpenIndex.search
+
+    def searched(self: OpenIndex, *args: Any, without: Any = None, **options: Any) -> Any:
+        gone.append(without)
+        return search(self, *args, without=without, **options)
+
+    monkeypatch.setattr(OpenIndex, "search", searched)
+    for alone in (False, True):
+        gone.clear()
+        tried = try_out(model, several, run / "index", "words", several.splits["query"], {}, alone=alone)
+        assert tried is not None and len(gone) == 2 * QUERIES and gone[0] is None
+        left = np.setdiff1d(several.splits["retrieval"], np.asarray(gone[1]))
+        row = tried.query[1]
+        telling = [c for c in range(6) if label[row, c] and c != 4]
+        shares = label[left][:, telling].any()
+        assert row % 5 == 0 and len(left) and bool(shares) == alone
 
 
 def test_a_search_without_items_is_that_of_an_index_that_never_had_them(
@@ -133,6 +170,24 @@ def test_a_picture_that_searches_pictures_is_tried_so(model: Model, data: Paired
             best = search(picture=data["image"][row], modality="image", k=1).image[0]
             own = database[kinds.of(label[row]) | saying.of(words[[row]].toarray()[0])]
             assert tried.fits[at] == (best.id in own)
+
+
+@pytest.mark.parametrize(
+    ("scale", "kind", "own"),
+    [("words", "words", False), ("pictures", "pictures", False), (ALIKE_PICTURES, "pictures", True)],
+)
+def test_a_search_is_judged_by_what_was_learnt_from(
+    scale: str, kind: str, own: bool, model: Model, data: PairedData, run: Path
+) -> None:
+    tried = try_out(model, data, run / "index", kind, data.splits["query"], label_weights(data), own=own)
+    fits = Fits.read(run / "index", encoder_of(model)["hash"])
+    assert tried is not None and fits is not None
+    with crossbit.open_search(run) as search:
+        for at in range(0, 2 * QUERIES, 24):
+            row, options = tried.query[at], {"modality": "image"} if own else {}
+            asked = {"words": str(data["text"][row])} if kind == "words" else {"picture": data["image"][row]}
+            expected = fits.scales[scale].probability(tried.evidence[at])
+            assert search(**asked, **options).fits == pytest.approx(expected, abs=1e-6)
 
 
 def test_of_a_picture_among_pictures_it_is_known(run: Path, data: PairedData) -> None:
@@ -242,8 +297,10 @@ def test_it_is_written_and_read_again(tmp_path: Path) -> None:
         assert made.scale("words", "image", ("codes", "words"), codes) == (scale if known else None)
     assert made.scale("pictures", "image", ("codes", "words"), 100) is None
     assert made.scale("words", "image", ("codes",), 100) is made.scale("words", "text", ("codes", "words"), 100) is None
-    assert scale.probability(np.zeros(len(NAMES))) == pytest.approx(1 / (1 + np.e))
-    assert scale.probability(np.full(len(NAMES), 9.0)) == 0.99
+    assert scale.probability(np.zeros(len(NAMES))) == pytest.approx(0.01 + 0.98 / (1 + np.e))
+    assert scale.probability(np.full(len(NAMES), 9.0)) == pytest.approx(0.99)
+    least, less = (scale.probability(np.full(len(NAMES), x)) for x in (-4.0, -2.0))
+    assert 0.01 < least < less < 0.011  # however unlikely, what is less likely comes after
 
 
 def hit(id: int, cosine: float, *labels: str) -> SearchHit:

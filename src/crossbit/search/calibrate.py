@@ -1,12 +1,13 @@
 """Learn from held-out queries how likely the best hit fits.
 
-Each query searches twice: all of the index, and the index without its kind. Its kind is every item whose labels, or the
-words of whose text, overlap with its own by a third or more, |A and B| / |A or B|, where a label or a word counts the
-more, the rarer it is: a common one alone does not make a kind, and a specific one does, though each item has others
-beside it. Words count, since people who label seldom give all labels: a text that says the same is of the same kind.
+A hit fits if it is of the query's kind: their labels, or the words of their texts, overlap by a third or more,
+|A and B| / |A or B|, where a label or a word counts the more, the rarer it is: a common one alone does not make a kind,
+and a specific one does, though each item has others beside it. Words count, since people who label seldom give all
+labels: a text that says the same is of the same kind.
 
-A hit fits if it is of the query's kind, so that nothing fits in the second search. What tells the two apart is learnt
-by logistic regression.
+Each query searches twice: all of the index, and the index without its kind and all else that shares a label with it.
+What is of its kind by less than a third goes, too: a flag among other countries' flags has an answer still. So nothing
+fits in the second search. What tells the two apart is learnt by logistic regression.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from crossbit.index.filters import TIME_LIMIT_MS
 from crossbit.model import Model
 from crossbit.model.collapse import true_labels
 from crossbit.search.build import encoder_of
-from crossbit.search.evidence import ALIKE, NAMES, evidence
+from crossbit.search.evidence import ALIKE, NAMES, beside_of, evidence
 from crossbit.search.fits import ALIKE_PICTURES, Fits, Scale
 from crossbit.search.items import ids_of
 from crossbit.search.opened import OpenIndex
@@ -34,6 +35,9 @@ from crossbit.search.query import Query
 from crossbit.storage.words import words_of
 
 QUERIES, FEWEST = 300, 50  # that are searched for, at most; and that must have a kind in the index
+COMMON = (
+    0.5  # share of the items from which a label does not relate two of them: without all that have it, few are left
+)
 KEPT = 100_000  # items that are held in memory meanwhile, at most
 
 LIMITS: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": TIME_LIMIT_MS}
@@ -50,7 +54,7 @@ class Tried:
         evidence: (n, 9).
         fits: bool (n,), whether the best hit is of the query's kind.
         near: bool (n,), whether a hit that was looked at is.
-        answerable: bool (n,), whether the index had its kind.
+        answerable: bool (n,), whether the index had its kind; otherwise nothing that shares a label with it.
         query: (n,) which query.
     """
 
@@ -96,8 +100,9 @@ def try_out(
     weights: Mapping[str, float],
     *,
     own: bool = False,
+    alone: bool = False,
 ) -> Tried | None:
-    """Search for held-out rows in an index, and in it without their kind.
+    """Search for held-out rows in an index, and in it without their kind and what shares a label with them.
 
     Args:
         model, data, folder: as for `calibrate`.
@@ -105,6 +110,7 @@ def try_out(
         rows: of the queries; those that are `varied` are taken.
         weights: of labels.
         own: search what the queries are of, as a picture searches the pictures; the other modality if False.
+        alone: the second search is without their kind alone; what shares a label with them beyond that stays.
 
     Returns:
         None where no such query is possible, more than one index is searched, or there are no labels.
@@ -119,7 +125,7 @@ def try_out(
     saying, encoder = Kinds(words[database]), encoder_of(model)
     with (
         closing(OpenIndex(str(folder), sought[0], encoder, model.bits)) as index,
-        closing(OpenIndex(str(folder), given[0], encoder, model.bits)) as beside,
+        closing(OpenIndex(str(folder), beside_of(model, sought[0]), encoder, model.bits)) as beside,
     ):
         if index.size <= KEPT:
             index.keep_items()
@@ -130,7 +136,8 @@ def try_out(
             ways = ("codes", "words") if len(index.captions) else ("codes",)
         for row, query in _queries(model, data, given[0], varied(data, given[0], rows)):
             alike = ids[kinds.of(labels[given[0]][row]) | saying.of(words[[row]].toarray()[0])]
-            for without in (None, alike) if len(alike) else ():
+            gone = alike if alone else np.union1d(alike, ids[kinds.related(labels[given[0]][row])])
+            for without in (None, gone) if len(alike) else ():
                 here = index.search(query, 1, ways, **LIMITS, without=without, own=beside)
                 if here.seen is not None:
                     of_kind = np.isin(here.seen.ids, alike)
@@ -171,6 +178,8 @@ class Kinds:
     >>> labels = np.array([[1, 0, 1], [1, 1, 0], [1, 1, 0], [0, 1, 0]])
     >>> Kinds(labels).of(np.array([1, 0, 1])).tolist(), Kinds(np.array([3, 7])).of(7).tolist()
     ([True, False, False, False], [False, True])
+    >>> Kinds(np.eye(4)[:, [0, 1, 1, 2]]).related(np.array([1, 1, 0, 0])).tolist()
+    [True, True, False, False]
     """
 
     def __init__(self, labels: np.ndarray) -> None:
@@ -178,6 +187,7 @@ class Kinds:
         if labels.ndim == 2:
             share = np.asarray(labels.mean(axis=0)).ravel()
             self.weights = -np.log(np.maximum(share, 1 / labels.shape[0]))
+            self.telling = share < COMMON
             self.labels = sparse.csr_array(labels.astype(np.float64) * self.weights)
 
     def of(self, label: Any) -> npt.NDArray[np.bool_]:
@@ -187,6 +197,12 @@ class Kinds:
         both = self.labels @ np.asarray(label, np.float64)
         either = self.labels.sum(axis=1) + self.weights @ label - both
         return np.asarray((both > 0) & (both >= ALIKE * either))
+
+    def related(self, label: Any) -> npt.NDArray[np.bool_]:
+        """Bool (n,): those that share a label which fewer than half of the items have."""
+        if self.labels.ndim == 1:
+            return self.of(label)
+        return np.asarray(self.labels @ (np.asarray(label, np.float64) * self.telling) > 0)
 
 
 def _queries(model: Model, data: PairedData, given: str, rows: np.ndarray) -> Iterator[tuple[int, Query]]:

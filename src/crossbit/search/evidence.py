@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.model import Model
 from crossbit.search.results import SearchHit, labels_of
 from crossbit.storage.words import words_of
 
@@ -27,7 +28,7 @@ NAMES = (
     "share of the nearest twenty that are of the best hit's kind",
     "word match of the best caption, of the most there could be",
     "share of the query's words in what the best hit says",
-    "cosine of the query with the best hit's own part of its kind, a picture with a picture",
+    "cosine of the query with the best hit's other part, its picture where texts are searched",
     "the same, the highest of the best hit and the nearest forty",
 )
 
@@ -64,12 +65,17 @@ class Seen:
         return np.array([hit.id for hit in self.looked_at], np.int64)
 
 
-def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
+def beside_of(model: Model, searched: str) -> str:
+    """The modality that is looked at beside the one that is searched: the text of pictures, the picture of texts."""
+    return next((name for name in model.modalities if name != searched), searched)
+
+
+def evidence(seen: Seen, beside: Array, weights: Mapping[str, float]) -> Array:
     """The numbers called `NAMES`.
 
     Args:
         seen: in a search.
-        own: for each of `seen.ids` the cosine of the query with what is of its modality there, NaN for nothing.
+        beside: for each of `seen.ids` the cosine of the query with what is there of `beside_of`, NaN for nothing.
         weights: how much labels count; one that is not there counts 1.
 
     >>> hit = SearchHit(7, "image", 4, 0.5, {"caption": "a red fox", "labels": ["fox"]})
@@ -77,7 +83,7 @@ def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
     >>> evidence(seen, np.array([0.9]), {"fox": 3.0}).tolist()
     [0.5, 0.25, 0.0, 0.0, 0.0, 0.7, 0.5, 0.9, 0.9]
     """
-    own = np.nan_to_num(own)
+    beside = np.nan_to_num(beside)
     first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
@@ -93,8 +99,8 @@ def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
             _mean(alike[0, 1:] >= ALIKE),
             seen.match,
             shared,
-            own[0],
-            own.max(),
+            beside[0],
+            beside.max(),
         ]
     )
 

@@ -50,7 +50,7 @@ class Scale:
     def probability(self, evidence: npt.NDArray[np.float64]) -> float:
         """That the best hit fits."""
         score = float(evidence @ np.array(self.weights)) + self.intercept
-        return float(np.clip(expit(score), CERTAIN, 1 - CERTAIN))
+        return float(CERTAIN + (1 - 2 * CERTAIN) * expit(score))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from crossbit.runs.folder import RunFolder
 from crossbit.search.build import encoder_of, index_path
 from crossbit.search.captions import Captions
 from crossbit.search.changing import Changes, ready
-from crossbit.search.evidence import evidence
+from crossbit.search.evidence import beside_of, evidence
 from crossbit.search.fits import Fits
 from crossbit.search.journal import Journal, folded
 from crossbit.search.opened import FoundHere, OpenIndex
@@ -261,9 +261,8 @@ class Searcher:
         scale = self._known_fits.scale(kind, name, tuple(ways), self.opened(name).size)
         if scale is None or here.seen is None:
             return None
-        (given,) = query.modalities
-        own = self.opened(given).likeness(query, here.seen.ids)
-        return scale.probability(evidence(here.seen, own, self._known_fits.labels))
+        beside = self.opened(beside_of(self.model, name)).likeness(query, here.seen.ids)
+        return scale.probability(evidence(here.seen, beside, self._known_fits.labels))
 
     def many(
         self,
