@@ -229,6 +229,33 @@ def test_a_caption_is_found_by_its_words(model: Model, data: PairedData, uri: Pa
             assert hit.distance == coded.distance and hit.cosine == pytest.approx(coded.cosine)
 
 
+@pytest.mark.parametrize(("typed", "written"), [("zebras", "zebra"), ("zebra", "zebras"), ("two foxes", "a fox")])
+def test_a_plural_finds_the_singular_and_back(
+    typed: str, written: str, model: Model, data: PairedData, uri: Path
+) -> None:
+    texts = data["text"].astype("<U30")
+    texts[70] = written
+    add_data(model, data.replace(modalities={**data.modalities, "text": texts}), uri, rows=np.arange(60, 80))
+    for path in (uri / "image.captions").iterdir():  # files of words as they were before
+        with np.load(path) as held:
+            older = {name: held[name] for name in held.files} | {"holds": np.array("captions and labels")}
+        older["words"] = np.frombuffer(b"\n".join(b"word%d" % n for n in range(len(older["starts"]) - 1)), np.uint8)
+        np.savez(path, **older)
+    with Searcher(model, uri) as search:
+        found = search(typed)
+        assert rows(search, typed, by="words") == [70] and found.image[0].item["row"] == 70
+        assert found.image[0].why == (written.split()[-1],)
+        assert not any(typed in note and "nearest" in note for note in found.notes)
+
+
+def test_a_plural_that_the_model_knows_as_singular_is_encoded_so(model: Model, uri: Path) -> None:
+    with Searcher(model, uri) as search:
+        one, many = (search(words, by="codes", k=5) for words in ("level bar", "level bars"))
+        assert [(hit.id, hit.cosine) for hit in many.image] == [(hit.id, hit.cosine) for hit in one.image]
+        assert many.query == "level bars" and many.notes == ()
+        assert many.fits == one.fits
+
+
 def test_what_is_added_changed_or_removed_later_is_found_as_it_is_then(
     model: Model, data: PairedData, uri: Path
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.storage.words import words_of
+from crossbit.storage.words import terms_of
 
 K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
 FEW = 16  # the share of texts, one in so many, below which looking at those that hold a word is quick
@@ -32,7 +32,7 @@ class Part:
     """Which words some texts hold, by word.
 
     Attributes:
-        words: all that occur.
+        words: all that occur, as `terms_of` gives them; so are all words that are asked for.
         starts: int64 (words + 1,), where each word's entries begin in `rows` and `counts`.
         rows: int32, the texts that hold the word, ascending.
         counts: int32, how often.
@@ -63,11 +63,11 @@ class Part:
 
 
 def part_of(texts: Sequence[str]) -> Part:
-    """The words of texts (n,), in their normal form."""
+    """The words of texts (n,), as `terms_of` gives them."""
     held: dict[str, list[tuple[int, int]]] = {}
     lengths = np.zeros(len(texts), np.int32)
     for row, text in enumerate(texts):
-        words = words_of(text)
+        words = terms_of(text)
         lengths[row] = len(words)
         for word, count in Counter(words).items():
             held.setdefault(word, []).append((row, count))
@@ -144,7 +144,7 @@ class Bm25:
         return self.holders(word) > 0
 
     def idle(self, words: frozenset[str], telling: frozenset[str]) -> frozenset[str]:
-        """Those words of a query, in normal form, that say nothing of a text which holds them: words of more than half
+        """Those words of a query that say nothing of a text which holds them: words of more than half
         of the texts, and where the query has another word besides, those that are frequent for their length. In every
         language the words that join others are short and frequent, so each letter after the first asks for a hundredth
         of the texts more. None of `telling` is among them.
@@ -166,7 +166,7 @@ class Bm25:
         """The k best texts that hold a word, the best first, those of equal score by number; and their scores.
 
         Args:
-            words: those of the query, in normal form; each counts once.
+            words: those of the query; each counts once.
             k: how many, at most.
             among: bool (texts,), those that may be found.
         """

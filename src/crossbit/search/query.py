@@ -15,7 +15,7 @@ from crossbit.errors import UserError
 from crossbit.model import Model
 from crossbit.search.fusion import thing_of
 from crossbit.search.results import labels_of
-from crossbit.storage.words import words_of
+from crossbit.storage.words import singular, terms_of, words_of
 
 AWAY = 0.25  # how much unwanted items count beside the query: the best of 0 to 1 on glyphs and clip art
 
@@ -36,7 +36,7 @@ class Query:
         said: in words, for people.
         embedding: real (bits,) or wider; the signs of the first `bits` are the code (see `Model.ordering`).
         modalities: that it comes from, which are not searched; empty where all are.
-        words, labels: what items are compared with.
+        words, labels: what items are compared with; words as `terms_of` gives them.
         notes: lines for the user.
         left_out: what is not to be found (see `fusion.thing_of`): the item that the query is, and unwanted ones.
         understood: False where the model knows no word of it; then captions alone are searched.
@@ -61,11 +61,11 @@ class Query:
         ('fox',)
         """
         labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
-        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words - idle]
+        words = [word for word in words_of(str(item.get("caption") or "")) if singular(word) in self.words - idle]
         return tuple(dict.fromkeys([*labels, *words]))
 
     def _says(self, label: str) -> bool:
-        words = words_of(label)
+        words = terms_of(label)
         return bool(words) and self.words.issuperset(words)
 
 
@@ -100,7 +100,7 @@ def query_of(
 
 def query_of_item(id: int, held: Held) -> Query:
     """The query of an item."""
-    words = frozenset(word for item in held.items for word in words_of(str(item.get("caption") or "")))
+    words = frozenset(word for item in held.items for word in terms_of(str(item.get("caption") or "")))
     labels = frozenset(label for item in held.items for label in labels_of(item))
     itself = frozenset([thing_of(int(id), held.items[0])])
     return Query(f"item {id}", fused(held.embeddings), words=words, labels=labels, left_out=itself)
@@ -151,18 +151,19 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
         raise UserError(f"words are one text, got {type(words).__name__}; for several queries: search.many([...])")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
-    held = frozenset(words_of(words))
-    there = frozenset(word for word in held if in_captions(word))
+    held = frozenset(terms_of(words))
+    there = frozenset(word for word in words_of(words) if in_captions(word))
     try:
         modality = _reading(model, "words")
-        notes = model.featurisers[modality].check_query(words, there)
+        known = model.featurisers[modality].as_known(words)
+        notes = model.featurisers[modality].check_query(known, there)
     except UserError as error:
         if not there:
             raise
         texts = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
         note = f"{error}; found by words alone"
         return Query(words, np.zeros(model.bits), texts, held, notes=(note,), understood=False)
-    return Query(words, model.ordering(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
+    return Query(words, model.ordering(modality, known)[0], frozenset([modality]), held, notes=tuple(notes))
 
 
 def _of(model: Model, picture: Any) -> Query:
