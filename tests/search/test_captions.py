@@ -236,16 +236,24 @@ def test_a_plural_finds_the_singular_and_back(
     texts = data["text"].astype("<U30")
     texts[70] = written
     add_data(model, data.replace(modalities={**data.modalities, "text": texts}), uri, rows=np.arange(60, 80))
-    for path in (uri / "image.captions").iterdir():  # files of words as they were before
-        with np.load(path) as held:
-            older = {name: held[name] for name in held.files} | {"holds": np.array("captions and labels")}
-        older["words"] = np.frombuffer(b"\n".join(b"word%d" % n for n in range(len(older["starts"]) - 1)), np.uint8)
-        np.savez(path, **older)
     with Searcher(model, uri) as search:
         found = search(typed)
         assert rows(search, typed, by="words") == [70] and found.image[0].item["row"] == 70
         assert found.image[0].why == (written.split()[-1],)
         assert not any(typed in note and "nearest" in note for note in found.notes)
+
+
+def test_the_number_that_is_typed_comes_first_and_the_other_next() -> None:
+    bm25 = Bm25([part_of(["a dog", "two dogs", "dog and dogs", "a cat"])])
+    for grown in (bm25, bm25.grown(part_of(["dogs alone", "one dog"]), np.ones(6, bool))):
+        for typed in ("dog", "dogs"):
+            found, scores = grown.search([typed], 9)
+            exact = [row for row in found.tolist() if row in ({0, 2, 5} if typed == "dog" else {1, 2, 4})]
+            assert found.tolist()[: len(exact)] == exact and 3 not in found and len(found) == len(grown.alive) - 1
+            np.testing.assert_allclose(grown.scores([typed], found), scores)
+            assert grown.holders(typed) == len(found) and grown.most([typed]) >= scores[0]
+    assert bm25.idle(frozenset(["dogs", "cat"]), frozenset()) == {"dogs"}  # three of four texts have one of its numbers
+    assert bm25.idle(frozenset(["dogs", "cat"]), frozenset(["dog"])) == frozenset()
 
 
 def test_a_plural_that_the_model_knows_as_singular_is_encoded_so(model: Model, uri: Path) -> None:

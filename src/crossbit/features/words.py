@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from functools import cached_property
 from itertools import chain
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from crossbit.features.base import Featuriser, State
 from crossbit.features.company import Company
 from crossbit.features.tfidf import Tfidf, pieces_of
 from crossbit.storage.nearest import nearest
-from crossbit.storage.words import normal_form, singular, words_of
+from crossbit.storage.words import normal_form, numbers_of, words_of
 
 Texts = Sequence[str] | NDArray[np.str_]
 
@@ -155,15 +154,9 @@ class WordsFeaturiser(Featuriser):
         there is none."""
         text = normal_form(row)
         for word in dict.fromkeys(words_of(row, pairs=False)):
-            if not self._has(word) and (other := self._by_number.get(singular(word))):
+            if not self._has(word) and (other := next(filter(self._has, numbers_of(word)), None)):
                 text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", other, text)
         return row if text == normal_form(row) else text
-
-    @cached_property
-    def _by_number(self) -> dict[str, str]:
-        """A known word of each `singular`: a frequent one before a rare one."""
-        known = self.vocabularies.get("words", []) + (self.company.words if self.company else [])
-        return {singular(word): word for word in reversed(known)}
 
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
         """A line for each unknown word that is not `found` otherwise, with the nearest known ones; one for all without.

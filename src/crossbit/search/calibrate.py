@@ -32,7 +32,7 @@ from crossbit.search.fits import ALIKE_PICTURES, Fits, Scale
 from crossbit.search.items import ids_of
 from crossbit.search.opened import OpenIndex
 from crossbit.search.query import Query
-from crossbit.storage.words import terms_of, words_of
+from crossbit.storage.words import words_of
 
 QUERIES, FEWEST = 300, 50  # that are searched for, at most; and that must have a kind in the index
 COMMON = (
@@ -210,7 +210,7 @@ def _queries(model: Model, data: PairedData, given: str, rows: np.ndarray) -> It
     featuriser, content = model.featurisers[given], data[given][rows]
     embeddings = model.ordering(given, content)
     for at, row in enumerate(rows.tolist()):
-        words = frozenset(terms_of(str(content[at]))) if featuriser.reads == "words" else frozenset()
+        words = frozenset(words_of(str(content[at]))) if featuriser.reads == "words" else frozenset()
         if featuriser.reads != "words" or featuriser.knows(str(content[at])):
             yield row, Query("", embeddings[at], frozenset([given]), words)
 

@@ -26,10 +26,9 @@ from crossbit.index.segments import ROW_BITS
 from crossbit.search.bm25 import Bm25, Part, part_of
 from crossbit.search.results import labels_of
 from crossbit.storage.files import writing
-from crossbit.storage.words import singular
 
 ARRAYS = ("starts", "rows", "counts", "lengths")
-HOLDS = "captions and labels, singular"  # what a file says that it has the words of; older ones have others
+HOLDS = "captions and labels"  # what a file says that it has the words of; older ones have those of captions alone
 BELIEVED = 0.5  # a given label that is less likely is no word of its item
 Ids = npt.NDArray[np.int64]
 Likely = Callable[[Ids], Sequence[Mapping[str, float]]]  # how likely the labels of ids are; see `Probabilities.of`
@@ -87,8 +86,8 @@ class Captions:
         return new
 
     def knows(self, word: str) -> bool:
-        """Whether a caption or a label holds a word in one of its numbers, given in normal form."""
-        return self.texts.knows(singular(word))
+        """Whether a caption or a label holds a word, given in normal form."""
+        return self.texts.knows(word)
 
     def __len__(self) -> int:
         return self.texts.spoken

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from crossbit.model import Model
 from crossbit.search.results import SearchHit, labels_of
-from crossbit.storage.words import terms_of
+from crossbit.storage.words import singular, words_of
 
 ALIKE = 1 / 3  # the overlap from which two items are of one kind
 LOOKED_AT = 40  # hits
@@ -45,7 +45,7 @@ class Seen:
             at least one, each with a cosine; items of the first `READ` alone.
         bits: of a code.
         match: the BM25 score of the best caption, divided by that of a caption that is the query; 0 without words.
-        words: of the query, as `terms_of` gives them.
+        words: of the query, in normal form.
     """
 
     hits: Sequence[SearchHit]
@@ -88,8 +88,9 @@ def evidence(seen: Seen, beside: Array, weights: Mapping[str, float]) -> Array:
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
     pairs = alike[np.triu_indices(len(alike), 1)]
-    said = set(terms_of(str(best.get("caption") or ""))).union(*map(terms_of, labels_of(best)))
-    shared = len(seen.words & said) / len(seen.words) if seen.words else 0.0
+    texts = [str(best.get("caption") or ""), *labels_of(best)]
+    said = {singular(word) for text in texts for word in words_of(text)}
+    shared = _mean(np.array([singular(word) in said for word in seen.words]))
     return np.array(
         [
             cosine,

@@ -15,7 +15,7 @@ from crossbit.errors import UserError
 from crossbit.model import Model
 from crossbit.search.fusion import thing_of
 from crossbit.search.results import labels_of
-from crossbit.storage.words import singular, terms_of, words_of
+from crossbit.storage.words import singular, words_of
 
 AWAY = 0.25  # how much unwanted items count beside the query: the best of 0 to 1 on glyphs and clip art
 
@@ -36,7 +36,7 @@ class Query:
         said: in words, for people.
         embedding: real (bits,) or wider; the signs of the first `bits` are the code (see `Model.ordering`).
         modalities: that it comes from, which are not searched; empty where all are.
-        words, labels: what items are compared with; words as `terms_of` gives them.
+        words, labels: what items are compared with.
         notes: lines for the user.
         left_out: what is not to be found (see `fusion.thing_of`): the item that the query is, and unwanted ones.
         understood: False where the model knows no word of it; then captions alone are searched.
@@ -52,7 +52,8 @@ class Query:
     understood: bool = True
 
     def in_common(self, item: Mapping[str, Any], idle: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Labels and words of an item that the query holds, too, without words that say nothing.
+        """Labels and words of an item that the query holds, too, in one number or the other; without words that say
+        nothing.
 
         >>> query = Query("", np.ones(8), words=frozenset(["red", "fox"]))
         >>> query.in_common({"caption": "a fox, a red one", "labels": ["fox", "forest"]})
@@ -60,13 +61,11 @@ class Query:
         >>> query.in_common({"caption": "a fox, a red one"}, frozenset(["red"]))
         ('fox',)
         """
-        labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
-        words = [word for word in words_of(str(item.get("caption") or "")) if singular(word) in self.words - idle]
+        said, telling = ({singular(word) for word in words} for words in (self.words, self.words - idle))
+        each = [(label, {singular(word) for word in words_of(label)}) for label in labels_of(item)]
+        labels = [label for label, held in each if label in self.labels or (held and held <= said)]
+        words = [word for word in words_of(str(item.get("caption") or "")) if singular(word) in telling]
         return tuple(dict.fromkeys([*labels, *words]))
-
-    def _says(self, label: str) -> bool:
-        words = terms_of(label)
-        return bool(words) and self.words.issuperset(words)
 
 
 def query_of(
@@ -100,7 +99,7 @@ def query_of(
 
 def query_of_item(id: int, held: Held) -> Query:
     """The query of an item."""
-    words = frozenset(word for item in held.items for word in terms_of(str(item.get("caption") or "")))
+    words = frozenset(word for item in held.items for word in words_of(str(item.get("caption") or "")))
     labels = frozenset(label for item in held.items for label in labels_of(item))
     itself = frozenset([thing_of(int(id), held.items[0])])
     return Query(f"item {id}", fused(held.embeddings), words=words, labels=labels, left_out=itself)
@@ -151,8 +150,8 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
         raise UserError(f"words are one text, got {type(words).__name__}; for several queries: search.many([...])")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
-    held = frozenset(terms_of(words))
-    there = frozenset(word for word in words_of(words) if in_captions(word))
+    held = frozenset(words_of(words))
+    there = frozenset(word for word in held if in_captions(word))
     try:
         modality = _reading(model, "words")
         known = model.featurisers[modality].as_known(words)

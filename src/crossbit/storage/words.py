@@ -106,13 +106,15 @@ def singular(word: str) -> str:
     return word[:-2] + "y" if word[-2] == "i" else word[:-1] if MUTE.search(word) else word
 
 
-def terms_of(text: str) -> list[str]:
-    """The words of a text as a search compares them, each `singular`.
+def numbers_of(word: str) -> list[str]:
+    """All that a word in normal form is in one number or the other: whatever has its `singular`.
 
-    >>> terms_of("Two foxes, a Fox")
-    ['two', 'fox', 'a', 'fox']
+    >>> numbers_of("berries"), numbers_of("fox")
+    (['berry', 'berrys', 'berrie', 'berries'], ['fox', 'foxs', 'foxe', 'foxes'])
     """
-    return [singular(word) for word in words_of(text)]
+    one = singular(word)
+    stems = [one, one + "e", one[:-1] + "ie"]
+    return [each for stem in stems for each in (stem, stem + "s") if singular(each) == one]
 
 
 class _Table(dict[int, str]):
