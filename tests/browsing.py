@@ -91,14 +91,14 @@ def with_answers(page: Any, **changes: Any) -> None:
     page.route("**/api/search*", change)
 
 
-def nothing_in_common(page: Any, fits: float) -> None:
-    """Searches answer with that probability, and with hits that share no word with the search."""
+def nothing_in_common(page: Any, **changes: Any) -> None:
+    """Searches answer with these changes, and with hits that share no word with the search."""
 
     def change(route: Any) -> None:
         answer = route.fetch().json()
         for hit in answer["hits"]["image"]:
             hit["why"] = []
-        route.fulfill(json=answer | {"fits": fits})
+        route.fulfill(json=answer | changes)
 
     page.route("**/api/search*", change)
 

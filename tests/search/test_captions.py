@@ -29,7 +29,7 @@ from crossbit.search.fusion import Found, fused
 from crossbit.search.items import items_of
 from crossbit.search.known import learn_from_run
 from crossbit.search.opened import OpenIndex
-from crossbit.search.query import Query
+from crossbit.search.query import Query, query_of
 from crossbit.search.searcher import Searcher
 from crossbit.storage.words import words_of
 from tiny import NAMES, arrays
@@ -241,6 +241,37 @@ def test_a_plural_finds_the_singular_and_back(
         assert rows(search, typed, by="words") == [70] and found.image[0].item["row"] == 70
         assert found.image[0].why == (written.split()[-1],)
         assert not any(typed in note and "nearest" in note for note in found.notes)
+
+
+class Written:
+    """Captions that hold these words."""
+
+    def __init__(self, *words: str) -> None:
+        self.texts = Bm25([part_of([" ".join(words), "gone"])], np.array([True, False]))
+
+    def knows(self, word: str) -> bool:
+        return self.texts.knows(word)
+
+    def near(self, word: str) -> list[str]:
+        return self.texts.near(word)
+
+
+@pytest.mark.parametrize(
+    ("written", "notes"),
+    [
+        (("bar", "levels"), ()),
+        (("bar", "leveel"), ("'level' stands in no caption or label; nearest: leveel",)),
+        (("barn", "levy"), ()),  # too short, and too unlike
+        ((), ()),
+    ],
+)
+def test_a_word_that_no_text_holds_is_told_with_what_may_be_meant(
+    model: Model, written: tuple[str, ...], notes: tuple[str, ...]
+) -> None:
+    """The model knows both words, as one that knows what words mean knows any."""
+    assert query_of(model, "level bar", None, Written(*written)).notes == notes
+    assert query_of(model, "level bar", None).notes == ()
+    assert Written("one").near("gonee") == []  # the text that holds it is no longer there
 
 
 def test_the_number_that_is_typed_comes_first_and_the_other_next() -> None:

@@ -18,12 +18,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from crossbit.storage.nearest import nearest
 from crossbit.storage.words import numbers_of, singular, words_of
 
 K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
 FEW = 16  # the share of texts, one in so many, below which looking at those that hold a word is quick
 OTHER = 0.5  # how much a word counts in its other number, dog where dogs is typed
 SPELT = 4096  # words of which it is kept in which numbers the texts hold them
+MISSPELT = 83  # of 100: likeness from which a word may be meant; "guitra" is 83 like "guitar", "horse" 80 like "house"
 OFTEN = 20  # texts: of fewer a hundredth is too few to tell a frequent word
 Rows: TypeAlias = npt.NDArray[np.int64]
 Scores: TypeAlias = npt.NDArray[np.float64]
@@ -145,6 +147,15 @@ class Bm25:
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word, in one number or the other."""
         return self.holders(word) > 0
+
+    def near(self, word: str) -> list[str]:
+        """The words of the texts that are written nearly as a word that they do not hold, the most similar first.
+
+        >>> Bm25([part_of(["a guitar", "a house"])]).near("gutar")
+        ['guitar']
+        """
+        known = [*self._texts.words, *([] if self._few is None else self._few.words)]
+        return [one for one in nearest(word, known, alike=MISSPELT) if self.knows(one)]
 
     def idle(self, words: frozenset[str], telling: frozenset[str]) -> frozenset[str]:
         """Those words of a query, in normal form, that say nothing of a text which holds them: words of more than half

@@ -89,6 +89,10 @@ class Captions:
         """Whether a caption or a label holds a word, given in normal form."""
         return self.texts.knows(word)
 
+    def near(self, word: str) -> list[str]:
+        """Words of captions and labels that may be meant by one that none of them holds."""
+        return self.texts.near(word)
+
     def __len__(self) -> int:
         return self.texts.spoken
 

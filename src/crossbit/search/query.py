@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -68,26 +68,33 @@ class Query:
         return tuple(dict.fromkeys([*labels, *words]))
 
 
-def query_of(
-    model: Model, words: str | None, picture: Any, in_captions: Callable[[str], bool] = lambda word: False
-) -> Query:
+class Vocabulary(Protocol):
+    """The words of the captions and labels that are searched; see `captions.Captions`."""
+
+    def knows(self, word: str) -> bool: ...
+
+    def near(self, word: str) -> list[str]: ...
+
+
+def query_of(model: Model, words: str | None, picture: Any, captions: Vocabulary | None = None) -> Query:
     """The query of words, of a picture (whatever `read_picture` takes), or of both together.
 
     Args:
         model: encodes it.
         words: a text.
         picture: a picture.
-        in_captions: whether captions or labels that are searched hold a word; then the model need not know it.
+        captions: what is searched for words, too: the model need not know those that are there. None where codes alone
+            are searched.
 
     Raises:
         UserError: empty words, words of which the model knows none, a picture that cannot be read, or a model that
             does not read words, or pictures.
     """
     if picture is None:
-        return _of_words(model, words, in_captions)
+        return _of_words(model, words, captions)
     if words is None:
         return _of(model, picture)
-    first, second = _of_words(model, words, in_captions), _of(model, picture)
+    first, second = _of_words(model, words, captions), _of(model, picture)
     return Query(
         f"{first.said} and {second.said}",
         fused([first.embedding, second.embedding]) if first.understood else second.embedding,
@@ -145,17 +152,17 @@ def _unit(embedding: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return exact / (np.linalg.norm(exact) or 1.0)
 
 
-def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Query:
+def _of_words(model: Model, words: Any, captions: Vocabulary | None) -> Query:
     if not isinstance(words, str):
         raise UserError(f"words are one text, got {type(words).__name__}; for several queries: search.many([...])")
     if not words.strip():
         raise UserError('the query is empty; give words that describe what to find, such as "red fox"')
     held = frozenset(words_of(words))
-    there = frozenset(word for word in held if in_captions(word))
+    there = frozenset(word for word in held if captions is not None and captions.knows(word))
     try:
         modality = _reading(model, "words")
         known = model.featurisers[modality].as_known(words)
-        notes = model.featurisers[modality].check_query(known, there)
+        notes = model.featurisers[modality].check_query(known, there) or _misspelt(words, captions)
     except UserError as error:
         if not there:
             raise
@@ -163,6 +170,18 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
         note = f"{error}; found by words alone"
         return Query(words, np.zeros(model.bits), texts, held, notes=(note,), understood=False)
     return Query(words, model.ordering(modality, known)[0], frozenset([modality]), held, notes=tuple(notes))
+
+
+def _misspelt(words: str, captions: Vocabulary | None) -> list[str]:
+    """A line for each word of a query that no text holds where one holds a word that is written nearly so. Who knows
+    what words mean does not ask for their spelling."""
+    if captions is None:
+        return []
+    missing = [word for word in dict.fromkeys(words_of(words, pairs=False)) if not captions.knows(word)]
+    near = {word: captions.near(word) for word in missing if len(word) > 3}
+    return [
+        f"{word!r} stands in no caption or label; nearest: {', '.join(alike)}" for word, alike in near.items() if alike
+    ]
 
 
 def _of(model: Model, picture: Any) -> Query:

@@ -414,8 +414,7 @@ class Searcher:
         self, words: str | None, picture: Any, item: int | None, rerank: bool, captions: bool, modality: str | None
     ) -> Query:
         if item is None and (words is not None or picture is not None):
-            heard = {"in_captions": self._captions(modality).knows} if captions else {}
-            return query_of(self.model, words, picture, **heard)
+            return query_of(self.model, words, picture, self._captions(modality) if captions else None)
         if item is None or words is not None or picture is not None:
             raise UserError("give words, picture=, or both; or item= alone")
         return query_of_item(item, self._held(item, rerank))
