@@ -81,7 +81,7 @@ def evidence(seen: Seen, own: Array, weights: Mapping[str, float]) -> Array:
     first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
-    pairs = alike[np.triu_indices(len(alike), 1)]
+    pairs = alike[~np.tri(len(alike), dtype=bool)]
     said = set(words_of(str(best.get("caption") or ""))).union(*map(words_of, labels_of(best)))
     shared = len(seen.words & said) / len(seen.words) if seen.words else 0.0
     return np.array(

@@ -60,8 +60,9 @@ class Query:
         >>> query.in_common({"caption": "a fox, a red one"}, frozenset(["red"]))
         ('fox',)
         """
-        labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
-        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words - idle]
+        labels, telling = labels_of(item), self.words - idle
+        labels = [label for label in labels if label in self.labels or self._says(label)]
+        words = [word for word in words_of(str(item.get("caption") or "")) if word in telling]
         return tuple(dict.fromkeys([*labels, *words]))
 
     def _says(self, label: str) -> bool:
