@@ -188,6 +188,17 @@ def test_a_query_that_cannot_be_used_is_told_in_one_line(search: Searcher, query
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "query", [{"words": "a level bar"}, {"picture": np.zeros((16, 16, 3), np.uint8)}, {"item": 20}]
+)
+@pytest.mark.parametrize("modality", [None, "image", "text"])
+def test_a_filter_that_lets_nothing_through_finds_nothing(
+    search: Searcher, query: dict[str, Any], modality: str | None
+) -> None:
+    found = search(**query, modality=modality, where="row < 0")
+    assert (len(found), found.compared, found.fits) == (0, 0, None)
+
+
 LIGHT = """
 import sys
 from crossbit.search.bm25 import Bm25, part_of

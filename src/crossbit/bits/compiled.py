@@ -65,6 +65,10 @@ def run(tasks: Iterable[Callable[[], object]], threads: int) -> None:
     The calling thread never waits for a thread to become free, so any number of threads, and tasks themselves, may call
     this at once. After an error no further task begins, and the first error is raised when those begun have ended.
     """
+    if threads == 1:
+        for task in tasks:
+            task()
+        return
     waiting: Queue[Callable[[], object]] = Queue()
     for task in tasks:
         waiting.put(task)

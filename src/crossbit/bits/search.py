@@ -72,8 +72,10 @@ def top_k(
         found = plain.top_k(queries, words, allowed, near)
     else:
         found = _top_k(queries, words, allowed, near, threads)
-    more = ((0, 0), (0, min(int(k), max(n, WIDEST)) - near))
-    return np.pad(found[0], more, constant_values=-1), np.pad(found[1], more, constant_values=-1)
+    if not (more := min(int(k), max(n, WIDEST)) - near):
+        return found
+    wider = ((0, 0), (0, more))
+    return np.pad(found[0], wider, constant_values=-1), np.pad(found[1], wider, constant_values=-1)
 
 
 def _top_k(

@@ -41,7 +41,9 @@ class Company:
     @classmethod
     def fit(cls, texts: Sequence[str], words: Sequence[str], rows: sparse.csr_array) -> Company:
         """The company of `words` in texts (n,) with these rows (n, dim); words in texts of zeros are left out."""
-        held = cls(words, sparse.csr_array((len(words), rows.shape[1]), dtype=np.float32))._held(texts).T.tocsr()
+        columns, starts = cls(words, sparse.csr_array((len(words), rows.shape[1]), dtype=np.float32))._held(texts)
+        ones = np.ones(len(columns), np.float32)
+        held = sparse.csr_array((ones, columns, starts), (len(texts), len(words))).T.tocsr()
         held = sparse.csr_array(sparse.diags_array((1 / np.diff(held.indptr)).astype(np.float32)) @ held)
         blocks = [_largest(held[start : start + BLOCK] @ rows) for start in range(0, max(1, len(words)), BLOCK)]
         means = sparse.csr_array(sparse.vstack(blocks, format="csr"))
@@ -63,26 +65,27 @@ class Company:
             texts: (n,), each with a rare word.
             frequent: (n,) how many other known words each has.
         """
-        held = self._held(texts)
-        rare = np.diff(held.indptr)
+        held, starts = self._held(texts)
+        rare = np.diff(starts)
         share = rare / (rare + frequent)
         weights, kept = _cubed(share) / rare, _cubed(1 - share)
         blended = rows * kept[:, None]
         of_rows = np.repeat(np.arange(len(texts)), rare)
-        means = self.means[held.indices]
-        each = np.repeat(of_rows, np.diff(means.indptr))
-        np.add.at(blended, (each, means.indices), weights[each] * means.data)
+        first = self.means.indptr[held]
+        many = self.means.indptr[held + 1] - first
+        some = np.arange(many.sum()) + np.repeat(first - np.cumsum(many) + many, many)  # those of the words' means
+        each = np.repeat(of_rows, many)
+        np.add.at(blended, (each, self.means.indices[some]), weights[each] * self.means.data[some])
         return blended
 
-    def _held(self, texts: Sequence[str]) -> sparse.csr_array:
-        """1 where a text (row) holds a rare word (column), float32 (n, words)."""
+    def _held(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The places of the rare words that texts hold, one text after the other, and where each text's begin."""
         places = [
             [place for word in dict.fromkeys(words_of(text)) if (place := self._place.get(word)) is not None]
             for text in texts
         ]
         starts = np.concatenate([[0], np.cumsum([len(each) for each in places], dtype=np.int64)])
-        columns = np.fromiter(chain.from_iterable(places), np.int64, starts[-1])
-        return sparse.csr_array((np.ones(len(columns), np.float32), columns, starts), (len(texts), len(self.words)))
+        return np.fromiter(chain.from_iterable(places), np.int64, starts[-1]), starts
 
 
 def _cubed(share: NDArray[np.float64]) -> NDArray[np.float64]:

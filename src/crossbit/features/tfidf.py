@@ -41,6 +41,10 @@ class Tfidf:
 
     def transform(self, texts: Sequence[str]) -> sparse.csr_array:
         """Texts (n,) to float32 (n, words)."""
+        return sparse.csr_array(self.weighed(texts), shape=(len(texts), len(self.columns)))
+
+    def weighed(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+        """The same as the values, columns and starts of rows, which for one text are made in half the time."""
         counted = [self._counts(text) for text in texts]
         many = np.array([len(counts) for counts in counted], np.int64)
         columns = np.fromiter(chain.from_iterable(counted), np.int32, many.sum())
@@ -50,7 +54,7 @@ class Tfidf:
         lengths = np.sqrt(np.bincount(rows, values.astype(np.float64) ** 2, len(counted)))
         starts = np.concatenate([[0], np.cumsum(many)])
         scaled = (values / lengths[rows]).astype(np.float32)
-        return sparse.csr_array((scaled, columns, starts), shape=(len(counted), len(self.columns)))
+        return scaled, columns, starts
 
     def _counts(self, text: str) -> dict[int, int]:
         known = (self.columns.get(word) for word in self._analyze(text))

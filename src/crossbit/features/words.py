@@ -123,9 +123,9 @@ class WordsFeaturiser(Featuriser):
         """The same, dense; for one text, joining sparse rows takes longer than all the rest."""
         made, first = np.zeros((len(texts), self.dim), np.float32), 0
         for tfidf in self.parts.values():
-            part = tfidf.transform(texts)
-            made[np.repeat(np.arange(len(texts)), np.diff(part.indptr)), first + part.indices] = part.data
-            first += part.shape[1]
+            values, columns, starts = tfidf.weighed(texts)
+            made[np.repeat(np.arange(len(texts)), np.diff(starts)), first + columns] = values
+            first += len(tfidf.columns)
         return made
 
     def _frequent(self, words: set[str], company: Company) -> int:
@@ -166,9 +166,9 @@ class WordsFeaturiser(Featuriser):
         """
         if not row.strip():
             raise UserError('the text is empty; give words, such as "red fox"')
-        known = self.vocabularies.get("words", []) + (self.company.words if self.company else [])
-        columns = {*known, *found}
-        unknown = [word for word in dict.fromkeys(words_of(row, pairs=False)) if word not in columns]
+        words = dict.fromkeys(words_of(row, pairs=False))
+        unknown = [word for word in words if word not in found and not self._has(word)]
+        known = self.vocabularies.get("words", []) + (self.company.words if self.company else []) if unknown else []
         near = {word: nearest(word, known) for word in unknown[:NAMED]}
         if not self.knows(row):
             alike = ", ".join(dict.fromkeys(chain(*near.values())))

@@ -92,9 +92,10 @@ class Embeddings:
         order = np.lexsort((ids, distances, -cosine))[:k][None]
         return near.take(order, cosine[order])
 
-    def of(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """The embeddings of some ids, float64 (m, width); UserError for an id that has none."""
-        return self._read(ids, None)
+    def of(self, ids: Ids, places: Ids | None = None) -> npt.NDArray[np.float64]:
+        """The embeddings of some ids, float64 (m, width), at their places, if these are known; UserError for an id that
+        has none."""
+        return self._read(ids, places)
 
 
 def shortlist(distances: npt.NDArray[np.int32], k: int) -> int:

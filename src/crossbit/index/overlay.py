@@ -1,8 +1,9 @@
 """A local index that changes in memory alone: its file stays as it is, and so do those who read it.
 
 DuckDB has the file attached, read-only, to a database in memory. There `changed.items` holds what is added and
-`changed.removed` what is gone of the file; the views `main.items` and `main.segments` show both as one. Those who read
-see the views, and those who change it the tables, as their connection looks into `changed` first.
+`changed.removed` what is gone of the file; the views `main.items` and `main.segments` show both as one, `main.items`
+from the first change on: to look for changes takes a search longer. Those who read see the views, and those who change
+it the tables, as their connection looks into `changed` first.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ ITEMS = (
     "SELECT * FROM base.items WHERE id NOT IN (SELECT id FROM memory.changed.removed) "
     "UNION ALL BY NAME SELECT * FROM memory.changed.items"
 )
+UNCHANGED = "CREATE VIEW items AS SELECT * FROM base.items"
 HAS_MAPPED = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'base' AND table_name = 'mapped'"
 BEGIN = [
     "CREATE SCHEMA changed",
@@ -36,7 +38,7 @@ BEGIN = [
     "CREATE VIEW segments AS SELECT * FROM changed.segments",
     "CREATE TABLE changed.mapped (token VARCHAR NOT NULL)",
     "CREATE VIEW mapped AS SELECT * FROM changed.mapped",
-    ITEMS,
+    UNCHANGED,
     "SET enable_external_access = false",  # it was needed to attach the file
     "SET lock_configuration = true",
 ]
@@ -66,6 +68,7 @@ class Overlay(LocalIndex):
 
     _delete = (DELETE, HIDE)
     _widened = (ITEMS,)
+    _shows_changes = False
 
     def __init__(
         self,
@@ -82,7 +85,11 @@ class Overlay(LocalIndex):
         return Handle(path, read_only, encoder, _open_over)
 
     def _check_writable(self) -> None:
-        self._file.check_open()
+        """Called before each change: from the first one on, readers see changes."""
+        connection = self._file.connection
+        if not self._shows_changes:
+            connection.execute(ITEMS)
+            self._shows_changes = True
 
     def prepare(self, least: int = 0) -> None:
         """Nothing: its changes are lost."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -103,7 +104,8 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the encoders are."""
-        return next(iter(next(iter(self.encoders.values())).state_dict().values())).device
+        encoder = next(iter(self.encoders.values()))
+        return next(chain(encoder.parameters(), encoder.buffers())).device  # `state_dict` makes them all anew
 
     def __repr__(self) -> str:
         held = [f"{name} ({each.reads})" for name, each in self.featurisers.items()]

@@ -128,12 +128,13 @@ class Bm25:
     ) -> None:
         self._texts, self._few = joined(parts), few
         lengths = self._texts.lengths if few is None else np.concatenate([self._texts.lengths, few.lengths])
+        self._lengths = lengths
         self.alive = np.ones(len(lengths), bool) if alive is None else alive
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
         self._spelt: dict[str, list[str]] = {}  # see `_forms`
         self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
-        self._damping = K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
+        self._counted: dict[str, int] = {}  # see `holders`
 
     def grown(self, part: Part, alive: npt.NDArray[np.bool_]) -> Bm25:
         """The same texts and a few more, without joining all of them again.
@@ -188,8 +189,8 @@ class Bm25:
         each = list(dict.fromkeys(words))
         found, scores = self._likely(each, k, among) or self._scored(each, among)
         if len(found) > k:
-            least = _largest(scores, k)
-            found, scores = found[scores >= least], scores[scores >= least]
+            high = scores >= _largest(scores, k)
+            found, scores = found[high], scores[high]
         best = np.argsort(-scores, kind="stable")[:k]
         return found[best], scores[best]
 
@@ -197,8 +198,10 @@ class Bm25:
         """All texts that hold a word and may be found, ascending, and their scores."""
         entries = [self._entries(word) for word in words]
         rows = np.concatenate([np.empty(0, np.int32), *(texts for texts, _ in entries)])
-        gains = [self._gains(word, *each) for word, each in zip(words, entries, strict=True)]
-        found, scores = _summed(rows, np.concatenate([np.empty(0), *gains]), len(self.alive))
+        counts = np.concatenate([np.empty(0, np.int32), *(often for _, often in entries)])
+        rarity = np.array([self._rarity(word) for word in words])
+        gains = self._gains(np.repeat(rarity, [self.holders(word) for word in words]), rows, counts)
+        found, scores = _summed(rows, gains, len(self.alive))
         return (found, scores) if among is None else (found[among[found]], scores[among[found]])
 
     def _likely(self, words: Sequence[str], k: int, among: npt.NDArray[np.bool_] | None) -> tuple[Rows, Scores] | None:
@@ -212,23 +215,27 @@ class Bm25:
         if not 0 < few < len(words):
             return None
         found, least = self._scored(rarest[:few], among)
-        most = sum(self._rarity(self.holders(word)) for word in rarest[few:]) * (K1 + 1) * (1 + 1e-9)  # and rounding
+        most = sum(map(self._rarity, rarest[few:])) * (K1 + 1) * (1 + 1e-9)  # and rounding
         if len(found) < k or (bar := _largest(least, k)) <= most:
             return None
         found = found[least + most >= bar]
         return found, self.scores(words, found)  # in the order of `_scored`: sums are the same to the bit
 
-    def _gains(self, word: str, rows: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Scores:
-        """What a word adds to the scores of texts that hold it so often."""
-        return self._rarity(self.holders(word)) * counts * (K1 + 1) / (counts + self._damping[rows])
+    def _gains(self, rarity: float | Scores, rows: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Scores:
+        """What words of a rarity add to the scores of texts that hold them so often."""
+        return rarity * counts * (K1 + 1) / (counts + self._damping(self._lengths[rows]))
+
+    def _damping(self, lengths: npt.NDArray[Any] | int) -> Any:
+        """How much a text loses by its length."""
+        return K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
 
     def _gains_of(self, word: str, rows: Rows) -> Scores:
         """What a word adds to the scores of some texts; 0 where they do not hold it."""
         texts, counts = self._held(word)
         at = np.minimum(np.searchsorted(texts, rows), len(texts) - 1)
-        return (
-            np.where(texts[at] == rows, self._gains(word, rows, counts[at]), 0.0) if len(texts) else np.zeros(len(rows))
-        )
+        if not len(texts):
+            return np.zeros(len(rows))
+        return np.where(texts[at] == rows, self._gains(self._rarity(word), rows, counts[at]), 0.0)
 
     def scores(self, words: Iterable[str], rows: Rows) -> Scores:
         """Of some texts, 0 where they hold none of the words.
@@ -245,16 +252,20 @@ class Bm25:
     def most(self, words: Iterable[str]) -> float:
         """The score of a text that holds each of these words once and no other."""
         each = list(dict.fromkeys(words))
-        damping = K1 * (1 - B + B * len(each) / max(self._mean, 1e-9))
-        return float(sum(self._rarity(self.holders(word)) for word in each)) * (K1 + 1) / (1 + damping)
+        return float(sum(map(self._rarity, each)) * (K1 + 1) / (1 + self._damping(len(each))))
 
-    def _rarity(self, holders: int) -> float:
-        """How much a word counts that so many texts hold."""
+    def _rarity(self, word: str) -> float:
+        """How much a word counts."""
+        holders = self.holders(word)
         return float(np.log1p((self.count - holders + 0.5) / (holders + 0.5)))
 
     def holders(self, word: str) -> int:
-        """How many texts hold a word, in one number or the other."""
-        return len(self._entries(word)[0])
+        """How many texts hold a word, in one number or the other; counted once, as a search asks for it ten times."""
+        if (known := self._counted.get(word)) is None:
+            known = len(self._entries(word)[0])
+            if known:  # there are as many words as anybody types that no text holds
+                self._counted[word] = known
+        return known
 
     def _entries(self, word: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The texts that are there and hold a word, and how often; in its other number it counts `OTHER`."""
@@ -294,14 +305,16 @@ class Bm25:
 
 def _largest(scores: Scores, k: int) -> float:
     """The k-th largest of at least k."""
-    return float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    return -float(np.partition(-scores, k - 1)[k - 1])  # many are equal; numpy is slow with these at the other end
 
 
 def _summed(rows: npt.NDArray[np.int64], gains: npt.NDArray[np.float64], of: int) -> tuple[Any, Any]:
     """The rows that occur, of so many, ascending, and the sum of each one's gains."""
     if len(rows) < of // FEW:  # sorting them is quicker than looking at every row
-        found, place = np.unique(rows, return_inverse=True)
-        return found, np.bincount(place, gains)
+        order = np.argsort(rows, kind="stable")  # those of a word ascend already
+        rows = rows[order]
+        is_first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
+        return rows[is_first], np.bincount(np.cumsum(is_first) - 1, gains[order])
     sums = np.bincount(rows, gains, minlength=of)
     found = np.flatnonzero(sums)
     return found, sums[found]

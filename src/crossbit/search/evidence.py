@@ -87,7 +87,7 @@ def evidence(seen: Seen, beside: Array, weights: Mapping[str, float]) -> Array:
     first, last, best = seen.near[0], seen.near[-1], seen.hits[0].item
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
-    pairs = alike[np.triu_indices(len(alike), 1)]
+    pairs = alike[~np.tri(len(alike), dtype=bool)]
     texts = [str(best.get("caption") or ""), *labels_of(best)]
     said = {singular(word) for text in texts for word in words_of(text)}
     shared = _mean(np.array([singular(word) in said for word in seen.words]))

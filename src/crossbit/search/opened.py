@@ -99,7 +99,7 @@ class OpenIndex:
         server."""
         with self._lock:
             if self._lowest is None and self._local is not None:
-                self._lowest = self._local.keys(), self._local.lowest_alike(SHOWS)
+                self._lowest = self._local.snapshot()[0].ids, self._local.lowest_alike(SHOWS)
             return self._lowest
 
     def open_all(self) -> None:
@@ -201,9 +201,10 @@ class OpenIndex:
     def likeness(self, query: Query, ids: Ids, rerank: bool = True) -> npt.NDArray[np.float64]:
         """Of the query to what is held of ids, -1 to 1, NaN where nothing is: the cosine of the embeddings; without
         them, or without re-ranking, the share of bits that agree less the share that differ."""
-        found, there = np.full(len(ids), np.nan), self._held(ids)
+        found, (there, places) = np.full(len(ids), np.nan), self._held(ids)
         if rerank and self.index.embeddings is not None:
-            found[there] = cosines(self.index.embeddings.of(ids[there]), query.embedding.astype(np.float64))
+            rows = self.index.embeddings.of(ids[there], places)
+            found[there] = cosines(rows, query.embedding.astype(np.float64))
         else:
             distances, _ = self._compared(query, ids[there], rerank=False)
             found[there] = 1 - 2 * np.array(distances, np.float64) / self.index.bits
@@ -231,15 +232,18 @@ class OpenIndex:
         among the texts that match best: many match alike, such as all that have a label."""
         ids, match = self.captions.search(query.words, k if alone else max(k, TEXTS), self._among(**limits))
         best = float(match[0]) if len(match) else 0.0
-        if not alone and len(ids) > k:
-            likeness = SAID * match + (1 - SAID) * self.likeness(query, ids, rerank)
-            ids = ids[np.argsort(-likeness, kind="stable")[:k]]
-        return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), best
+        if alone or len(ids) <= k:
+            return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), best
+        likeness = self.likeness(query, ids, rerank)
+        chosen = np.argsort(-(SAID * match + (1 - SAID) * likeness), kind="stable")[:k]
+        near = likeness[chosen].tolist() if rerank and self.index.embeddings is not None else [None] * k
+        ids = ids[chosen]
+        return list(zip(ids.tolist(), self._distances(query, ids), near, strict=True)), best
 
     def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
         """What was found in another index, as far as it is in this one, with its distance and cosine here."""
         ids = np.array([id_ for id_, _, _ in found], np.int64)
-        ids = ids[self._held(ids)]
+        ids = ids[self._held(ids)[0]]
         return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True))
 
     def _looks(self, query: Query, ranked: Mapping[str, Sequence[Found]], rerank: bool) -> dict[int, float]:
@@ -273,11 +277,13 @@ class OpenIndex:
             found[id_] = look if look >= SAME or "codes" not in ranked else (near + look) / 2
         return found
 
-    def _held(self, ids: Ids) -> npt.NDArray[np.bool_]:
-        """Of which ids it has a code."""
+    def _held(self, ids: Ids) -> tuple[npt.NDArray[np.bool_], Ids | None]:
+        """Of which ids it has a code, and the places of these ids' embeddings, where it is known."""
         if self._local is None:
-            return np.isin(ids, list(self.index.items(ids)))
-        return np.asarray(self._local.snapshot()[0].find(ids) >= 0)
+            return np.isin(ids, list(self.index.items(ids))), None
+        codes, _ = self._local.snapshot()
+        at = codes.find(ids)
+        return at >= 0, codes.places[at[at >= 0]]
 
     def _among(self, **limits: Any) -> Among | None:
         """The codes whose captions may be found; None for all, and on a server, which has none."""
@@ -297,11 +303,15 @@ class OpenIndex:
         unknown = [None] * len(ids)
         if not query.understood or not len(ids):
             return unknown, unknown
-        signs = unpack(self.index.codes_of(ids)) > 0
-        distances = (signs != (query.embedding[: self.index.bits] >= 0)).sum(axis=1).tolist()
+        distances = self._distances(query, ids)
         if not rerank or self.index.embeddings is None:
             return distances, unknown
         return distances, cosines(self.index.embeddings.of(ids), query.embedding.astype(np.float64)).tolist()
+
+    def _distances(self, query: Query, ids: Ids) -> list[int]:
+        code = pack(query.embedding[None, : self.index.bits])
+        found: list[int] = np.bitwise_count(self.index.codes_of(ids) ^ code).sum(axis=1, dtype=np.int64).tolist()
+        return found
 
     def _told(
         self, query: Query, best: Sequence[Fused], items: Mapping[int, Item], looks: Mapping[int, float]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 
 UNSPACED = [  # scripts that put no space between words
@@ -86,6 +87,7 @@ def words_of(text: str, *, pairs: bool = True) -> list[str]:
     return words
 
 
+@lru_cache(maxsize=1 << 14)
 def singular(word: str) -> str:
     """A word in normal form without the ending of an English plural, the same for both numbers.
 
