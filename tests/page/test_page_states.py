@@ -72,7 +72,7 @@ def test_no_hits_under_a_filter_offers_to_remove_it(page: Any) -> None:
 
 @pytest.mark.slow
 def test_a_word_that_may_be_meant_is_a_button_where_nothing_fits_too(page: Any) -> None:
-    nothing_in_common(page, fits=0.03, notes=["'crcle' stands in no caption or label; nearest: circle"])
+    nothing_in_common(page, fits=0.03, notes=["'crcle' is not a word of any caption or label; nearest: circle"])
     page.goto("/?q=red+crcle")
     page.locator(".notice", has_text="Nothing here seems to fit").wait_for()
     page.locator("#notes button", has_text="circle").click()

@@ -260,7 +260,7 @@ class Written:
     ("written", "notes"),
     [
         (("bar", "levels"), ()),
-        (("bar", "leveel"), ("'level' stands in no caption or label; nearest: leveel",)),
+        (("bar", "leveel"), ("'level' is not a word of any caption or label; nearest: leveel",)),
         (("barn", "levy"), ()),  # too short, and too unlike
         ((), ()),
     ],

@@ -180,7 +180,9 @@ def _misspelt(words: str, captions: Vocabulary | None) -> list[str]:
     missing = [word for word in dict.fromkeys(words_of(words, pairs=False)) if not captions.knows(word)]
     near = {word: captions.near(word) for word in missing if len(word) > 3}
     return [
-        f"{word!r} stands in no caption or label; nearest: {', '.join(alike)}" for word, alike in near.items() if alike
+        f"{word!r} is not a word of any caption or label; nearest: {', '.join(alike)}"
+        for word, alike in near.items()
+        if alike
     ]
 
 

@@ -14,7 +14,7 @@ function exchanged(words, unknown, known) {
 export function nearest(line, words, onWords) {
   const [, said, list] = line.match(/^(.*; nearest: )(.+)$/) ?? [];
   if (!list) return [line];
-  const unknown = said.match(/^'(.+)' (?:is not a word|stands in no)/)?.[1];
+  const unknown = said.match(/^'(.+)' is not a word/)?.[1];
   const button = (known) => make("button", { class: "link", type: "button", onclick: () => onWords(exchanged(words, unknown, known)) }, known);
   return [said, ...list.split(", ").flatMap((known, at) => (at ? [", ", button(known)] : [button(known)]))];
 }
