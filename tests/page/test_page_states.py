@@ -172,6 +172,15 @@ def test_long_lines_do_not_widen_the_grid(page: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_long_word_does_not_widen_a_notice(page: Any) -> None:
+    nothing_in_common(page, fits=0.08)
+    page.goto(f"/?q=circle+{'circle' * 60}")
+    notice = page.locator(".notice", has_text="Nothing here seems to fit")
+    notice.wait_for()
+    assert notice.locator("p").evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 360, 480, 640])
 def test_a_panel_of_values_stays_in_a_narrow_window(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 700})

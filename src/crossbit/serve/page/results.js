@@ -30,7 +30,7 @@ export class Results {
   know(run, labels) {
     this.#run = run;
     this.#labels = labels;
-    if (this.#place.querySelector(".start")) this.begin(true);
+    if (this.#place.querySelector(".start")) this.begin();
   }
 
   /** Whether nothing was shown or waited for yet. */
@@ -38,12 +38,12 @@ export class Results {
     return !this.#place.hasAttribute("aria-busy");
   }
 
-  /** Nothing is searched for; or for a picture that is no longer there, perhaps with words beside it. */
-  begin(empty, words = "") {
+  /** Nothing is searched for; or a picture alone that this window does not have. */
+  begin(isApart = false) {
     clearTimeout(this.#refusing);
     this.#notes([]);
-    const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(words, () => byId("file").click(), () => this.on.onWords(words));
-    if (empty) begun.classList.add("start");
+    const begun = isApart ? lost(() => byId("file").click()) : start(this.#run?.items, this.#labels, this.on.onWords);
+    begun.classList.toggle("start", !isApart);
     this.#put([], "", begun);
   }
 
