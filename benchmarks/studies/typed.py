@@ -6,6 +6,7 @@ An index is made of each RUN's data with the labels that training saw, wrong one
 the true labels. 150 of each are typed, drawn with one seed:
 
 - label: the name of a label that ten items and more have; right is what has it.
+- its plural: the same names of one word, such as *foxes* for *fox*, or *cat* where the label is *cats*.
 - two labels: those of an item; right is what has both.
 - caption: of a held-out query; right is what is of its kind by labels (`crossbit.search.calibrate`).
 - own caption: of an item; right is what says the same.
@@ -15,6 +16,7 @@ Told are the share of right hits among the first ten, and whether the first is r
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +49,9 @@ def asked(data: PairedData, truth: np.ndarray) -> Iterator[tuple[str, list[Asked
     common = [
         c for c in np.flatnonzero(has.sum(0) >= HOLDERS).tolist() if names[c].isascii() and "hash" not in names[c]
     ]
-    yield "label", [(names[c], has[:, c]) for c in random.permutation(common)[:TYPED]]
+    drawn = random.permutation(common)[:TYPED].tolist()
+    yield "label", [(names[c], has[:, c]) for c in drawn]
+    yield "its plural", [(other, has[:, c]) for c in drawn if (other := in_other_number(names[c]))]
     pairs = []
     for row in random.permutation(len(database)).tolist():
         own = [c for c in common if has[row, c]]
@@ -61,6 +65,21 @@ def asked(data: PairedData, truth: np.ndarray) -> Iterator[tuple[str, list[Asked
     held = [(str(data[text][row]), kinds.of(truth[row].astype(np.uint8))) for row in rows]
     yield "caption", [(words, right) for words, right in held if right.any()][:TYPED]
     yield "own caption", [(str(said[row]), said == said[row]) for row in random.permutation(len(database))[:TYPED]]
+
+
+def in_other_number(name: str) -> str | None:
+    """The plural of an English word, or the singular of one that ends in s; None of other names.
+
+    >>> [in_other_number(name) for name in ("fox", "berry", "toy", "cats", "grass", "red fox", "f1")]
+    ['foxes', 'berries', 'toys', 'cat', 'grasses', None, None]
+    """
+    if not (name.isalpha() and name.islower() and len(name) > 2):
+        return None
+    if re.search("[^s]s$", name):
+        return name[:-1]
+    if re.search("[^aeiou]y$", name):
+        return f"{name[:-1]}ies"
+    return name + ("es" if re.search("(s|x|z|ch|sh)$", name) else "s")
 
 
 def figures(run: str, source: str | None) -> dict[str, dict[str, Any]]:

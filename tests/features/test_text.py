@@ -113,6 +113,14 @@ def test_a_query_is_told_of_unknown_words(query: str, lines: list[str]) -> None:
     assert WordsFeaturiser.fit(TEXTS).check_query(query) == lines
 
 
+def test_a_query_takes_the_number_of_a_word_that_is_known() -> None:
+    words = WordsFeaturiser.fit(["a red fox", "a red car", "blue berries", "blue cars", "berries on a fox"])
+    assert words.as_known("Foxes, a berry") == "fox, a berries"
+    assert words.as_known("car and cars") == "car and cars"  # both are known
+    assert words.as_known("Foxy FOX") == "Foxy FOX"  # as it was given where nothing is exchanged
+    assert words.check_query(words.as_known("foxes")) == []
+
+
 def test_a_word_of_a_single_text_is_known_by_that_text() -> None:
     texts = [*TEXTS, "the green zebu"]
     featuriser = WordsFeaturiser.fit(texts)

@@ -229,6 +229,41 @@ def test_a_caption_is_found_by_its_words(model: Model, data: PairedData, uri: Pa
             assert hit.distance == coded.distance and hit.cosine == pytest.approx(coded.cosine)
 
 
+@pytest.mark.parametrize(("typed", "written"), [("zebras", "zebra"), ("zebra", "zebras"), ("two foxes", "a fox")])
+def test_a_plural_finds_the_singular_and_back(
+    typed: str, written: str, model: Model, data: PairedData, uri: Path
+) -> None:
+    texts = data["text"].astype("<U30")
+    texts[70] = written
+    add_data(model, data.replace(modalities={**data.modalities, "text": texts}), uri, rows=np.arange(60, 80))
+    with Searcher(model, uri) as search:
+        found = search(typed)
+        assert rows(search, typed, by="words") == [70] and found.image[0].item["row"] == 70
+        assert found.image[0].why == (written.split()[-1],)
+        assert not any(typed in note and "nearest" in note for note in found.notes)
+
+
+def test_the_number_that_is_typed_comes_first_and_the_other_next() -> None:
+    bm25 = Bm25([part_of(["a dog", "two dogs", "dog and dogs", "a cat"])])
+    for grown in (bm25, bm25.grown(part_of(["dogs alone", "one dog"]), np.ones(6, bool))):
+        for typed in ("dog", "dogs"):
+            found, scores = grown.search([typed], 9)
+            exact = [row for row in found.tolist() if row in ({0, 2, 5} if typed == "dog" else {1, 2, 4})]
+            assert found.tolist()[: len(exact)] == exact and 3 not in found and len(found) == len(grown.alive) - 1
+            np.testing.assert_allclose(grown.scores([typed], found), scores)
+            assert grown.holders(typed) == len(found) and grown.most([typed]) >= scores[0]
+    assert bm25.idle(frozenset(["dogs", "cat"]), frozenset()) == {"dogs"}  # three of four texts have one of its numbers
+    assert bm25.idle(frozenset(["dogs", "cat"]), frozenset(["dog"])) == frozenset()
+
+
+def test_a_plural_that_the_model_knows_as_singular_is_encoded_so(model: Model, uri: Path) -> None:
+    with Searcher(model, uri) as search:
+        one, many = (search(words, by="codes", k=5) for words in ("level bar", "level bars"))
+        assert [(hit.id, hit.cosine) for hit in many.image] == [(hit.id, hit.cosine) for hit in one.image]
+        assert many.query == "level bars" and many.notes == ()
+        assert many.fits == one.fits
+
+
 def test_what_is_added_changed_or_removed_later_is_found_as_it_is_then(
     model: Model, data: PairedData, uri: Path
 ) -> None:

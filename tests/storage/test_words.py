@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossbit.storage.words import normal_form, words_of
+from crossbit.storage.words import normal_form, numbers_of, singular, words_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -86,3 +86,30 @@ def test_a_space_separates_words(texts: list[str]) -> None:
 @given(st.text(st.characters(max_codepoint=127)) | st.text("a1.,B 2-"))
 def test_ascii_alone_has_the_words_that_it_has_beside_others(text: str) -> None:
     assert [*words_of(text), "é"] == words_of(f"{text} é")
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [
+        *[
+            (noun, f"{noun}s")
+            for noun in ("dog", "house", "cat", "king", "shoe", "toe", "axe", "pie", "movie", "horse")
+        ],
+        *[("fox", "foxes"), ("church", "churches"), ("dish", "dishes"), ("glass", "glasses"), ("berry", "berries")],
+        *[("potato", "potatoes"), ("toy", "toys"), ("prize", "prizes"), ("cache", "caches"), ("café", "cafés")],
+    ],
+)
+def test_both_numbers_of_a_word_are_one(one: str, many: str) -> None:
+    assert singular(many) == singular(one) and {one, many} <= set(numbers_of(one)) == set(numbers_of(many))
+
+
+@pytest.mark.parametrize("word", ["glass", "bus", "gas", "tennis", "virus", "s", "is", "chess", "3.14", "东", "лис"])
+def test_a_word_that_is_no_plural_stays(word: str) -> None:
+    assert singular(word) == word
+
+
+@given(st.text("abes", min_size=1, max_size=6) | st.text("ioesxhcz", min_size=1, max_size=6))
+def test_the_numbers_of_a_word_are_all_that_have_its_singular(word: str) -> None:
+    assert word in numbers_of(word) and singular(singular(word)) == singular(word)
+    assert {singular(each) for each in numbers_of(word)} == {singular(word)}
+    assert len(set(numbers_of(word))) == len(numbers_of(word))

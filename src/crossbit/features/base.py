@@ -77,6 +77,10 @@ class Featuriser(ABC):
         """False where the row says nothing to this featuriser, such as a text without any known word."""
         return True
 
+    def as_known(self, row: Any) -> Any:
+        """A query as this featuriser knows it best, such as with *dog* for *dogs*, where it knows that alone."""
+        return row
+
     def check_query(self, row: Any, found: Collection[str] = ()) -> list[str]:
         """Lines that tell the user what of a query was not understood; none where all was.
 

@@ -6,6 +6,7 @@ texts' normal form (`crossbit.storage.words`), so that a text means the same how
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
@@ -20,7 +21,7 @@ from crossbit.features.base import Featuriser, State
 from crossbit.features.company import Company
 from crossbit.features.tfidf import Tfidf, pieces_of
 from crossbit.storage.nearest import nearest
-from crossbit.storage.words import normal_form, words_of
+from crossbit.storage.words import normal_form, numbers_of, words_of
 
 Texts = Sequence[str] | NDArray[np.str_]
 
@@ -147,6 +148,15 @@ class WordsFeaturiser(Featuriser):
         """Whether a whole word is known."""
         frequent = self.parts["words"].columns if "words" in self.parts else ()
         return word in frequent or (self.company is not None and word in self.company)
+
+    def as_known(self, row: str) -> str:
+        """A text in normal form with each unknown word of which the other number is known in that one; as it is where
+        there is none."""
+        text = normal_form(row)
+        for word in dict.fromkeys(words_of(row, pairs=False)):
+            if not self._has(word) and (other := next(filter(self._has, numbers_of(word)), None)):
+                text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", other, text)
+        return row if text == normal_form(row) else text
 
     def check_query(self, row: str, found: Collection[str] = ()) -> list[str]:
         """A line for each unknown word that is not `found` otherwise, with the nearest known ones; one for all without.

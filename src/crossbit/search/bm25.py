@@ -18,10 +18,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from crossbit.storage.words import words_of
+from crossbit.storage.words import numbers_of, singular, words_of
 
 K1, B = 1.2, 0.75  # how soon a repeated word counts no more; how much a long text loses (the source's usual values)
 FEW = 16  # the share of texts, one in so many, below which looking at those that hold a word is quick
+OTHER = 0.5  # how much a word counts in its other number, dog where dogs is typed
+SPELT = 4096  # words of which it is kept in which numbers the texts hold them
 OFTEN = 20  # texts: of fewer a hundredth is too few to tell a frequent word
 Rows: TypeAlias = npt.NDArray[np.int64]
 Scores: TypeAlias = npt.NDArray[np.float64]
@@ -127,6 +129,7 @@ class Bm25:
         self.alive = np.ones(len(lengths), bool) if alive is None else alive
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
+        self._spelt: dict[str, list[str]] = {}  # see `_forms`
         self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
         self._damping = K1 * (1 - B + B * lengths / max(self._mean, 1e-9))
 
@@ -140,18 +143,19 @@ class Bm25:
         return Bm25([self._texts], alive, part if self._few is None else joined([self._few, part]))
 
     def knows(self, word: str) -> bool:
-        """Whether a text that is there holds the word."""
+        """Whether a text that is there holds the word, in one number or the other."""
         return self.holders(word) > 0
 
     def idle(self, words: frozenset[str], telling: frozenset[str]) -> frozenset[str]:
         """Those words of a query, in normal form, that say nothing of a text which holds them: words of more than half
         of the texts, and where the query has another word besides, those that are frequent for their length. In every
         language the words that join others are short and frequent, so each letter after the first asks for a hundredth
-        of the texts more. None of `telling` is among them.
+        of the texts more. None of `telling`, each `singular`, is among them.
 
         Source: Zipf, The Psycho-Biology of Language (1935), for length and frequency.
         """
         held = {word: self.holders(word) for word in words}
+        telling = frozenset(word for word in words if singular(word) in telling)
 
         def is_often(word: str) -> bool:
             return held[word] >= max(OFTEN, self.spoken * (max(len(word), 2) - 1) / 100)
@@ -238,11 +242,11 @@ class Bm25:
         return float(np.log1p((self.count - holders + 0.5) / (holders + 0.5)))
 
     def holders(self, word: str) -> int:
-        """How many texts hold a word."""
+        """How many texts hold a word, in one number or the other."""
         return len(self._entries(word)[0])
 
     def _entries(self, word: str) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """The texts that are there and hold a word, and how often."""
+        """The texts that are there and hold a word, and how often; in its other number it counts `OTHER`."""
         rows, counts = self._held(word)
         if self.count == len(self.alive):
             return rows, counts
@@ -250,7 +254,26 @@ class Bm25:
         return rows[there], counts[there]
 
     def _held(self, word: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """The texts that hold a word, be they there or not, and how often."""
+        """The texts that hold a word, be they there or not, and how often; in its other number it counts `OTHER`."""
+        forms = self._forms(word)
+        if len(forms) < 2 and word in forms:
+            return self._written(word)
+        each = [self._written(form) for form in forms]
+        counts = [often * (1.0 if form == word else OTHER) for form, (_, often) in zip(forms, each, strict=True)]
+        rows = np.concatenate([np.empty(0, np.int32), *(texts for texts, _ in each)])
+        return _summed(rows, np.concatenate([np.empty(0), *counts]), len(self.alive))
+
+    def _forms(self, word: str) -> list[str]:
+        """In which numbers the texts hold a word."""
+        if (known := self._spelt.get(word)) is None:
+            held = (self._texts.at, {} if self._few is None else self._few.at)
+            known = [form for form in numbers_of(word) if any(form in each for each in held)]
+            if len(self._spelt) < SPELT:
+                self._spelt[word] = known
+        return known
+
+    def _written(self, word: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """The texts that hold a word as it is written, be they there or not, and how often."""
         rows, counts = self._texts.entries(word)
         if self._few is None or word not in self._few.at:
             return rows, counts

@@ -187,7 +187,7 @@ class Kinds:
         if labels.ndim == 2:
             share = np.asarray(labels.mean(axis=0)).ravel()
             self.weights = -np.log(np.maximum(share, 1 / labels.shape[0]))
-            self.telling = share < COMMON
+            self.telling = np.round(share, 9) < COMMON  # a sparse mean is not exact
             self.labels = sparse.csr_array(labels.astype(np.float64) * self.weights)
 
     def of(self, label: Any) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from crossbit.model import Model
 from crossbit.search.results import SearchHit, labels_of
-from crossbit.storage.words import words_of
+from crossbit.storage.words import singular, words_of
 
 ALIKE = 1 / 3  # the overlap from which two items are of one kind
 LOOKED_AT = 40  # hits
@@ -88,8 +88,9 @@ def evidence(seen: Seen, beside: Array, weights: Mapping[str, float]) -> Array:
     cosine, distance = float(first.cosine or 0), float(first.distance or 0)
     alike = _overlaps([labels_of(hit.item) for hit in seen.looked_at[:READ]], weights)
     pairs = alike[np.triu_indices(len(alike), 1)]
-    said = set(words_of(str(best.get("caption") or ""))).union(*map(words_of, labels_of(best)))
-    shared = len(seen.words & said) / len(seen.words) if seen.words else 0.0
+    texts = [str(best.get("caption") or ""), *labels_of(best)]
+    said = {singular(word) for text in texts for word in words_of(text)}
+    shared = _mean(np.array([singular(word) in said for word in seen.words]))
     return np.array(
         [
             cosine,

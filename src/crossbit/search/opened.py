@@ -23,7 +23,7 @@ from crossbit.search.fusion import SHOWS, Found, Fused, fused, nearest_of, thing
 from crossbit.search.probabilities import Probabilities
 from crossbit.search.query import Query
 from crossbit.search.results import SearchHit
-from crossbit.storage.words import words_of
+from crossbit.storage.words import singular, words_of
 
 SAME = 0.999  # likeness from which a picture is the same
 SAID = 0.7  # how much the match of words counts beside the likeness of codes
@@ -75,7 +75,7 @@ class OpenIndex:
         self._captions: Captions | None = None
         self._lowest: tuple[Ids, Ids] | None = None
         self.probabilities = Probabilities(self._local)
-        self._labels = frozenset(words[0] for label in labels if len(words := words_of(label)) == 1)
+        self._labels = frozenset(singular(words[0]) for label in labels if len(words := words_of(label)) == 1)
         self._items: dict[int, Any] = {}
         self._lock = Lock()
 

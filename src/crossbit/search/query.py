@@ -15,7 +15,7 @@ from crossbit.errors import UserError
 from crossbit.model import Model
 from crossbit.search.fusion import thing_of
 from crossbit.search.results import labels_of
-from crossbit.storage.words import words_of
+from crossbit.storage.words import singular, words_of
 
 AWAY = 0.25  # how much unwanted items count beside the query: the best of 0 to 1 on glyphs and clip art
 
@@ -52,7 +52,8 @@ class Query:
     understood: bool = True
 
     def in_common(self, item: Mapping[str, Any], idle: frozenset[str] = frozenset()) -> tuple[str, ...]:
-        """Labels and words of an item that the query holds, too, without words that say nothing.
+        """Labels and words of an item that the query holds, too, in one number or the other; without words that say
+        nothing.
 
         >>> query = Query("", np.ones(8), words=frozenset(["red", "fox"]))
         >>> query.in_common({"caption": "a fox, a red one", "labels": ["fox", "forest"]})
@@ -60,13 +61,11 @@ class Query:
         >>> query.in_common({"caption": "a fox, a red one"}, frozenset(["red"]))
         ('fox',)
         """
-        labels = [label for label in labels_of(item) if label in self.labels or self._says(label)]
-        words = [word for word in words_of(str(item.get("caption") or "")) if word in self.words - idle]
+        said, telling = ({singular(word) for word in words} for words in (self.words, self.words - idle))
+        each = [(label, {singular(word) for word in words_of(label)}) for label in labels_of(item)]
+        labels = [label for label, held in each if label in self.labels or (held and held <= said)]
+        words = [word for word in words_of(str(item.get("caption") or "")) if singular(word) in telling]
         return tuple(dict.fromkeys([*labels, *words]))
-
-    def _says(self, label: str) -> bool:
-        words = words_of(label)
-        return bool(words) and self.words.issuperset(words)
 
 
 def query_of(
@@ -155,14 +154,15 @@ def _of_words(model: Model, words: Any, in_captions: Callable[[str], bool]) -> Q
     there = frozenset(word for word in held if in_captions(word))
     try:
         modality = _reading(model, "words")
-        notes = model.featurisers[modality].check_query(words, there)
+        known = model.featurisers[modality].as_known(words)
+        notes = model.featurisers[modality].check_query(known, there)
     except UserError as error:
         if not there:
             raise
         texts = frozenset(name for name, featuriser in model.featurisers.items() if featuriser.reads == "words")
         note = f"{error}; found by words alone"
         return Query(words, np.zeros(model.bits), texts, held, notes=(note,), understood=False)
-    return Query(words, model.ordering(modality, words)[0], frozenset([modality]), held, notes=tuple(notes))
+    return Query(words, model.ordering(modality, known)[0], frozenset([modality]), held, notes=tuple(notes))
 
 
 def _of(model: Model, picture: Any) -> Query:

@@ -41,6 +41,9 @@ WORD = re.compile(r"(?P<unspaced>(?:um*)+)|[ld]m*(?:[ld]m*|(?<=d)[.,](?=d))*|ff|
 
 ASCII_WORD = re.compile(r"[a-z0-9](?:[a-z0-9]|(?<=[0-9])[.,](?=[0-9]))*")  # the same of ASCII alone, five times as fast
 
+PLURAL = re.compile(r"[^sui]s$")
+MUTE = re.compile(r"(?:[oxz]|ss|[cs]h)e$")
+
 
 def normal_form(text: str) -> str:
     """One form for texts that mean the same: composed, of normal width, without case and invisible characters.
@@ -81,6 +84,37 @@ def words_of(text: str, *, pairs: bool = True) -> list[str]:
         else:
             words.append(text[start:end])
     return words
+
+
+def singular(word: str) -> str:
+    """A word in normal form without the ending of an English plural, the same for both numbers.
+
+    It is for comparing words, and not for people: a word that is no plural may lose an s as well, wherever it stands.
+    Many French, Spanish and Portuguese plurals lose theirs, too. What is irregular stays: *mice*, *wolves*.
+
+    Source: Harman, How Effective Is Suffixing? (1991), the "S" stemmer; with -es after o, x, z, ss, ch and sh.
+
+    >>> [singular(word) for word in ("foxes", "cats", "berries", "potatoes", "churches", "glass", "bus", "gas")]
+    ['fox', 'cat', 'berry', 'potato', 'church', 'glass', 'bus', 'gas']
+    >>> singular("movies") == singular("movie"), singular("shoes") == singular("shoe"), singular("christmas")
+    (True, True, 'christma')
+    """
+    if len(word) > 3 and PLURAL.search(word):
+        word = word[:-1]
+    if len(word) < 4 or word[-1] != "e":
+        return word
+    return word[:-2] + "y" if word[-2] == "i" else word[:-1] if MUTE.search(word) else word
+
+
+def numbers_of(word: str) -> list[str]:
+    """All that a word in normal form is in one number or the other: whatever has its `singular`.
+
+    >>> numbers_of("berries"), numbers_of("fox")
+    (['berry', 'berrys', 'berrie', 'berries'], ['fox', 'foxs', 'foxe', 'foxes'])
+    """
+    one = singular(word)
+    stems = [one, one + "e", one[:-1] + "ie"]
+    return [each for stem in stems for each in (stem, stem + "s") if singular(each) == one]
 
 
 class _Table(dict[int, str]):
