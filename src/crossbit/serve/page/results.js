@@ -9,6 +9,7 @@ import { modalityName } from "./shows.js";
 const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
 const REFUSES = 500; // milliseconds after which a refusal is shown
 const LIKELY = 0.1; // of what is less likely to fit, only what shares a word with the search is shown unasked
+const DOUBTFUL = 0.2; // what shares none is doubted below it
 
 const counted = (count) => count.toLocaleString("en");
 
@@ -72,8 +73,10 @@ export class Results {
 
   show(answer, [search, modality, where, k]) {
     const hits = answer.hits[modality] ?? [];
-    const isLow = answer.fits !== null && answer.fits < LIKELY;
-    const isHidden = isLow && this.#anyway !== key(search) && !hits.some((hit) => hit.why.length);
+    const shares = hits.some((hit) => hit.why.length);
+    const isBelow = (p) => answer.fits !== null && answer.fits < p;
+    const isLow = isBelow(shares ? LIKELY : DOUBTFUL);
+    const isHidden = isBelow(LIKELY) && this.#anyway !== key(search) && !shares;
     this.#notes(answer.notes, search.q);
     if (!hits.length) this.#put([], "Nothing found.", none([], Boolean(where), this.on.onUnfilter));
     else if (isHidden) this.#put([], "Nothing here seems to fit.", unfit(search.q.trim(), hits.length, () => this.#force(answer, search, modality, k)));
