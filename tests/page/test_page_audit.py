@@ -492,6 +492,36 @@ def test_what_decides_is_in_reach_on_a_telephone(audit: Any) -> None:
         assert box["y"] >= 0 and box["y"] + box["height"] <= 640
 
 
+def test_what_is_proposed_is_in_sight_on_a_telephone(audit: Any) -> None:
+    audit.set_viewport_size({"width": 390, "height": 720})
+    labels, decide = (audit.locator(one).bounding_box() for one in ("#row .labels-of", "#row .decide"))
+    assert labels["y"] + labels["height"] <= decide["y"]
+
+
+def test_a_wrong_token_is_said_to_be_wrong(audit: Any, service: Service) -> None:
+    def guarded(route: Any) -> None:
+        if route.request.headers.get("authorization") == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": "a wrong token, or none"})
+
+    audit.route("**/api/audit/decisions", guarded)
+    audit.keyboard.press("k")
+    wrong = audit.locator("#token-wrong")
+    audit.locator("#token[open]").wait_for()
+    assert wrong.inner_text() == ""
+    audit.keyboard.type("wrong")
+    audit.keyboard.press("Enter")
+    until(audit, lambda: "not the service's" in wrong.inner_text())
+    audit.keyboard.press("Escape")
+    audit.locator("#trouble", has_text="A token is needed, so nothing was decided").wait_for()
+    audit.keyboard.press("k")
+    audit.locator("#token[open]").wait_for()
+    audit.keyboard.type("right")
+    press(audit, "Enter")
+    assert asked(service)["decided"] == 1 and audit.locator("#trouble").is_hidden()
+
+
 def test_nothing_moves_while_it_loads(audit: Any) -> None:
     audit.wait_for_load_state("networkidle")
     assert sum(audit.evaluate("window.shifts")) < 0.01
