@@ -221,6 +221,32 @@ def test_a_range_of_one_label_is_one_decision(audit: Any, service: Service) -> N
     assert asked(service)["decided"] == 0
 
 
+def test_the_pictures_of_a_label_are_chosen_by_keys_alone(audit: Any, service: Service) -> None:
+    by_label(audit)
+    audit.locator("#doing >> text=None").click()
+    for key in ("ArrowRight", "Space", "Shift+ArrowRight"):  # the first one only enters the grid
+        audit.keyboard.press(key)
+    chosen = audit.locator(".tile[aria-selected='true']")
+    assert chosen.count() == 2 and audit.locator(".tile").first.get_attribute("aria-selected") == "true"
+    press(audit, "k")
+    assert asked(service)["settled"] == 2
+
+
+def test_a_decision_without_an_answer_is_told_and_the_page_goes_on_by_itself(audit: Any, service: Service) -> None:
+    audit.keyboard.press("ArrowRight")
+    shown = title(audit)
+    audit.context.set_offline(True)
+    audit.keyboard.press("k")
+    audit.locator("#trouble", has_text="does not answer. Trying again").wait_for()
+    audit.context.set_offline(False)
+    audit.locator("#trouble button").click()
+    audit.locator("#trouble").wait_for(state="hidden")
+    assert title(audit) == shown and audit.locator("#said").inner_text().startswith("2 of ")
+    assert asked(service)["decided"] == 0
+    press(audit, "k")
+    assert asked(service)["decided"] == 1
+
+
 def test_of_pictures_that_somebody_else_has_decided_about_nothing_is_kept(audit: Any, service: Service) -> None:
     by_label(audit)
     label, rows = asked(service)["ranges"][0]["label"], asked(service)["ranges"][0]["rows"]
@@ -365,9 +391,12 @@ def test_a_killed_service_goes_on_where_it_stopped(audit: Any, service: Service)
         file.write(b'{"data": "a line that was being writ')
     audit.keyboard.press("a")
     audit.locator("#trouble", has_text="does not answer").wait_for()
+    shown = title(audit)
     service.start()
-    audit.goto("/audit")
+    audit.locator("#said", has_text="The service was started again").wait_for()  # it asked again by itself
+    assert audit.locator("#trouble").is_hidden()
     audit.locator("#row:not([hidden]) .decide").wait_for(timeout=300_000)
+    assert title(audit) == shown and "by itself" not in audit.locator("#said").inner_text()
     assert asked(service) == before
     assert "2 decisions" in audit.locator("#progress").inner_text()
 
@@ -461,6 +490,36 @@ def test_what_decides_is_in_reach_on_a_telephone(audit: Any) -> None:
         audit.evaluate(f"scrollTo(0, {at})")
         box = audit.locator("#row .decide").bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 640
+
+
+def test_what_is_proposed_is_in_sight_on_a_telephone(audit: Any) -> None:
+    audit.set_viewport_size({"width": 390, "height": 720})
+    labels, decide = (audit.locator(one).bounding_box() for one in ("#row .labels-of", "#row .decide"))
+    assert labels["y"] + labels["height"] <= decide["y"]
+
+
+def test_a_wrong_token_is_said_to_be_wrong(audit: Any, service: Service) -> None:
+    def guarded(route: Any) -> None:
+        if route.request.headers.get("authorization") == "Bearer right":
+            route.continue_()
+        else:
+            route.fulfill(status=401, json={"error": "a wrong token, or none"})
+
+    audit.route("**/api/audit/decisions", guarded)
+    audit.keyboard.press("k")
+    wrong = audit.locator("#token-wrong")
+    audit.locator("#token[open]").wait_for()
+    assert wrong.inner_text() == ""
+    audit.keyboard.type("wrong")
+    audit.keyboard.press("Enter")
+    until(audit, lambda: "not the service's" in wrong.inner_text())
+    audit.keyboard.press("Escape")
+    audit.locator("#trouble", has_text="A token is needed, so nothing was decided").wait_for()
+    audit.keyboard.press("k")
+    audit.locator("#token[open]").wait_for()
+    audit.keyboard.type("right")
+    press(audit, "Enter")
+    assert asked(service)["decided"] == 1 and audit.locator("#trouble").is_hidden()
 
 
 def test_nothing_moves_while_it_loads(audit: Any) -> None:

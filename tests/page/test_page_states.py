@@ -56,6 +56,19 @@ def test_where_a_search_without_words_fits_nothing_none_are_quoted(page: Any) ->
 
 
 @pytest.mark.slow
+def test_hits_that_share_no_word_are_doubted_where_they_are_hardly_likely(page: Any) -> None:
+    nothing_in_common(page, fits=0.15)
+    page.goto("/?q=circle")
+    assert len(captions(page)) == 24
+    assert page.locator("#status").inner_text().endswith("; perhaps none of them fits")
+    page.unroute("**/api/search*")
+    with_answers(page, fits=0.15)
+    page.reload()
+    assert len(captions(page)) == 24
+    assert page.locator("#status").inner_text().endswith("pictures")
+
+
+@pytest.mark.slow
 def test_what_is_likely_to_fit_is_shown(page: Any) -> None:
     with_answers(page, fits=0.8)
     page.goto("/?q=circle")
@@ -179,6 +192,15 @@ def test_long_lines_do_not_widen_the_grid(page: Any) -> None:
     grid, hit = page.locator(".grid").bounding_box(), page.locator(".hit").first.bounding_box()
     assert hit["width"] <= 240 and grid["width"] <= 1280
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+@pytest.mark.slow
+def test_a_long_word_does_not_widen_a_notice(page: Any) -> None:
+    nothing_in_common(page, fits=0.08)
+    page.goto(f"/?q=circle+{'circle' * 60}")
+    notice = page.locator(".notice", has_text="Nothing here seems to fit")
+    notice.wait_for()
+    assert notice.locator("p").evaluate("one => one.scrollWidth <= one.clientWidth")
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from crossbit.errors import UserError
 from crossbit.index.local import LocalIndex
 from crossbit.index.runs import SortedCodes
 from crossbit.model import Model
+from crossbit.search import opened
 from crossbit.search.bm25 import Bm25, part_of
 from crossbit.search.build import add_data, index_data, index_path
 from crossbit.search.captions import Captions, text_of
@@ -227,6 +228,19 @@ def test_a_caption_is_found_by_its_words(model: Model, data: PairedData, uri: Pa
             assert hit.by == ("words",) and hit.cosine is not None
             coded = {hit.id: hit for hit in search(caption, by="codes", k=45).image}[hit.id]
             assert hit.distance == coded.distance and hit.cosine == pytest.approx(coded.cosine)
+
+
+def test_what_holds_a_typed_word_is_found_by_words_also_beyond_the_best(
+    model: Model, uri: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "DEPTH", 4)
+    monkeypatch.setattr(opened, "TEXTS", 4)
+    with Searcher(model, uri) as search:
+        held = len(search("level", modality="image", by="words", k=45).image)
+        hits = search("level", modality="image", k=8).image
+        assert held >= 2 * len(hits) and any("codes" in hit.by for hit in hits)
+        assert all(("words" in hit.by) == ("level" in str(hit.item["caption"])) for hit in hits)
+        assert all(hit.by == ("codes",) for hit in search("level", modality="image", by="codes", k=8).image)
 
 
 @pytest.mark.parametrize(("typed", "written"), [("zebras", "zebra"), ("zebra", "zebras"), ("two foxes", "a fox")])

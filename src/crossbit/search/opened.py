@@ -177,6 +177,7 @@ class OpenIndex:
             near = nearest_of(ranked, likeness)[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
+            best = self._said(query, best) if "words" in ways else best
             ended &= all(len(each) < depth for each in ranked.values())
             if len(best) == k or ended or depth == size:
                 by_cosine = rerank and own is not None and own.index.embeddings is not None
@@ -239,6 +240,15 @@ class OpenIndex:
         near = likeness[chosen].tolist() if rerank and self.index.embeddings is not None else [None] * k
         ids = ids[chosen]
         return list(zip(ids.tolist(), self._distances(query, ids), near, strict=True)), best
+
+    def _said(self, query: Query, best: list[Fused]) -> list[Fused]:
+        """Words found it, too, where its text holds one that tells: of all that hold some, `_by_words` has the best."""
+        telling = query.words - self.captions.texts.idle(query.words, self._labels)
+        match = self.captions.match(telling, np.array([each.found[0] for each in best], np.int64))
+        also = zip(best, (match > 0).tolist(), strict=True)
+        return [
+            each._replace(by=("words", *each.by)) if says and "words" not in each.by else each for each, says in also
+        ]
 
     def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
         """What was found in another index, as far as it is in this one, with its distance and cosine here."""

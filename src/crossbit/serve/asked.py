@@ -63,7 +63,11 @@ def picture_of(content: bytes, limit: int) -> np.ndarray:
     except PictureError as error:
         if error.kind == "too large":
             raise Refused(413, f"the picture has more than {limit:,} pixels; send a smaller one") from None
-        raise Refused(415, str(error)) from None
+        if error.kind == "HEIC":  # who sends it cannot install what reads it
+            raise Refused(
+                415, "the file is a HEIC picture, which this service does not read; save it as JPEG"
+            ) from None
+        raise Refused(415, f"the file{str(error).removeprefix('the picture')}") from None
 
 
 def id_of(text: str) -> int:

@@ -2,7 +2,7 @@
 
 /**
  * What is searched for. `item` is the one that hits are to be like, `picture` the number of a picture that this window
- * was given (a picture of one's own is not in the address), `where` and `not` are lists, `open` is the item shown large.
+ * was given (the address says only that there is one), `where` and `not` are lists, `open` is the item shown large.
  */
 export const NOTHING = Object.freeze({ q: "", item: "", picture: 0, not: [], where: [], show: "", open: "" });
 
@@ -12,16 +12,19 @@ export const isEmpty = (search) => !search.q.trim() && !search.item && !search.p
 export function toAddress(search) {
   const parts = new URLSearchParams();
   for (const name of ["q", "item", "show", "open"]) if (search[name]) parts.set(name, search[name]);
+  if (search.picture) parts.set("picture", "own");
   for (const name of ["where", "not"]) search[name].forEach((one) => parts.append(name, one));
   return parts.size ? `/?${parts}` : "/";
 }
 
-/** The search of an address. */
+const ELSEWHERE = -1; // the number of a picture that another window was given
+
+/** The search of an address; `held` is what the history keeps beside it. */
 export function fromAddress(address, held = null) {
   const parts = new URLSearchParams(address);
   const one = (name) => parts.get(name) ?? "";
   const lists = { where: parts.getAll("where"), not: parts.getAll("not") };
-  return { q: one("q"), item: one("item"), show: one("show"), open: one("open"), picture: held?.picture ?? 0, ...lists };
+  return { q: one("q"), item: one("item"), show: one("show"), open: one("open"), picture: held?.picture || (parts.has("picture") ? ELSEWHERE : 0), ...lists };
 }
 
 /** Keep how many hits are shown, for who comes back or loads the page anew. */

@@ -138,8 +138,13 @@ async function send(asked, said) {
   } catch (error) {
     const before = [grid.rows, grid.chosen.map((row) => row.row)];
     const row = asked.undo ? null : (current()?.row ?? null);
+    const stay = () => load(state.label, before[1], state.alone?.row ?? null, row);
+    if (error.status === 0) return stay(); // it may have been taken: what is shown then tells
     if (error.status === 400) await load(state.label, before[1], row); // what holds by now
-    if (error.status === 503) return reopen();
+    if (error.status === 503) {
+      forget("; the last decision was not taken");
+      return stay();
+    }
     if (error.status === 400 && state.label !== null) grid.markChanges(before[0]);
     showTrouble(error, null, null);
   } finally {
@@ -204,14 +209,12 @@ function openRow(row) {
   scrollTo({ top: 0 });
 }
 
-/** The service was started again, and reads the labels anew: nothing was decided. */
-function reopen() {
-  const row = current()?.row ?? null;
+/** The service was started again, and reads the labels anew. */
+function forget(said = "") {
   state.told = null;
   for (const part of ["row", "class"]) byId(part).hidden = true;
   byId("progress").replaceChildren();
-  byId("said").textContent = "The service was started again. What was decided before is kept; the last decision was not taken.";
-  load(state.label, [], row);
+  byId("said").textContent = `The service was started again. What was decided before is kept${said}.`;
 }
 
 /** What is asked for from now on is newer: what comes of an older question is not shown. */
@@ -221,20 +224,24 @@ function newer() {
   return state.asked;
 }
 
-/** Show a label's pictures, or rows one by one; what is shown stays until they are there. */
-async function load(label = state.label, chosen = [], row = state.alone?.row ?? null) {
+/** Show a label's pictures, or rows one by one: one by itself, or the queue, at a row of it if it is told. What is shown
+ * stays until they are there. */
+async function load(label = state.label, chosen = [], row = state.alone?.row ?? null, at = null) {
   const mine = newer();
   try {
     const told = await view(label);
     const alone = label === null && row !== null ? await oneRow(row) : null;
     if (mine !== state.asked) return;
     state.label = label;
+    if (at !== null) state.at = told.queue.filter((one) => !state.skipped.has(one.row)).findIndex((one) => one.row === at);
     show(told, chosen, alone);
   } catch (error) {
     if (mine !== state.asked) return;
-    const again = () => load(label, chosen, row);
+    const again = () => load(label, chosen, row, at);
     if (error.status === 503) {
-      if (!state.told) showOpening(error.message);
+      hideTrouble();
+      if (state.told) forget();
+      showOpening(error.message);
       state.timer = setTimeout(again, 1000 * (error.retryAfter ?? 1));
     } else if (error.status === 0 || error.status === 429) {
       showTrouble(error, error.retryAfter ?? 5, again);

@@ -107,10 +107,17 @@ export class Grid {
     this.#place.children[at].focus();
   }
 
+  /** To the picture that Tab goes to, from anywhere on the page. */
+  #enter() {
+    const tile = this.#place.querySelector("[tabindex='0']");
+    tile?.focus();
+    return Boolean(tile);
+  }
+
   /** Whether a key meant something here. */
   key(event) {
     const at = this.#at(event.target);
-    if (at < 0) return false;
+    if (at < 0) return ["ArrowLeft", "ArrowRight"].includes(event.key) && this.#enter();
     if (event.key === " ") {
       this.#choose(at, false);
       return true;

@@ -1,6 +1,6 @@
 // What the audit's page asks of the service: a view, a decision, the token where one is needed.
 
-import { getJson, sendJson } from "./api.js";
+import { ApiError, getJson, sendJson } from "./api.js";
 import { byId } from "./dom.js";
 
 export const TOP = 20; // rows of the queue at a time
@@ -25,14 +25,15 @@ export async function decide(asked, label) {
       return await sendJson("/api/audit/decisions", body, { headers });
     } catch (error) {
       if (error.status !== 401) throw error;
-      token = await askForToken();
-      if (!token) throw error;
+      token = await askForToken(token === null ? "" : "This token is not the service's.");
+      if (!token) throw new ApiError("A token is needed, so nothing was decided.", 401);
     }
   }
 }
 
-function askForToken() {
+function askForToken(wrong) {
   const dialog = byId("token");
+  byId("token-wrong").textContent = wrong;
   byId("secret").value = "";
   dialog.returnValue = "";
   dialog.showModal();

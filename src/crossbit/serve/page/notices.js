@@ -42,11 +42,11 @@ export function unfit(words, count, onShow) {
   );
 }
 
-/** The picture of a search is no longer in this window. `words` are those beside it, if there were any. */
-export function lost(words, onChoose, onWords) {
+/** A search by a picture alone, which this window does not have. */
+export function lost(onChoose) {
   return notice(
-    make("h2", {}, "The picture of this search is gone"),
-    make("p", { class: "muted" }, "A picture of your own stays in its window only, and is not kept. Choose it again."),
-    make("div", { class: "actions" }, button("Choose a picture", onChoose, "first"), words ? button("Search by the words alone", onWords) : null),
+    make("h2", {}, "The picture of this search is not here"),
+    make("p", { class: "muted" }, "An address does not hold a picture of your own: it stays in the window that it was given to. Choose it again."),
+    make("div", { class: "actions" }, button("Choose a picture", onChoose, "first")),
   );
 }

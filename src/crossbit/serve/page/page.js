@@ -8,9 +8,9 @@ import { combined, loadColumns, showFilters } from "./filters.js";
 import { showGiven } from "./given.js";
 import { Grid } from "./grid.js";
 import { hideItem, listenToItem, showItem } from "./item.js";
+import { keep, picture } from "./kept.js";
 import { listenToKeys } from "./keys.js";
-import { announce } from "./live.js";
-import { keep, listen, picture } from "./pictures.js";
+import { listen } from "./pictures.js";
 import { Results } from "./results.js";
 import { Shows } from "./shows.js";
 import { hideTrouble, showTrouble } from "./trouble.js";
@@ -18,6 +18,7 @@ import { hideTrouble, showTrouble } from "./trouble.js";
 const FIRST = 24; // hits of a search, until more are asked for
 const SETTLES = 1200; // milliseconds without a key after which a query is one to go back to
 const WORDS = 10; // to begin with, in the empty page
+const APART = "This search had a picture, too, which its address does not hold: these are found by the words alone.";
 
 const field = byId("words");
 let search = { ...NOTHING };
@@ -30,7 +31,7 @@ const results = new Results(grid, { onMore: more, onUnfilter: () => go({ where: 
 const asker = new Asker({
   onAnswer: (answer, request) => {
     hideTrouble();
-    results.show(answer, request);
+    results.show(isApart() ? { ...answer, notes: [APART, ...answer.notes] } : answer, request);
     if (search.open) showItem(search.open, results.hits);
   },
   onError: (error, seconds) => {
@@ -46,13 +47,16 @@ function more() {
   keepCount(count);
 }
 
-const request = () => [search, shows.of(search), combined(search.where), count];
+/** Whether the search has a picture that this window does not have. */
+const isApart = () => Boolean(search.picture) && !picture(search.picture);
+
+const request = () => [isApart() ? { ...search, picture: 0 } : search, shows.of(search), combined(search.where), count];
 
 function ask({ k = FIRST, typing = false } = {}) {
   count = k;
-  if (isEmpty(search) || (search.picture && !picture(search.picture))) {
+  if (isEmpty(request()[0])) {
     asker.stop();
-    results.begin(isEmpty(search), search.q.trim());
+    results.begin(isApart());
     return;
   }
   results.wait();
@@ -74,7 +78,7 @@ const toggled = (list, one) => (list.includes(one) ? list.filter((other) => othe
 /** Search for something else: `parts` are what changes. The nearest are shown, unless the page `stays` where it is. */
 function go(parts, { typing = false, stays = false } = {}) {
   search = { ...search, ...parts };
-  if (!picture(search.picture)) search.picture = 0; // gone, after the page was loaded anew
+  if (isApart()) search.picture = 0;
   if (isEmpty(search)) search.not = [];
   hideTrouble();
   write(search, { typing });

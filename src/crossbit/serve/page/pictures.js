@@ -1,24 +1,13 @@
-// Pictures to search with: chosen, dropped or pasted. They stay in this window, under a number.
+// Pictures to search with: chosen, dropped or pasted.
 
 import { ApiError } from "./api.js";
 import { byId } from "./dom.js";
-
-const kept = new Map(); // of {file, url}, by numbers that no earlier load of the page has given
-let next = Date.now();
-
-/** Keep a picture; its number. */
-export function keep(file) {
-  next += 1;
-  kept.set(next, { file, url: URL.createObjectURL(file) });
-  return next;
-}
-
-/** A picture that this window was given, as {file, url}; undefined after the page was loaded anew. */
-export const picture = (number) => kept.get(number);
+import { drawn } from "./drawn.js";
+import { picture } from "./kept.js";
 
 /** The bytes of a search's picture: the given one, or that of its item. */
 export async function pictureOf(search, signal) {
-  if (search.picture) return kept.get(search.picture).file;
+  if (search.picture) return picture(search.picture).file;
   let response;
   try {
     response = await fetch(`/api/items/${search.item}/picture`, { signal });
@@ -30,13 +19,17 @@ export async function pictureOf(search, signal) {
   throw new ApiError("This item has no picture, so it cannot be searched with words. Remove one of both.", 400);
 }
 
-const firstPicture = (files) => [...(files ?? [])].find((file) => file.type.startsWith("image/"));
+const NAMED = /\.(avif|bmp|gif|hei[cf]|jpe?g|png|svg|tiff?|webp)$/i; // where the browser does not know the kind
+
+const isPicture = (file) => (file.type ? file.type.startsWith("image/") : NAMED.test(file.name));
 
 /** Tells `onPicture(file)` of every picture that a person gives, and `onOther()` of a file that is none. */
 export function listen(onPicture, onOther) {
+  let taken = 0;
   const take = (files) => {
-    const found = firstPicture(files);
-    if (found) onPicture(found);
+    const mine = (taken += 1);
+    const found = [...(files ?? [])].find(isPicture);
+    if (found) drawn(found).then((file) => (mine === taken ? onPicture(file) : undefined)); // no other was given meanwhile
     else if (files?.length) onOther();
   };
   const input = byId("file");

@@ -9,6 +9,7 @@ import { modalityName } from "./shows.js";
 const MOST = 96; // hits that are shown; a service gives 100 at most unless told otherwise
 const REFUSES = 500; // milliseconds after which a refusal is shown
 const LIKELY = 0.1; // of what is less likely to fit, only what shares a word with the search is shown unasked
+const DOUBTFUL = 0.2; // what shares none is doubted below it
 
 const counted = (count) => count.toLocaleString("en");
 
@@ -30,7 +31,7 @@ export class Results {
   know(run, labels) {
     this.#run = run;
     this.#labels = labels;
-    if (this.#place.querySelector(".start")) this.begin(true);
+    if (this.#place.querySelector(".start")) this.begin();
   }
 
   /** Whether nothing was shown or waited for yet. */
@@ -38,12 +39,12 @@ export class Results {
     return !this.#place.hasAttribute("aria-busy");
   }
 
-  /** Nothing is searched for; or for a picture that is no longer there, perhaps with words beside it. */
-  begin(empty, words = "") {
+  /** Nothing is searched for; or a picture alone that this window does not have. */
+  begin(isApart = false) {
     clearTimeout(this.#refusing);
     this.#notes([]);
-    const begun = empty ? start(this.#run?.items, this.#labels, this.on.onWords) : lost(words, () => byId("file").click(), () => this.on.onWords(words));
-    if (empty) begun.classList.add("start");
+    const begun = isApart ? lost(() => byId("file").click()) : start(this.#run?.items, this.#labels, this.on.onWords);
+    begun.classList.toggle("start", !isApart);
     this.#put([], "", begun);
   }
 
@@ -72,8 +73,10 @@ export class Results {
 
   show(answer, [search, modality, where, k]) {
     const hits = answer.hits[modality] ?? [];
-    const isLow = answer.fits !== null && answer.fits < LIKELY;
-    const isHidden = isLow && this.#anyway !== key(search) && !hits.some((hit) => hit.why.length);
+    const shares = hits.some((hit) => hit.why.length);
+    const isBelow = (p) => answer.fits !== null && answer.fits < p;
+    const isLow = isBelow(shares ? LIKELY : DOUBTFUL);
+    const isHidden = isBelow(LIKELY) && this.#anyway !== key(search) && !shares;
     this.#notes(answer.notes, search.q);
     if (!hits.length) this.#put([], "Nothing found.", none([], Boolean(where), this.on.onUnfilter));
     else if (isHidden) this.#put([], "Nothing here seems to fit.", unfit(search.q.trim(), hits.length, () => this.#force(answer, search, modality, k)));

@@ -49,7 +49,7 @@ function madeRows(run) {
   const features = Object.entries(run.features).map(([modality, kind]) => `${modalityName(modality)}: ${typeof kind === "string" ? kind : JSON.stringify(kind)}`);
   const pairs = [
     ["Method", run.method], ["Bits", run.bits], ["Data", run.data], ["Items", run.items?.toLocaleString("en")],
-    ["Modalities", run.modalities.map(modalityName).join(", ")], ["Features", features.join(", ")], ["Labels", run.classes.length],
+    ["Modalities", run.modalities.map(modalityName).join(", ")], ["Features", features.join(", ")], ["Labels", run.classes.length.toLocaleString("en")],
   ];
   return pairs.filter(([, value]) => known(value) && value !== "").map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))));
 }
