@@ -303,21 +303,6 @@ def test_notes_of_the_featuriser_are_for_the_user(search: Searcher, monkeypatch:
     assert search("a level bar").notes == ("a level bar: unknown",)
 
 
-@pytest.mark.parametrize(("fits", "words", "notes"), [
-    (0.05, "levl bar", ("'levl' is not a word of any caption or label; nearest: level",)),
-    (0.05, "bars xylophone", ()),  # none is written like it, and bar is there
-    (0.5, "levl bar", ()),
-    (None, "levl bar", ()),
-])  # fmt: skip
-def test_where_nothing_fits_a_misspelt_word_is_told(
-    search: Searcher, monkeypatch: pytest.MonkeyPatch, fits: float | None, words: str, notes: tuple[str, ...]
-) -> None:
-    """With a model that reads any word."""
-    monkeypatch.setattr(search.model.featurisers["text"], "check_query", lambda text, found: [])
-    monkeypatch.setattr(search, "_fits", lambda *_: fits)
-    assert search(words, modality="image").notes == notes
-
-
 # --- open, closed, many threads ---------------------------------------------------------------------------------------
 
 

@@ -145,17 +145,6 @@ class Bm25:
         """
         return Bm25([self._texts], alive, part if self._few is None else joined([self._few, part]))
 
-    def like(self, word: str) -> list[str]:
-        """Up to three words of the texts that are written like one, the most similar first.
-
-        >>> Bm25([part_of(["a red fox", "a car"])]).like("foxx")
-        ['fox']
-        """
-        from crossbit.storage.nearest import nearest  # here: few words are misspelt
-
-        held = self._texts.words if self._few is None else [*self._texts.words, *self._few.words]
-        return [one for one in dict.fromkeys(nearest(word, held)) if self.knows(one)]
-
     def knows(self, word: str) -> bool:
         """Whether a text that is there holds the word, in one number or the other."""
         return self.holders(word) > 0

@@ -27,17 +27,15 @@ from crossbit.search.fits import Fits
 from crossbit.search.journal import Journal, folded
 from crossbit.search.opened import FoundHere, OpenIndex
 from crossbit.search.query import Held, Query, query_of, query_of_item, without
-from crossbit.search.results import SMALL, SearchResults
+from crossbit.search.results import SearchResults
 from crossbit.storage.addresses import is_address, shown
 from crossbit.storage.files import refuse_file
-from crossbit.storage.words import words_of
 
 if TYPE_CHECKING:
     from crossbit.data.types import PairedData
     from crossbit.search.sheet import Shown
 
 TRIES = 4  # of a search that changes of others fall into, beside the last
-NAMED = 5  # unknown words of a query to which others are looked for, at most
 BY = ("codes", "words", "pictures", "both")  # what may be asked for
 
 
@@ -198,25 +196,17 @@ class Searcher:
         opened = {name: self.opened(name) for name in self._searched(query, modality)}
         own = self.opened(next(iter(query.modalities))) if "pictures" in ways else None
         found = {name: index.search(query, wanted, ways, own=own, **limits) for name, index in opened.items()}
-        alone = item is None and (words is None or picture is None)
-        fits = self._fits(query, words, ways, found) if alone else None
         return SearchResults(
             query.said,
             {name: each.hits for name, each in found.items()},
             time.perf_counter() - start,
             sum(each.compared for each in found.values()),
             all(each.exact for each in found.values()),
-            fits,
-            query.notes or (self._misspelt(words, modality) if words and fits is not None and fits < SMALL else ()),
+            None
+            if item is not None or (words is not None and picture is not None)
+            else self._fits(query, words, ways, found),
+            query.notes,
         )
-
-    def _misspelt(self, words: str, modality: str | None) -> tuple[str, ...]:
-        """A line for each word that no text holds, with those that are written like it, if there are any."""
-        texts = self._captions(modality).texts
-        strange = [word for word in dict.fromkeys(words_of(words, pairs=False)) if not texts.knows(word)]
-        alike = {word: texts.like(word) for word in strange[:NAMED]}
-        said = "is not a word of any caption or label; nearest"
-        return tuple(f"{word!r} {said}: {', '.join(known)}" for word, known in alike.items() if known)
 
     def _still(self, search: Callable[[], SearchResults]) -> SearchResults:
         """What a search finds while nothing changes. One that a change falls into is made again. Changes wait then, but
