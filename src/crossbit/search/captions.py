@@ -76,6 +76,8 @@ class Captions:
         self.texts = Bm25(parts, self.ids != GONE)
         self._order = np.argsort(self.ids)
         self._first = self.ids[self._order]  # those that were there when it was opened, ascending
+        if np.array_equal(self._first, held.ids):
+            self._first = held.ids  # and not the same once more in memory
 
     def changed(self, gone: Ids, ids: Ids, texts: Sequence[str]) -> Captions:
         """These captions without some ids, and with others, without reading all anew."""
