@@ -17,7 +17,7 @@ from crossbit.index.embeddings import cosines
 from crossbit.index.local import LocalIndex
 from crossbit.index.overlay import Overlay
 from crossbit.search.build import index_path
-from crossbit.search.captions import Among, Captions, text_of
+from crossbit.search.captions import BELIEVED, Among, Captions, text_of
 from crossbit.search.evidence import LOOKED_AT, READ, Seen
 from crossbit.search.fusion import SHOWS, Found, Fused, fused, nearest_of, thing_of
 from crossbit.search.probabilities import Probabilities
@@ -177,11 +177,10 @@ class OpenIndex:
             near = nearest_of(ranked, likeness)[:LOOKED_AT]
             items = self._items_of([*(each.found for each in order), *near[:READ]])
             best = [each for each in order if thing_of(each.found[0], items[each.found[0]]) not in query.left_out][:k]
-            best = self._said(query, best) if "words" in ways else best
             ended &= all(len(each) < depth for each in ranked.values())
             if len(best) == k or ended or depth == size:
                 by_cosine = rerank and own is not None and own.index.embeddings is not None
-                told = self._told(query, best, items, looks if by_cosine else {})
+                told = self._told(query, best, items, looks if by_cosine else {}, words="words" in ways)
                 return FoundHere(told, compared, exact, self._seen(query, told, self._plain(near, items), match))
             depth *= 4
 
@@ -240,15 +239,6 @@ class OpenIndex:
         near = likeness[chosen].tolist() if rerank and self.index.embeddings is not None else [None] * k
         ids = ids[chosen]
         return list(zip(ids.tolist(), self._distances(query, ids), near, strict=True)), best
-
-    def _said(self, query: Query, best: list[Fused]) -> list[Fused]:
-        """Words found it, too, where its text holds one that tells: of all that hold some, `_by_words` has the best."""
-        telling = query.words - self.captions.texts.idle(query.words, self._labels)
-        match = self.captions.match(telling, np.array([each.found[0] for each in best], np.int64))
-        also = zip(best, (match > 0).tolist(), strict=True)
-        return [
-            each._replace(by=("words", *each.by)) if says and "words" not in each.by else each for each, says in also
-        ]
 
     def _also_here(self, query: Query, found: Sequence[Found], rerank: bool) -> list[Found]:
         """What was found in another index, as far as it is in this one, with its distance and cosine here."""
@@ -324,32 +314,33 @@ class OpenIndex:
         return found
 
     def _told(
-        self, query: Query, best: Sequence[Fused], items: Mapping[int, Item], looks: Mapping[int, float]
+        self,
+        query: Query,
+        best: Sequence[Fused],
+        items: Mapping[int, Item],
+        looks: Mapping[int, float],
+        *,
+        words: bool,
     ) -> tuple[SearchHit, ...]:
         """Hits with what they have in common with the query, the bits in which their codes differ from its, and the
-        cosines of their pictures, as far as `looks` holds them."""
+        cosines of their pictures, as far as `looks` holds them. Where `words` were searched they found what holds one,
+        also beyond the texts that match best."""
         near = [each.found[0] for each in best if each.found[1] is not None]
         codes = self.index.codes_of(np.array(near, np.int64)) ^ pack(query.embedding[None, : self.index.bits])
         bits = {id_: code.tobytes().hex() for id_, code in zip(near, codes, strict=True)}
         idle = self.captions.texts.idle(query.words, self._labels) if query.words else frozenset()
         likely = self.probabilities.of(np.array([each.found[0] for each in best], np.int64))
-        return tuple(
-            SearchHit(
-                id_,
-                self.modality,
-                distance,
-                cosine,
-                item,
-                query.in_common(item, idle),
-                by,
-                more,
-                bits.get(id_),
-                p,
-                looks.get(id_),
+        told = []
+        for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True):
+            why = query.in_common(items[id_], idle)
+            if words and "words" not in by and any(p.get(each, 1.0) >= BELIEVED for each in why):
+                by = ("words", *by)
+            told.append(
+                SearchHit(
+                    id_, self.modality, distance, cosine, items[id_], why, by, more, bits.get(id_), p, looks.get(id_)
+                )
             )
-            for ((id_, distance, cosine), by, more), p in zip(best, likely, strict=True)
-            for item in (items[id_],)
-        )
+        return tuple(told)
 
     def _plain(self, found: Sequence[Found], items: Mapping[int, Item]) -> list[SearchHit]:
         return [SearchHit(id_, self.modality, distance, cosine, items.get(id_, {})) for id_, distance, cosine in found]
