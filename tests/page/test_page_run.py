@@ -29,6 +29,13 @@ def test_figures_stand_beside_floor_and_chance_with_their_protocol(page: Any, se
 
 
 @pytest.mark.slow
+def test_a_run_that_was_not_measured_says_what_measures_it(page: Any) -> None:
+    page.route("**/api/run", lambda route: route.fulfill(json=route.fetch().json() | {"figures": []}))
+    page.goto("/run")
+    page.locator("#lede", has_text="not measured yet: crossbit evaluate run").wait_for()
+
+
+@pytest.mark.slow
 def test_curves_and_noise_are_drawn_from_the_history(page: Any) -> None:
     history = [{"epoch": epoch, "loss": 2 / epoch, "steps": 7} for epoch in (1, 2, 3)]
 

@@ -62,7 +62,7 @@ function fill(id, content) {
 
 function show(run) {
   byId("title").textContent = run.run;
-  byId("lede").textContent = `${run.items?.toLocaleString("en") ?? "No"} items, found by codes of ${run.bits} bits. Method: ${run.method}.`;
+  byId("lede").textContent = `${run.items?.toLocaleString("en") ?? "No"} items, found by codes of ${run.bits} bits. Method: ${run.method}.${run.figures.length ? "" : ` How well it finds was not measured yet: crossbit evaluate ${run.run}`}`;
   const protocols = new Set(run.figures.map((figure) => figure.protocol));
   byId("protocol").textContent = protocols.size === 1 ? [...protocols][0] : "";
   fill("figures", run.figures.map((figure) => figureRow(figure, protocols.size > 1 ? figure.protocol : "")));
