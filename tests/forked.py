@@ -18,19 +18,26 @@ from crossbit.cli import main
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["crossbit.training", "crossbit.bench.bench", "crossbit.bench.report.plots", "crossbit.serve"]
+    ["crossbit.training", "crossbit.bench.bench", "crossbit.bench.report.plots", "crossbit.serve", "pytest"]
 )
+
+
+def begun(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
+    """The process of a function of some module, which has begun."""
+    process = _context.Process(target=_run, args=(dict(os.environ), function, *arguments))
+    process.start()
+    return process
 
 
 def crossbit(*words: str | Path) -> ForkServerProcess:
     """The process of `crossbit WORDS`, which has begun."""
-    return _begun(_crossbit, [str(word) for word in words])
+    return begun(_crossbit, [str(word) for word in words])
 
 
 def service(run: Path, settings: dict[str, Any], first: str, errors: Path) -> tuple[ForkServerProcess, str]:
     """The process of a service, and its address; `first` is Python that is run before, `errors` gets what it writes."""
     here, there = _context.Pipe(duplex=False)
-    process = _begun(_service, run, settings, first, errors, there)
+    process = begun(_service, run, settings, first, errors, there)
     there.close()
     try:
         return process, here.recv()
@@ -39,15 +46,10 @@ def service(run: Path, settings: dict[str, Any], first: str, errors: Path) -> tu
         raise AssertionError(errors.read_text()) from None
 
 
-def _begun(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
-    process = _context.Process(target=_run, args=(dict(os.environ), function, *arguments))
-    process.start()
-    return process
-
-
 def _run(environment: dict[str, str], function: Callable[..., None], *arguments: Any) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    os.fsync = os.fstat  # type: ignore[assignment] # as in conftest.py
     function(*arguments)
 
 
