@@ -5,6 +5,7 @@ So are the processes that they start themselves: what a kill leaves does not dep
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import sys
@@ -22,35 +23,42 @@ _context.set_forkserver_preload(
 )
 
 
-def begun(function: Callable[..., None], *arguments: Any) -> ForkServerProcess:
-    """The process of a function of some module, which has begun."""
-    process = _context.Process(target=_run, args=(dict(os.environ), function, *arguments))
+def begun(function: Callable[..., None], *arguments: Any, output: Path | None = None) -> ForkServerProcess:
+    """The process of a function of some module, which has begun; `output` gets what it writes, behind what is there."""
+    process = _context.Process(target=_run, args=(dict(os.environ), output, function, *arguments))
     process.start()
     return process
 
 
-def crossbit(*words: str | Path) -> ForkServerProcess:
+def crossbit(*words: str | Path, output: Path | None = None) -> ForkServerProcess:
     """The process of `crossbit WORDS`, which has begun."""
-    return begun(_crossbit, [str(word) for word in words])
+    return begun(_crossbit, [str(word) for word in words], output=output)
 
 
-def service(run: Path, settings: dict[str, Any], first: str, errors: Path) -> tuple[ForkServerProcess, str]:
-    """The process of a service, and its address; `first` is Python that is run before, `errors` gets what it writes."""
+def service(run: Path, settings: dict[str, Any], first: str, output: Path) -> tuple[ForkServerProcess, str]:
+    """The process of a service, and its address; `first` is Python that is run before."""
     here, there = _context.Pipe(duplex=False)
-    process = begun(_service, run, settings, first, errors, there)
+    process = begun(_service, run, settings, first, there, output=output)
     there.close()
     try:
         return process, here.recv()
     except EOFError:
         process.join()
-        raise AssertionError(errors.read_text()) from None
+        raise AssertionError(output.read_text()) from None
 
 
-def _run(environment: dict[str, str], function: Callable[..., None], *arguments: Any) -> None:
+def _run(environment: dict[str, str], output: Path | None, function: Callable[..., None], *arguments: Any) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.fsync = os.fstat  # type: ignore[assignment] # as in conftest.py
-    function(*arguments)
+    if output is not None:
+        with open(output, "ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+    try:
+        function(*arguments)
+    finally:
+        atexit._run_exitfuncs()  # which a process of `multiprocessing` leaves out
 
 
 def _crossbit(words: list[str]) -> None:
@@ -59,12 +67,9 @@ def _crossbit(words: list[str]) -> None:
     sys.exit(main(words))
 
 
-def _service(run: Path, settings: dict[str, Any], first: str, errors: Path, told: Connection) -> None:
+def _service(run: Path, settings: dict[str, Any], first: str, told: Connection) -> None:
     from crossbit.serve import Settings
     from crossbit.serve import run as serve
 
-    with open(errors, "wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     exec(first)
     serve(run, Settings(port=0, **settings), told.send)
