@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from urllib.request import urlopen
 
 import numpy as np
 
+import forked
 from crossbit.cli import main
 from shape_collection import draw, make_collection
 
@@ -58,16 +57,16 @@ class Service:
 
     def start(self) -> None:
         """Start it, the second time on the same port, and wait until it is ready."""
-        command = [sys.executable, "-m", "crossbit", "serve", str(self.run), "--port", str(self.port)]
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"COLUMNS": "200"})
+        self.log.write_text("")
+        with patch.dict(os.environ, COLUMNS="200"):
+            self.process = forked.crossbit("serve", self.run, "--port", str(self.port), output=self.log)
         found = self._wait(lambda: re.search(r"http://127\.0\.0\.1:(\d+)", self.log.read_text()))
         self.port = int(found[1])
         self._wait(lambda: urlopen(f"{self.address}/readyz").status == 200)
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.terminate()
+        self.process.join(60)
 
     def _wait(self, is_so: Callable[[], Any]) -> Any:
         for _ in range(3000):
@@ -76,7 +75,7 @@ class Service:
                     return found
             except OSError:
                 pass
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.exitcode is None, self.log.read_text()
             time.sleep(0.1)
         raise AssertionError(f"not ready after five minutes: {self.log.read_text()}")
 

@@ -28,6 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# A flush to the disk takes milliseconds, and the tests ask for ten thousands; none cuts the power. What is no open file
+# is an error still.
+os.fsync = os.fstat  # type: ignore[assignment]
+
 _numbers = itertools.count()
 
 settings.register_profile("local", max_examples=50, deadline=None)

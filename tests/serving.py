@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,10 @@ import numpy as np
 from PIL import Image
 from starlette.testclient import TestClient
 
+import forked
 from crossbit.serve import Settings, create_app
 
 TOKEN = "a long random word"
-WITH_SETTINGS = """
-import sys
-import tempfile
-from crossbit.serve import Settings, run
-{}
-run(sys.argv[1], Settings(port=0, **{}), lambda address: print("it is served at", address, flush=True))
-"""
 WRITER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -40,42 +34,48 @@ def opened(run: Path, **settings: Any) -> Iterator[TestClient]:
 
 
 class Served:
-    """A service in a process of its own, at a port of its own."""
+    """A service in a process of its own, at a port of its own: the command, or with settings that it does not give."""
 
     def __init__(self, run: Path, *options: str, settings: dict[str, Any] | None = None, first: str = "") -> None:
-        command = ["-m", "crossbit", "serve", str(run), "--port", "0", *options]
-        if settings is not None:  # which the command does not give
-            command = ["-c", f"{WITH_SETTINGS.format(first, settings)}", str(run)]
-        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (its process writes it)
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", *command],
+        self.errors = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115 (its process writes it)
+        self.process: ForkServerProcess | subprocess.Popen[str]
+        if settings is None:
+            self.process, self.line = self._command(run, *options)
+            self.address = self.line.split(" is served at ")[1].split()[0]
+        else:
+            self.process, self.address = forked.service(run, settings, first, Path(self.errors.name))
+        self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=300)  # workers load meanwhile
+
+    def _command(self, run: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "crossbit", "serve", str(run), "--port", "0", *options],
             stdout=subprocess.PIPE,
             stderr=self.errors,  # a file: who fills a pipe that nobody reads waits
             text=True,
             env={**os.environ, "CROSSBIT_TOKEN": TOKEN},
         )
-        assert self.process.stdout is not None
-        self.line = self.process.stdout.readline()
-        assert " is served at " in self.line, self._said()
-        self.address = self.line.split(" is served at ")[1].split()[0]
-        self.client = httpx.Client(base_url=self.address, headers=WRITER, timeout=300)  # workers load meanwhile
+        assert process.stdout is not None
+        if " is served at " not in (line := process.stdout.readline()):
+            process.wait(60)
+            raise AssertionError(Path(self.errors.name).read_text())
+        return process, line
 
     @property
     def port(self) -> int:
         return int(self.address.rstrip("/").rpartition(":")[2])
 
-    def end(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    def end(self) -> tuple[int | None, str]:
         """End it; the exit code and what it wrote to standard error."""
         self.client.close()
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        self.process.communicate(timeout=60)
-        return self.process.returncode, self._said()
-
-    def _said(self) -> str:
-        self.process.wait(60)
-        self.errors.seek(0)
-        return self.errors.read()
+        self.process.terminate()
+        if isinstance(self.process, subprocess.Popen):
+            self.process.communicate(timeout=60)
+            code = self.process.returncode
+        else:
+            self.process.join(60)
+            code = self.process.exitcode
+            assert code is not None, "it does not end"
+        return code, Path(self.errors.name).read_text()
 
 
 @contextmanager

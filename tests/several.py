@@ -1,9 +1,8 @@
-"""Trains each method, as one of several processes or alone: `torchrun ... several.py FOLDER`."""
+"""Trains each method, as one of several processes or alone."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +76,11 @@ def weights(model: crossbit.Model) -> dict[str, np.ndarray]:
     return held
 
 
-if __name__ == "__main__":
-    folder, names = Path(sys.argv[1]), sys.argv[2:] or [NORMALISED, *METHODS]
-    other = "" if os.environ.get("RANK", "0") == "0" else ".other"
-    for name in names:
+def main(folder: Path) -> None:
+    """Keep the weights of every method, and the names of the threads that there are in the end."""
+    other = "" if os.environ["RANK"] == "0" else ".other"
+    for name in (NORMALISED, *METHODS):
         np.savez(folder / f"{name}{other}.npz", **(normalised() if name == NORMALISED else weights(trained(name))))
-    if "RANK" in os.environ:
-        distributed.destroy_process_group()
-        threads = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
-        (folder / f"threads.{os.environ['RANK']}").write_text("\n".join(threads))
+    distributed.destroy_process_group()
+    threads = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").glob("*")]
+    (folder / f"threads.{os.environ['RANK']}").write_text("\n".join(threads))

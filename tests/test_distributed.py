@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from torch import distributed
 
 import crossbit
-from several import METHODS, NORMALISED, normalised, trained, weights
+import forked
+from several import METHODS, NORMALISED, main, normalised, trained, weights
 from tiny import vectors
 
 pytestmark = [
@@ -42,39 +46,57 @@ LONG = [
 ]
 
 
-def several(*words: str | Path, count: int = 2) -> subprocess.Popen[str]:
-    """`torchrun` of so many processes, on loopback alone."""
+def environment() -> dict[str, str]:
+    """Of processes on loopback alone, with a port that is free."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    start = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--master-addr=127.0.0.1"]
+    return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+
+
+def torchrun(*words: str | Path) -> tuple[int, str, str]:
+    """Two processes of `torchrun`: its exit code, and what they wrote."""
+    given = environment()
+    start = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"]
+    start += [f"--master-port={given['MASTER_PORT']}", *map(str, words)]
     paths = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
-    environment = {**os.environ, "PYTHONPATH": paths, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*start, f"--master-port={port}", *map(str, words)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+    ran = subprocess.run(
+        start, env={**os.environ, **given, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=600
     )
+    return ran.returncode, ran.stdout, ran.stderr
 
 
-def told(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    try:
-        out, errors = process.communicate(timeout=600)
-    except subprocess.TimeoutExpired:
-        _kill_all(process)
-        raise
-    return process.returncode, out, errors
+def several(begin: Callable[[], ForkServerProcess]) -> list[ForkServerProcess]:
+    """Two processes with the variables that `torchrun` sets."""
+    with patch.dict(os.environ, environment() | {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}):
+        begun = []
+        for rank in ("0", "1"):
+            os.environ["RANK"] = os.environ["LOCAL_RANK"] = rank
+            begun.append(begin())
+    return begun
+
+
+def ended(processes: list[ForkServerProcess]) -> list[int | None]:
+    """Their exit codes; when one fails, the others are killed, as `torchrun` does."""
+    running = list(processes)
+    while running and not any(process.exitcode for process in processes):
+        wait([process.sentinel for process in running])
+        running = [process for process in running if process.exitcode is None]
+    _kill_all(processes)
+    return [process.exitcode for process in processes]
+
+
+def _kill_all(processes: list[ForkServerProcess]) -> None:
+    for process in processes:
+        process.kill()
+        process.join()
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of both processes, by method."""
     folder = tmp_path_factory.mktemp("together")
-    code, _, errors = told(several(HERE / "several.py", folder))
-    assert code == 0, errors
+    assert ended(several(lambda: forked.begun(main, folder, output=folder / "output"))) == [0, 0], folder / "output"
     return folder
 
 
@@ -107,9 +129,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(data: Path) -> Path:
-    """A run of two processes, from the command line."""
+    """A run of two processes, from the command line, by `torchrun` itself."""
     run = data.parent / "unbroken"
-    code, out, errors = told(several("-m", "crossbit", "train", data, *LONG, "--out", run))
+    code, out, errors = torchrun("-m", "crossbit", "train", data, *LONG, "--out", run)
     assert code == 0, errors
     assert out.count("model of the last epoch") == 1  # one speaks for both
     return run
@@ -123,36 +145,26 @@ def test_the_run_is_as_good_as_that_of_one_process(data: Path, unbroken: Path) -
 
 
 def test_killed_and_resumed_to_the_bit(data: Path, unbroken: Path) -> None:
-    run = data.parent / "killed"
-    process = several("-m", "crossbit", "train", data, *LONG, "--out", run, "--quiet")
+    run, output = data.parent / "killed", data.parent / "output"
+    words = ["train", data, *LONG, "--out", run]
+    processes = several(lambda: forked.crossbit(*words, "--quiet"))
     history = run / "history.jsonl"
-    while process.poll() is None and not (history.exists() and history.read_text().count("\n") >= 3):
+    while processes[0].is_alive() and not (history.exists() and history.read_text().count("\n") >= 3):
         time.sleep(0.02)
-    _kill_all(process)
+    _kill_all(processes)
     assert not (run / "model.safetensors").exists(), "it was finished before it was killed"
-    code, _, errors = told(several("-m", "crossbit", "train", data, *LONG, "--out", run, "--resume"))
-    assert code == 0, errors
-    assert "resumed after epoch" in errors
+    assert ended(several(lambda: forked.crossbit(*words, "--resume", output=output))) == [0, 0], output.read_text()
+    assert "resumed after epoch" in output.read_text()
     for name in ("model.safetensors", "history.jsonl", "rows.npz"):
         assert (run / name).read_bytes() == (unbroken / name).read_bytes(), name
 
 
-def _kill_all(process: subprocess.Popen[str]) -> None:
-    """The launcher and its processes, each of which may have a session of its own."""
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
-    )
-    for pid in [process.pid, *map(int, children.stdout.split())]:
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
-
-
-def test_a_mistake_is_told_once(data: Path, unbroken: Path) -> None:
+def test_a_mistake_is_told_once(data: Path, unbroken: Path, tmp_path: Path) -> None:
     for words, said in (
         ([data, "--method", "lok", "--out", data.parent / "new"], "unknown method 'lok'"),
         ([data, "--out", unbroken], "exists already"),
     ):
-        code, _, errors = told(several("-m", "crossbit", "train", *words))
-        assert code != 0
-        assert errors.count("crossbit: error:") == 1
-        assert said in errors
+        output = tmp_path / said
+        assert 0 not in ended(several(lambda: forked.crossbit("train", *words, output=output)))  # noqa: B023
+        assert output.read_text().count("crossbit: error:") == 1
+        assert said in output.read_text()

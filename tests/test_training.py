@@ -4,9 +4,9 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+import forked
 from crossbit.data.described import fingerprint
 from crossbit.data.types import PairedData
 from crossbit.errors import UserError
@@ -489,38 +490,31 @@ def test_no_run_folder():
         load_model("nowhere")
 
 
-KILLED = """
-import sys
-sys.path.insert(0, {here!r})
-import torch
-torch.set_num_threads(1)
-from test_training import small, toy, SMALL
-print("ready", flush=True)
-small(toy(), epochs=300, out={out!r}, resume=True)
-print("finished", flush=True)
-"""
+def _until_finished(out: Path, told: Connection) -> None:
+    torch.set_num_threads(1)
+    told.send("ready")
+    small(toy(), epochs=300, out=out, resume=True)
+    told.send("finished")
 
 
 def killed_until_finished(out: Path, kills: int, seed: int) -> int:
     """Run in a process that is killed with -9 at random moments, then let it end; how many kills hit it running."""
-    script = KILLED.format(here=str(Path(__file__).parent), out=str(out))
     rng, hit = random.Random(seed), 0
     for attempt in range(kills + 1):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        here, there = Pipe(duplex=False)
+        process = forked.begun(_until_finished, out, there)
+        there.close()
+        assert here.recv() == "ready"
         if attempt < kills:
             time.sleep(rng.uniform(0, 0.4))
-            process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read()
-        process.wait(timeout=120)
-        hit += process.returncode == -signal.SIGKILL and "finished" not in rest
-        assert attempt < kills or "finished" in rest
+            process.kill()
+        process.join(120)
+        try:
+            finished = here.recv() == "finished"
+        except EOFError:
+            finished = False
+        hit += process.exitcode == -signal.SIGKILL and not finished
+        assert attempt < kills or finished
     return hit
 
 

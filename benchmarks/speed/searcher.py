@@ -137,7 +137,10 @@ def measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         collection(data, args.codes)
     queries = [str(words) for words in np.load(data)["text"][: min(100, args.rounds)]]
     run = indexed(folder, data, "run")
-    results: dict[str, Any] = {"searcher": open_searcher(run, queries), "shell": shell(run, queries[0], 5)}
+    results: dict[str, Any] = {
+        "searcher": open_searcher(run, queries),
+        "shell": shell(run, queries[0], min(5, args.rounds)),
+    }
     if args.before:
         old = indexed(folder, data, "before", args.before)
         seconds = json.loads(command("-c", BEFORE, old, json.dumps(queries), checkout=args.before))

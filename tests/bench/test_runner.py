@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import product
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ import numpy as np
 import pytest
 
 import crossbit.bench.bench
+import crossbit.bench.report.plots
 import crossbit.bench.work.runner
 import crossbit.runs.folder
+import forked
 from clusters import local_cluster
 from crossbit.bench.bench import Bench, prepare
 from crossbit.bench.report.cells import cell_of
@@ -56,13 +59,15 @@ multi_label = true
 seeds = 1
 epochs = 1
 """
+DRAW = crossbit.bench.report.plots.draw
 ONE = RECIPE.replace("seeds = 2", "seeds = 1").replace('["nrch", "mrl"]', '"nrch"').partition("[grid.settings.mrl]")[0]
 
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No time is spent on estimating time; test_estimate.py does that."""
+    """No time is spent on estimating time, nor on plots; test_estimate.py and test_plots.py do that."""
     monkeypatch.setattr("crossbit.bench.work.estimate._timed", lambda job, load: (0.5, 1.0))
+    monkeypatch.setattr(crossbit.bench.report.plots, "draw", lambda out, results: [])
 
 
 @pytest.fixture
@@ -108,7 +113,10 @@ def written(out: Path) -> dict[Path, int]:
 
 
 @pytest.mark.slow
-def test_the_command_leaves_everything_and_says_what(place: Path, command: Command) -> None:
+def test_the_command_leaves_everything_and_says_what(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossbit.bench.report.plots, "draw", DRAW)
     told = command("bench", place / "one.toml", "--out", place / "out", "--data-root", place)
     assert told.code == 0
     assert "2 runs; 2 to do, about" in told.errors[0]
@@ -510,30 +518,29 @@ def test_ctrl_c_beside_the_runs_says_what_is_kept(
 def test_killed_at_random_it_ends_with_the_same_figures_and_repeats_nothing(
     processes: int, place: Path, ran: Path
 ) -> None:
-    words = ["bench", "r.toml", "--out", "out", "--workers", str(processes)]
-    call = [sys.executable, "-m", "crossbit", *words]
+    words = ["bench", place / "r.toml", "--out", place / "out", "--data-root", place, "--workers", str(processes)]
     moments, done, kills = random.Random(processes), {}, 0
     while True:
-        process = subprocess.Popen(call, cwd=place, stderr=subprocess.PIPE, text=True)
+        process = forked.crossbit(*words)
         # the first ones are waited for, so that kills fall among the runs and not before them
         wait_for_results(process, place / "out", len(done) + moments.randint(0, 2) if kills < 3 else 99)
         time.sleep(moments.random() * 0.5)
-        ended = process.poll()
+        ended = process.exitcode
         process.kill()
-        _, errors = process.communicate()
+        process.join()
         now = written(place / "out")
         assert {path: now[path] for path in done} == done
         if ended is not None:
-            assert ended == 0, errors
+            assert ended == 0
             break
         done, kills = now, kills + 1
     assert kills > 0
     assert figures(place / "out") == figures(ran)
 
 
-def wait_for_results(process: subprocess.Popen[str], out: Path, count: int) -> None:
+def wait_for_results(process: ForkServerProcess, out: Path, count: int) -> None:
     """Until there are so many results, or it has ended."""
-    while process.poll() is None and len(written(out)) < count:
+    while process.exitcode is None and len(written(out)) < count:
         time.sleep(0.02)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -20,14 +23,39 @@ from tiny import arrays
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def results(script: str, *arguments: str) -> dict[str, Any]:
+def alone(script: str, *arguments: str) -> dict[str, Any]:
+    """What a script prints that must be a process of its own: it goes into another network, or bounds memory."""
     command = [sys.executable, "-m", f"benchmarks.speed.{script}", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     return dict(json.loads(done.stdout))
 
 
+Results = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def results(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Results:
+    """`results("search", "--codes", "9")`: what `python -m benchmarks.speed.search --codes 9` prints."""
+
+    def run(script: str, *arguments: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        monkeypatch.delitem(sys.modules, f"benchmarks.speed.{script}", raising=False)  # else `runpy` warns
+        capfd.readouterr()
+        with patch.dict(os.environ):
+            runpy.run_module(f"benchmarks.speed.{script}", run_name="__main__")
+        return dict(json.loads(capfd.readouterr().out))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The made collection of two scripts, who makes it first."""
+    return str(tmp_path_factory.mktemp("collection"))
+
+
 @pytest.mark.slow
-def test_search_beside_faiss(need: Callable[[str], ModuleType], tmp_path: Path) -> None:
+def test_search_beside_faiss(results: Results, need: Callable[[str], ModuleType], tmp_path: Path) -> None:
     need("faiss")
     sizes = ["--codes", "3000", "--queries", "20", "--k", "10", "--one-codes", "4000", "--one-queries", "2"]
     printed = results("search", *sizes, "--rounds", "2", "--out", str(tmp_path / "search.json"))
@@ -38,7 +66,7 @@ def test_search_beside_faiss(need: Callable[[str], ModuleType], tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_mean_average_precision_beside_the_usual_script() -> None:
+def test_mean_average_precision_beside_the_usual_script(results: Results) -> None:
     sizes = ["--queries", "12", "--codes", "3000", "--usual-queries", "4", "--checked-queries", "4"]
     printed = results("mean_average_precision", *sizes, "--rounds", "2")
     assert len(printed["results"]) == 2
@@ -48,7 +76,7 @@ def test_mean_average_precision_beside_the_usual_script() -> None:
 
 
 @pytest.mark.slow
-def test_look_as_pairs_grow() -> None:
+def test_look_as_pairs_grow(results: Results) -> None:
     printed = results("look", "growth", "--sizes", "200", "300", "--set", "epochs=1", "steps=2", "width=16")
     assert [row["pairs"] for row in printed["sizes"]] == [200, 300]
     for row in printed["sizes"]:
@@ -56,7 +84,7 @@ def test_look_as_pairs_grow() -> None:
 
 
 @pytest.mark.slow
-def test_look_beside_nrch() -> None:
+def test_look_beside_nrch(results: Results) -> None:
     few = ["--labelled", "160", "--unlabelled", "20", "--rounds", "1", "--set", "epochs=1", "steps=2", "width=16"]
     printed = results("look", "beside", *few)
     assert printed["width"] == 16 and printed["paper_width"] == 8192 and printed["look"] > 0
@@ -66,34 +94,34 @@ def test_look_beside_nrch() -> None:
 @pytest.mark.slow
 def test_conversions_are_checked_and_stay_under_the_limit() -> None:
     sizes = ["--coco-rows", "15100", "--nus-rows", "12700", "--width", "12"]
-    printed = results("convert", *sizes)
+    printed = alone("convert", *sizes)
     assert {name: row["rows"] for name, row in printed["results"].items()} == {"MS-COCO": 15_100, "NUS-WIDE": 12_700}
     for row in printed["results"].values():
         assert row["last_row_same"] and row["peak_mib"] < 1024 * printed["settings"]["limit_gib"]
 
 
 @pytest.mark.slow
-def test_an_open_searcher() -> None:
-    printed = results("searcher", "--codes", "3000", "--rounds", "2")["results"]
+def test_an_open_searcher(results: Results, collection: str) -> None:
+    printed = results("searcher", "--codes", "3000", "--rounds", "2", "--folder", collection)["results"]
     assert printed["searcher"]["search"] > 0 and printed["searcher"]["beside a slow filter"]["searches"] > 0
     assert printed["shell"].keys() == {"crossbit search", "import torch"}
 
 
 @pytest.mark.slow
-def test_an_own_collection_from_a_folder_to_a_search() -> None:
+def test_an_own_collection_from_a_folder_to_a_search(results: Results) -> None:
     printed = results("collection", "--pictures", "64", "--side", "32")
     assert list(printed["commands"]) == ["data show", "data show, again", "train", "index", "search"]
     assert all(held["gigabytes"] > 0 for held in printed["commands"].values())
 
 
 @pytest.mark.slow
-def test_adding_to_a_collection() -> None:
+def test_adding_to_a_collection(results: Results) -> None:
     printed = results("add", "--pictures", "64", "--new", "16", "--side", "32")["collections"]["64"]
     assert list(printed) == ["nothing new", "16 new"] and all(held["seconds"] > 0 for held in printed.values())
 
 
 @pytest.mark.slow
-def test_corrections() -> None:
+def test_corrections(results: Results) -> None:
     printed = results("relabel", "--labelled", "120", "--unlabelled", "0", "30", "--rounds", "2")
     assert [one["unlabelled"] for one in printed["sizes"]] == [0, 30]
     for one in printed["sizes"]:
@@ -102,8 +130,8 @@ def test_corrections() -> None:
 
 
 @pytest.mark.slow
-def test_an_exported_folder_beside_its_run() -> None:
-    printed = results("export", "--codes", "3000", "--rounds", "1")["results"]
+def test_an_exported_folder_beside_its_run(results: Results, collection: str) -> None:
+    printed = results("export", "--codes", "3000", "--rounds", "1", "--folder", collection)["results"]
     assert len(printed["seconds"]) == 4 and all(each["clock"] > 0 for each in printed["seconds"].values())
     assert {each["bytes_that_differ"] for each in printed["compared"].values()} == {0}
 
@@ -111,14 +139,14 @@ def test_an_exported_folder_beside_its_run() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("milvus_here")
 def test_milvus_beside_a_local_index() -> None:
-    printed = results("milvus", "--rows", "3000", "--queries", "5", "--repeats", "1")
+    printed = alone("milvus", "--rows", "3000", "--queries", "5", "--repeats", "1")
     assert printed["same hits"] is True
     assert printed["load seconds"].keys() == {"local file", "Milvus"}
     assert "3,000 codes of 64 bits" in milvus.section(printed)
 
 
 @pytest.mark.slow
-def test_ways_to_compare_a_part_of_the_codes(need: Callable[[str], ModuleType]) -> None:
+def test_ways_to_compare_a_part_of_the_codes(results: Results, need: Callable[[str], ModuleType]) -> None:
     need("faiss")
     printed = results("approximate", "--codes", "5000", "--queries", "20", "--flipped", "0.05", "--rounds", "1")
     (rows,) = printed["results"].values()
@@ -127,7 +155,7 @@ def test_ways_to_compare_a_part_of_the_codes(need: Callable[[str], ModuleType]) 
 
 
 @pytest.mark.slow
-def test_a_large_index(need: Callable[[str], ModuleType]) -> None:
+def test_a_large_index(results: Results, need: Callable[[str], ModuleType]) -> None:
     need("faiss")
     sizes = ["--codes", "5000", "--file-codes", "7000", "--queries", "8", "--lists", "16", "--rounds", "1"]
     printed = results("large", *sizes)

@@ -10,11 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import forked
 from crossbit.bits import pack
 from crossbit.errors import UserError
 from crossbit.index import Index, LocalIndex, compaction, embeddings, open_index
@@ -472,31 +476,31 @@ def test_a_file_that_is_too_short_or_of_other_codes(copied: Path) -> None:
 
 # --- kill -9 --------------------------------------------------------------------------------------------------------
 
-ADDING = """
-import sys, numpy as np
-from crossbit.bits import pack
-from crossbit.index import LocalIndex
-with LocalIndex(sys.argv[1], bits=16) as index:
-    start = len(index)
-    while True:
-        rows = np.random.default_rng(start).normal(size=(int(sys.argv[2]), 16))
-        ids = np.arange(start, start + len(rows))
-        index.add(ids, pack(rows), embeddings=rows, hashes=[str(start)] * len(rows))
-        print(start + len(rows), flush=True)
-        start += len(rows)
-"""
+
+def _adding(path: Path, count: int, told: Connection) -> None:
+    with LocalIndex(path, bits=16) as index:
+        start = len(index)
+        while True:
+            rows = np.random.default_rng(start).normal(size=(count, 16))
+            ids = np.arange(start, start + len(rows))
+            index.add(ids, pack(rows), embeddings=rows, hashes=[str(start)] * len(rows))
+            told.send(start + len(rows))
+            start += len(rows)
 
 
-def kill_while_adding(path: Path, rows: int, delay: float) -> int:
+def kill_while_adding(path: Path, count: int, delay: float) -> int:
     """Start a process that adds, kill it; how many rows it had acknowledged."""
-    command = [sys.executable, "-c", ADDING, str(path), str(rows)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        time.sleep(delay)
-        process.kill()
-        lines += process.stdout.read().splitlines(keepends=True)
-    return int([line for line in lines if line.endswith("\n")][-1])
+    here, there = Pipe(duplex=False)
+    process = forked.begun(_adding, path, count, there)
+    there.close()
+    acknowledged = here.recv()
+    time.sleep(delay)
+    process.kill()
+    process.join()
+    with suppress(EOFError):
+        while True:
+            acknowledged = here.recv()
+    return int(acknowledged)
 
 
 def kill_again_and_again(path: Path, times: int) -> None:
@@ -508,11 +512,6 @@ def kill_again_and_again(path: Path, times: int) -> None:
             assert None not in index.hashes(index.keys())
             last = index.keys()[-1:]
             assert embeddings_of(index).of(last).shape == (1, BITS)
-
-
-@pytest.mark.slow
-def test_killed_at_2_random_moments_code_and_embedding_agree(tmp_path: Path) -> None:
-    kill_again_and_again(tmp_path / "a.index", 2)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,24 @@ def told(index: LocalIndex) -> dict[str, Any]:
     }
 
 
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index, to be read only."""
+    place = tmp_path_factory.mktemp("base")
+    with LocalIndex(place / "a.index", bits=BITS) as index:
+        add(index, list(range(6)), np.random.default_rng(1))
+    return place
+
+
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(changes=CHANGES)
-def test_it_answers_as_an_index_that_was_changed(changes: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    place = tmp_path_factory.mktemp("overlay")
-    for name in ("base", "changed"):
-        with LocalIndex(place / f"{name}.index", bits=BITS) as index:
-            add(index, list(range(6)), np.random.default_rng(1))
-    before = {file: file.read_bytes() for file in sorted(place.rglob("base.*")) if file.is_file()}
-    with LocalIndex(place / "changed.index") as changed, Overlay(place / "base.index") as over:
+def test_it_answers_as_an_index_that_was_changed(
+    base: Path, changes: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    copy = shutil.copytree(base, tmp_path_factory.mktemp("overlay") / "changed")
+    before = {file: file.read_bytes() for file in sorted(base.rglob("*")) if file.is_file()}
+    with LocalIndex(copy / "a.index") as changed, Overlay(base / "a.index") as over:
         for number, (what, ids) in enumerate(changes):
             for index in (changed, over):
                 if what == "remove":

@@ -386,7 +386,7 @@ def test_a_killed_service_goes_on_where_it_stopped(audit: Any, service: Service)
     press(audit, "k")
     before = asked(service)
     service.process.kill()
-    service.process.wait(60)
+    service.process.join(60)
     with open(service.run / "decisions.jsonl", "ab") as file:
         file.write(b'{"data": "a line that was being writ')
     audit.keyboard.press("a")

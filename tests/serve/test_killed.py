@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -112,7 +111,7 @@ def busy(served: Served, told: Told, work: list[Any], seconds: float) -> None:
     while len(told.acted) < len(work) and not wrong:
         time.sleep(0.01)
     time.sleep(seconds)
-    served.process.send_signal(signal.SIGKILL)
+    served.process.kill()
     for thread in threads:
         thread.join()
     assert not wrong, wrong

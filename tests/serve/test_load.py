@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.testclient import TestClient
 
-from serving import WRITER, Served, in_process
+from serving import TOKEN, WRITER, Served, in_process
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,10 @@ def test_who_does_not_read_the_answers_is_cut_off(run: Path) -> None:
 
 
 def test_who_sends_too_much_reads_why(run: Path) -> None:
-    with in_process(run) as served, socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
+    with (
+        in_process(run, settings={"token": TOKEN}) as served,
+        socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection,
+    ):
         connection.sendall(HEAD + b"Content-Length: 30000000\r\n\r\n" + b"x" * 30_000_000)
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 413 ") and b"more than 20,000,000 bytes" in answer
@@ -129,7 +132,7 @@ def test_what_is_no_http_is_told_in_our_form(served: Served, sent: bytes) -> Non
 @pytest.fixture(scope="module")
 def served(trained: Path) -> Iterator[Served]:
     """A service that is not changed, in a process of its own."""
-    with in_process(trained) as served:
+    with in_process(trained, settings={"token": TOKEN}) as served:
         yield served
 
 
@@ -164,7 +167,7 @@ def test_ten_times_what_it_can_take_is_shed_and_none_hangs(run: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_requests_drawn_from_its_description_are_answered_as_it_says(run: Path) -> None:
-    with in_process(run) as served:
+    with in_process(run, settings={"token": TOKEN}) as served:
         schema = schemathesis.openapi.from_url(f"{served.address}openapi.json")
         for found in schema.get_all_operations():
             operation = found.ok()

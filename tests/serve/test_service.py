@@ -236,7 +236,7 @@ def test_who_listens_everywhere_is_told_an_address_that_opens(trained: Path) -> 
 
 
 @pytest.mark.slow
-def test_several_workers_share_an_address(run: Path) -> None:
+def test_several_workers_share_an_address_and_end_with_the_process_that_watches_over_them(run: Path) -> None:
     with in_process(run, "--workers", "2") as served:
         added = served.client.post("/api/items", files={"picture": picture(1)}, data={"caption": "red"})
         assert added.status_code == 201
@@ -244,12 +244,6 @@ def test_several_workers_share_an_address(run: Path) -> None:
             with httpx.Client(base_url=served.address, timeout=30) as one:  # a connection each, so that both answer
                 assert one.get("/api/search", params={"q": "red"}).status_code == 200
         assert 'status="200"} 20.0' in served.client.get("/metrics").text
-
-
-@pytest.mark.slow
-def test_workers_end_with_the_process_that_watches_over_them(run: Path) -> None:
-    with in_process(run, "--workers", "2") as served:
-        assert served.client.get("/readyz").status_code == 200
         served.process.kill()
         end = time.monotonic() + 60
         while time.monotonic() < end:
