@@ -257,6 +257,25 @@ def test_a_plural_finds_the_singular_and_back(
         assert not any(typed in note and "nearest" in note for note in found.notes)
 
 
+def test_beside_a_picture_the_likest_of_all_that_hold_the_words_comes_first(
+    model: Model, data: PairedData, tmp_path: Path
+) -> None:
+    rows_ = np.arange(15, 60)
+    texts = np.array([f"zebra {'beside many other things ' * (row // 2 % 4)}" if row % 2 else "a yak" for row in range(90)])
+    index_data(model, data.replace(modalities={**data.modalities, "text": texts}), tmp_path / "index", rows=rows_)
+    with Searcher(model, tmp_path / "index") as search:
+        held = {row: [] for row in (1, 0)}
+        for hit in search("zebra", picture=data["image"][3], modality="image", k=45).image:
+            held["zebra" in str(hit.item["caption"])].append(hit.cosine)
+        assert len(held[True]) == sum(row % 2 for row in rows_)
+        assert held[True] == sorted(held[True], reverse=True)
+        alone = search("zebra", modality="image", by="words", k=3).image
+        assert {str(hit.item["caption"]).strip() for hit in alone} == {"zebra"}  # without one, those that say no more
+    texts_held = Bm25([part_of(["a red fox", "foxes", "a car"])])
+    share = texts_held.held(["fox", "red"], np.array([0, 1, 2]))
+    assert share[0] == 1 and 0 < share[1] < 0.5 and share[2] == 0  # red is rarer
+
+
 class Written:
     """Captions that hold these words."""
 

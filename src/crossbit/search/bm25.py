@@ -249,6 +249,19 @@ class Bm25:
             found += self._gains_of(word, rows)
         return found
 
+    def held(self, words: Iterable[str], rows: Rows) -> Scores:
+        """How much of the words some texts hold, each counted by its rarity: 1 for all, 0 for none.
+
+        >>> texts = Bm25([part_of(["a red fox, a very red one", "a car"])])
+        >>> texts.held(["red", "fox"], np.array([0, 1])).tolist()
+        [1.0, 0.0]
+        """
+        each = list(dict.fromkeys(words))
+        found, rarity = np.zeros(len(rows)), [self._rarity(word) for word in each]
+        for word, counts in zip(each, rarity, strict=True):
+            found += counts * np.isin(rows, self._held(word)[0])
+        return found / (sum(rarity) or 1.0)
+
     def most(self, words: Iterable[str]) -> float:
         """The score of a text that holds each of these words once and no other."""
         each = list(dict.fromkeys(words))

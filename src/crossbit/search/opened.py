@@ -27,7 +27,7 @@ from crossbit.storage.words import singular, words_of
 
 SAME = 0.999  # likeness from which a picture is the same
 SAID = 0.7  # how much the match of words counts beside the likeness of codes
-TEXTS = 200  # whose words match best are looked at
+TEXTS, BESIDE = 200, 2000  # whose words match best are looked at; beside a picture
 DEPTH = 40  # hits of each way that are fused, or more where many are of few things
 Ids = npt.NDArray[np.int64]
 
@@ -230,11 +230,13 @@ class OpenIndex:
     ) -> tuple[list[Found], float]:
         """What is found, the best first, and how well the best text matches. Where words are not `alone`, codes choose
         among the texts that match best: many match alike, such as all that have a label."""
-        ids, match = self.captions.search(query.words, k if alone else max(k, TEXTS), self._among(**limits))
+        texts = BESIDE if query.has_picture else TEXTS
+        ids, match = self.captions.search(query.words, k if alone else max(k, texts), self._among(**limits))
         best = float(match[0]) if len(match) else 0.0
         if alone or len(ids) <= k:
             return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), best
         likeness = self.likeness(query, ids, rerank)
+        match = self.captions.held(query.words, ids) if query.has_picture else match
         chosen = np.argsort(-(SAID * match + (1 - SAID) * likeness), kind="stable")[:k]
         near = likeness[chosen].tolist() if rerank and self.index.embeddings is not None else [None] * k
         ids = ids[chosen]
@@ -258,7 +260,8 @@ class OpenIndex:
     ) -> dict[int, float] | None:
         """Of each id that was found; None of codes or words alone, whose order it is.
 
-        * Words: how well those of its text match counts `SAID`, the likeness of its code the rest.
+        * Words: how well those of its text match counts `SAID`, the likeness of its code the rest. Beside a picture
+          it is how much of the words its text holds: which of all that hold them is like the picture, is asked.
         * A picture: the mean of its likeness here and of how it looks; how it looks alone, where nothing is searched
           here, or where it is the same picture, whatever its text is.
         """
@@ -269,8 +272,9 @@ class OpenIndex:
             for id_, distance, cosine in chain(*ranked.values())
         }
         if "words" in ranked:
-            match = self.captions.match(query.words, np.fromiter(here, np.int64, len(here))).tolist()
-            return {id_: SAID * said + (1 - SAID) * here[id_] for id_, said in zip(here, match, strict=True)}
+            match = self.captions.held if query.has_picture else self.captions.match
+            each = match(query.words, np.fromiter(here, np.int64, len(here))).tolist()
+            return {id_: SAID * said + (1 - SAID) * here[id_] for id_, said in zip(here, each, strict=True)}
         found = {}
         for id_, near in here.items():
             look = looks.get(id_, near)

@@ -51,6 +51,11 @@ class Query:
     left_out: frozenset[Hashable] = frozenset()
     understood: bool = True
 
+    @property
+    def has_picture(self) -> bool:
+        """Whether it is a picture beside words."""
+        return len(self.modalities) > 1 and bool(self.words)
+
     def in_common(self, item: Mapping[str, Any], idle: frozenset[str] = frozenset()) -> tuple[str, ...]:
         """Labels and words of an item that the query holds, too, in one number or the other; without words that say
         nothing.
