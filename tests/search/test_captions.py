@@ -261,7 +261,9 @@ def test_beside_a_picture_the_likest_of_all_that_hold_the_words_comes_first(
     model: Model, data: PairedData, tmp_path: Path
 ) -> None:
     rows_ = np.arange(15, 60)
-    texts = np.array([f"zebra {'beside many other things ' * (row // 2 % 4)}" if row % 2 else "a yak" for row in range(90)])
+    texts = np.array(
+        [f"zebra {'beside many other things ' * (row // 2 % 4)}" if row % 2 else "a yak" for row in range(90)]
+    )
     index_data(model, data.replace(modalities={**data.modalities, "text": texts}), tmp_path / "index", rows=rows_)
     with Searcher(model, tmp_path / "index") as search:
         held = {row: [] for row in (1, 0)}
@@ -305,6 +307,17 @@ def test_a_word_that_no_text_holds_is_told_with_what_may_be_meant(
     assert query_of(model, "level bar", None, Written(*written)).notes == notes
     assert query_of(model, "level bar", None).notes == ()
     assert Written("one").near("gonee") == []  # the text that holds it is no longer there
+
+
+def test_a_text_of_a_thousand_misspelt_words_costs_no_more_than_of_five(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model.featurisers["text"], "check_query", lambda row, found: [])  # as one that reads any word
+    asked: list[str] = []
+    written = Written("guitar")
+    monkeypatch.setattr(written, "near", lambda word: asked.append(word) or ["guitar"])
+    notes = query_of(model, " ".join(f"gutar{number}" for number in range(1000)) + " bar", None, written).notes
+    assert len(notes) == len(asked) == 5 and notes[0].endswith("nearest: guitar")
 
 
 def test_the_number_that_is_typed_comes_first_and_the_other_next() -> None:

@@ -35,9 +35,7 @@ from crossbit.search.query import Query
 from crossbit.storage.words import words_of
 
 QUERIES, FEWEST = 300, 50  # that are searched for, at most; and that must have a kind in the index
-COMMON = (
-    0.5  # share of the items from which a label does not relate two of them: without all that have it, few are left
-)
+COMMON = 0.5  # share of the items from which a label relates none of them: without all that have it, few are left
 KEPT = 100_000  # items that are held in memory meanwhile, at most
 
 LIMITS: dict[str, Any] = {"rerank": True, "where": None, "time_limit_ms": TIME_LIMIT_MS}
