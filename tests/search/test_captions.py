@@ -274,7 +274,7 @@ def test_beside_a_picture_the_likest_of_all_that_hold_the_words_comes_first(
         alone = search("zebra", modality="image", by="words", k=3).image
         assert {str(hit.item["caption"]).strip() for hit in alone} == {"zebra"}  # without one, those that say no more
     texts_held = Bm25([part_of(["a red fox", "foxes", "a car"])])
-    share = texts_held.held(["fox", "red"], np.array([0, 1, 2]))
+    share = texts_held.coverage(["fox", "red"], np.array([0, 1, 2]))
     assert share[0] == 1 and 0 < share[1] < 0.5 and share[2] == 0  # red is rarer
 
 
@@ -331,6 +331,19 @@ def test_the_number_that_is_typed_comes_first_and_the_other_next() -> None:
             assert grown.holders(typed) == len(found) and grown.most([typed]) >= scores[0]
     assert bm25.idle(frozenset(["dogs", "cat"]), frozenset()) == {"dogs"}  # three of four texts have one of its numbers
     assert bm25.idle(frozenset(["dogs", "cat"]), frozenset(["dog"])) == frozenset()
+
+
+def test_what_is_kept_of_words_in_both_numbers_stays_small_and_right() -> None:
+    names = [first + last for first in "bdfgkl" for last in ("ear", "ong", "ird")]
+    texts = [f"{name} {names[at - 1]}s" for at, name in enumerate(names)] * 3
+    one = Bm25([part_of(texts)])
+    for turn in range(2):
+        for name in [*names, *(f"{name}s" for name in names), *(f"x{number}" for number in range(200))]:
+            found, scores = one.search([name], 60)
+            fresh, expected = Bm25([part_of(texts)]).search([name], 60)
+            assert found.tolist() == fresh.tolist() and scores.tolist() == expected.tolist(), (turn, name)
+        kept = [len(rows) for rows, _ in one._both.values()]
+        assert sum(kept[:-1]) <= len(texts) and min(kept) > 0  # and nothing of words that no text holds
 
 
 def test_a_plural_that_the_model_knows_as_singular_is_encoded_so(model: Model, uri: Path) -> None:

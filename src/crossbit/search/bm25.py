@@ -133,6 +133,7 @@ class Bm25:
         self.count = int(self.alive.sum())
         self.spoken = int((lengths[self.alive] > 0).sum())
         self._spelt: dict[str, list[str]] = {}  # see `_forms`
+        self._both: dict[str, tuple[Rows, Scores]] = {}  # see `_held`
         self._mean = float(lengths[self.alive].mean()) if self.count else 1.0
         self._counted: dict[str, int] = {}  # see `holders`
 
@@ -249,11 +250,11 @@ class Bm25:
             found += self._gains_of(word, rows)
         return found
 
-    def held(self, words: Iterable[str], rows: Rows) -> Scores:
+    def coverage(self, words: Iterable[str], rows: Rows) -> Scores:
         """How much of the words some texts hold, each counted by its rarity: 1 for all, 0 for none.
 
         >>> texts = Bm25([part_of(["a red fox, a very red one", "a car"])])
-        >>> texts.held(["red", "fox"], np.array([0, 1])).tolist()
+        >>> texts.coverage(["red", "fox"], np.array([0, 1])).tolist()
         [1.0, 0.0]
         """
         each = list(dict.fromkeys(words))
@@ -291,12 +292,22 @@ class Bm25:
     def _held(self, word: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """The texts that hold a word, be they there or not, and how often; in its other number it counts `OTHER`."""
         forms = self._forms(word)
-        if len(forms) < 2 and word in forms:
+        if not forms or forms == [word]:
             return self._written(word)
+        if (known := self._both.get(word)) is None:
+            known = self._in_forms(word, forms)
+            if sum(len(rows) for rows, _ in self._both.values()) > len(self.alive):  # as much memory as two words take
+                self._both.clear()
+            self._both[word] = known
+        return known
+
+    def _in_forms(self, word: str, forms: Sequence[str]) -> tuple[Rows, Scores]:
+        """As `_held`, of these forms of a word: to join frequent ones takes longer than to search for them."""
         each = [self._written(form) for form in forms]
         counts = [often * (1.0 if form == word else OTHER) for form, (_, often) in zip(forms, each, strict=True)]
-        rows = np.concatenate([np.empty(0, np.int32), *(texts for texts, _ in each)])
-        return _summed(rows, np.concatenate([np.empty(0), *counts]), len(self.alive))
+        rows = np.concatenate([texts for texts, _ in each])
+        held: tuple[Rows, Scores] = _summed(rows, np.concatenate(counts), len(self.alive))
+        return held
 
     def _forms(self, word: str) -> list[str]:
         """In which numbers the texts hold a word."""

@@ -111,11 +111,11 @@ class Captions:
             found[rows >= 0] = self.texts.scores(sorted(words), rows[rows >= 0]) / most
         return found
 
-    def held(self, words: frozenset[str], ids: Ids) -> npt.NDArray[np.float64]:
+    def coverage(self, words: frozenset[str], ids: Ids) -> npt.NDArray[np.float64]:
         """How much of the words the texts of ids hold, whatever else they say: 1 for all, 0 for none."""
         rows = self._rows(ids)
         found = np.zeros(len(ids))
-        found[rows >= 0] = self.texts.held(sorted(words), rows[rows >= 0])
+        found[rows >= 0] = self.texts.coverage(sorted(words), rows[rows >= 0])
         return found
 
     def _rows(self, ids: Ids) -> Ids:

@@ -236,7 +236,7 @@ class OpenIndex:
         if alone or len(ids) <= k:
             return list(zip(ids.tolist(), *self._compared(query, ids, rerank), strict=True)), best
         likeness = self.likeness(query, ids, rerank)
-        match = self.captions.held(query.words, ids) if query.has_picture else match
+        match = self.captions.coverage(query.words, ids) if query.has_picture else match
         chosen = np.argsort(-(SAID * match + (1 - SAID) * likeness), kind="stable")[:k]
         near = likeness[chosen].tolist() if rerank and self.index.embeddings is not None else [None] * k
         ids = ids[chosen]
@@ -272,7 +272,7 @@ class OpenIndex:
             for id_, distance, cosine in chain(*ranked.values())
         }
         if "words" in ranked:
-            match = self.captions.held if query.has_picture else self.captions.match
+            match = self.captions.coverage if query.has_picture else self.captions.match
             each = match(query.words, np.fromiter(here, np.int64, len(here))).tolist()
             return {id_: SAID * said + (1 - SAID) * here[id_] for id_, said in zip(here, each, strict=True)}
         found = {}
